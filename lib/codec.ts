@@ -1,0 +1,87 @@
+import type { MessageProperties } from './properties';
+
+/**
+ * Turns bodies into bytes and back. Both directions may throw: an `encode` that throws rejects that `send` alone,
+ * a `decode` that throws makes that message undecodable and nothing else.
+ */
+export interface Codec<T> {
+  /** Written into `contentType` of what is sent, unless the message names its own; '' writes none. */
+  readonly contentType: string;
+  encode(value: T): Buffer;
+  decode(content: Buffer, properties: MessageProperties): T;
+}
+
+const utf8 = new TextDecoder('utf-8', { fatal: true });
+
+function toJson(value: unknown): Buffer {
+  // JSON.stringify's type says string, but functions, symbols and undefined give undefined.
+  const encoded = JSON.stringify(value) as string | undefined;
+  if (encoded === undefined) throw new TypeError(`A ${typeof value} has no JSON form.`);
+  return Buffer.from(encoded);
+}
+
+/**
+ * Bodies as they are on the wire.
+ * @example
+ * queue.consume({ queue: 'images', codec: bytes });
+ */
+export const bytes: Codec<Buffer> = {
+  contentType: 'application/octet-stream',
+  encode(value) {
+    if (!Buffer.isBuffer(value)) throw new TypeError(`Expected a Buffer, got ${typeof value}.`);
+    return value;
+  },
+  decode: (content) => content,
+};
+
+/** UTF-8 strings; bytes that are not UTF-8 are undecodable. */
+export const text: Codec<string> = {
+  contentType: 'text/plain; charset=utf-8',
+  encode(value) {
+    if (typeof value !== 'string') throw new TypeError(`Expected a string, got ${typeof value}.`);
+    return Buffer.from(value);
+  },
+  decode: (content) => utf8.decode(content),
+};
+
+/**
+ * JSON, whatever the content type says. `parse` sees what JSON.parse made of it and returns the body: the place to
+ * check its shape; what it throws makes the message undecodable.
+ * @example
+ * const orders = json((value) => orderSchema.parse(value));
+ */
+export function json<T = unknown>(parse?: (value: unknown) => T): Codec<T> {
+  return {
+    contentType: 'application/json',
+    encode: toJson,
+    decode(content) {
+      const value: unknown = JSON.parse(utf8.decode(content));
+      // Without a parse the caller's T is a claim about its own producers that nobody can check here.
+      return parse ? parse(value) : (value as T);
+    },
+  };
+}
+
+const media = (contentType: string | undefined): string => (contentType ?? '').split(';', 1)[0]?.trim().toLowerCase() ?? '';
+
+/**
+ * The default. Out: a Buffer as it is, anything else as JSON. In: `application/json` (and `…+json`) is parsed,
+ * `text/*` is a string, the rest stays a Buffer; a `contentEncoding` other than identity or utf-8 stays a Buffer too.
+ */
+export const auto: Codec<unknown> = {
+  contentType: 'application/json',
+  encode: (value) => (Buffer.isBuffer(value) ? value : toJson(value)),
+  decode(content, { contentType, contentEncoding }) {
+    const encoding = (contentEncoding ?? '').toLowerCase();
+    if (encoding !== '' && encoding !== 'identity' && encoding !== 'utf-8' && encoding !== 'utf8') return content;
+    const type = media(contentType);
+    if (type === 'application/json' || type.endsWith('+json')) return JSON.parse(utf8.decode(content)) as unknown;
+    return type.startsWith('text/') ? utf8.decode(content) : content;
+  },
+};
+
+/** The content type of what `codec` made of `value`: `auto` leaves Buffers as they are, and says so. */
+export function contentTypeOf(codec: { readonly contentType: string }, value: unknown): string | undefined {
+  if (codec === auto && Buffer.isBuffer(value)) return bytes.contentType;
+  return codec.contentType === '' ? undefined : codec.contentType;
+}

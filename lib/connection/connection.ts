@@ -1,0 +1,199 @@
+import { EventEmitter } from 'node:events';
+import type { ConnectionOptions as TlsOptions } from 'node:tls';
+import { skip, type Observable } from 'rxjs';
+import { loggerFrom, logger, type LoggerOption } from '../log';
+import { DEFAULTS, boolean, checkOptions, countFrom, duration, either, func, integer, list, number } from '../options';
+import { object, oneOf, shortString, string, withDefaults, type Shape } from '../options';
+import type { Backoff, BackoffOptions } from './backoff';
+import { ConnectionCore, type CloseOptions, type CloseReport } from './core';
+import { endpointSource, type EndpointSource } from './endpoints';
+import type { EventsOf } from './state';
+import type { ConnectionState } from './supervisor';
+
+/** One event per status, with the state as payload, and the broker's back-pressure. There is no 'error' event. */
+export type ConnectionEvents = EventsOf<ConnectionState> & { blocked: [reason: string]; unblocked: [] };
+
+/** How to reach the broker, and how stubbornly. */
+export interface ConnectionOptions {
+  /**
+   * `amqp://user:password@host:port/vhost`, `amqps://…` for TLS; several for the nodes of one cluster, tried in random
+   * order; or a function, asked at every attempt: discovery, rotated credentials.
+   * Parameters understood: `heartbeat`, `frameMax`, `channelMax`, `locale`, `auth_mechanism` (plain or external).
+   */
+  readonly url: EndpointSource;
+  /** Shown by the broker as the connection's name. @default none */
+  readonly name?: string;
+  /** SECONDS between heartbeats; 0 switches them off. A dead peer is noticed after two to three of them. @default 10 */
+  readonly heartbeat?: number;
+  /** ms for TCP, TLS and handshake together, per attempt. @default 10 000 */
+  readonly connectTimeout?: number;
+  /** How to try again after a connection failed or was lost. */
+  readonly reconnect?: BackoffOptions;
+  /** How to try again after a channel was closed while its connection lives. */
+  readonly reopen?: BackoffOptions;
+  /**
+   * What a refused login (403) or virtual host (530) on the first connect means: the end, or one more reason to try
+   * again. Later ones are always retried, slowly. @default 'terminal'
+   */
+  readonly authErrors?: 'terminal' | 'retry';
+  /** Node's TLS options for `amqps` URLs: `ca`, `cert`, `key`, `servername`, … */
+  readonly tls?: TlsOptions;
+  /** ms that closing waits for handlers and confirms; 0 does not wait. @default 30 000 */
+  readonly drainTimeout?: number;
+  /**
+   * May the library go below amqplib's documented surface, where that serves (so far: to read the negotiated frame
+   * size)? `false`: never. @default true
+   */
+  readonly wire?: boolean;
+  /** A pino logger, or a level for one to standard output. @default silent */
+  readonly logger?: LoggerOption;
+}
+
+const BACKOFF: Shape<BackoffOptions> = {
+  min: duration(),
+  max: duration(),
+  factor: number(1, 100),
+  jitter: number(0, 1),
+  attempts: countFrom(0),
+  initialAttempts: countFrom(1),
+  stableAfter: duration(),
+};
+
+/** The checks of the options every connection takes; the front door adds its own. */
+export const CONNECTION: Shape<ConnectionOptions> = {
+  url: either(string, list, func),
+  name: shortString(),
+  heartbeat: integer(0, 65_535),
+  connectTimeout: duration(1),
+  reconnect: object,
+  reopen: object,
+  authErrors: oneOf('terminal', 'retry'),
+  tls: object,
+  drainTimeout: duration(),
+  wire: boolean,
+  logger,
+};
+const CLOSE: Shape<CloseOptions> = { drainTimeout: duration() };
+
+/** Refuses wrong options of `close`, and fills in the default. */
+export function drainTimeoutOf(options: CloseOptions | undefined, fallback: number): number {
+  if (options === undefined) return fallback;
+  checkOptions(options, CLOSE, { of: 'close()' });
+  return options.drainTimeout ?? fallback;
+}
+
+function backoff(given: BackoffOptions | undefined, defaults: (typeof DEFAULTS)['reconnect' | 'reopen'], path: string): Backoff {
+  if (given) checkOptions(given, BACKOFF, { of: `\`${path}\``, path: `${path}.` });
+  const merged = withDefaults(defaults, given);
+  return {
+    ...merged,
+    max: Math.max(merged.min, merged.max),
+    initialAttempts: given?.initialAttempts ?? Math.max(1, merged.attempts),
+  };
+}
+
+/**
+ * One connection that stays: opened on first use or by `connect()`, dialled again whenever it is lost, until `close()`.
+ * Producing and consuming should not share one (a broker that blocks a publishing connection stops reading its acks
+ * too); `InstanceQueue` holds two of them.
+ *
+ * @example
+ * const connection = new Connection('amqp://localhost');
+ * connection.state$.subscribe(({ status }) => console.log(status));
+ * await connection.connect();
+ */
+export class Connection extends EventEmitter<ConnectionEvents> implements AsyncDisposable {
+  /** @internal */
+  readonly core: ConnectionCore;
+
+  /** @throws OptionsError if the URL or an option cannot be right. */
+  constructor(target: string | ConnectionOptions) {
+    super();
+    const options: ConnectionOptions = typeof target === 'string' ? { url: target } : target;
+    checkOptions(options, CONNECTION, { of: 'a connection', required: ['url'] });
+    this.core = new ConnectionCore({
+      endpoints: endpointSource(options.url),
+      name: options.name,
+      heartbeat: options.heartbeat ?? DEFAULTS.heartbeat,
+      connectTimeout: options.connectTimeout ?? DEFAULTS.connectTimeout,
+      tls: options.tls,
+      wire: options.wire ?? DEFAULTS.wire,
+      reconnect: backoff(options.reconnect, DEFAULTS.reconnect, 'reconnect'),
+      reopen: backoff(options.reopen, DEFAULTS.reopen, 'reopen'),
+      authErrors: options.authErrors ?? DEFAULTS.authErrors,
+      drainTimeout: options.drainTimeout ?? DEFAULTS.drainTimeout,
+      log: loggerFrom(options.logger, options.name === undefined ? {} : { connection: options.name }),
+    });
+    this.state$.pipe(skip(1)).subscribe((state) => {
+      emitState(this, state);
+    });
+    let blocked = false;
+    this.blocked$.subscribe((reason) => {
+      if (reason !== undefined) this.emit('blocked', reason);
+      else if (blocked) this.emit('unblocked');
+      blocked = reason !== undefined;
+    });
+  }
+
+  /** Hot. Emits: the present state, then each new one. Completes: behind `closed`. Errors: never. */
+  get state$(): Observable<ConnectionState> {
+    return this.core.state$;
+  }
+  /** The present state. */
+  get state(): ConnectionState {
+    return this.core.state;
+  }
+  /** Hot. Emits: the broker's reason while it blocks publishing, else undefined. Completes: when closed. Errors: never. */
+  get blocked$(): Observable<string | undefined> {
+    return this.core.blocked$;
+  }
+
+  /**
+   * Resolves when connected; idempotent. Rejects: ConnectionError, when the broker refused the first connect for good
+   * (see `authErrors`), the attempts are spent, or the connection is closed.
+   */
+  connect(): Promise<void> {
+    return this.core.connect();
+  }
+
+  /** Drops the link and dials again without delay; deliveries in flight are lost to us and come again. */
+  reconnect(): void {
+    this.core.reconnect();
+  }
+
+  /**
+   * Ends consumers (cancel, drain), then producers (flush), then the connection. Idempotent. Always resolves, within
+   * `drainTimeout` and the time of a handshake; the report says what the deadline left behind.
+   */
+  close(options?: CloseOptions): Promise<CloseReport> {
+    return this.core.close(drainTimeoutOf(options, this.core.drainTimeout));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+}
+
+/** Tells a state as the event of its status. One call per status, because only so the types agree. */
+function emitState(emitter: EventEmitter<ConnectionEvents>, state: ConnectionState): void {
+  switch (state.status) {
+    case 'disconnected':
+      emitter.emit('disconnected', state);
+      break;
+    case 'connecting':
+      emitter.emit('connecting', state);
+      break;
+    case 'connected':
+      emitter.emit('connected', state);
+      break;
+    case 'reconnecting':
+      emitter.emit('reconnecting', state);
+      break;
+    case 'closing':
+      emitter.emit('closing', state);
+      break;
+    case 'closed':
+      emitter.emit('closed', state);
+      break;
+  }
+}

@@ -1,0 +1,114 @@
+import { OptionsError } from '../errors';
+import { expected } from '../options';
+
+/** One broker's address, or several of one cluster. */
+export type Endpoints = string | readonly string[];
+/** Where to connect; a function is asked at every attempt: discovery, rotated credentials. */
+export type EndpointSource = Endpoints | (() => Endpoints | Promise<Endpoints>);
+
+/** A parsed AMQP URL. `label` is all of it that may be shown. */
+export interface Endpoint {
+  readonly label: string;
+  readonly protocol: 'amqp' | 'amqps';
+  readonly hostname: string;
+  readonly port: number;
+  readonly username: string;
+  readonly password: string;
+  readonly vhost: string;
+  /** SASL EXTERNAL: who we are is in the client certificate. */
+  readonly external: boolean;
+  readonly heartbeat?: number;
+  readonly frameMax?: number;
+  readonly channelMax?: number;
+  readonly locale?: string;
+}
+
+const EXAMPLE = 'an AMQP URL such as amqp://user:password@host:5672/vhost';
+const QUERY = ['heartbeat', 'frameMax', 'channelMax', 'locale', 'auth_mechanism'];
+
+/** The text without what may be credentials: everything up to the last @. */
+const redacted = (url: string): string => (url.includes('@') ? `***@${url.slice(url.lastIndexOf('@') + 1)}` : url);
+
+/**
+ * Reads an AMQP URL (https://www.rabbitmq.com/docs/uri-spec); no path means the vhost `/`.
+ * @throws OptionsError, without the credentials in it
+ */
+export function parseEndpoint(url: unknown): Endpoint {
+  if (typeof url !== 'string') throw expected('url', EXAMPLE, url);
+  const refuse = (why: string): never => {
+    // The parser's own error quotes the whole URL: it is no cause to keep.
+    throw new OptionsError('url', `Expected \`url\` to be ${EXAMPLE}, got \`${redacted(url)}\`${why}.`);
+  };
+  let parsed: URL;
+  try {
+    parsed = new URL(url);
+  } catch {
+    return refuse('');
+  }
+  const protocol = parsed.protocol.slice(0, -1);
+  if (protocol !== 'amqp' && protocol !== 'amqps') return refuse(' with another protocol');
+  if (parsed.hostname === '') return refuse(' without a host');
+  const decode = (part: string): string => {
+    try {
+      return decodeURIComponent(part);
+    } catch {
+      return refuse(' with a broken %-escape');
+    }
+  };
+  const query = parsed.searchParams;
+  const unknown = [...query.keys()].find((key) => !QUERY.includes(key));
+  if (unknown !== undefined) return refuse(` with the unknown parameter \`${unknown}\` (known: ${QUERY.join(', ')})`);
+  const number = (name: string): number | undefined => {
+    const value = query.get(name);
+    if (value === null) return undefined;
+    return /^\d{1,10}$/.test(value) ? Number(value) : refuse(`, whose \`${name}\` is not a whole number`);
+  };
+  const mechanism = query.get('auth_mechanism')?.toLowerCase() ?? 'plain';
+  if (mechanism !== 'plain' && mechanism !== 'external') return refuse(', whose `auth_mechanism` is neither plain nor external');
+  const anonymous = parsed.username === '' && parsed.password === '';
+  const port = parsed.port === '' ? (protocol === 'amqps' ? 5671 : 5672) : Number(parsed.port);
+  const vhost = parsed.pathname.length > 1 ? decode(parsed.pathname.slice(1)) : '/';
+  const heartbeat = number('heartbeat');
+  const frameMax = number('frameMax');
+  const channelMax = number('channelMax');
+  const locale = query.get('locale');
+  return {
+    label: `${parsed.hostname}:${String(port)}/${vhost === '/' ? '' : vhost}`,
+    protocol,
+    hostname: parsed.hostname.replace(/^\[|\]$/g, ''),
+    port,
+    username: anonymous ? 'guest' : decode(parsed.username),
+    password: anonymous ? 'guest' : decode(parsed.password),
+    vhost,
+    external: mechanism === 'external',
+    ...(heartbeat !== undefined && { heartbeat }),
+    ...(frameMax !== undefined && { frameMax }),
+    ...(channelMax !== undefined && { channelMax }),
+    ...(locale !== null && { locale }),
+  };
+}
+
+/** All of them, parsed; at least one. @throws OptionsError */
+export function parseEndpoints(given: unknown): readonly Endpoint[] {
+  const urls: readonly unknown[] = Array.isArray(given) ? given : [given];
+  if (urls.length === 0) throw expected('url', `${EXAMPLE}, or a list of at least one`, given);
+  return urls.map(parseEndpoint);
+}
+
+/** Checks what can be checked now, and returns what is asked at every attempt. */
+export function endpointSource(source: EndpointSource): () => Promise<readonly Endpoint[]> {
+  if (typeof source === 'function') return async () => parseEndpoints(await source());
+  const endpoints = parseEndpoints(source);
+  return () => Promise.resolve(endpoints);
+}
+
+/** In random order (Fisher–Yates), so that a fleet of clients does not pick one node all together. */
+export function shuffled<T>(items: readonly T[], random: () => number = Math.random): T[] {
+  const all = [...items];
+  for (let i = all.length - 1; i > 0; i--) {
+    const j = Math.floor(random() * (i + 1));
+    const [a, b] = [all[i], all[j]];
+    if (a !== undefined && b !== undefined) [all[i], all[j]] = [b, a];
+  }
+  return all;
+}

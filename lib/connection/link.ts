@@ -1,0 +1,59 @@
+import type { ChannelModel } from 'amqplib';
+import { BehaviorSubject, firstValueFrom, fromEvent, race, take, timer, type Observable } from 'rxjs';
+import type { ConnectionError } from '../errors';
+
+/** amqplib's default, and RabbitMQ's; the broker may have negotiated it down. */
+const FRAME_MAX = 131_072;
+
+/** One open connection, from its handshake to its end. */
+export class Link {
+  /** The broker's back-pressure reason while it blocks publishing, else undefined. */
+  readonly blocked$: Observable<string | undefined>;
+  readonly #blocked = new BehaviorSubject<string | undefined>(undefined);
+  /** How large a frame may be, bytes; amqplib splits bodies, but never a properties frame. */
+  readonly frameMax: number;
+  readonly #destroy: () => void;
+  #lost: ConnectionError | undefined;
+
+  constructor(
+    readonly model: ChannelModel,
+    /** `host:port/vhost` */
+    readonly endpoint: string,
+    wire: boolean,
+    destroy: () => void,
+  ) {
+    this.#destroy = destroy;
+    const negotiated: unknown = wire ? Reflect.get(model.connection, 'frameMax') : undefined;
+    this.frameMax = typeof negotiated === 'number' && negotiated > 0 ? negotiated : FRAME_MAX;
+    this.blocked$ = this.#blocked.asObservable();
+    model.on('blocked', (reason) => {
+      this.#blocked.next(reason);
+    });
+    model.on('unblocked', () => {
+      this.#blocked.next(undefined);
+    });
+  }
+
+  /** Why it is gone, or undefined while it is up. */
+  get lost(): ConnectionError | undefined {
+    return this.#lost;
+  }
+
+  /** Writes the end on the slate; the first cause stays. */
+  lose(cause: ConnectionError): void {
+    this.#lost ??= cause;
+    this.#blocked.complete();
+  }
+
+  /** The closing handshake, for at most `within` ms; then the socket is destroyed. amqplib's own can hang for ever. */
+  async close(within: number): Promise<void> {
+    if (!this.#lost) {
+      const closed = fromEvent(this.model, 'close').pipe(take(1));
+      const settled = firstValueFrom(race(closed, timer(within)));
+      // Its rejection says that the connection is closed already, which is what we want.
+      this.model.close().catch(() => undefined);
+      await settled;
+    }
+    this.#destroy();
+  }
+}

@@ -1,0 +1,180 @@
+import { Subject, defer, from, merge, mergeMap, race, retry, tap, throwError, timer } from 'rxjs';
+import type { Observable, ObservableInput, Subscription } from 'rxjs';
+import { ConnectionError, type InstanceQueueError } from '../errors';
+import { backoffDelay, type Backoff } from './backoff';
+import { connectFailed } from './refusal';
+import { StateSubject } from './state';
+
+/** Where a connection is. Frozen plain data; `epoch` grows by one with each established connection. */
+export type ConnectionState =
+  | { readonly status: 'disconnected' }
+  | { readonly status: 'connecting'; readonly attempt: number }
+  | { readonly status: 'connected'; readonly epoch: number; readonly endpoint: string }
+  | { readonly status: 'reconnecting'; readonly attempt: number; readonly delay: number; readonly cause: ConnectionError }
+  | { readonly status: 'closing' }
+  | { readonly status: 'closed'; readonly cause?: InstanceQueueError };
+
+/** A link as the supervisor sees it: something that was reached somewhere. */
+export interface Reached {
+  readonly endpoint: string;
+}
+/** The present link, with the number of its connection. */
+export interface Up<L> {
+  readonly link: L;
+  readonly epoch: number;
+}
+
+export interface SupervisorOptions {
+  readonly backoff: Backoff;
+  /** Does a refusal before the first success, which cannot mend itself, end it all? */
+  readonly failFast?: boolean;
+  readonly random?: () => number;
+}
+
+/**
+ * Keeps one link up: dials, backs off, dials again, until told to stop. The only writer of the connection state.
+ * `dial` is subscribed for each attempt: it emits the link once it is up and errors when it failed or was lost.
+ */
+export class Supervisor<L extends Reached> {
+  readonly #state = new StateSubject<ConnectionState>(Object.freeze({ status: 'disconnected' }));
+  readonly #up = new StateSubject<Up<L> | undefined>(undefined);
+  readonly #dial: () => ObservableInput<L>;
+  readonly #options: SupervisorOptions;
+  readonly #skipWait = new Subject<void>();
+  readonly #dropped = new Subject<ConnectionError>();
+  /** The truth about the link; `#up` may still be telling its subscribers of the value before. */
+  #present: Up<L> | undefined;
+  #started = false;
+  #loop: Subscription | undefined;
+  #stability: Subscription | undefined;
+  #epoch = 0;
+  /** Which attempt of this outage is under way, from 1. */
+  #attempt = 1;
+  /** How far the delays have grown; an outage soon after the last one goes on where that stopped. */
+  #growth = 0;
+  #immediate = false;
+  #closing = false;
+
+  constructor(dial: () => ObservableInput<L>, options: SupervisorOptions) {
+    this.#dial = dial;
+    this.#options = options;
+  }
+
+  /** Hot. Emits: the present state, then each new one. Completes: behind `closed`. Errors: never. */
+  get state$(): Observable<ConnectionState> {
+    return this.#state.value$;
+  }
+  get state(): ConnectionState {
+    return this.#state.value;
+  }
+  /** The present link or undefined. Completes when no other will come. */
+  get up$(): Observable<Up<L> | undefined> {
+    return this.#up.value$;
+  }
+  get up(): Up<L> | undefined {
+    return this.#present;
+  }
+
+  /** Starts dialling, once. */
+  start(): void {
+    if (this.#started || this.#state.ended || this.#closing) return;
+    this.#started = true;
+    const attempt$ = defer(() => {
+      if (this.#epoch === 0) this.#write({ status: 'connecting', attempt: this.#attempt });
+      return merge(from(this.#dial()), this.#dropped.pipe(mergeMap((cause) => throwError(() => cause))));
+    });
+    this.#loop = attempt$
+      .pipe(
+        tap((link) => {
+          this.#connected(link);
+        }),
+        retry({ delay: (error) => this.#again(error) }),
+      )
+      .subscribe({
+        error: (cause: ConnectionError) => {
+          this.#finish(cause);
+        },
+      });
+    // A dial may have ended it all before `subscribe` returned.
+    if (this.#state.ended) this.#loop.unsubscribe();
+  }
+
+  /** Ends the present wait between two attempts, if there is one. */
+  skipWait(): void {
+    this.#skipWait.next();
+  }
+
+  /** Drops the link, or the dial under way, and dials again without delay. */
+  drop(cause: ConnectionError): void {
+    if (!this.#started) return;
+    this.#growth = 0;
+    this.#immediate = true;
+    this.#dropped.next(cause);
+    // Nobody heard it while waiting between two attempts: then the wait is what ends.
+    this.#immediate = false;
+    this.skipWait();
+  }
+
+  /** From here on the state says `closing`; the link is kept up for whoever has something to finish. */
+  closing(): void {
+    if (this.#closing) return;
+    this.#write({ status: 'closing' });
+    this.#closing = true;
+  }
+
+  /** The end: the link is let go, the state is `closed` and complete. */
+  stop(): void {
+    this.#finish(undefined);
+  }
+
+  #connected(link: L): void {
+    this.#epoch++;
+    this.#attempt = 1;
+    this.#stability?.unsubscribe();
+    this.#stability = timer(this.#options.backoff.stableAfter).subscribe(() => {
+      this.#growth = 0;
+    });
+    const up = { link, epoch: this.#epoch };
+    this.#present = up;
+    this.#write({ status: 'connected', epoch: up.epoch, endpoint: link.endpoint });
+    // Whoever heard of it may have dropped it already.
+    if (this.#present === up) this.#up.next(up);
+  }
+
+  #again(error: unknown): Observable<unknown> {
+    const wasUp = this.#present !== undefined;
+    this.#present = undefined;
+    const cause = connectFailed('', error);
+    this.#stability?.unsubscribe();
+    if (wasUp) this.#up.next(undefined);
+    const { backoff, failFast = true, random } = this.#options;
+    const everUp = this.#epoch > 0;
+    const limit = everUp ? backoff.attempts : backoff.initialAttempts;
+    if (!everUp && failFast && !cause.retryable) return throwError(() => cause);
+    const tried = wasUp ? 0 : this.#attempt;
+    if (tried >= limit) {
+      const message = `Gave up after ${String(tried)} attempt${tried === 1 ? '' : 's'}. ${cause.message}`;
+      return throwError(() => new ConnectionError(cause.code, cause.endpoint, message, { cause, replyCode: cause.replyCode }));
+    }
+    this.#attempt = tried + 1;
+    this.#growth++;
+    const slowly = !wasUp && !cause.retryable;
+    const delay = this.#immediate ? 0 : backoffDelay(backoff, this.#growth, { slowly, ...(random && { random }) });
+    this.#write({ status: 'reconnecting', attempt: this.#attempt, delay, cause });
+    return race(timer(delay), this.#skipWait);
+  }
+
+  #finish(cause: InstanceQueueError | undefined): void {
+    if (this.#state.ended) return;
+    this.#stability?.unsubscribe();
+    this.#present = undefined;
+    this.#loop?.unsubscribe();
+    // Before the link's stream ends: whoever hears of that end asks the state why.
+    this.#state.end(Object.freeze(cause ? { status: 'closed', cause } : { status: 'closed' }));
+    this.#up.end(undefined);
+  }
+
+  #write(state: ConnectionState): void {
+    if (!this.#closing) this.#state.next(Object.freeze(state));
+  }
+}

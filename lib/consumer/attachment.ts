@@ -1,0 +1,233 @@
+import type { ConsumeMessage, Message as AmqpMessage } from 'amqplib';
+import { timer, type Subscription } from 'rxjs';
+import type { OpenChannel } from '../connection/channel';
+import type { InstanceQueueError } from '../errors';
+import type { Logger } from '../log';
+import type { Counters } from '../metrics';
+import type { MessageProperties } from '../properties';
+import { AckWindow } from './ack-window';
+import { ChannelDelivery, type Settlement } from './delivery';
+
+/** ms that an ack waits for others to share its frame. */
+const GATHER_FOR = 2;
+
+export interface AttachmentFacts {
+  readonly open: OpenChannel;
+  readonly queue: string;
+  readonly tag: string;
+  readonly epoch: number;
+  readonly prefetch: number;
+  readonly counters: Counters;
+  readonly log: Logger;
+  /** A delivery was handed out and its channel went before it was settled. */
+  readonly lost: (delivery: ChannelDelivery<unknown>) => void;
+}
+
+/**
+ * One AMQP consumer on its own channel, from consume-ok to the end of that channel, and everything handed out on it.
+ * Deliveries hold on to it: what they settle goes to this channel or nowhere.
+ */
+export class Attachment {
+  readonly queue: string;
+  readonly tag: string;
+  readonly epoch: number;
+  readonly prefetch: number;
+  readonly log: Logger;
+  readonly #facts: AttachmentFacts;
+  readonly #unsettled = new Map<number, ChannelDelivery<unknown>>();
+  readonly #window = new AckWindow();
+  readonly #listeners = new Set<() => void>();
+  readonly #quarter: number;
+  #flushing: Subscription | undefined;
+  #draining = false;
+  #ended: InstanceQueueError | true | undefined;
+
+  constructor(facts: AttachmentFacts) {
+    this.#facts = facts;
+    this.queue = facts.queue;
+    this.tag = facts.tag;
+    this.epoch = facts.epoch;
+    this.prefetch = facts.prefetch;
+    this.log = facts.log;
+    this.#quarter = Math.max(1, Math.floor(facts.prefetch / 4));
+  }
+
+  /** Handed out and not settled. */
+  get unsettled(): number {
+    return this.#unsettled.size;
+  }
+  /** Nothing new is wanted any more; what is not started should be released. */
+  get draining(): boolean {
+    return this.#draining;
+  }
+  /** The channel is gone: nothing can be settled any more. */
+  get ended(): boolean {
+    return this.#ended !== undefined;
+  }
+  /** Why it ended, if it was not our own doing. */
+  get cause(): InstanceQueueError | undefined {
+    return this.#ended === true ? undefined : this.#ended;
+  }
+
+  /** Told when draining starts, at each settlement from then on, and at the end. Returns how to stop listening. */
+  watch(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => {
+      this.#listeners.delete(listener);
+    };
+  }
+
+  /** A message came and can be decoded. */
+  deliver<T>(raw: ConsumeMessage, body: T, properties: MessageProperties): ChannelDelivery<T> {
+    const delivery = new ChannelDelivery(this, raw, body, properties);
+    const { deliveryTag, redelivered } = raw.fields;
+    this.#window.open(deliveryTag);
+    this.#unsettled.set(deliveryTag, delivery);
+    const { counters } = this.#facts;
+    counters.delivered++;
+    counters.inFlight++;
+    if (redelivered) counters.redelivered++;
+    return delivery;
+  }
+
+  /** A message came that is not handed out. */
+  refuse(raw: ConsumeMessage, how: 'requeue' | 'release' | 'reject'): void {
+    const { deliveryTag } = raw.fields;
+    this.#window.open(deliveryTag);
+    this.#window.settle(deliveryTag);
+    if (!this.ended) this.#send(deliveryTag, how);
+  }
+
+  /** For `ChannelDelivery`, which calls it once. `false`: the channel is gone. */
+  settle(tag: number, how: Settlement): boolean {
+    if (this.ended || this.#facts.open.ended || !this.#unsettled.delete(tag)) return false;
+    const { counters } = this.#facts;
+    counters.inFlight--;
+    if (how === 'ack') {
+      counters.acked++;
+      this.#window.ack(tag);
+      if (this.#window.gathered >= this.#quarter) this.flush();
+      else {
+        this.#flushing ??= timer(GATHER_FOR).subscribe(() => {
+          this.flush();
+        });
+      }
+    } else {
+      counters[how === 'release' ? 'released' : how === 'requeue' ? 'requeued' : 'rejected']++;
+      this.#window.settle(tag);
+      this.#send(tag, how);
+    }
+    if (this.#draining) this.#tell();
+    return true;
+  }
+
+  /** Somebody settled once more, or too late. */
+  stale(settled: Settlement | 'lost', how: Settlement): void {
+    this.log.debug({ queue: this.queue, tag: this.tag, epoch: this.epoch, settled, how }, 'settled too late or twice: ignored');
+  }
+
+  /** Sends what has gathered. */
+  flush(): void {
+    this.#flushing?.unsubscribe();
+    this.#flushing = undefined;
+    if (this.ended || this.#window.gathered === 0) return;
+    const { upTo, singly } = this.#window.flush();
+    this.#write((channel) => {
+      if (upTo !== undefined) channel.ack(tagged(upTo), true);
+      for (const tag of singly) channel.ack(tagged(tag), false);
+    });
+  }
+
+  /** From here on new messages are released and whoever works on deliveries is told to start no other. */
+  drain(): void {
+    if (this.#draining) return;
+    this.#draining = true;
+    this.#tell();
+  }
+
+  /** The channel is gone, or given up: what is unsettled is lost to us, and comes again. */
+  end(cause?: InstanceQueueError): void {
+    if (this.ended) return;
+    this.flush();
+    this.#ended = cause ?? true;
+    const { counters, lost, log } = this.#facts;
+    const left = [...this.#unsettled.values()];
+    this.#unsettled.clear();
+    counters.inFlight -= left.length;
+    counters.lost += left.length;
+    for (const delivery of left) ChannelDelivery.lose(delivery);
+    if (left.length > 0) {
+      log.warn({ queue: this.queue, tag: this.tag, epoch: this.epoch, lost: left.length }, 'deliveries lost: they come again');
+    }
+    this.#tell();
+    this.#listeners.clear();
+    for (const delivery of left) lost(delivery);
+  }
+
+  /** No new messages. Resolves with cancel-ok, or when the channel is gone. */
+  async cancel(): Promise<void> {
+    const { open, tag } = this.#facts;
+    // A refusal can only mean that the channel is gone, which ends us anyway.
+    await open.channel.cancel(tag).catch(() => undefined);
+  }
+
+  /** Closes the channel behind what was settled so far; what was not comes again. */
+  async close(): Promise<void> {
+    this.flush();
+    this.end();
+    await this.#facts.open.close();
+  }
+
+  /** The same without waiting for it. */
+  abandon(cause?: InstanceQueueError): void {
+    this.end(cause);
+    void this.#facts.open.close();
+  }
+
+  #send(tag: number, how: 'requeue' | 'release' | 'reject'): void {
+    this.#write((channel) => {
+      if (how === 'release') channel.nack(tagged(tag), false, true);
+      else channel.reject(tagged(tag), how === 'requeue');
+    });
+  }
+
+  #write(send: (channel: OpenChannel['channel']) => void): void {
+    const { open } = this.#facts;
+    if (open.ended) return;
+    try {
+      send(open.channel);
+    } catch (err) {
+      // The channel is closing and has not said so yet; the broker takes everything unsettled back.
+      this.log.debug({ err, queue: this.queue, tag: this.tag }, 'settled on a closing channel');
+    }
+  }
+
+  #tell(): void {
+    for (const listener of [...this.#listeners]) listener();
+  }
+}
+
+const NOTHING = Buffer.alloc(0);
+const NO_PROPERTIES: AmqpMessage['properties'] = Object.freeze({
+  contentType: undefined,
+  contentEncoding: undefined,
+  headers: undefined,
+  deliveryMode: undefined,
+  priority: undefined,
+  correlationId: undefined,
+  replyTo: undefined,
+  expiration: undefined,
+  messageId: undefined,
+  timestamp: undefined,
+  type: undefined,
+  userId: undefined,
+  appId: undefined,
+  clusterId: undefined,
+});
+
+/** amqplib settles by message, of which it reads the tag. */
+const tagged = (deliveryTag: number): AmqpMessage => ({
+  content: NOTHING,
+  properties: NO_PROPERTIES,
+  fields: { deliveryTag, redelivered: false, exchange: '', routingKey: '' },
+});

@@ -1,0 +1,126 @@
+import { Observable, type ObservableInput } from 'rxjs';
+import { auto, type Codec } from '../codec';
+import type { Connection } from '../connection/connection';
+import { DEFAULTS, boolean, checkOptions, codec, integer, observableInput, oneOf, shortString, withDefaults } from '../options';
+import { expected, type Shape } from '../options';
+import type { Arguments } from '../properties';
+import { checkQueueSpec, checkTopology, queueNamed, queueOption, table } from '../topology';
+import { type QueueSpec, type Topology } from '../topology';
+import { Consumption, type ConsumerWatch, type ResolvedConsumeOptions } from './consumption';
+import type { Delivery, Message } from './delivery';
+
+/** What to consume, and how. */
+export interface ConsumeOptions<T = unknown> {
+  /**
+   * A name: use that queue as it is, and declare it (durable) only if it does not exist. A spec: assert it. A name that
+   * the `topology` has an entry for means that entry.
+   */
+  readonly queue: string | QueueSpec;
+  /** `false`: trust that all is there, declare and check nothing (consume-only users). @default true */
+  readonly declare?: boolean;
+  /** Declared before each attach. */
+  readonly topology?: Topology;
+  /** How bodies are read. @default auto */
+  readonly codec?: Codec<T>;
+  /** Deliveries on their way or unsettled at most: 1 to 65 535. @default 20 */
+  readonly prefetch?: number;
+  /** Leads the consumer tag, for debugging: at most 218 bytes of UTF-8. @default 'instance-queue' */
+  readonly tagPrefix?: string;
+  /** The only consumer of its queue, or none. @default false */
+  readonly exclusive?: boolean;
+  /** Higher ones are served first; the broker's default is 0. */
+  readonly priority?: number;
+  /** Arguments of `basic.consume`, verbatim. */
+  readonly arguments?: Arguments;
+  /** What becomes of a message the codec cannot read; it is never emitted. @default 'reject' */
+  readonly onUndecodable?: 'reject' | 'requeue';
+  /** When this emits (or ends): cancel, drain, complete. */
+  readonly until?: ObservableInput<unknown>;
+}
+/** Consuming without settling: the broker forgets each message as it sends it. */
+export type NoAckConsumeOptions<T = unknown> = Omit<ConsumeOptions<T>, 'prefetch' | 'onUndecodable'> & { readonly noAck: true };
+
+/** `<prefix>-<uuid>` has to fit 255 bytes: 255 - 1 - 36. */
+const TAG_PREFIX = 218;
+
+const CONSUME: Shape<ConsumeOptions & { noAck: boolean }> = {
+  queue: queueOption,
+  declare: boolean,
+  topology: (value) => (typeof value === 'object' && value !== null ? undefined : 'a topology'),
+  codec,
+  prefetch: integer(1, 65_535),
+  tagPrefix: shortString(TAG_PREFIX),
+  exclusive: boolean,
+  priority: integer(-(2 ** 31), 2 ** 31 - 1),
+  arguments: table,
+  onUndecodable: oneOf('reject', 'requeue'),
+  until: observableInput,
+  noAck: boolean,
+};
+
+/** The checks of what a front door may decide for all its consumers. */
+export const CONSUMER_DEFAULTS: Shape<Pick<ConsumeOptions, 'prefetch' | 'tagPrefix'>> = {
+  prefetch: CONSUME.prefetch,
+  tagPrefix: CONSUME.tagPrefix,
+};
+
+/** Checks what can be checked without a broker, and decides what was left open. @throws OptionsError */
+export function resolveConsumeOptions<T>(given: ConsumeOptions<T> | NoAckConsumeOptions<T>): ResolvedConsumeOptions<T> {
+  checkOptions<ConsumeOptions<T> & { noAck?: boolean }>(given, CONSUME, { of: 'consume()', required: ['queue'] });
+  const noAck = 'noAck' in given && given.noAck;
+  if (noAck) {
+    for (const name of ['prefetch', 'onUndecodable'] as const) {
+      if (Reflect.get(given, name) !== undefined) throw expected(name, 'absent beside `noAck`: nothing is settled there', Reflect.get(given, name));
+    }
+  }
+  if (given.topology) checkTopology(given.topology);
+  if (typeof given.queue !== 'string') checkQueueSpec(given.queue, 'queue');
+  const { prefetch, tagPrefix, onUndecodable, declare } = DEFAULTS;
+  const named = typeof given.queue === 'string' ? queueNamed(given.topology, given.queue) : given.queue;
+  // '' as a name can only mean a queue that the broker names.
+  const spec = named ?? (given.queue === '' ? { name: '' } : undefined);
+  const defaults = { prefetch, tagPrefix, onUndecodable, declare, exclusive: false, topology: {}, arguments: {} };
+  return {
+    codec: auto as Codec<T>,
+    ...withDefaults(defaults, given),
+    queueName: typeof given.queue === 'string' ? given.queue : given.queue.name,
+    spec,
+    noAck,
+  };
+}
+
+/**
+ * A consumer of one queue, for as long as somebody subscribes.
+ *
+ * Cold: each subscription is an AMQP consumer of its own on a channel of its own; several compete for messages.
+ * Emits: deliveries, decoded, each to be settled once (or plain messages with `noAck`). After a lost connection, a closed
+ * channel or a cancel by the broker it declares and attaches anew; messages that were open then come again.
+ * Completes: when the connection is closed, or after `until`, once all that was handed out is settled (or the drain
+ * timeout has passed).
+ * Errors: ChannelError when the *first* attach meets a refusal that cannot mend itself (403, 406, a passive queue that is
+ * missing, …) or `reopen.attempts` are spent; ConnectionError when the connection gave up or is closed already.
+ * Unsubscribe: cancels at once; what was handed out can still be settled, until all is or the drain timeout has passed.
+ *
+ * @throws OptionsError if an option cannot be right
+ * @example
+ * consume(connection, { queue: 'orders' }).pipe(handle(work)).subscribe();
+ */
+export function consume<T = unknown>(connection: Connection, options: NoAckConsumeOptions<T>): Observable<Message<T>>;
+export function consume<T = unknown>(connection: Connection, options: ConsumeOptions<T>): Observable<Delivery<T>>;
+export function consume<T>(connection: Connection, options: ConsumeOptions<T> | NoAckConsumeOptions<T>): Observable<Message<T>> {
+  return consuming(connection, resolveConsumeOptions(options));
+}
+
+/** The same with resolved options, and somebody to tell of what is no message. */
+export function consuming<T>(
+  { core }: Connection,
+  options: ResolvedConsumeOptions<T>,
+  watch: () => ConsumerWatch = () => ({}),
+): Observable<Delivery<T>> {
+  return new Observable((subscriber) => {
+    const consumption = new Consumption(core, options, subscriber, watch());
+    return () => {
+      void consumption.close(core.drainTimeout);
+    };
+  });
+}

@@ -1,0 +1,142 @@
+import { EventEmitter } from 'node:events';
+import { Observable, share, skip } from 'rxjs';
+import { drainTimeoutOf, type Connection } from '../connection/connection';
+import type { CloseOptions, CloseReport, ConnectionCore, Member } from '../connection/core';
+import { isolated } from '../connection/isolated';
+import { StateSubject, type EventsOf } from '../connection/state';
+import type { ConsumerError, InstanceQueueError } from '../errors';
+import { consuming, resolveConsumeOptions, type ConsumeOptions } from './consume';
+import type { ConsumerState, ConsumerWatch } from './consumption';
+import type { Delivery, Message } from './delivery';
+
+/** One event per status, and what is dropped or lost. */
+export type ConsumerEvents = EventsOf<ConsumerState> & {
+  undecodable: [message: Message<Buffer>, cause: ConsumerError];
+  lost: [message: Message<unknown>];
+};
+
+/**
+ * A consumer whose deliveries are shared and whose state can be watched. At most one AMQP consumer at a time: attached
+ * while somebody subscribes to `deliveries$`, detached (drained) when nobody does.
+ *
+ * @example
+ * const orders = new Consumer(connection, { queue: 'orders' });
+ * orders.on('attached', ({ tag }) => console.log(tag));
+ * orders.deliveries$.pipe(handle(work)).subscribe();
+ */
+export class Consumer<T = unknown> extends EventEmitter<ConsumerEvents> implements AsyncDisposable {
+  /**
+   * `consume()` shared: all subscribers see the same delivery objects, the first settlement counts. Hot while subscribed.
+   * Emits, completes and errors as `consume()` does; completes at once when the consumer is closed, errors
+   * (CONNECTION_CLOSED) when its connection is.
+   * Unsubscribe: the last one detaches, and drains.
+   */
+  readonly deliveries$: Observable<Delivery<T>>;
+  readonly #state = new StateSubject<ConsumerState>(Object.freeze({ status: 'detached' }));
+  readonly #core: ConnectionCore;
+  readonly #active = new Set<Pick<Member, 'close'>>();
+  #latest: object | undefined;
+  #closed: Promise<CloseReport> | undefined;
+
+  /** @throws OptionsError if an option cannot be right */
+  constructor(connection: Connection, options: ConsumeOptions<T>);
+  /** @internal */
+  constructor(connection: Connection, options: ConsumeOptions<T>, also: () => ConsumerWatch);
+  constructor(connection: Connection, options: ConsumeOptions<T>, also: () => ConsumerWatch = () => ({})) {
+    super();
+    this.#core = connection.core;
+    const resolved = resolveConsumeOptions(options);
+    const shared$ = consuming(connection, resolved, () => this.#watch(also())).pipe(share());
+    this.deliveries$ = new Observable((subscriber) => {
+      const { state } = this;
+      if (state.status !== 'stopped') return shared$.subscribe(subscriber);
+      if (state.cause) subscriber.error(state.cause);
+      else if (this.#closed) subscriber.complete();
+      else subscriber.error(this.#core.closedError());
+      return undefined;
+    });
+    this.state$.pipe(skip(1)).subscribe((state) => {
+      emitState(this, state);
+    });
+    this.#core.state$.subscribe({
+      complete: () => {
+        this.#stopped(undefined);
+      },
+    });
+  }
+
+  /** Hot. Emits: the present state, then each new one. Completes: behind `stopped`. Errors: never. */
+  get state$(): Observable<ConsumerState> {
+    return this.#state.value$;
+  }
+  /** The present state. */
+  get state(): ConsumerState {
+    return this.#state.value;
+  }
+
+  /** Cancels, drains, completes `deliveries$`. Idempotent; always resolves, within `drainTimeout`. */
+  close(options?: CloseOptions): Promise<CloseReport> {
+    const within = drainTimeoutOf(options, this.#core.drainTimeout);
+    return (this.#closed ??= this.#close(within));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  async #close(within: number): Promise<CloseReport> {
+    const reports = await Promise.all([...this.#active].map((consumption) => consumption.close(within)));
+    this.#stopped(undefined);
+    return { unsettled: reports.reduce((sum, { unsettled }) => sum + unsettled, 0), unconfirmed: 0 };
+  }
+
+  #watch(other: ConsumerWatch): ConsumerWatch {
+    const me = {};
+    this.#latest = me;
+    let consumption: Pick<Member, 'close'> | undefined;
+    return {
+      started: (started) => {
+        consumption = started;
+        this.#active.add(started);
+      },
+      state: (state) => {
+        other.state?.(state);
+        if (state.status === 'stopped' && consumption) this.#active.delete(consumption);
+        // One that still drains while its successor attaches has nothing to say about the present.
+        if (this.#latest !== me) return;
+        if (state.status !== 'stopped') this.#state.next(state);
+        else if (state.cause) this.#stopped(state.cause);
+        // Nobody subscribes now; somebody may again.
+        else this.#state.next(Object.freeze({ status: 'detached' }));
+      },
+      undecodable: (message, cause) => {
+        isolated(() => this.emit('undecodable', message, cause));
+      },
+      lost: (message) => {
+        isolated(() => this.emit('lost', message));
+      },
+    };
+  }
+
+  #stopped(cause: InstanceQueueError | undefined): void {
+    this.#state.end(Object.freeze(cause ? { status: 'stopped', cause } : { status: 'stopped' }));
+  }
+}
+
+/** Tells a state as the event of its status. One call per status, because only so the types agree. */
+function emitState(emitter: EventEmitter<ConsumerEvents>, state: ConsumerState): void {
+  switch (state.status) {
+    case 'detached':
+      emitter.emit('detached', state);
+      break;
+    case 'attached':
+      emitter.emit('attached', state);
+      break;
+    case 'draining':
+      emitter.emit('draining', state);
+      break;
+    case 'stopped':
+      emitter.emit('stopped', state);
+      break;
+  }
+}

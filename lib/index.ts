@@ -1,0 +1,42 @@
+// The front door
+export { InstanceQueue } from './instance-queue';
+export type { InstanceQueueEvents, InstanceQueueOptions, Metrics, Role } from './instance-queue';
+export type { ConsumerHealth, Health, InstanceQueueState } from './health';
+
+// Connection
+export { Connection } from './connection/connection';
+export type { ConnectionEvents, ConnectionOptions } from './connection/connection';
+export type { BackoffOptions } from './connection/backoff';
+export type { CloseOptions, CloseReport } from './connection/core';
+export type { Endpoints } from './connection/endpoints';
+export type { EventsOf } from './connection/state';
+export type { ConnectionState } from './connection/supervisor';
+
+// Consuming
+export { consume } from './consumer/consume';
+export { Consumer } from './consumer/consumer';
+export { handle } from './consumer/handle';
+export type { ConsumeOptions, NoAckConsumeOptions } from './consumer/consume';
+export type { ConsumerEvents } from './consumer/consumer';
+export type { ConsumerState } from './consumer/consumption';
+export type { Delivery, Message, Settlement } from './consumer/delivery';
+export type { ErrorPolicy, HandleOptions, Handled, Work, Worker } from './consumer/handle';
+
+// Producing
+export { Producer } from './producer/producer';
+export { publish } from './producer/publish';
+export type { Confirmation } from './producer/entry';
+export type { OutboundMessage } from './producer/outbound';
+export type { OutboxOptions, OutboxState, ProducerEvents, ProducerOptions, SendOptions } from './producer/producer';
+export type { PublishOptions } from './producer/publish';
+
+// Shared vocabulary
+export { auto, bytes, json, text } from './codec';
+export type { Codec } from './codec';
+export type { LoggerOption } from './log';
+export type { Arguments, MessageProperties, Route } from './properties';
+export type { BindingSpec, ExchangeSpec, QueueSpec, Topology } from './topology';
+
+// Errors
+export { ChannelError, ConnectionError, ConsumerError, InstanceQueueError, OptionsError, PublishError } from './errors';
+export type { ConnectionErrorCode, ConsumerErrorCode, ErrorCode, ErrorDetails, PublishErrorCode } from './errors';

@@ -1,0 +1,184 @@
+import { isObservable } from 'rxjs';
+import { OptionsError } from './errors';
+
+/** Every default, in one table. Durations in ms, `heartbeat` in seconds. */
+export const DEFAULTS = {
+  reconnect: { min: 100, max: 30_000, factor: 1.2, jitter: 1, attempts: Infinity, stableAfter: 10_000 },
+  reopen: { min: 100, max: 10_000, factor: 1.2, jitter: 1, attempts: Infinity, stableAfter: 10_000 },
+  heartbeat: 10,
+  connectTimeout: 10_000,
+  drainTimeout: 30_000,
+  downAfter: 30_000,
+  prefetch: 20,
+  tagPrefix: 'instance-queue',
+  maxInFlight: 1000,
+  timeout: 30_000,
+  outbox: { limit: 10_000, bytes: 64 * 1024 * 1024, overflow: 'wait' },
+  durable: true,
+  persistent: true,
+  mandatory: true,
+  declare: true,
+  onUnknown: 'resend',
+  onNack: 'resend',
+  onUndecodable: 'reject',
+  onError: 'requeue-once',
+  authErrors: 'terminal',
+  wire: true,
+  logger: 'silent',
+} as const;
+
+/** Says what a value should have been, or nothing if it is fine. */
+export type Check = (value: unknown) => string | undefined;
+/** One check per option: a new option does not compile until someone decides what is valid. */
+export type Shape<T> = { readonly [K in keyof Required<T>]: Check };
+
+/** Node's timers take a signed 32-bit number of ms; beyond it they fire at once. */
+const LONGEST = 2 ** 31 - 1;
+
+const expectation =
+  (text: string, fits: (value: unknown) => boolean): Check =>
+  (value) =>
+    fits(value) ? undefined : text;
+
+const isNumber = (value: unknown): value is number => typeof value === 'number' && !Number.isNaN(value);
+export const isObject = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value) && !Buffer.isBuffer(value);
+
+export const integer = (from: number, to: number): Check =>
+  expectation(
+    `an integer from ${String(from)} to ${String(to)}`,
+    (v) => Number.isInteger(v) && (v as number) >= from && (v as number) <= to,
+  );
+export const countFrom = (from: number): Check =>
+  expectation(
+    `an integer of at least ${String(from)}, or Infinity`,
+    (v) => isNumber(v) && v >= from && (Number.isInteger(v) || v === Infinity),
+  );
+export const number = (from: number, to: number): Check =>
+  expectation(`a number from ${String(from)} to ${String(to)}`, (v) => isNumber(v) && v >= from && v <= to);
+export const duration = (from = 0): Check =>
+  expectation(
+    `a number of milliseconds from ${String(from)} to ${String(LONGEST)}`,
+    (v) => isNumber(v) && v >= from && v <= LONGEST,
+  );
+export const boolean: Check = expectation('true or false', (v) => typeof v === 'boolean');
+export const string: Check = expectation('a string', (v) => typeof v === 'string');
+export const oneOf = (...values: readonly string[]): Check =>
+  expectation(`one of ${values.map((v) => `'${v}'`).join(', ')}`, (v) => typeof v === 'string' && values.includes(v));
+export const object: Check = expectation('an object', isObject);
+export const func: Check = expectation('a function', (v) => typeof v === 'function');
+export const list: Check = expectation('an array', Array.isArray);
+export const date: Check = expectation('a valid Date', (v) => v instanceof Date && !Number.isNaN(v.getTime()));
+export const observableInput: Check = expectation(
+  'an Observable, a Promise or an iterable',
+  (v) =>
+    isObservable(v) ||
+    (typeof v === 'object' &&
+      v !== null &&
+      (typeof Reflect.get(v, 'then') === 'function' ||
+        typeof Reflect.get(v, Symbol.iterator) === 'function' ||
+        typeof Reflect.get(v, Symbol.asyncIterator) === 'function')),
+);
+export const abortSignal: Check = expectation('an AbortSignal', (v) => v instanceof AbortSignal);
+/** At most 255 bytes of UTF-8: AMQP's shortstr (https://www.rabbitmq.com/amqp-0-9-1-reference#domain.shortstr). */
+export const shortString = (bytes = 255): Check =>
+  expectation(
+    `a string of at most ${String(bytes)} bytes of UTF-8`,
+    (v) => typeof v === 'string' && Buffer.byteLength(v) <= bytes,
+  );
+export const codec: Check = expectation(
+  'a codec with `contentType`, `encode` and `decode`',
+  (v) =>
+    isObject(v) &&
+    typeof v['contentType'] === 'string' &&
+    typeof v['encode'] === 'function' &&
+    typeof v['decode'] === 'function',
+);
+export const either =
+  (...checks: readonly Check[]): Check =>
+  (value) => {
+    const wrong = checks.map((check) => check(value));
+    return wrong.includes(undefined) ? undefined : wrong.join(', or ');
+  };
+
+/** The value as it may be shown: its text shortened, its type named, long ones counted in bytes. */
+function shown(value: unknown): string {
+  if (value === null) return '`null`';
+  switch (typeof value) {
+    case 'string': {
+      const bytes = Buffer.byteLength(value);
+      return bytes > 60 ? `a string of ${String(bytes)} bytes` : `\`${value}\` (string)`;
+    }
+    case 'number':
+    case 'boolean':
+    case 'bigint':
+      return `\`${String(value)}\` (${typeof value})`;
+    case 'object':
+      return Array.isArray(value) ? 'an array' : 'an object';
+    case 'undefined':
+      return 'nothing';
+    default:
+      return `a ${typeof value}`;
+  }
+}
+
+/** The one sentence in which every refusal is told. */
+export function expected(option: string, what: string, value: unknown): OptionsError {
+  return new OptionsError(option, `Expected \`${option}\` to be ${what}, got ${shown(value)}.`);
+}
+
+/**
+ * Refuses unknown and wrong options with a sentence; `undefined` counts as not given. `path` leads nested names.
+ * `secret` names options whose values are never shown.
+ */
+export function checkOptions<T extends object>(
+  given: T,
+  shape: Shape<T>,
+  { of, path = '', required = [] }: { readonly of: string; readonly path?: string; readonly required?: readonly (keyof T & string)[] },
+): void {
+  if (!isObject(given)) throw expected(path === '' ? 'options' : path.slice(0, -1), `an object of ${of} options`, given);
+  const checks = shape as Readonly<Record<string, Check>>;
+  for (const [name, value] of Object.entries(given)) {
+    if (!Object.hasOwn(checks, name)) {
+      const known = Object.keys(checks);
+      throw new OptionsError(
+        `${path}${name}`,
+        `Unknown option \`${path}${name}\` for ${of}.${suggestion(name, known)} Known options: ${known.join(', ')}.`,
+      );
+    }
+    if (value === undefined) continue;
+    const wrong = checks[name]?.(value);
+    if (wrong !== undefined) throw expected(`${path}${name}`, wrong, value);
+  }
+  for (const name of required) {
+    if (given[name] === undefined) {
+      throw expected(`${path}${name}`, checks[name]?.(undefined) ?? 'given', undefined);
+    }
+  }
+}
+
+function suggestion(name: string, known: readonly string[]): string {
+  const near = known.find((k) => k.toLowerCase() === name.toLowerCase() || distance(k, name) <= 2);
+  return near === undefined ? '' : ` Did you mean \`${near}\`?`;
+}
+
+/** Levenshtein distance, for "did you mean". */
+function distance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, i) => i);
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const swap = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1);
+      next.push(Math.min((row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1, swap));
+    }
+    row = next;
+  }
+  return row[b.length] ?? 0;
+}
+
+/** `given` over `defaults`; an explicit `undefined` does not erase a default. */
+export function withDefaults<D extends object, G extends object>(defaults: D, given: G | undefined): D & Defined<G> {
+  const set = Object.fromEntries(Object.entries(given ?? {}).filter(([, value]) => value !== undefined));
+  return { ...defaults, ...set } as D & Defined<G>;
+}
+type Defined<G> = { [K in keyof G]: Exclude<G[K], undefined> };

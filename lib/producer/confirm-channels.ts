@@ -1,0 +1,98 @@
+import type { ConfirmChannel } from 'amqplib';
+import { EMPTY, Observable, asapScheduler, defer, filter, mergeMap, retry, switchMap, timer } from 'rxjs';
+import { backoffDelay } from '../connection/backoff';
+import { openChannel, type OpenChannel } from '../connection/channel';
+import type { ConnectionCore } from '../connection/core';
+import { declare, isEmpty } from '../connection/declare';
+import type { Link } from '../connection/link';
+import type { Up } from '../connection/supervisor';
+import { ChannelError, type InstanceQueueError } from '../errors';
+import type { Topology } from '../topology';
+import type { Pump } from './pump';
+import type { Session } from './session';
+
+export interface ConfirmChannelsOptions {
+  /** Declared before each channel is used; nothing if absent. */
+  readonly topology: Topology | undefined;
+  /** The broker refused the topology, in a way that cannot mend itself, before it was ever declared. */
+  readonly refused: (cause: InstanceQueueError) => void;
+}
+
+/**
+ * One confirm channel at a time for the pump: a fresh one per link, and after each failure of its own. Cold. Emits: nothing.
+ * Errors: ChannelError when `reopen.attempts` are spent. Completes: when the connection is closed. Unsubscribe: closes the
+ * channel.
+ */
+export function confirmChannels(core: ConnectionCore, pump: Pump, { topology, refused }: ConfirmChannelsOptions): Observable<never> {
+  let everOpened = false;
+  let growth = 0;
+  let failures = 0;
+  let latest: Session | undefined;
+
+  const again = (link: Link, error: InstanceQueueError): Observable<unknown> => {
+    const wasOpen = latest !== undefined;
+    if (latest?.proven) growth = 0;
+    latest = undefined;
+    // A loss is told by channel, connection and state one after the other: judge it when all have spoken.
+    return timer(0, asapScheduler).pipe(
+      mergeMap(() => {
+        if (!everOpened && !error.retryable) refused(error);
+        if (link.lost) return EMPTY;
+        failures = wasOpen ? 0 : failures + 1;
+        const { attempts, initialAttempts } = core.reopen;
+        if (failures >= (everOpened ? attempts : initialAttempts)) throw gaveUp(failures, error);
+        growth++;
+        // What was open may come back at once; what fails, or closes again before it confirmed anything, waits.
+        const delay = wasOpen && growth === 1 ? 0 : backoffDelay(core.reopen, growth, { slowly: !wasOpen && !error.retryable });
+        core.log.warn({ err: error, retryIn: delay }, 'publishing channel closed');
+        return timer(delay);
+      }),
+    );
+  };
+
+  const sessionOn = ({ link, epoch }: Up<Link>): Observable<never> =>
+    new Observable((subscriber) => {
+      let open: OpenChannel<ConfirmChannel> | undefined;
+      let session: Session | undefined;
+      const fail = (error: InstanceQueueError): void => {
+        const ended = session;
+        session = undefined;
+        if (ended) pump.closed(ended, error);
+        subscriber.error(error);
+      };
+      const declared = topology && !isEmpty(topology) ? declare(link, topology) : Promise.resolve(undefined);
+      declared.catch(() => undefined);
+      const opening = openChannel(link, 'confirm').subscribe({
+        next: (channel) => {
+          open = channel;
+          declared.then(() => {
+            if (subscriber.closed || channel.ended) return;
+            if (everOpened) core.counters.reopens++;
+            everOpened = true;
+            latest = session = pump.opened(channel, epoch, fail);
+          }, fail);
+        },
+        error: fail,
+      });
+      return () => {
+        opening.unsubscribe();
+        if (session) pump.closed(session, link.lost ?? new ChannelError('The channel was closed.'));
+        void open?.close();
+      };
+    });
+
+  return core.up$.pipe(
+    filter((up) => up !== undefined),
+    switchMap((up) =>
+      defer(() => {
+        if (up.link.lost) throw up.link.lost;
+        return sessionOn(up);
+      }).pipe(retry({ delay: (error: InstanceQueueError) => again(up.link, error) })),
+    ),
+  );
+}
+
+function gaveUp(failures: number, cause: InstanceQueueError): ChannelError {
+  const message = `Gave up opening a channel for publishing after ${String(failures)} failed attempts. ${cause.message}`;
+  return new ChannelError(message, { cause, replyCode: cause.replyCode });
+}

@@ -1,0 +1,149 @@
+/** What the outbox needs to know of an entry. */
+export interface Sized {
+  readonly bytes: number;
+  /** Settled entries are dead weight: they are skipped, and dropped when met. */
+  readonly settled: boolean;
+  /** Grows from message to message: what comes back finds its place by it. */
+  readonly order: number;
+  /** The outbox's own mark: admitted, and not taken. */
+  inside: boolean;
+}
+
+export interface Bounds {
+  readonly limit: number;
+  readonly bytes: number;
+}
+
+/** A shift would copy the rest each time; cutting off the larger half now and then costs next to nothing. */
+const worthCutting = (head: number, length: number): boolean => head === length || (head > 1024 && head * 2 > length);
+
+/**
+ * Messages that wait for the wire, in order. Pure. Up to its bounds it is *full of admitted* entries; what comes beyond
+ * waits outside, in order too, and moves in as room appears. What was in flight at a loss comes back at the head, and may
+ * exceed the bounds: it had its place before.
+ */
+export class Outbox<E extends Sized> {
+  readonly #bounds: Bounds;
+  #admitted: E[] = [];
+  #head = 0;
+  #waiting: E[] = [];
+  #waitingHead = 0;
+  #count = 0;
+  #bytes = 0;
+
+  constructor(bounds: Bounds) {
+    this.#bounds = bounds;
+  }
+
+  /** Admitted and not taken. */
+  get queued(): number {
+    return this.#count;
+  }
+  /** Bytes of these. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+  /** Is nothing left, inside or outside? */
+  get empty(): boolean {
+    return this.peek() === undefined;
+  }
+
+  /** Would an entry of this size be admitted now? */
+  hasRoom(bytes: number): boolean {
+    return this.#count < this.#bounds.limit && this.#bytes + bytes <= this.#bounds.bytes;
+  }
+
+  /** Could an entry of this size ever be admitted? */
+  fits(bytes: number): boolean {
+    return bytes <= this.#bounds.bytes;
+  }
+
+  /** To the end: inside if there is room and nobody waits, else outside. */
+  push(entry: E): void {
+    this.#waiting.push(entry);
+    this.#admit();
+  }
+
+  /** The next to be sent; it stays. */
+  peek(): E | undefined {
+    for (;;) {
+      const entry = this.#admitted[this.#head];
+      if (!entry?.settled) return entry;
+      this.#forget();
+    }
+  }
+
+  /** Takes the next to be sent. */
+  shift(): E | undefined {
+    const entry = this.peek();
+    if (!entry) return undefined;
+    this.#subtract(entry);
+    this.#forget();
+    this.#admit();
+    return entry;
+  }
+
+  /** Back to where they belong: ahead of everything sent after them. */
+  restore(entries: readonly E[]): void {
+    const back = entries.filter(({ settled }) => !settled).sort((a, b) => a.order - b.order);
+    for (const entry of back) this.#add(entry);
+    const rest = this.#admitted.slice(this.#head);
+    const merged: E[] = [];
+    let i = 0;
+    for (const entry of back) {
+      for (let next = rest[i]; next && next.order < entry.order; next = rest[++i]) merged.push(next);
+      merged.push(entry);
+    }
+    this.#admitted = [...merged, ...rest.slice(i)];
+    this.#head = 0;
+  }
+
+  /** An entry that is inside or outside was settled: its room is free. */
+  settled(entry: E): void {
+    if (entry.inside) this.#subtract(entry);
+    this.#admit();
+  }
+
+  /** All that is left, inside and outside, in order. */
+  entries(): readonly E[] {
+    return [...this.#admitted.slice(this.#head), ...this.#waiting.slice(this.#waitingHead)].filter(({ settled }) => !settled);
+  }
+
+  #admit(): void {
+    for (;;) {
+      const entry = this.#waiting[this.#waitingHead];
+      if (!entry) break;
+      if (!entry.settled) {
+        if (!this.hasRoom(entry.bytes)) break;
+        this.#admitted.push(entry);
+        this.#add(entry);
+      }
+      this.#waitingHead++;
+    }
+    if (worthCutting(this.#waitingHead, this.#waiting.length)) {
+      this.#waiting = this.#waiting.slice(this.#waitingHead);
+      this.#waitingHead = 0;
+    }
+  }
+
+  #add(entry: E): void {
+    entry.inside = true;
+    this.#count++;
+    this.#bytes += entry.bytes;
+  }
+
+  #subtract(entry: E): void {
+    entry.inside = false;
+    this.#count--;
+    this.#bytes -= entry.bytes;
+  }
+
+  /** Steps over the head. */
+  #forget(): void {
+    this.#head++;
+    if (worthCutting(this.#head, this.#admitted.length)) {
+      this.#admitted = this.#admitted.slice(this.#head);
+      this.#head = 0;
+    }
+  }
+}

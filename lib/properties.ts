@@ -1,0 +1,74 @@
+import type { MessageProperties as AmqpProperties, Options } from 'amqplib';
+
+/** A field table: headers, or the arguments of a queue, an exchange, a binding, a consumer. */
+export type Arguments = Readonly<Record<string, unknown>>;
+
+/**
+ * Where a message goes: to one queue (through the default exchange), or to an exchange with a routing key.
+ * Never both.
+ */
+export type Route =
+  | { readonly queue: string; readonly exchange?: never; readonly routingKey?: never }
+  | { readonly exchange: string; readonly routingKey?: string; readonly queue?: never };
+
+/** AMQP's basic properties, in JavaScript's own types. */
+export interface MessageProperties {
+  /** Names the message; a resend carries the same. @default a random UUID when sending */
+  readonly messageId?: string;
+  readonly correlationId?: string;
+  /** The queue an answer is wanted in. */
+  readonly replyTo?: string;
+  readonly type?: string;
+  readonly appId?: string;
+  /** Checked by RabbitMQ: must be the name of the connected user, if given. */
+  readonly userId?: string;
+  readonly contentType?: string;
+  readonly contentEncoding?: string;
+  /** Whole seconds on the wire: fractions are cut off. */
+  readonly timestamp?: Date;
+  /** ms after which the broker may drop it; the time a message waits before it is sent counts too. */
+  readonly expiration?: number;
+  /** 0 to 255; queues count as far as their `maxPriority`. */
+  readonly priority?: number;
+  readonly headers?: Arguments;
+}
+
+const text = (value: unknown): string | undefined => (typeof value === 'string' ? value : undefined);
+const whole = (value: unknown): number | undefined => (typeof value === 'number' ? value : undefined);
+
+/** From the wire; absent properties are absent members. */
+export function fromAmqp(amqp: AmqpProperties): MessageProperties {
+  const expiration = text(amqp.expiration);
+  const seconds = whole(amqp.timestamp);
+  const all: { readonly [K in keyof MessageProperties]: MessageProperties[K] | undefined } = {
+    messageId: text(amqp.messageId),
+    correlationId: text(amqp.correlationId),
+    replyTo: text(amqp.replyTo),
+    type: text(amqp.type),
+    appId: text(amqp.appId),
+    userId: text(amqp.userId),
+    contentType: text(amqp.contentType),
+    contentEncoding: text(amqp.contentEncoding),
+    timestamp: seconds === undefined ? undefined : new Date(seconds * 1000),
+    expiration: expiration !== undefined && /^\d+$/.test(expiration) ? Number(expiration) : undefined,
+    priority: whole(amqp.priority),
+    headers: amqp.headers,
+  };
+  const present: Record<string, unknown> = {};
+  for (const name in all) {
+    const value = all[name as keyof MessageProperties];
+    if (value !== undefined) present[name] = value;
+  }
+  return present;
+}
+
+/** To the wire. */
+export function toAmqp(properties: MessageProperties & { readonly persistent: boolean; readonly mandatory: boolean }): Options.Publish {
+  const { timestamp, expiration, headers, ...rest } = properties;
+  return {
+    ...rest,
+    ...(timestamp && { timestamp: Math.floor(timestamp.getTime() / 1000) }),
+    ...(expiration !== undefined && { expiration: String(Math.floor(expiration)) }),
+    ...(headers && { headers }),
+  };
+}
