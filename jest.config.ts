@@ -1,0 +1,35 @@
+/** @jest-config-loader esbuild-register */
+import type { Config } from 'jest';
+
+type Project = Exclude<NonNullable<Config['projects']>[number], string>;
+
+function project(name: string, rooms: string[], more: Partial<Project> = {}): Project {
+  return {
+    displayName: name,
+    testEnvironment: 'node',
+    testMatch: rooms.map((room) => `<rootDir>/spec/${room}/**/*.spec.ts`),
+    // The type checker runs once over everything (spec/types); here the tests are only transpiled.
+    transform: { '^.+\\.ts$': ['ts-jest', { tsconfig: '<rootDir>/tsconfig.json' }] },
+    moduleNameMapper: { '^instance-queue$': '<rootDir>/lib/index.ts' },
+    modulePathIgnorePatterns: ['<rootDir>/dist/'],
+    ...more,
+  };
+}
+
+const config: Config = {
+  projects: [
+    project('fast', ['unit', 'property', 'types', 'docs']),
+    project('broker', ['integration', 'fault'], {
+      globalSetup: '<rootDir>/spec/support/broker-setup.ts',
+      globalTeardown: '<rootDir>/spec/support/broker-teardown.ts',
+    }),
+  ],
+  // Each worker of the broker project has a RabbitMQ of its own.
+  maxWorkers: 2,
+  testTimeout: 30_000,
+  reporters: ['default', '<rootDir>/spec/support/summary-reporter.cjs'],
+  collectCoverageFrom: ['lib/**/*.ts'],
+};
+
+// Not `export default`: newer versions of Node would try the file as an ES module first, and warn.
+module.exports = config;
