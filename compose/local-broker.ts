@@ -1,0 +1,78 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { basename, join } from 'node:path';
+import { awaitAmqp } from './amqp-answer';
+import type { LocalHandle } from './broker-handle';
+import type { BrokerHost, StartedHost } from './broker-host';
+import {
+  killNode,
+  launchNode,
+  logOf,
+  logTail,
+  nodeCtl,
+  nodeRuns,
+  prepareNode,
+  removeNode,
+  type LocalNode,
+} from './local-node';
+import { freePort, isFree } from './ports';
+import { postWarden } from './post-warden';
+
+/** A loaded machine with two cores starts RabbitMQ in some 5 to 20 s. */
+const START_LIMIT = 90_000;
+
+/** A private node in a temporary folder, with its own ports, cookie, epmd and home, beside any other broker. */
+export async function startLocal(programs: string, wished?: number): Promise<StartedHost<LocalHandle>> {
+  const port = wished !== undefined && (await isFree(wished)) ? wished : await freePort();
+  const [distPort, epmdPort] = [await freePort(), await freePort()];
+  const folder = mkdtempSync(join(tmpdir(), 'instance-queue-broker-'));
+  const id = basename(folder).split('-').pop()?.toLowerCase() ?? 'broker';
+  const node: LocalNode = { programs, folder, name: `iq-${id}@localhost`, port, distPort, epmdPort };
+  const warden = postWarden({ how: 'local', node });
+  const url = `amqp://guest:guest@127.0.0.1:${port}/`;
+  try {
+    prepareNode(node);
+    const version = await launch(node, url);
+    const host = localHost({ how: 'local', url, version, node });
+    return {
+      handle: { how: 'local', url, version, node },
+      host: {
+        ...host,
+        async remove() {
+          await host.remove();
+          await warden.dismiss();
+        },
+      },
+    };
+  } catch (error) {
+    await removeNode(node).catch(() => undefined);
+    await warden.dismiss();
+    rmSync(folder, { recursive: true, force: true });
+    throw error;
+  }
+}
+
+export function localHost({ node, url }: LocalHandle): BrokerHost {
+  return {
+    ctl: (args) => nodeCtl(node, args),
+    kill: () => killNode(node),
+    async start() {
+      await launch(node, url);
+    },
+    remove: () => removeNode(node),
+  };
+}
+
+async function launch(node: LocalNode, url: string): Promise<string> {
+  // A second server over the first one's data would end at once, and take the pid file with it.
+  const ended = nodeRuns(node) ? undefined : launchNode(node).ended;
+  try {
+    const { version } = await awaitAmqp(url, START_LIMIT, ended);
+    return version;
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new Error(`RabbitMQ did not start: ${reason}\nThe end of its log, ${logOf(node)}:\n${logTail(node)}`, {
+      cause: error,
+    });
+  }
+}
