@@ -1,0 +1,34 @@
+import type { InstanceQueue } from 'instance-queue';
+import { fromEvent, merge, take, type Observable } from 'rxjs';
+
+/** One line with the time of day in front. */
+export function say(line: string): void {
+  console.log(`${new Date().toISOString().slice(11, 23)}  ${line}`);
+}
+
+/** Tells each change of a connection, as somebody on call would like to read it. */
+export function sayStates(queue: InstanceQueue): void {
+  queue.on('connecting', ({ attempt }, role) => {
+    say(`${role}: connecting${attempt > 1 ? `, attempt ${String(attempt)}` : ''}`);
+  });
+  queue.on('connected', ({ epoch, endpoint }, role) => {
+    say(`${role}: connected to ${endpoint}, epoch ${String(epoch)}`);
+  });
+  queue.on('reconnecting', ({ attempt, delay, cause }, role) => {
+    say(`${role}: next attempt (${String(attempt)}) in ${String(delay)} ms. ${cause.message}`);
+  });
+  queue.on('blocked', (reason, role) => {
+    say(`${role}: blocked by the broker, ${reason}`);
+  });
+  queue.on('unblocked', (role) => {
+    say(`${role}: unblocked`);
+  });
+  queue.on('closed', ({ cause }, role) => {
+    say(`${role}: closed${cause ? `. ${cause.message}` : ''}`);
+  });
+}
+
+/** Emits at the first Ctrl-C or SIGTERM; a second one ends the process the hard way. */
+export function shutdown(): Observable<unknown> {
+  return merge(fromEvent(process, 'SIGINT'), fromEvent(process, 'SIGTERM')).pipe(take(1));
+}

@@ -1,0 +1,40 @@
+/** `npm run demo:consumer`: consumes until Ctrl-C, whatever happens to the broker meanwhile. */
+import { handle, InstanceQueue } from 'instance-queue';
+import { lastValueFrom, retry, share } from 'rxjs';
+import { say, sayStates, shutdown } from './console';
+import { settings } from './settings';
+
+async function main(): Promise<void> {
+  const { url, queue: name } = settings();
+  const queue = new InstanceQueue({
+    url,
+    name: 'demo-consumer',
+    consumer: { tagPrefix: 'demo-consumer' },
+    authErrors: 'retry',
+  });
+  sayStates(queue);
+
+  const stop$ = shutdown().pipe(share());
+  const consumer = queue.consumer<{ n: number }>({ queue: name, until: stop$ });
+  consumer.on('attached', ({ tag, queue: from }) => {
+    say(`attached to ${from} as ${tag}`);
+  });
+  consumer.on('detached', ({ cause }) => {
+    if (cause) say(`detached. ${cause.message}`);
+  });
+
+  const handled$ = consumer.deliveries$.pipe(
+    handle(({ body, properties, redelivered }) => {
+      const { correlationId = 'none' } = properties;
+      say(`received ${String(body.n)}${redelivered ? ' again' : ''}, correlation id ${correlationId}`);
+    }),
+    // Even what fails the first attach for good is tried again here: whoever runs a demo may be mending it.
+    retry({ delay: 2000 }),
+  );
+  await lastValueFrom(handled$, { defaultValue: undefined });
+  say('closing');
+  const { unsettled } = await queue.close();
+  say(`closed, ${String(unsettled)} messages left unsettled`);
+}
+
+void main();
