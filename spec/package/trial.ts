@@ -1,0 +1,113 @@
+/**
+ * What users get: packs the tarball, looks at it with publint and are-the-types-wrong, installs it in an empty folder
+ * and tries it there, compiled and run as CommonJS and as ESM.
+ */
+import { execFile } from 'node:child_process';
+import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+
+const root = join(__dirname, '..', '..');
+
+/** How users set their compilers up; `files` as far as a setting knows them. */
+const settings = [
+  { name: 'node16', options: { module: 'node16' }, files: ['user.cts', 'user.mts'] },
+  { name: 'nodenext', options: { module: 'nodenext' }, files: ['user.cts', 'user.mts'] },
+  { name: 'bundler', options: { module: 'preserve', moduleResolution: 'bundler' }, files: ['user.mts'] },
+];
+const programs = ['node16/user.cjs', 'node16/user.mjs', 'identity.mjs'];
+
+/** What a tarball may hold, and what it must. */
+const allowed = /^(package\.json|README\.md|LICENSE|CHANGELOG\.md|dist\/[\w/-]+(\.js|\.d\.ts))$/;
+const needed = ['package.json', 'README.md', 'LICENSE', 'CHANGELOG.md', 'dist/index.js', 'dist/index.d.ts'];
+
+const folder = mkdtempSync(join(tmpdir(), 'instance-queue-trial-'));
+trial(folder)
+  .then(() => console.log('The package is fit to be published.'))
+  .catch((error: unknown) => {
+    process.exitCode = 1;
+    console.error(error instanceof Error ? error.message : error);
+  })
+  .finally(() => rmSync(folder, { recursive: true, force: true }));
+
+async function trial(folder: string) {
+  const tarball = await pack(folder);
+
+  step('publint, are-the-types-wrong');
+  await Promise.all([
+    run(tool('publint'), ['run', '--strict', tarball]),
+    run(tool('attw'), ['--no-emoji', '--no-color', tarball]),
+  ]);
+
+  step('installed in an empty folder');
+  const user = join(folder, 'user');
+  mkdirSync(user);
+  write(user, 'package.json', { private: true });
+  const quiet = ['--prefer-offline', '--no-audit', '--no-fund', '--loglevel=error'];
+  await run('npm', ['install', ...quiet, tarball, ...['rxjs', 'typescript'].map(atOurVersion)], user);
+
+  for (const extension of ['cts', 'mts']) copyFileSync(join(__dirname, 'user.ts'), join(user, `user.${extension}`));
+  copyFileSync(join(__dirname, 'identity.mjs'), join(user, 'identity.mjs'));
+
+  step(`compiled: ${settings.map(({ name }) => name).join(', ')}`);
+  await Promise.all(
+    settings.map(({ name, options, files }) => {
+      const strict = { strict: true, skipLibCheck: false, target: 'ES2022', lib: ['ES2022'] };
+      write(user, `${name}.json`, { compilerOptions: { ...strict, ...options, rootDir: '.', outDir: name }, files });
+      return run(tool('tsc', user), ['-p', `${name}.json`], user);
+    }),
+  );
+
+  for (const program of programs) {
+    step(`run: ${program}`);
+    await run(process.execPath, [program], user);
+  }
+}
+
+/** Builds and packs, and looks at what is in the tarball. */
+async function pack(into: string): Promise<string> {
+  step('packed');
+  const output = await run('npm', ['pack', '--json', '--loglevel=error', '--pack-destination', into]);
+  // What the build prints comes before.
+  const [packed] = JSON.parse(output.slice(output.search(/^\[$/m))) as [Packed];
+  const paths = packed.files.map(({ path }) => path);
+  const strange = paths.filter((path) => !allowed.test(path));
+  if (strange.length > 0) throw new Error(`The tarball holds what it should not: ${strange.join(', ')}`);
+  const missing = needed.filter((path) => !paths.includes(path));
+  if (missing.length > 0) throw new Error(`The tarball lacks ${missing.join(', ')}`);
+  return join(into, packed.filename);
+}
+
+interface Packed {
+  readonly filename: string;
+  readonly files: readonly { readonly path: string }[];
+}
+
+/** Users install what this checkout has as well: it is in npm's cache already. */
+function atOurVersion(name: string): string {
+  const manifest = readFileSync(join(root, 'node_modules', name, 'package.json'), 'utf8');
+  return `${name}@${(JSON.parse(manifest) as { version: string }).version}`;
+}
+
+function tool(name: string, within = root): string {
+  return join(within, 'node_modules', '.bin', name);
+}
+
+async function run(command: string, args: readonly string[], cwd = root): Promise<string> {
+  try {
+    const { stdout } = await promisify(execFile)(command, args, { cwd, timeout: 120_000 });
+    return stdout;
+  } catch (error) {
+    const { stdout = '', stderr = '' } = error as { stdout?: string; stderr?: string };
+    throw new Error(`${[command, ...args].join(' ')} failed:\n${stdout}${stderr}`, { cause: error });
+  }
+}
+
+function write(into: string, name: string, content: object) {
+  writeFileSync(join(into, name), JSON.stringify(content, undefined, 2));
+}
+
+function step(what: string) {
+  console.log(`· ${what}`);
+}

@@ -1,0 +1,128 @@
+/** What the compiler lets through, and what it does not: a line under `@ts-expect-error` that compiles is an error. */
+import {
+  Connection,
+  InstanceQueue,
+  bytes,
+  handle,
+  json,
+  type Confirmation,
+  type ConnectionState,
+  type Delivery,
+  type Handled,
+  type Health,
+  type Message,
+  type Role,
+} from 'instance-queue';
+import { of, type Observable } from 'rxjs';
+
+interface Order {
+  readonly id: string;
+}
+declare const orders$: Observable<Delivery<Order>>;
+declare const parse: (value: unknown) => Order;
+
+/** Compiles if both are the same type, and not just assignable to each other. */
+type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : never;
+function same<A, B>(_: Same<A, B>) {}
+
+const queue = new InstanceQueue('amqp://localhost');
+
+// ── construction ──
+new InstanceQueue({ url: ['amqp://a', 'amqp://b'] });
+new InstanceQueue({ url: () => Promise.resolve('amqp://a'), reconnect: { min: 50, attempts: 3 } });
+// @ts-expect-error: a target is needed
+new InstanceQueue();
+// @ts-expect-error: no such option
+new InstanceQueue({ url: 'amqp://a', retries: 3 });
+// @ts-expect-error: the codec is an option of what consumes and produces
+new Connection({ url: 'amqp://a', codec: bytes });
+
+// ── consuming ──
+same<Observable<Delivery<Order>>, ReturnType<typeof consumeOrders>>(true);
+function consumeOrders() {
+  return queue.consume<Order>({ queue: 'orders' });
+}
+same<Observable<Delivery<Order>>, typeof parsed$>(true);
+const parsed$ = queue.consume({ queue: 'orders', codec: json(parse) });
+same<Observable<Message<Order>>, typeof unsettled$>(true);
+const unsettled$ = queue.consume<Order>({ queue: 'orders', noAck: true });
+same<Observable<Delivery<unknown>>, typeof unknown$>(true);
+const unknown$ = queue.consume({ queue: 'orders' });
+// @ts-expect-error: with noAck there is nothing to hold back
+void queue.consume({ queue: 'orders', noAck: true, prefetch: 5 });
+// @ts-expect-error: no such policy
+void queue.consume({ queue: 'orders', onUndecodable: 'ignore' });
+// @ts-expect-error: a queue is needed
+void queue.consume({ prefetch: 5 });
+
+declare const message: Message<Order>;
+// @ts-expect-error: a message is for reading; deliveries are settled
+message.ack();
+// @ts-expect-error: what came cannot be changed
+message.body = { id: 'x' };
+
+// ── handling ──
+same<Observable<Handled<Order, number>>, typeof handled$>(true);
+const handled$ = orders$.pipe(handle((order) => order.body.id.length));
+void orders$.pipe(handle((order, { signal }) => (signal.aborted ? of(order.body.id) : Promise.resolve(order.body.id))));
+// @ts-expect-error: work sees messages, the policy settles
+void orders$.pipe(handle((order) => order.ack()));
+// @ts-expect-error: no such policy
+void orders$.pipe(handle(() => undefined, { onError: 'ignore' }));
+
+// ── producing ──
+same<Promise<Confirmation>, ReturnType<typeof sendOrder>>(true);
+function sendOrder() {
+  return queue.send<Order>({ queue: 'orders', body: { id: 'a' }, correlationId: 'c', expiration: 1000 });
+}
+void queue.send({ exchange: 'orders', routingKey: 'new', body: 'text' });
+// @ts-expect-error: one route, not two
+void queue.send({ queue: 'orders', exchange: 'orders', body: 'text' });
+// @ts-expect-error: a route is needed
+void queue.send({ body: 'text' });
+// @ts-expect-error: the default exchange with a routing key is spelled `queue`
+void queue.send({ queue: 'orders', routingKey: 'new', body: 'text' });
+// @ts-expect-error: a producer of orders sends orders
+void queue.producer<Order>().send({ queue: 'orders', body: 'text' });
+
+// ── state, events, health ──
+queue.on('connected', (state, role) => {
+  same<Extract<ConnectionState, { status: 'connected' }>, typeof state>(true);
+  same<Role, typeof role>(true);
+});
+queue.on('blocked', (reason, role) => {
+  same<[string, Role], [typeof reason, typeof role]>(true);
+});
+// @ts-expect-error: there is no 'error' event
+queue.on('error', () => undefined);
+// @ts-expect-error: state is read, not written
+queue.state = queue.state;
+// @ts-expect-error: a stream of states has no next()
+queue.state$.next(queue.state);
+
+function describe(state: ConnectionState): string {
+  switch (state.status) {
+    case 'disconnected':
+    case 'closing':
+      return state.status;
+    case 'connecting':
+      return `attempt ${state.attempt}`;
+    case 'connected':
+      return `${state.endpoint}, epoch ${state.epoch}`;
+    case 'reconnecting':
+      return `${state.cause.code}, again in ${state.delay} ms`;
+    case 'closed':
+      return state.cause?.code ?? 'closed';
+  }
+}
+describe(queue.state.consumer);
+same<'up' | 'degraded' | 'down', Health['status']>(true);
+
+// ── disposal ──
+export async function disposed() {
+  await using queue = new InstanceQueue('amqp://localhost');
+  await using connection = new Connection('amqp://localhost');
+  // @ts-expect-error: it takes a while, so `using` alone is not enough
+  using late = new InstanceQueue('amqp://localhost');
+  return [queue, connection, late];
+}
