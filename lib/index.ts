@@ -1,3 +1,4 @@
+/// <reference types="node" preserve="true" />
 // The front door
 export { InstanceQueue } from './instance-queue';
 export type { InstanceQueueEvents, InstanceQueueOptions, Metrics, Role } from './instance-queue';

@@ -1,6 +1,6 @@
 /** How delays between attempts grow, and when to stop. Durations in ms. */
 export interface BackoffOptions {
-  /** Upper bound of the first delay, ms. @default 100 */
+  /** Upper bound of the first delay, ms. @default 50 for connections, 100 for channels */
   readonly min?: number;
   /** Upper bound of every delay, ms. @default 30 000 for connections, 10 000 for channels */
   readonly max?: number;
@@ -32,7 +32,8 @@ export function backoffDelay(
   { slowly = false, random = Math.random }: { readonly slowly?: boolean; readonly random?: () => number } = {},
 ): number {
   const start = slowly ? min * SLOW : min;
-  const bound = Math.min(max, start * factor ** (Math.max(1, attempt) - 1));
+  // 0 stays 0: times a power that has become Infinity it would be NaN.
+  const bound = start === 0 ? 0 : Math.min(max, start * factor ** (Math.max(1, attempt) - 1));
   // A refusal keeps half of its delay fixed: full jitter would let some retries come at once.
   const share = slowly ? jitter / 2 : jitter;
   return Math.round(bound * (1 - share) + bound * share * random());

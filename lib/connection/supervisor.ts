@@ -50,8 +50,8 @@ export class Supervisor<L extends Reached> {
   #epoch = 0;
   /** Which attempt of this outage is under way, from 1. */
   #attempt = 1;
-  /** How far the delays have grown; an outage soon after the last one goes on where that stopped. */
-  #growth = 0;
+  /** Links lost in a row, none of which had stayed up for `stableAfter`: a flapping broker is not hit at `min` for ever. */
+  #flaps = 0;
   #immediate = false;
   #closing = false;
 
@@ -107,7 +107,7 @@ export class Supervisor<L extends Reached> {
   /** Drops the link, or the dial under way, and dials again without delay. */
   drop(cause: ConnectionError): void {
     if (!this.#started) return;
-    this.#growth = 0;
+    this.#flaps = 0;
     this.#immediate = true;
     this.#dropped.next(cause);
     // Nobody heard it while waiting between two attempts: then the wait is what ends.
@@ -132,7 +132,7 @@ export class Supervisor<L extends Reached> {
     this.#attempt = 1;
     this.#stability?.unsubscribe();
     this.#stability = timer(this.#options.backoff.stableAfter).subscribe(() => {
-      this.#growth = 0;
+      this.#flaps = 0;
     });
     const up = { link, epoch: this.#epoch };
     this.#present = up;
@@ -157,9 +157,11 @@ export class Supervisor<L extends Reached> {
       return throwError(() => new ConnectionError(cause.code, cause.endpoint, message, { cause, replyCode: cause.replyCode }));
     }
     this.#attempt = tried + 1;
-    this.#growth++;
+    if (wasUp) this.#flaps++;
+    // Not their sum: after a flapping hour a short outage would be slept through.
+    const growth = Math.max(this.#flaps, this.#attempt);
     const slowly = !wasUp && !cause.retryable;
-    const delay = this.#immediate ? 0 : backoffDelay(backoff, this.#growth, { slowly, ...(random && { random }) });
+    const delay = this.#immediate ? 0 : backoffDelay(backoff, growth, { slowly, ...(random && { random }) });
     this.#write({ status: 'reconnecting', attempt: this.#attempt, delay, cause });
     return race(timer(delay), this.#skipWait);
   }

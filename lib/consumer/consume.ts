@@ -113,11 +113,12 @@ export function consume<T>(connection: Connection, options: ConsumeOptions<T> | 
 
 /** The same with resolved options, and somebody to tell of what is no message. */
 export function consuming<T>(
-  { core }: Connection,
+  connection: Connection,
   options: ResolvedConsumeOptions<T>,
   watch: () => ConsumerWatch = () => ({}),
 ): Observable<Delivery<T>> {
   return new Observable((subscriber) => {
+    const { core } = connection;
     const consumption = new Consumption(core, options, subscriber, watch());
     return () => {
       void consumption.close(core.drainTimeout);
