@@ -1,4 +1,4 @@
-import type { InstanceQueue } from 'instance-queue';
+import type { InstanceQueue, Role } from 'instance-queue';
 import { fromEvent, merge, take, type Observable } from 'rxjs';
 
 /** One line with the time of day in front. */
@@ -14,7 +14,11 @@ export function sayStates(queue: InstanceQueue): void {
   queue.on('connected', ({ epoch, endpoint }, role) => {
     say(`${role}: connected to ${endpoint}, epoch ${String(epoch)}`);
   });
+  const told: Partial<Record<Role, string>> = {};
   queue.on('reconnecting', ({ attempt, delay, cause }, role) => {
+    // The same again and again is told once; how often it was tried, now and then.
+    if (told[role] === cause.message && attempt % 10 !== 0) return;
+    told[role] = cause.message;
     say(`${role}: next attempt (${String(attempt)}) in ${String(delay)} ms. ${cause.message}`);
   });
   queue.on('blocked', (reason, role) => {
