@@ -11,7 +11,9 @@ export interface Codec<T> {
   decode(content: Buffer, properties: MessageProperties): T;
 }
 
-const utf8 = new TextDecoder('utf-8', { fatal: true });
+// In text a byte order mark is a character like any other; in front of JSON, where some producers write it, it is none.
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+const markedUtf8 = new TextDecoder('utf-8', { fatal: true });
 
 function toJson(value: unknown): Buffer {
   // JSON.stringify's type says string, but functions, symbols and undefined give undefined.
@@ -55,7 +57,7 @@ export function json<T = unknown>(parse?: (value: unknown) => T): Codec<T> {
     contentType: 'application/json',
     encode: toJson,
     decode(content) {
-      const value: unknown = JSON.parse(utf8.decode(content));
+      const value: unknown = JSON.parse(markedUtf8.decode(content));
       // Without a parse the caller's T is a claim about its own producers that nobody can check here.
       return parse ? parse(value) : (value as T);
     },
@@ -75,7 +77,7 @@ export const auto: Codec<unknown> = {
     const encoding = (contentEncoding ?? '').toLowerCase();
     if (encoding !== '' && encoding !== 'identity' && encoding !== 'utf-8' && encoding !== 'utf8') return content;
     const type = media(contentType);
-    if (type === 'application/json' || type.endsWith('+json')) return JSON.parse(utf8.decode(content)) as unknown;
+    if (type === 'application/json' || type.endsWith('+json')) return JSON.parse(markedUtf8.decode(content)) as unknown;
     return type.startsWith('text/') ? utf8.decode(content) : content;
   },
 };

@@ -1,5 +1,8 @@
+/** A connection could not be made, was lost, or was closed by us. */
 export type ConnectionErrorCode = 'CONNECT_FAILED' | 'CONNECTION_LOST' | 'CONNECTION_CLOSED';
+/** The broker cancelled the consumer; a message could not be decoded; work took longer than its `timeout`. */
 export type ConsumerErrorCode = 'CONSUMER_CANCELLED' | 'UNDECODABLE' | 'WORK_TIMEOUT';
+/** Why a message was not confirmed; `Producer.send` says what each means. */
 export type PublishErrorCode =
   | 'PUBLISH_NACKED'
   | 'PUBLISH_RETURNED'

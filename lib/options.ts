@@ -137,7 +137,7 @@ export function checkOptions<T extends object>(
   shape: Shape<T>,
   { of, path = '', required = [] }: { readonly of: string; readonly path?: string; readonly required?: readonly (keyof T & string)[] },
 ): void {
-  if (!isObject(given)) throw expected(path === '' ? 'options' : path.slice(0, -1), `an object of ${of} options`, given);
+  if (!isObject(given)) throw expected(path === '' ? 'options' : path.slice(0, -1), `an object with the options of ${of}`, given);
   const checks = shape as Readonly<Record<string, Check>>;
   for (const [name, value] of Object.entries(given)) {
     if (!Object.hasOwn(checks, name)) {

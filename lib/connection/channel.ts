@@ -40,8 +40,9 @@ export class OpenChannel<C extends Channel = Channel> {
 
   #reason(): ChannelError {
     if (this.#cause) return channelRefused('The broker closed the channel', this.#cause);
-    const cause = this.link.lost;
-    return new ChannelError('The channel ended with its connection.', { cause, replyCode: cause?.replyCode });
+    const { lost } = this.link;
+    const what = 'The channel ended with its connection';
+    return lost ? channelRefused(what, lost) : new ChannelError(`${what}.`);
   }
 
   /** Closes it; resolves when it is closed, gone with its connection, or after a while. Never rejects. */

@@ -1,5 +1,5 @@
 import { EMPTY, defer, distinctUntilChanged, filter, firstValueFrom, from, map, of, pairwise } from 'rxjs';
-import { startWith, switchMap, timeout, type Observable, type Subscription } from 'rxjs';
+import { startWith, switchMap, throwError, timeout, Subscription, type Observable } from 'rxjs';
 import { ConnectionError } from '../errors';
 import type { Logger } from '../log';
 import { Counters } from '../metrics';
@@ -132,8 +132,11 @@ export class ConnectionCore {
   }
 
   reconnect(): void {
-    const endpoint = this.up?.link.endpoint ?? '';
-    this.#supervisor.drop(new ConnectionError('CONNECTION_LOST', endpoint, 'Dropped by reconnect().'));
+    const link = this.up?.link;
+    const cause = new ConnectionError('CONNECTION_LOST', link?.endpoint ?? '', 'Dropped by reconnect().');
+    // Whoever asks the link why it is gone hears the same as those who ask the state.
+    link?.lose(cause);
+    this.#supervisor.drop(cause);
   }
 
   register(member: Member): () => void {
@@ -167,14 +170,13 @@ export class ConnectionCore {
 
   #watch(heartbeat: number): Subscription {
     const { log } = this;
-    const watches = this.state$.pipe(startWith(undefined), pairwise()).subscribe({
-      next: ([before, state]) => {
+    // Beside one another: the state ends before the link's stream does.
+    const watches = new Subscription();
+    watches.add(
+      this.state$.pipe(startWith(undefined), pairwise()).subscribe(([before, state]) => {
         if (state) this.#tell(before, state);
-      },
-      complete: () => {
-        watches.unsubscribe();
-      },
-    });
+      }),
+    );
     watches.add(
       this.up$
         .pipe(
@@ -232,7 +234,7 @@ export class ConnectionCore {
 /** All endpoints once, in random order; ends with the most telling of their errors. */
 function round(options: CoreOptions): Observable<Link> {
   return defer(() => from(options.endpoints())).pipe(
-    timeout({ first: options.connectTimeout }),
+    timeout({ first: options.connectTimeout, with: () => throwError(() => noEndpoints(options.connectTimeout)) }),
     switchMap((endpoints) =>
       firstToOpen(
         shuffled(endpoints),
@@ -244,4 +246,9 @@ function round(options: CoreOptions): Observable<Link> {
       ),
     ),
   );
+}
+
+function noEndpoints(within: number): ConnectionError {
+  const message = `Cannot connect to RabbitMQ: the \`url\` function gave no endpoint within ${String(within)} ms (\`connectTimeout\`).`;
+  return new ConnectionError('CONNECT_FAILED', '', message);
 }

@@ -40,15 +40,18 @@ export function dial(endpoint: Endpoint, { name, heartbeat, connectTimeout, tls,
     const opened = (model: ChannelModel): void => {
       // First of all: an amqplib emitter whose 'error' nobody hears throws.
       const { label } = endpoint;
-      model.on('error', (error) => {
-        fail(connectionLost(label, error));
-      });
-      model.on('close', (error) => {
-        fail(connectionLost(label, error));
-      });
+      const gone = (error: unknown): void => {
+        if (!link?.closing) fail(connectionLost(label, error));
+      };
+      model.on('error', gone);
+      model.on('close', gone);
       deadline.unsubscribe();
       if (subscriber.closed) {
         socket.abort();
+        return;
+      }
+      if (wire && stillborn(model)) {
+        fail(connectFailed(label, new Error('the broker closed the connection as soon as it was open.')));
         return;
       }
       link = new Link(model, label, wire, () => {
@@ -77,6 +80,15 @@ export function dial(endpoint: Endpoint, { name, heartbeat, connectTimeout, tls,
       });
     };
   });
+}
+
+/**
+ * Was it closed before anybody could listen? amqplib reads on behind open-ok before it hands the connection out: of a
+ * close in the same read (a broker that is shutting down) no event would ever tell.
+ */
+function stillborn({ connection }: ChannelModel): boolean {
+  const stream: unknown = Reflect.get(connection, 'stream');
+  return typeof stream === 'object' && stream !== null && Reflect.get(stream, 'writableEnded') === true;
 }
 
 function target(endpoint: Endpoint, heartbeat: number): Parameters<typeof connect>[0] {

@@ -26,8 +26,11 @@ export interface Endpoint {
 const EXAMPLE = 'an AMQP URL such as amqp://user:password@host:5672/vhost';
 const QUERY = ['heartbeat', 'frameMax', 'channelMax', 'locale', 'auth_mechanism'];
 
-/** The text without what may be credentials: everything up to the last @. */
-const redacted = (url: string): string => (url.includes('@') ? `***@${url.slice(url.lastIndexOf('@') + 1)}` : url);
+/** The text without what may be credentials: everything up to the last @; without one, behind a colon, all but a port. */
+const redacted = (url: string): string =>
+  url.includes('@')
+    ? `***@${url.slice(url.lastIndexOf('@') + 1).replace(/\?.*$/s, '?***')}`
+    : url.replace(/:(?!\/\/|\d+(?:[/?#]|$)).*$/s, ':***');
 
 /**
  * Reads an AMQP URL (https://www.rabbitmq.com/docs/uri-spec); no path means the vhost `/`.

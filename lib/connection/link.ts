@@ -14,6 +14,7 @@ export class Link {
   readonly frameMax: number;
   readonly #destroy: () => void;
   #lost: ConnectionError | undefined;
+  #closing = false;
 
   constructor(
     readonly model: ChannelModel,
@@ -39,6 +40,11 @@ export class Link {
     return this.#lost;
   }
 
+  /** Its end is our own doing, and no loss. */
+  get closing(): boolean {
+    return this.#closing;
+  }
+
   /** Writes the end on the slate; the first cause stays. */
   lose(cause: ConnectionError): void {
     this.#lost ??= cause;
@@ -48,6 +54,7 @@ export class Link {
   /** The closing handshake, for at most `within` ms; then the socket is destroyed. amqplib's own can hang for ever. */
   async close(within: number): Promise<void> {
     if (!this.#lost) {
+      this.#closing = true;
       const closed = fromEvent(this.model, 'close').pipe(take(1));
       const settled = firstValueFrom(race(closed, timer(within)));
       // Its rejection says that the connection is closed already, which is what we want.

@@ -1,6 +1,6 @@
 import type { ConsumeMessage } from 'amqplib';
 import { randomUUID } from 'node:crypto';
-import { Observable, Subscription } from 'rxjs';
+import { Observable, type Subscription } from 'rxjs';
 import { openChannel, type OpenChannel } from '../connection/channel';
 import { declare, ensureQueue, isEmpty } from '../connection/declare';
 import type { Link } from '../connection/link';

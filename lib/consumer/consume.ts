@@ -76,14 +76,16 @@ export function resolveConsumeOptions<T>(given: ConsumeOptions<T> | NoAckConsume
   if (given.topology) checkTopology(given.topology);
   if (typeof given.queue !== 'string') checkQueueSpec(given.queue, 'queue');
   const { prefetch, tagPrefix, onUndecodable, declare } = DEFAULTS;
+  // A queue that the broker names goes with its consumer: nobody else knows it, and each attach makes a new one.
+  const unnamed = { name: '', autoDelete: true };
   const named = typeof given.queue === 'string' ? queueNamed(given.topology, given.queue) : given.queue;
-  // '' as a name can only mean a queue that the broker names.
-  const spec = named ?? (given.queue === '' ? { name: '' } : undefined);
+  const queueName = typeof given.queue === 'string' ? given.queue : given.queue.name;
+  const spec = queueName !== '' ? named : typeof given.queue === 'string' ? (named ?? unnamed) : { ...unnamed, ...named };
   const defaults = { prefetch, tagPrefix, onUndecodable, declare, exclusive: false, topology: {}, arguments: {} };
   return {
     codec: auto as Codec<T>,
     ...withDefaults(defaults, given),
-    queueName: typeof given.queue === 'string' ? given.queue : given.queue.name,
+    queueName,
     spec,
     noAck,
   };

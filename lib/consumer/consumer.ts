@@ -1,5 +1,5 @@
 import { EventEmitter } from 'node:events';
-import { Observable, share, skip } from 'rxjs';
+import { Observable, Subscription, share, skip } from 'rxjs';
 import { drainTimeoutOf, type Connection } from '../connection/connection';
 import type { CloseOptions, CloseReport, ConnectionCore, Member } from '../connection/core';
 import { isolated } from '../connection/isolated';
@@ -35,7 +35,9 @@ export class Consumer<T = unknown> extends EventEmitter<ConsumerEvents> implemen
   readonly #state = new StateSubject<ConsumerState>(Object.freeze({ status: 'detached' }));
   readonly #core: ConnectionCore;
   readonly #active = new Set<Pick<Member, 'close'>>();
+  readonly #connection = new Subscription();
   #latest: object | undefined;
+  #closing = false;
   #closed: Promise<CloseReport> | undefined;
 
   /** @throws OptionsError if an option cannot be right */
@@ -49,20 +51,23 @@ export class Consumer<T = unknown> extends EventEmitter<ConsumerEvents> implemen
     const shared$ = consuming(connection, resolved, () => this.#watch(also())).pipe(share());
     this.deliveries$ = new Observable((subscriber) => {
       const { state } = this;
-      if (state.status !== 'stopped') return shared$.subscribe(subscriber);
-      if (state.cause) subscriber.error(state.cause);
-      else if (this.#closed) subscriber.complete();
+      if (state.status !== 'stopped' && !this.#closing) return shared$.subscribe(subscriber);
+      if (state.status === 'stopped' && state.cause) subscriber.error(state.cause);
+      else if (this.#closing) subscriber.complete();
       else subscriber.error(this.#core.closedError());
       return undefined;
     });
     this.state$.pipe(skip(1)).subscribe((state) => {
       emitState(this, state);
     });
-    this.#core.state$.subscribe({
+    const watch = this.#core.state$.subscribe({
       complete: () => {
-        this.#stopped(undefined);
+        const { state } = this.#core;
+        // The consumption hears of it later, when the last state is told already.
+        this.#stopped(state.status === 'closed' ? state.cause : undefined);
       },
     });
+    this.#connection.add(watch);
   }
 
   /** Hot. Emits: the present state, then each new one. Completes: behind `stopped`. Errors: never. */
@@ -85,6 +90,8 @@ export class Consumer<T = unknown> extends EventEmitter<ConsumerEvents> implemen
   }
 
   async #close(within: number): Promise<CloseReport> {
+    // Before anything completes: whoever subscribes again on completion comes too late.
+    this.#closing = true;
     const reports = await Promise.all([...this.#active].map((consumption) => consumption.close(within)));
     this.#stopped(undefined);
     return { unsettled: reports.reduce((sum, { unsettled }) => sum + unsettled, 0), unconfirmed: 0 };
@@ -120,6 +127,8 @@ export class Consumer<T = unknown> extends EventEmitter<ConsumerEvents> implemen
 
   #stopped(cause: InstanceQueueError | undefined): void {
     this.#state.end(Object.freeze(cause ? { status: 'stopped', cause } : { status: 'stopped' }));
+    // The connection may outlive many consumers.
+    this.#connection.unsubscribe();
   }
 }
 

@@ -1,12 +1,12 @@
 import type { ConsumeMessage } from 'amqplib';
-import { EMPTY, asapScheduler, defer, filter, from, mergeMap, retry, switchMap, take, timer } from 'rxjs';
+import { EMPTY, asapScheduler, defer, filter, firstValueFrom, from, mergeMap, race, retry, switchMap, take, timer } from 'rxjs';
 import type { Observable, ObservableInput, Subscriber, Subscription } from 'rxjs';
 import type { Codec } from '../codec';
 import { backoffDelay } from '../connection/backoff';
 import type { CloseReport, ConnectionCore, Member } from '../connection/core';
 import type { Link } from '../connection/link';
 import type { Up } from '../connection/supervisor';
-import { ChannelError, ConsumerError, InstanceQueueError } from '../errors';
+import { ChannelError, ConsumerError, type InstanceQueueError } from '../errors';
 import type { Arguments } from '../properties';
 import type { QueueSpec, Topology } from '../topology';
 import { attach, type Attached, type OnMessage } from './attach';
@@ -46,6 +46,8 @@ export interface ConsumerWatch {
   readonly lost?: (message: Message<unknown>) => void;
 }
 
+/** ms that the closing handshake of a channel gets when no time is left: what was settled is still on its way to the socket. */
+const GRACE = 100;
 const NOTHING_LEFT: CloseReport = { unsettled: 0, unconfirmed: 0 };
 
 /** One subscription of `consume()`: attaches on every link, drains at the end. */
@@ -254,7 +256,8 @@ export class Consumption<T> implements Member {
     });
     await Promise.race([settled, this.#forced]);
     const { unsettled } = attachment;
-    await Promise.race([attachment.close(), this.#forced]);
+    const late$ = from(this.#forced).pipe(switchMap(() => timer(GRACE)));
+    await firstValueFrom(race<unknown[]>(attachment.close(), late$));
     return unsettled;
   }
 

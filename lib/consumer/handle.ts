@@ -26,6 +26,7 @@ export type ErrorPolicy<T> =
   | 'fail'
   | ((error: unknown, message: Message<T>) => Settlement | PromiseLike<Settlement>);
 
+/** How much work at once, for how long, and what becomes of a failure. */
 export interface HandleOptions<T> {
   /** Messages worked on at once. @default Infinity: as many as the consumer's prefetch lets through */
   readonly concurrency?: number;
@@ -66,13 +67,14 @@ const HANDLE: Shape<HandleOptions<never>> = {
  */
 export function handle<T, R>(work: Worker<T, R>, options: HandleOptions<T> = {}): OperatorFunction<Delivery<T>, Handled<T, R>> {
   if (typeof work !== 'function') throw expected('work', 'a function', work);
-  checkOptions<HandleOptions<never>>(options as HandleOptions<never>, HANDLE, { of: 'handle()' });
+  checkOptions<HandleOptions<never>>(options, HANDLE, { of: 'handle()' });
   return (source) =>
     new RxObservable((subscriber) => {
       const handling = new Handling(work, options, subscriber);
-      handling.handle(source);
-      return () => {
+      // Before the source can emit: whoever has enough of what it emits at once is heard at once.
+      subscriber.add(() => {
         handling.unsubscribed();
-      };
+      });
+      handling.handle(source);
     });
 }

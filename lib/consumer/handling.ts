@@ -1,6 +1,6 @@
-import { Subscription, isObservable, timer, type Observable, type Subscriber } from 'rxjs';
+import { Subject, Subscription, isObservable, takeUntil, timer, type Observable, type Subscriber } from 'rxjs';
 import { ConsumerError } from '../errors';
-import { DEFAULTS } from '../options';
+import { DEFAULTS, expected, oneOf } from '../options';
 import type { Attachment } from './attachment';
 import { ChannelDelivery, type Delivery, type Message, type Settlement } from './delivery';
 import type { HandleOptions, Handled, Worker } from './handle';
@@ -44,7 +44,8 @@ export class Handling<T, R> {
   #queue: Delivery<T>[] = [];
   readonly #running = new Set<Running<T>>();
   readonly #watched = new Map<Attachment, () => void>();
-  #source: Subscription | undefined;
+  /** Ends the source, also from within its own `subscribe`: one that emits all at once is not held by any subscription yet. */
+  readonly #stop$ = new Subject<void>();
   #pumping = false;
   #sourceCompleted = false;
   #stopped = false;
@@ -57,7 +58,7 @@ export class Handling<T, R> {
   }
 
   handle(source: Observable<Delivery<T>>): void {
-    this.#source = source.subscribe({
+    source.pipe(takeUntil(this.#stop$)).subscribe({
       next: (delivery) => {
         this.#watch(ChannelDelivery.attachmentOf(delivery));
         this.#queue.push(delivery);
@@ -67,19 +68,19 @@ export class Handling<T, R> {
         this.#subscriber.error(error);
       },
       complete: () => {
+        if (this.#stopped) return;
         this.#sourceCompleted = true;
         for (const entry of this.#running) if (entry.attachment?.ended) entry.giveUp(lost(entry));
         this.#completeIfDone();
       },
     });
-    if (this.#stopped) this.#source.unsubscribe();
   }
 
   /** Nobody listens any more: release what is not started; what runs settles by itself. */
   unsubscribed(): void {
     if (this.#stopped) return;
     this.#stopped = true;
-    this.#source?.unsubscribe();
+    this.#stop$.next();
     this.#release(() => true);
     this.#unwatchIfDone();
   }
@@ -201,7 +202,7 @@ export class Handling<T, R> {
     let told = error;
     if (typeof policy === 'function') {
       try {
-        settlement = await policy(error, delivery);
+        settlement = decided(await policy(error, delivery));
       } catch (policyError) {
         told = new AggregateError([error, policyError], 'The work failed, and the error policy too.');
         settlement = requeueOnce(delivery);
@@ -241,6 +242,15 @@ const isPromiseLike = <V>(value: unknown): value is PromiseLike<V> =>
 
 const requeueOnce = (message: Message<unknown>): Settlement =>
   message.redelivered || message.deliveryCount > 0 ? 'reject' : 'requeue';
+
+const settlementCheck = oneOf('ack', 'requeue', 'release', 'reject');
+
+/** What a policy returned: anything else would leave the delivery open for ever. */
+function decided(settlement: Settlement): Settlement {
+  const wrong = settlementCheck(settlement);
+  if (wrong !== undefined) throw expected('onError()', wrong, settlement);
+  return settlement;
+}
 
 function settleBy(delivery: Delivery<unknown>, how: Settlement): boolean {
   switch (how) {

@@ -6,17 +6,28 @@ interface Timed {
 interface Lane<E> {
   entries: { readonly entry: E; readonly at: number }[];
   head: number;
+  /** How long it may grow before settled entries are thrown out. */
+  limit: number;
 }
 
-/** Steps over what is settled, lest a lane holds messages long confirmed; returns the first that is not. */
-function forgetSettled<E extends Timed>(lane: Lane<E>): Lane<E>['entries'][number] | undefined {
+const LANE = 1024;
+
+/** Steps over what is settled; returns the first that is not. */
+function firstOpen<E extends Timed>(lane: Lane<E>): Lane<E>['entries'][number] | undefined {
   let first = lane.entries[lane.head];
   while (first?.entry.settled) first = lane.entries[++lane.head];
-  if (lane.head > 1024 && lane.head * 2 > lane.entries.length) {
-    lane.entries = lane.entries.slice(lane.head);
-    lane.head = 0;
-  }
   return first;
+}
+
+/**
+ * Throws out what is settled, lest a lane holds messages long confirmed: also those behind one that is open for long.
+ * Only when it has doubled, so that it costs next to nothing for each.
+ */
+function forgetSettled<E extends Timed>(lane: Lane<E>): void {
+  if (lane.entries.length < lane.limit) return;
+  lane.entries = lane.entries.filter(({ entry }, i) => i >= lane.head && !entry.settled);
+  lane.head = 0;
+  lane.limit = Math.max(LANE, lane.entries.length * 2);
 }
 
 /**
@@ -36,7 +47,7 @@ export class Deadlines<E extends Timed> {
   /** `entry` falls due in `within` ms, unless it is settled by then. */
   add(entry: E, within: number): void {
     let lane = this.#lanes.get(within);
-    if (!lane) this.#lanes.set(within, (lane = { entries: [], head: 0 }));
+    if (!lane) this.#lanes.set(within, (lane = { entries: [], head: 0, limit: LANE }));
     const at = performance.now() + within;
     lane.entries.push({ entry, at });
     forgetSettled(lane);
@@ -65,7 +76,7 @@ export class Deadlines<E extends Timed> {
     const now = performance.now();
     let next = Infinity;
     for (const [within, lane] of this.#lanes) {
-      for (let first = forgetSettled(lane); first; first = forgetSettled(lane)) {
+      for (let first = firstOpen(lane); first; first = firstOpen(lane)) {
         if (first.at > now) {
           next = Math.min(next, first.at);
           break;

@@ -12,10 +12,14 @@ export interface Confirmation {
   readonly epoch: number;
 }
 
+const RELEASED = Buffer.alloc(0);
+
 /** One message between `send` and its settlement, which happens exactly once. */
 export class Entry implements Sized, Suspect {
   readonly order: number;
   readonly message: Encoded;
+  /** Bytes of the body. */
+  readonly size: number;
   /** When `send` was called; monotonic, ms. */
   readonly since = performance.now();
   inside = false;
@@ -23,6 +27,8 @@ export class Entry implements Sized, Suspect {
   attempts = 0;
   /** How often the broker said "not now". */
   nacks = 0;
+  /** How often it is known that the broker did not keep it: nacked, returned, refused. */
+  declined = 0;
   /** The broker's return, which comes before its confirm. */
   returned: { readonly replyCode: number; readonly replyText: string } | undefined;
   /** Was its queue declared anew after a return? */
@@ -35,6 +41,7 @@ export class Entry implements Sized, Suspect {
   constructor(order: number, message: Encoded, resolve: (confirmation: Confirmation) => void, reject: (error: PublishError) => void) {
     this.order = order;
     this.message = message;
+    this.size = message.content.length;
     this.#resolve = resolve;
     this.#reject = reject;
   }
@@ -51,8 +58,9 @@ export class Entry implements Sized, Suspect {
   get userId(): string | undefined {
     return this.message.options.userId;
   }
-  get size(): number {
-    return this.message.content.length;
+  /** May the broker have it? Each attempt that it did not decline may have arrived. */
+  get maybeDelivered(): boolean {
+    return this.attempts > this.declined;
   }
   /** ms that the message itself still has (`expiration`); undefined: for ever. */
   get remaining(): number | undefined {
@@ -81,6 +89,8 @@ export class Entry implements Sized, Suspect {
   #settle(): boolean {
     if (this.#settled) return false;
     this.#settled = true;
+    // Deadlines, and the window of the channel, may keep the entry for a while; the body need not stay.
+    this.message.content = RELEASED;
     this.#cleanUp?.();
     return true;
   }

@@ -50,7 +50,8 @@ export interface Encoded {
   readonly routingKey: string;
   /** The queue to be ensured, for a route that names one. */
   readonly queue: string | undefined;
-  readonly content: Buffer;
+  /** Let go of once the message is settled. */
+  content: Buffer;
   readonly options: Options.Publish;
   /** ms */
   readonly expiration: number | undefined;
@@ -58,6 +59,11 @@ export interface Encoded {
   readonly propertiesFrame: number;
   /** Bytes held while it waits: content and properties. */
   readonly bytes: number;
+}
+
+/** The id a message was given, whatever else is wrong with it. */
+export function givenId(message: unknown): string | undefined {
+  return isObject(message) && typeof message['messageId'] === 'string' ? message['messageId'] : undefined;
 }
 
 /**
@@ -69,8 +75,7 @@ export function encode<T>(
   codec: Codec<T>,
   defaults: { readonly persistent: boolean; readonly mandatory: boolean },
 ): Encoded {
-  const named: unknown = isObject(message) ? message.messageId : undefined;
-  const messageId = typeof named === 'string' ? named : randomUUID();
+  const messageId = givenId(message) ?? randomUUID();
   const invalid = (cause: unknown, what: string): PublishError => {
     const why = cause instanceof Error ? cause.message : String(cause);
     return new PublishError('PUBLISH_INVALID', messageId.slice(0, 255), `${what}: ${why}`, { cause });
@@ -84,6 +89,8 @@ export function encode<T>(
   };
 
   const { queue, exchange, routingKey, body, persistent, mandatory, ...properties } = attempt('This message cannot be sent', () => {
+    // A body in the place of the message is named by its type alone: no body is in a sentence.
+    if (!isObject(message)) throw new TypeError(`Expected an object with a route and a \`body\`, got ${Array.isArray(message) ? 'an array' : typeof message}.`);
     checkOptions(message as object, MESSAGE as Shape<object>, { of: 'a message' });
     checkRoute({ queue: message.queue, exchange: message.exchange, routingKey: message.routingKey }, 'message');
     return message;
@@ -104,7 +111,9 @@ export function encode<T>(
   }
 
   const contentType = properties.contentType ?? contentTypeOf(codec, body);
-  const all = { ...properties, ...(contentType !== undefined && { contentType }), messageId };
+  // The caller may go on to change its headers while the message waits.
+  const copy = properties.headers && { headers: { ...properties.headers } };
+  const all = { ...properties, ...copy, ...(contentType !== undefined && { contentType }), messageId };
   const options = toAmqp({
     ...all,
     persistent: persistent ?? defaults.persistent,

@@ -101,6 +101,8 @@ export class Outbox<E extends Sized> {
   /** An entry that is inside or outside was settled: its room is free. */
   settled(entry: E): void {
     if (entry.inside) this.#subtract(entry);
+    // Nobody may come to take one for long: settled ones must not pile up at the head.
+    this.peek();
     this.#admit();
   }
 

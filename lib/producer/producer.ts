@@ -1,16 +1,17 @@
 import { EventEmitter } from 'node:events';
-import { Observable, distinctUntilChanged, filter, firstValueFrom, map, startWith, timer, type Subscription } from 'rxjs';
+import { distinctUntilChanged, filter, firstValueFrom, map, startWith, timer, type Observable, type Subscription } from 'rxjs';
 import { auto, type Codec } from '../codec';
 import { drainTimeoutOf, type Connection } from '../connection/connection';
 import type { CloseOptions, CloseReport, ConnectionCore } from '../connection/core';
 import { isolated } from '../connection/isolated';
-import { PublishError, type InstanceQueueError, type PublishErrorCode } from '../errors';
+import { InstanceQueueError, PublishError, type PublishErrorCode } from '../errors';
 import { DEFAULTS, abortSignal, boolean, checkOptions, codec, duration, integer, object, oneOf, type Shape } from '../options';
 import { checkTopology, type Topology } from '../topology';
+import { Aborts } from './aborts';
 import { confirmChannels } from './confirm-channels';
 import { Deadlines } from './deadlines';
 import { Entry, type Confirmation } from './entry';
-import { encode, type OutboundMessage } from './outbound';
+import { encode, givenId, type OutboundMessage } from './outbound';
 import { Pump } from './pump';
 
 export interface SendOptions {
@@ -108,6 +109,7 @@ export class Producer<T = unknown> extends EventEmitter<ProducerEvents> implemen
   readonly #overflow: 'wait' | 'reject' | 'drop-oldest';
   readonly #pump: Pump;
   readonly #deadlines: Deadlines<Entry>;
+  readonly #aborts: Aborts<Entry>;
   readonly #topology: Topology | undefined;
   readonly #unregister: () => void;
   #channels: Subscription | undefined;
@@ -119,7 +121,7 @@ export class Producer<T = unknown> extends EventEmitter<ProducerEvents> implemen
   /** @throws OptionsError if an option cannot be right */
   constructor(connection: Connection, options: ProducerOptions<T> = {}) {
     super();
-    checkOptions<ProducerOptions>(options as ProducerOptions, PRODUCER, { of: 'a producer' });
+    checkOptions<ProducerOptions>(options, PRODUCER, { of: 'a producer' });
     if (options.outbox) checkOptions(options.outbox, OUTBOX, { of: '`outbox`', path: 'outbox.' });
     if (options.topology) checkTopology(options.topology);
     this.#core = connection.core;
@@ -157,6 +159,9 @@ export class Producer<T = unknown> extends EventEmitter<ProducerEvents> implemen
     this.#deadlines = new Deadlines((entry) => {
       this.#timedOut(entry);
     });
+    this.#aborts = new Aborts((entry, signal) => {
+      if (entry.reject(aborted(entry.message.messageId, signal, entry.maybeDelivered))) this.#pump.settled(entry);
+    });
     this.#unregister = this.#core.register({ direction: 'outbound', close: (within) => this.#close(within) });
   }
 
@@ -185,19 +190,20 @@ export class Producer<T = unknown> extends EventEmitter<ProducerEvents> implemen
    */
   async send(message: OutboundMessage<T>, options: SendOptions = {}): Promise<Confirmation> {
     checkOptions(options, SEND, { of: 'send()' });
-    if (this.#ended !== undefined || this.#closing) throw this.#closedError(message.messageId ?? '');
+    if (this.#ended !== undefined || this.#closing) throw this.#closedError(givenId(message) ?? '');
     const encoded = encode(message, this.#codec, this.#defaults);
     const { messageId, bytes } = encoded;
     const { signal, timeout = this.#timeout } = options;
-    if (signal?.aborted) throw aborted(messageId, signal, 0);
+    if (signal?.aborted) throw aborted(messageId, signal, false);
     if (!this.#pump.outbox.fits(bytes) || (this.#overflow === 'reject' && !this.#pump.outbox.hasRoom(bytes))) {
       throw this.#full(messageId, bytes);
     }
-    this.#start();
+    // The connection may be closed for good, which is heard of in the moment of asking.
+    if (!this.#start()) throw this.#closedError(messageId);
     return new Promise((resolve, reject) => {
       const entry = new Entry(this.#order++, encoded, resolve, reject);
       if (this.#overflow === 'drop-oldest') this.#makeRoom(bytes);
-      if (signal) this.#listen(entry, signal);
+      if (signal) entry.onSettled(this.#aborts.add(entry, signal));
       this.#deadlines.add(entry, timeout);
       this.#pump.outbox.push(entry);
       this.#pump.pump();
@@ -213,8 +219,9 @@ export class Producer<T = unknown> extends EventEmitter<ProducerEvents> implemen
     await this.close();
   }
 
-  #start(): void {
-    if (this.#channels) return;
+  /** Opens what is needed; `false`: it is all over. */
+  #start(): boolean {
+    if (this.#channels) return true;
     this.#core.open();
     this.#channels = confirmChannels(this.#core, this.#pump, {
       topology: this.#topology,
@@ -222,23 +229,14 @@ export class Producer<T = unknown> extends EventEmitter<ProducerEvents> implemen
         this.#rejectAll('PUBLISH_REFUSED', 'The broker refused the topology of this producer.', cause);
       },
     }).subscribe({
-      error: (cause: InstanceQueueError) => {
-        this.#end(cause);
+      error: (error: unknown) => {
+        this.#end(error instanceof InstanceQueueError ? error : this.#core.closedError());
       },
       complete: () => {
         this.#end(this.#core.closedError());
       },
     });
-  }
-
-  #listen(entry: Entry, signal: AbortSignal): void {
-    const abort = (): void => {
-      if (entry.reject(aborted(entry.message.messageId, signal, entry.attempts))) this.#pump.settled(entry);
-    };
-    signal.addEventListener('abort', abort, { once: true });
-    entry.onSettled(() => {
-      signal.removeEventListener('abort', abort);
-    });
+    return this.#ended === undefined;
   }
 
   #makeRoom(bytes: number): void {
@@ -248,7 +246,7 @@ export class Producer<T = unknown> extends EventEmitter<ProducerEvents> implemen
       if (!oldest) return;
       const { messageId } = oldest.message;
       const cause = new PublishError('OUTBOX_FULL', messageId, 'Dropped from a full outbox to make room for a newer message.', {
-        maybeDelivered: oldest.attempts > 0,
+        maybeDelivered: oldest.maybeDelivered,
       });
       this.#core.log.warn({ messageId, err: cause }, 'dropped');
       if (oldest.reject(cause)) isolated(() => this.emit('dropped', cause));
@@ -264,7 +262,7 @@ export class Producer<T = unknown> extends EventEmitter<ProducerEvents> implemen
   #timedOut(entry: Entry): void {
     const { status } = this.#core.state;
     const where =
-      entry.attempts > 0
+      entry.maybeDelivered
         ? 'It was sent; the broker may have it.'
         : this.#core.blocked === undefined
           ? `It was not sent; the connection is ${status}.`
@@ -277,7 +275,7 @@ export class Producer<T = unknown> extends EventEmitter<ProducerEvents> implemen
         : `The message was not confirmed within ${waited}. ${where}`;
     const error = new PublishError(code, entry.message.messageId, message, {
       ...(this.#core.state.status === 'reconnecting' && { cause: this.#core.state.cause }),
-      maybeDelivered: entry.attempts > entry.nacks,
+      maybeDelivered: entry.maybeDelivered,
     });
     if (!entry.reject(error)) return;
     this.#core.counters.timedOut++;
@@ -326,12 +324,10 @@ export class Producer<T = unknown> extends EventEmitter<ProducerEvents> implemen
     if (this.#ended !== undefined) return;
     this.#ended = why;
     const left = this.#left();
-    // The channel first: a place that becomes free must not be taken by a message about to be rejected.
+    // All, before any place becomes free: it must not be taken by a message about to be rejected.
+    for (const entry of left) entry.reject(this.#closedError(entry.message.messageId, entry.maybeDelivered));
     this.#channels?.unsubscribe();
-    for (const entry of left) {
-      entry.reject(this.#closedError(entry.message.messageId, entry.attempts > entry.nacks));
-      this.#pump.settled(entry);
-    }
+    for (const entry of left) this.#pump.settled(entry);
     this.#pump.stop();
     this.#deadlines.clear();
     this.#unregister();
@@ -347,10 +343,10 @@ export class Producer<T = unknown> extends EventEmitter<ProducerEvents> implemen
   }
 }
 
-function aborted(messageId: string, signal: AbortSignal, attempts: number): PublishError {
-  const where = attempts > 0 ? 'after it was sent; the broker may have it' : 'before it was sent';
+function aborted(messageId: string, signal: AbortSignal, maybeDelivered: boolean): PublishError {
+  const where = maybeDelivered ? 'after it was sent; the broker may have it' : 'before the broker had it';
   return new PublishError('PUBLISH_ABORTED', messageId, `The send was aborted ${where}.`, {
     cause: signal.reason,
-    maybeDelivered: attempts > 0,
+    maybeDelivered,
   });
 }

@@ -4,6 +4,7 @@ import type { Confirmation } from './entry';
 import type { OutboundMessage } from './outbound';
 import { SEND, type Producer, type SendOptions } from './producer';
 
+/** How a stream is sent: the options of each `send`, and how many are under way. */
 export interface PublishOptions extends SendOptions {
   /** Messages sent and not settled at once; what the source emits beyond waits. @default 1000 */
   readonly concurrency?: number;

@@ -1,5 +1,5 @@
 import type { ConfirmChannel, Message as AmqpMessage } from 'amqplib';
-import { Subject, timer, type Subscription } from 'rxjs';
+import { Subject, timer, type Observable, type Subscription } from 'rxjs';
 import { backoffDelay } from '../connection/backoff';
 import type { OpenChannel } from '../connection/channel';
 import type { ConnectionCore } from '../connection/core';
@@ -42,7 +42,8 @@ const FRAME_FAULTS: ReadonlySet<number | undefined> = new Set([501, 502, 503, 50
 export class Pump {
   readonly outbox: Outbox<Entry>;
   /** Emits when the outbox, or what is in flight, changed. */
-  readonly changed$ = new Subject<void>();
+  readonly changed$: Observable<void>;
+  readonly #changed = new Subject<void>();
   readonly #core: ConnectionCore;
   readonly #options: PumpOptions;
   readonly #events: PumpEvents;
@@ -60,6 +61,7 @@ export class Pump {
     this.#options = options;
     this.#events = events;
     this.outbox = new Outbox(options.outbox);
+    this.changed$ = this.#changed.asObservable();
     this.#unblocked = core.blocked$.subscribe(() => {
       this.pump();
     });
@@ -98,8 +100,16 @@ export class Pump {
       } else this.pump();
     });
     channel.on('return', ({ fields, properties }: AmqpMessage) => {
-      // The return comes before the confirm of the same message, and says which one it means by its messageId only.
-      const returned = session.inFlight.oldest((e) => !e.returned && e.message.messageId === properties.messageId);
+      // The return comes before the confirm of the same message, and says which one it means by its id and route only.
+      const { exchange, routingKey } = fields;
+      const returned = session.inFlight.oldest(
+        ({ returned: already, message }) =>
+          !already &&
+          message.messageId === properties.messageId &&
+          message.exchange === exchange &&
+          message.routingKey === routingKey &&
+          message.options.mandatory === true,
+      );
       if (returned) returned.returned = returnedBecause(fields);
     });
     channel.on('drain', () => {
@@ -114,24 +124,28 @@ export class Pump {
   /** The channel is gone; what it had in flight is unknown, but for the message that made the broker close it. */
   closed(session: Session, error: InstanceQueueError): void {
     if (this.#session === session) this.#session = undefined;
-    const left = session.inFlight.takeAll().filter(({ settled }) => !settled);
+    // Those given up in flight too: the culprit may be among them.
+    const all = session.inFlight.takeAll();
+    const left = all.filter(({ settled }) => !settled);
     const lost = session.open.link.lost;
     const refused = error.replyCode !== undefined && (!lost || FRAME_FAULTS.has(lost.replyCode));
-    const guilty = new Set(refused ? culprits(left, error).filter((e) => !this.#declaredHere(e, error)) : []);
+    // A lost connection had other producers' messages on it, too: one that is alone here is guilty the second time.
+    const named = refused ? culprits(all, error).filter((entry) => !lost || this.#suspects.has(entry)) : [];
     // Nobody can tell: one of them will close the channel alone, and is known then.
-    if (refused && guilty.size === 0) for (const entry of left) this.#suspects.add(entry);
+    if (refused && named.length === 0) for (const entry of left) this.#suspects.add(entry);
+    const guilty = new Set(named.filter((entry) => !entry.settled && !this.#declaredHere(entry, error)));
     for (const entry of guilty) this.#refuse(entry, error);
     const innocent = left.filter((entry) => !guilty.has(entry));
     if (this.#options.onUnknown === 'resend') this.outbox.restore(innocent);
     else for (const entry of innocent) this.#unknown(entry, error);
-    this.changed$.next();
+    this.#changed.next();
   }
 
   /** Nothing is sent any more, no timer is left. */
   stop(): void {
     this.#unblocked.unsubscribe();
     this.#nackWait?.unsubscribe();
-    this.changed$.complete();
+    this.#changed.complete();
   }
 
   /** An entry was settled from outside (its deadline, its signal): its place is free. */
@@ -149,13 +163,14 @@ export class Pump {
       while (this.#next(session));
       this.#pumping = false;
     }
-    this.changed$.next();
+    this.#changed.next();
   }
 
   /** One message; `false`: not now. */
   #next(session: Session): boolean {
     const open = this.#session === session && session.writable && session.ensuring === undefined;
-    if (!open || session.open.ended || this.#core.blocked !== undefined) return false;
+    // A link that is lost while it is blocked is unblocked first: nothing goes out on it all the same.
+    if (!open || session.open.ended || session.open.link.lost || this.#core.blocked !== undefined) return false;
     for (const entry of this.#suspects) if (entry.settled) this.#suspects.delete(entry);
     if (session.inFlight.size >= (this.#suspects.size > 0 ? 1 : this.#options.maxInFlight)) return false;
     const entry = this.outbox.peek();
@@ -175,12 +190,12 @@ export class Pump {
     const { remaining } = entry;
     const { frameMax } = session.open.link;
     if (remaining !== undefined && remaining <= 0) {
-      this.#drop(entry, new PublishError('PUBLISH_TIMEOUT', messageId, 'The message expired (`expiration`) before it could be sent.'));
+      this.#drop(entry, new PublishError('PUBLISH_TIMEOUT', messageId, 'The message expired (`expiration`) before it could be sent.', { maybeDelivered: entry.maybeDelivered }));
       return;
     }
     if (propertiesFrame > frameMax) {
       const message = `The properties of this message take ${String(propertiesFrame)} bytes; the broker takes frames of ${String(frameMax)}. Put large headers into the body.`;
-      entry.reject(new PublishError('PUBLISH_INVALID', messageId, message));
+      entry.reject(new PublishError('PUBLISH_INVALID', messageId, message, { maybeDelivered: entry.maybeDelivered }));
       return;
     }
     const left = remaining === undefined ? options : { ...options, expiration: String(Math.ceil(remaining)) };
@@ -193,12 +208,14 @@ export class Pump {
         this.outbox.restore([entry]);
       } else {
         const why = cause instanceof Error ? cause.message : String(cause);
-        entry.reject(new PublishError('PUBLISH_INVALID', messageId, `This message cannot be encoded: ${why}`, { cause }));
+        entry.reject(new PublishError('PUBLISH_INVALID', messageId, `This message cannot be encoded: ${why}`, { cause, maybeDelivered: entry.maybeDelivered }));
       }
       return;
     }
     session.inFlight.add(entry);
     entry.attempts++;
+    // What came back of an earlier attempt says nothing about this one.
+    entry.returned = undefined;
     if (entry.attempts === 1) this.#core.counters.sent++;
     else {
       this.#core.counters.resent++;
@@ -225,6 +242,7 @@ export class Pump {
   #returned(session: Session, entry: Entry, { replyCode, replyText }: { replyCode: number; replyText: string }): void {
     const { messageId, exchange, routingKey, queue } = entry.message;
     entry.returned = undefined;
+    entry.declined++;
     if (entry.settled) return;
     this.#core.counters.returned++;
     if (queue !== undefined && this.#options.declare && !entry.ensuredAgain) {
@@ -236,7 +254,7 @@ export class Pump {
     }
     const where = queue === undefined ? `exchange \`${exchange}\` with routing key \`${routingKey}\`` : `queue \`${queue}\``;
     const message = `No queue took the message sent to ${where}: ${String(replyCode)} ${replyText}. Is the binding there? \`mandatory: false\` lets such messages go.`;
-    const cause = new PublishError('PUBLISH_RETURNED', messageId, message, { replyCode });
+    const cause = new PublishError('PUBLISH_RETURNED', messageId, message, { replyCode, maybeDelivered: entry.maybeDelivered });
     this.#core.log.warn({ messageId, exchange, routingKey, replyCode, replyText }, 'returned');
     if (entry.reject(cause)) this.#events.returned(cause);
   }
@@ -244,12 +262,14 @@ export class Pump {
   #nack(session: Session, entry: Entry): void {
     this.#core.counters.nacked++;
     entry.nacks++;
+    entry.declined++;
     entry.returned = undefined;
     if (entry.settled) return;
     const { messageId } = entry.message;
     this.#core.log.debug({ messageId, nacks: entry.nacks, epoch: session.epoch }, 'nacked');
     if (this.#options.onNack === 'reject') {
-      entry.reject(new PublishError('PUBLISH_NACKED', messageId, 'The broker did not take the message (nack): the queue is full, or has no leader.'));
+      const message = 'The broker did not take the message (nack): the queue is full, or has no leader.';
+      entry.reject(new PublishError('PUBLISH_NACKED', messageId, message, { maybeDelivered: entry.maybeDelivered }));
       return;
     }
     this.#nacked.add(entry);
@@ -267,7 +287,8 @@ export class Pump {
     const { link } = session.open;
     const spec = queueNamed(this.#options.topology(), queue);
     try {
-      await (spec ? declare(link, {}, spec) : ensureQueue(link, queue));
+      // An exclusive queue belongs to the connection that declares it first, and that must be its consumer's.
+      await (spec?.exclusive === true ? undefined : spec ? declare(link, {}, spec) : ensureQueue(link, queue));
     } catch (err) {
       // It may be there all the same: ours to use, not to declare (403), or another connection's (405). If it is not,
       // the message comes back.
@@ -280,15 +301,18 @@ export class Pump {
 
   /** An exchange of our own topology is declared with the next channel: its absence is nobody's fault. */
   #declaredHere({ message: { exchange } }: Entry, { replyCode }: InstanceQueueError): boolean {
-    return replyCode === 404 && (this.#options.topology().exchanges ?? []).some(({ name }) => name === exchange);
+    if (replyCode !== 404 || !this.#options.declare) return false;
+    return (this.#options.topology().exchanges ?? []).some(({ name, passive }) => name === exchange && passive !== true);
   }
 
   #refuse(entry: Entry, cause: InstanceQueueError): void {
     const { messageId } = entry.message;
     this.#suspects.delete(entry);
+    entry.declined++;
     this.#core.log.warn({ messageId, exchange: entry.exchange, err: cause }, 'publish refused');
     const message = `The broker refused the message sent to exchange \`${entry.exchange}\`. ${cause.message}`;
-    entry.reject(new PublishError('PUBLISH_REFUSED', messageId, message, { cause, replyCode: cause.replyCode }));
+    const { maybeDelivered } = entry;
+    entry.reject(new PublishError('PUBLISH_REFUSED', messageId, message, { cause, replyCode: cause.replyCode, maybeDelivered }));
   }
 
   #unknown(entry: Entry, cause: InstanceQueueError): void {

@@ -79,7 +79,6 @@ function typedSize(value: object, path: string, depth: number): number {
     case 'unsignedint':
     case 'uint32':
     case 'float':
-    case 'float32':
       return 5;
     case 'long':
     case 'int64':

@@ -1,0 +1,141 @@
+import { Connection } from 'instance-queue';
+import { FakeBroker } from '../../../compose/fake-broker';
+import { closeAll, closing } from '../../support/cleanup';
+import { destroyed } from '../../support/destroyed';
+import { eventually, rejection, until } from '../../support/waiting';
+
+afterEach(closeAll);
+
+const once = { initialAttempts: 1 };
+
+describe('a dial', () => {
+  it.each([
+    ['TCP, and nothing after it', 'protocol-header'],
+    ['the login', 'connection.start-ok'],
+    ['the virtual host', 'connection.open'],
+  ])('that hangs behind %s ends at its deadline, its socket destroyed', async (_, step) => {
+    const fake = await FakeBroker.start((client) => client.onMethod(step, 'ignore'));
+    const connection = closing(new Connection({ url: fake.url, connectTimeout: 150, reconnect: once }));
+    const began = performance.now();
+    const error = await rejection(connection.connect());
+    expect(performance.now() - began).toBeLessThan(1000);
+    expect(error).toMatchObject({ code: 'CONNECT_FAILED', retryable: true });
+    expect((error as Error).message).toMatch(/no open connection within 150 ms \(`connectTimeout`\)/);
+    for (const client of fake.clients) await destroyed(client);
+    await fake.close();
+  });
+
+  it('has one deadline over all its steps', async () => {
+    const fake = await FakeBroker.start((client) => {
+      // Each step alone is quick enough.
+      for (const [step, reply, fields] of [
+        ['connection.start-ok', 'connection.tune', { channelMax: 10, frameMax: 131_072, heartbeat: 0 }],
+        ['connection.open', 'connection.open-ok', { knownHosts: '' }],
+      ] as const) {
+        client.onMethod(step, () => setTimeout(() => client.send(0, reply, fields), 200));
+      }
+    });
+    const connection = closing(new Connection({ url: fake.url, connectTimeout: 300, reconnect: once }));
+    expect(await rejection(connection.connect())).toMatchObject({ code: 'CONNECT_FAILED' });
+    await fake.close();
+  });
+
+  it('that has not opened after a second gets a rival; the first to open wins, the loser is destroyed', async () => {
+    const fake = await FakeBroker.start((client, number) => {
+      if (number === 1) client.onMethod('protocol-header', 'ignore');
+    });
+    const connection = closing(new Connection(fake.url));
+    const began = performance.now();
+    await connection.connect();
+    const took = performance.now() - began;
+    expect(took).toBeGreaterThan(900);
+    expect(took).toBeLessThan(2500);
+    await destroyed(fake.clients[0]);
+    expect(fake.clients).toHaveLength(2);
+    expect(connection.state).toMatchObject({ status: 'connected', epoch: 1 });
+    await closeAll();
+    await fake.close();
+  });
+
+  it('that fails as soon as it is open counts as failing: delays grow', async () => {
+    const fake = await FakeBroker.start((client) =>
+      client.onMethod('connection.open', () => {
+        client.send(0, 'connection.open-ok', { knownHosts: '' });
+        setImmediate(() => client.reset());
+      }),
+    );
+    const reconnect = { min: 4, factor: 2, jitter: 0, max: 1000 };
+    const connection = closing(new Connection({ url: fake.url, reconnect }));
+    const delays: number[] = [];
+    connection.on('reconnecting', ({ delay }) => delays.push(delay));
+    connection.connect().catch(() => undefined);
+    await eventually(() => delays.length >= 6);
+    expect(delays.slice(0, 6)).toEqual([4, 8, 16, 32, 64, 128]);
+    await closeAll();
+    await fake.close();
+  });
+});
+
+describe('reconnect()', () => {
+  it('drops the link and dials at once, with the cause told to whoever asks', async () => {
+    const fake = await FakeBroker.start();
+    const connection = closing(new Connection({ url: fake.url, reconnect: { min: 60_000, max: 60_000, jitter: 0 } }));
+    const told: unknown[] = [];
+    connection.on('reconnecting', ({ attempt, delay, cause }) =>
+      told.push([attempt, delay, cause.code, cause.message]),
+    );
+    connection.reconnect();
+    expect(connection.state).toEqual({ status: 'disconnected' });
+    await connection.connect();
+    connection.reconnect();
+    expect(connection.state.status).not.toBe('connected');
+    await until(connection.state$, (state) => state.status === 'connected' && state.epoch === 2);
+    expect(told).toEqual([[1, 0, 'CONNECTION_LOST', 'Dropped by reconnect().']]);
+    await destroyed(fake.clients[0]);
+    await closeAll();
+    await fake.close();
+  });
+
+  it('ends a wait between two attempts', async () => {
+    let deaf = true;
+    const fake = await FakeBroker.start((client) => {
+      if (deaf) client.onMethod('protocol-header', () => client.end());
+    });
+    const reconnect = { min: 60_000, max: 60_000, jitter: 0 };
+    const connection = closing(new Connection({ url: fake.url, reconnect }));
+    connection.connect().catch(() => undefined);
+    await until(connection.state$, ({ status }) => status === 'reconnecting');
+    deaf = false;
+    connection.reconnect();
+    expect(await until(connection.state$, ({ status }) => status === 'connected')).toMatchObject({ epoch: 1 });
+    await closeAll();
+    await fake.close();
+  });
+
+  it('replaces a dial under way', async () => {
+    const fake = await FakeBroker.start((client, number) => {
+      if (number === 1) client.onMethod('protocol-header', 'ignore');
+    });
+    const connection = closing(new Connection(fake.url));
+    const connected = connection.connect();
+    await eventually(() => fake.clients[0]?.received.length);
+    const began = performance.now();
+    connection.reconnect();
+    await connected;
+    expect(performance.now() - began).toBeLessThan(900);
+    await destroyed(fake.clients[0]);
+    await closeAll();
+    await fake.close();
+  });
+
+  it('does nothing on a closed connection', async () => {
+    const fake = await FakeBroker.start();
+    const connection = new Connection(fake.url);
+    await connection.connect();
+    await connection.close();
+    connection.reconnect();
+    expect(connection.state).toEqual({ status: 'closed' });
+    expect(fake.clients).toHaveLength(1);
+    await fake.close();
+  });
+});

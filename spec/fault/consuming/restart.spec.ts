@@ -1,0 +1,72 @@
+import { Connection, Consumer, InstanceQueue, handle, type Topology } from 'instance-queue';
+import { privateBroker } from '../../support/broker';
+import { Bystander } from '../../support/bystander';
+import { closeAll, closing, uniqueName } from '../../support/cleanup';
+import { gather } from '../../support/gather';
+import { eventually, until } from '../../support/waiting';
+
+describe('a consumer whose broker restarts', () => {
+  const broker = privateBroker();
+  afterEach(closeAll);
+
+  it('registers and declares again: durable queues with their messages, transient ones and bindings from nothing', async () => {
+    const [kept, gone, exchange] = [uniqueName('kept'), uniqueName('gone'), uniqueName('exchange')];
+    const topology: Topology = {
+      exchanges: [{ name: exchange, type: 'topic', autoDelete: true, durable: false }],
+      queues: [{ name: gone, durable: false, exclusive: true }],
+      bindings: [{ exchange, queue: gone, routingKey: '#' }],
+    };
+    const connection = closing(new Connection({ url: broker.url, reconnect: { min: 10, max: 200 } }));
+    const [one, two] = [
+      new Consumer(connection, { queue: { name: kept, type: 'classic' } }),
+      new Consumer(connection, { queue: gone, topology }),
+    ];
+    const [a, b] = [gather(one.deliveries$), gather(two.deliveries$)];
+    const lost: unknown[] = [];
+    one.on('lost', ({ body }) => lost.push(body));
+    await Promise.all([one, two].map(({ state$ }) => until(state$, ({ status }) => status === 'attached')));
+    const before = await Bystander.at(broker.url);
+    await before.put(kept, 'over the restart');
+    await eventually(() => a.values.length === 1);
+
+    await broker.stopApp();
+    await until(connection.state$, ({ status }) => status === 'reconnecting');
+    await broker.startApp();
+
+    await Promise.all([one, two].map(({ state$ }) => until(state$, (s) => s.status === 'attached' && s.epoch === 2)));
+    await eventually(() => a.values.length === 2);
+    expect(lost).toEqual(['over the restart']);
+    expect(a.values[1]).toMatchObject({ body: 'over the restart', redelivered: true });
+    const after = await Bystander.at(broker.url);
+    after.tidies(kept);
+    await after.publish(exchange, 'any', 'declared again');
+    await eventually(() => b.values.length === 1);
+    a.values[1]?.ack();
+    await closeAll();
+    await after.close();
+    await before.close();
+  });
+
+  it('comes back from a killed broker, also when the queue went meanwhile', async () => {
+    const name = uniqueName('named');
+    const front = closing(new InstanceQueue({ url: broker.url, reconnect: { min: 10, max: 200 } }));
+    const consumer = front.consumer({ queue: name });
+    const { values } = gather(consumer.deliveries$.pipe(handle(({ body }) => body)));
+    await until(consumer.state$, ({ status }) => status === 'attached');
+
+    await broker.kill();
+    await eventually(() => front.state.consumer.status === 'reconnecting');
+    expect(consumer.state).toMatchObject({ status: 'detached', cause: { code: 'CONNECTION_LOST' } });
+    await broker.start();
+    await until(consumer.state$, (state) => state.status === 'attached' && state.epoch === 2);
+
+    const side = await Bystander.at(broker.url);
+    await side.deleteQueue(name);
+    await until(consumer.state$, (state) => state.status === 'attached' && state.epoch === 2);
+    await eventually(() => front.metrics.reopens === 2);
+    await side.put(side.tidies(name), 'in the new queue');
+    await eventually(() => values.length === 1);
+    await closeAll();
+    await side.close();
+  });
+});

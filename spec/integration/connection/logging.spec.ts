@@ -1,0 +1,65 @@
+import { pino } from 'pino';
+import { Connection, InstanceQueue } from 'instance-queue';
+import { sharedBroker } from '../../support/broker';
+import { runChild } from '../../support/child';
+import { closeAll, closing, uniqueName } from '../../support/cleanup';
+import { eventually, until } from '../../support/waiting';
+
+const broker = sharedBroker();
+afterEach(closeAll);
+
+type Line = Readonly<Record<string, unknown>>;
+/** A logger, and what it was told. */
+function listening(level: string): { logger: pino.Logger; lines: Line[] } {
+  const lines: Line[] = [];
+  const logger = pino({ level, base: null }, { write: (line: string) => void lines.push(JSON.parse(line) as Line) });
+  return { logger, lines };
+}
+
+describe('logging', () => {
+  it('is silent unless asked for', async () => {
+    const { stdout, stderr } = await runChild('fault/closing/exit.program.ts', ['busy', broker.url]);
+    expect({ stdout, stderr }).toEqual({ stdout: '{"unsettled":1,"unconfirmed":0}', stderr: '' });
+  });
+
+  it('goes to the given logger: constant messages, facts in fields, the connection that it is about', async () => {
+    const { logger, lines } = listening('info');
+    const [name, queueName] = [uniqueName(), uniqueName()];
+    const queue = closing(new InstanceQueue({ url: broker.url, name, logger }));
+    const consumer = queue.consumer({ queue: { name: queueName, expires: 5000 } });
+    consumer.deliveries$.subscribe();
+    const attached = await until(consumer.state$, ({ status }) => status === 'attached');
+    await broker.closeConnection(`${name}.consumer`);
+    await until(consumer.state$, (state) => state.status === 'attached' && state.epoch === 2);
+    await queue.close();
+    const its = lines.filter(({ connection }) => connection === `${name}.consumer`);
+    expect(its.map(({ msg }) => msg)).toEqual(
+      expect.arrayContaining(['connecting', 'connected', 'consumer attached', 'connection lost', 'closing', 'closed']),
+    );
+    expect(its.find(({ msg }) => msg === 'connected')).toMatchObject({
+      level: 30,
+      epoch: 1,
+      endpoint: expect.any(String) as string,
+    });
+    const { tag } = attached as { tag: string };
+    expect(its.find(({ msg }) => msg === 'consumer attached')).toMatchObject({ tag, queue: queueName, epoch: 1 });
+    expect(its.find(({ msg }) => msg === 'connection lost')).toMatchObject({
+      level: 40,
+      attempt: 1,
+      err: { code: 'CONNECTION_LOST', replyCode: 320 },
+    });
+    expect(lines.every(({ level }) => Number(level) >= 30)).toBe(true);
+  });
+
+  it('warns when the event loop stands still for so long that heartbeats are at risk', async () => {
+    const { logger, lines } = listening('warn');
+    const connection = closing(new Connection({ url: broker.url, heartbeat: 1, logger }));
+    await connection.connect();
+    const until = performance.now() + 1200;
+    while (performance.now() < until);
+    await eventually(() => lines.length > 0, 3000);
+    const warning = lines.find(({ stalled }) => stalled !== undefined);
+    expect(warning).toMatchObject({ heartbeat: 1, msg: expect.stringContaining('event loop stood still') as string });
+    expect(Number(warning!.stalled)).toBeGreaterThanOrEqual(500);
+  });
+});

@@ -1,0 +1,105 @@
+import { Connection, ConnectionError, InstanceQueue } from 'instance-queue';
+import { FakeBroker } from '../../../compose/fake-broker';
+import { freePort } from '../../../compose/ports';
+import { privateBroker, sharedBroker } from '../../support/broker';
+import { closeAll, closing, uniqueName } from '../../support/cleanup';
+import { rejection, until } from '../../support/waiting';
+
+const broker = sharedBroker();
+afterEach(closeAll);
+
+const changed = (change: (url: URL) => void, from = broker.url): string => {
+  const url = new URL(from);
+  change(url);
+  return url.href;
+};
+const wrongPassword = changed((url) => (url.password = 'a-wrong-password'));
+const unknownVhost = changed((url) => (url.pathname = '/no-such-vhost'));
+
+describe('a refusal before the first success', () => {
+  it.each([
+    ['wrong credentials', wrongPassword, 403, 'Check user and password'],
+    ['an unknown virtual host', unknownVhost, 530, 'unknown, down'],
+  ])('by %s ends it, with the cause in state and rejection', async (_, url, replyCode, advice) => {
+    const connection = closing(new Connection(url));
+    const error = await rejection(connection.connect());
+    expect(error).toBeInstanceOf(ConnectionError);
+    expect(error).toMatchObject({ code: 'CONNECT_FAILED', replyCode, retryable: false });
+    expect((error as Error).message).toContain(advice);
+    expect((error as Error).message).not.toContain('a-wrong-password');
+    expect(connection.state).toEqual({ status: 'closed', cause: error });
+    expect(await rejection(connection.connect())).toBe(error);
+  });
+
+  it("is one more reason to try again with `authErrors: 'retry'`, slowly", async () => {
+    const reconnect = { min: 10, max: 1000, jitter: 0, factor: 1 };
+    const connection = closing(new Connection({ url: wrongPassword, authErrors: 'retry', reconnect }));
+    void connection.connect().catch(() => undefined);
+    const state = await until(connection.state$, (s) => s.status === 'reconnecting' && s.attempt === 3);
+    expect(state).toMatchObject({ delay: 100, cause: { replyCode: 403 } });
+  });
+
+  it('of one role ends the front door', async () => {
+    const queue = closing(new InstanceQueue(wrongPassword));
+    expect(await rejection(queue.connect())).toMatchObject({ replyCode: 403 });
+    expect(queue.health.status).toBe('down');
+    expect(await rejection(queue.send({ queue: 'any', body: 1 }))).toMatchObject({ code: 'PUBLISH_CLOSED' });
+  });
+});
+
+describe('attempts', () => {
+  it('before the first success are counted by `initialAttempts`', async () => {
+    const url = `amqp://127.0.0.1:${await freePort()}`;
+    const reconnect = { min: 1, max: 1, initialAttempts: 3 };
+    const connection = closing(new Connection({ url, reconnect }));
+    const attempts: number[] = [];
+    connection.on('connecting', ({ attempt }) => attempts.push(attempt));
+    const error = await rejection(connection.connect());
+    expect(attempts).toEqual([1, 2, 3]);
+    expect(error).toMatchObject({ code: 'CONNECT_FAILED', cause: { code: 'CONNECT_FAILED' } });
+    expect((error as Error).message).toMatch(/^Gave up after 3 attempts\. Cannot connect to 127\.0\.0\.1:/);
+    expect(connection.state.status).toBe('closed');
+  });
+
+  it('of an outage are counted by `attempts`, and what waits for the connection is told', async () => {
+    const fake = await FakeBroker.start();
+    const reconnect = { min: 1, max: 1, attempts: 2, initialAttempts: 1 };
+    const queue = closing(new InstanceQueue({ url: fake.url, reconnect }));
+    await queue.connect();
+    const delivered = rejection(until(queue.consume({ queue: 'any', declare: false }), () => false));
+    await fake.close();
+    const { producer } = await until(queue.state$, (state) => state.producer.status === 'closed');
+    expect(producer).toMatchObject({
+      cause: { message: expect.stringMatching(/^Gave up after 2 attempts/) as string },
+    });
+    expect(await delivered).toMatchObject({ message: expect.stringMatching(/^Gave up after 2 attempts/) as string });
+    expect(await rejection(queue.connect())).toMatchObject({ code: 'CONNECT_FAILED' });
+  });
+});
+
+describe('a refusal after the first success', () => {
+  const own = privateBroker();
+  const user = uniqueName('user');
+  const secret = (password: string): string =>
+    changed((url) => Object.assign(url, { username: user, password }), own.url);
+
+  beforeAll(async () => {
+    await own.ctl('add_user', user, 'first');
+    await own.ctl('set_permissions', user, '.*', '.*', '.*');
+  });
+  afterAll(() => own.ctl('delete_user', user));
+
+  it('is retried slowly, until the function gives the new password', async () => {
+    let password = 'first';
+    const name = uniqueName();
+    const reconnect = { min: 5, max: 10_000, jitter: 0, factor: 1 };
+    const connection = closing(new Connection({ url: () => Promise.resolve(secret(password)), name, reconnect }));
+    await connection.connect();
+    await own.ctl('change_password', user, 'second');
+    const refused = until(connection.state$, (s) => s.status === 'reconnecting' && s.attempt > 1);
+    await own.closeConnection(name);
+    expect(await refused).toMatchObject({ delay: 50, cause: { replyCode: 403 } });
+    password = 'second';
+    expect(await until(connection.state$, ({ status }) => status === 'connected')).toMatchObject({ epoch: 2 });
+  });
+});

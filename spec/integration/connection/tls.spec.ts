@@ -1,0 +1,132 @@
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { connect as dial } from 'node:net';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createServer, type Server, type TLSSocket } from 'node:tls';
+import { Connection, type ConnectionOptions } from 'instance-queue';
+import { FakeBroker } from '../../../compose/fake-broker';
+import { freePort } from '../../../compose/ports';
+import { sharedBroker } from '../../support/broker';
+import { runChild } from '../../support/child';
+import { closeAll, closing } from '../../support/cleanup';
+
+const broker = sharedBroker();
+const folder = mkdtempSync(join(tmpdir(), 'instance-queue-tls-'));
+const inFolder = (name: string): string => join(folder, name);
+const read = (name: string): string => readFileSync(inFolder(name), 'utf8');
+const openssl = (...args: string[]): void => void execFileSync('openssl', args, { cwd: folder, stdio: 'ignore' });
+
+/** A key, and a certificate for `host` signed by the CA. */
+function certify(name: string, host: string, days: string): void {
+  openssl(
+    'req',
+    '-newkey',
+    'rsa:2048',
+    '-nodes',
+    '-subj',
+    `/CN=${host}`,
+    '-keyout',
+    `${name}.key`,
+    '-out',
+    `${name}.csr`,
+  );
+  writeFileSync(inFolder(`${name}.ext`), `subjectAltName=DNS:${host}`);
+  const signed = ['x509', '-req', '-in', `${name}.csr`, '-CA', 'ca.pem', '-CAkey', 'ca.key', '-CAcreateserial'];
+  openssl(...signed, '-extfile', `${name}.ext`, '-days', days, '-out', `${name}.pem`);
+}
+
+const servers: Server[] = [];
+const clients: TLSSocket[] = [];
+/** TLS with this certificate in front of the broker; gives its port. */
+async function before(name: string, target = broker.url): Promise<number> {
+  const { hostname, port } = new URL(target);
+  const options = { key: read(`${name}.key`), cert: read(`${name}.pem`), ca: read('ca.pem'), requestCert: true };
+  const server = createServer({ ...options, rejectUnauthorized: false }, (client) => {
+    clients.push(client);
+    const onward = dial(Number(port), hostname);
+    client.pipe(onward).pipe(client);
+    client.on('error', () => onward.destroy());
+    onward.on('error', () => client.destroy());
+  });
+  servers.push(server);
+  server.on('tlsClientError', () => undefined);
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return (server.address() as AddressInfo).port;
+}
+
+const secure = (port: number, host = 'localhost'): string => {
+  const url = new URL(broker.url.replace('amqp:', 'amqps:'));
+  Object.assign(url, { hostname: host, port: String(port) });
+  return url.href;
+};
+
+beforeAll(() => {
+  const ca = ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-subj', '/CN=test CA', '-days', '2'];
+  openssl(...ca, '-keyout', 'ca.key', '-out', 'ca.pem');
+  certify('good', 'localhost', '2');
+  certify('other', 'elsewhere.example', '2');
+  certify('expired', 'localhost', '-1');
+});
+afterEach(closeAll);
+afterAll(async () => {
+  for (const client of clients) client.destroy();
+  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
+  rmSync(folder, { recursive: true });
+});
+
+describe('TLS', () => {
+  it('with a private CA: an amqps URL connects, and the label still says no credentials', async () => {
+    const port = await before('good');
+    const connection = closing(new Connection({ url: secure(port), tls: { ca: read('ca.pem') } }));
+    await connection.connect();
+    expect(connection.state).toMatchObject({ status: 'connected', endpoint: `localhost:${port}/` });
+    connection.reconnect();
+    await connection.connect();
+  });
+
+  it('with a client certificate can be the whole login (SASL EXTERNAL)', async () => {
+    const fake = await FakeBroker.start();
+    const port = await before('good', fake.url);
+    const tls = { ca: read('ca.pem'), cert: read('other.pem'), key: read('other.key') };
+    const url = `amqps://localhost:${port}/?auth_mechanism=external`;
+    const connection = new Connection({ url, tls });
+    await connection.connect();
+    expect((await fake.clients[0]!.until('connection.start-ok')).fields).toMatchObject({ mechanism: 'EXTERNAL' });
+    expect(clients.at(-1)!.getPeerCertificate().subject.CN).toBe('elsewhere.example');
+    await connection.close();
+    await fake.close();
+  });
+});
+
+describe('why a host cannot be reached', () => {
+  it('is told in a sentence that says what to mend, and never gives the password away', async () => {
+    const ca = read('ca.pem');
+    const [good, other, expired, fake] = await Promise.all([
+      before('good'),
+      before('other'),
+      before('expired'),
+      FakeBroker.start(),
+    ]);
+    const dead = await freePort();
+    const cases: readonly (readonly [ConnectionOptions, RegExp])[] = [
+      [{ url: secure(good) }, /unknown CA|cannot be verified|self-signed.*tls\.ca/],
+      [{ url: secure(expired), tls: { ca } }, /its certificate has expired\. \(CERT_HAS_EXPIRED\)/],
+      [{ url: secure(other), tls: { ca } }, /for another host name.*\(ERR_TLS_CERT_ALTNAME_INVALID\)/],
+      [{ url: secure(other), tls: { ca, servername: 'elsewhere.example' } }, /^connected/],
+      [{ url: `amqps://user:hush@127.0.0.1:${fake.port}` }, /TLS/],
+      [{ url: `amqp://user:hush@127.0.0.1:${dead}` }, /nothing listens there.*\(ECONNREFUSED\)/],
+      [{ url: 'amqp://user:hush@no-such-host.invalid' }, /host name is unknown|DNS does not answer/],
+    ];
+    const { stdout } = await runChild('integration/connection/why.program.ts', [JSON.stringify(cases.map(([o]) => o))]);
+    const told = JSON.parse(stdout) as { message: string; retryable?: boolean }[];
+    await fake.close();
+    expect(told).toHaveLength(cases.length);
+    told.forEach(({ message, retryable }, i) => {
+      expect(message).toMatch(cases[i]![1]);
+      expect(message).not.toContain('hush');
+      expect(retryable).not.toBe(false);
+    });
+  });
+});

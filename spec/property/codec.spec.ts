@@ -1,0 +1,119 @@
+import fc from 'fast-check';
+import { auto, bytes, contentTypeOf, json, text, type Codec } from '../../lib/codec';
+import { fromAmqp, toAmqp, type MessageProperties } from '../../lib/properties';
+
+/** Well-formed: a lone surrogate has no UTF-8. */
+const string = fc.string({ unit: 'binary' });
+const content = fc.uint8Array().map((octets) => Buffer.from(octets));
+
+function roundTrip<T>(codec: Codec<T>, value: T): T {
+  const contentType = contentTypeOf(codec, value);
+  return codec.decode(codec.encode(value), contentType === undefined ? {} : { contentType });
+}
+
+describe('what is sent is what is read', () => {
+  it('as JSON, by `json` and by `auto`', () => {
+    fc.assert(
+      fc.property(fc.jsonValue({ stringUnit: 'binary' }), (value) => {
+        // JSON has no -0.
+        const meant: unknown = JSON.parse(JSON.stringify(value));
+        expect(roundTrip(json(), value)).toEqual(meant);
+        expect(roundTrip(auto, value)).toEqual(meant);
+      }),
+    );
+  });
+
+  it('as text', () => {
+    fc.assert(
+      fc.property(string, (value) => {
+        expect(roundTrip(text, value)).toBe(value);
+      }),
+    );
+    expect(roundTrip(text, '\uFEFFa byte order mark is a character like any other')).toMatch(/^\uFEFF/);
+  });
+
+  it('as bytes, by `bytes` and by `auto`', () => {
+    fc.assert(
+      fc.property(content, (value) => {
+        expect(roundTrip(bytes, value)).toEqual(value);
+        expect(roundTrip(auto, value)).toEqual(value);
+      }),
+    );
+  });
+});
+
+describe('reading any bytes under any content type', () => {
+  it('gives a body or throws an Error, and nothing else', () => {
+    const property = fc.record(
+      {
+        contentType: fc.oneof(fc.constantFrom('application/json', 'text/plain', 'a/b+json', ';', '/'), fc.string()),
+        contentEncoding: fc.oneof(fc.constantFrom('', 'gzip', 'utf-8', 'identity'), fc.string()),
+      },
+      { requiredKeys: [] },
+    );
+    fc.assert(
+      fc.property(content, property, (octets, properties) => {
+        try {
+          auto.decode(octets, properties);
+        } catch (error) {
+          // Not `instanceof Error`: Node's own errors are of another realm here.
+          expect(error).toHaveProperty('message', expect.any(String));
+        }
+      }),
+    );
+  });
+});
+
+describe('properties', () => {
+  it('come back from the wire as they were sent', () => {
+    const properties: fc.Arbitrary<MessageProperties> = fc.record(
+      {
+        messageId: string,
+        correlationId: string,
+        replyTo: string,
+        type: string,
+        appId: string,
+        userId: string,
+        contentType: string,
+        contentEncoding: string,
+        timestamp: fc.nat().map((seconds) => new Date(seconds * 1000)),
+        expiration: fc.nat(),
+        priority: fc.nat(255),
+        headers: fc.dictionary(fc.string(), fc.integer()),
+      },
+      { requiredKeys: [] },
+    );
+    const absent = { clusterId: undefined, deliveryMode: undefined };
+    fc.assert(
+      fc.property(properties, (given) => {
+        const { persistent: _p, mandatory: _m, ...wire } = toAmqp({ ...given, persistent: true, mandatory: true });
+        const names = Object.keys(given);
+        const back = fromAmqp({ ...NONE, ...absent, ...wire });
+        expect(back).toEqual(given);
+        expect(Object.keys(back).sort()).toEqual(names.sort());
+      }),
+    );
+  });
+
+  it('that make no sense are left out', () => {
+    expect(fromAmqp({ ...NONE, expiration: 'soon', priority: undefined, messageId: 5 })).toEqual({});
+  });
+});
+
+/** As amqplib gives the properties of a message without any. */
+const NONE = {
+  contentType: undefined,
+  contentEncoding: undefined,
+  headers: undefined,
+  deliveryMode: undefined,
+  priority: undefined,
+  correlationId: undefined,
+  replyTo: undefined,
+  expiration: undefined,
+  messageId: undefined,
+  timestamp: undefined,
+  type: undefined,
+  userId: undefined,
+  appId: undefined,
+  clusterId: undefined,
+};

@@ -1,0 +1,11 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+
+/** Bytes of Buffers that somebody still holds, after a collection of garbage. */
+export function heldBytes(): number {
+  setFlagsFromString('--expose-gc');
+  const collect: unknown = runInNewContext('gc');
+  if (typeof collect !== 'function') throw new Error('Expected a way to collect garbage');
+  Reflect.apply(collect, undefined, []);
+  return process.memoryUsage().arrayBuffers;
+}

@@ -1,0 +1,118 @@
+import { EMPTY, NEVER, Subject, firstValueFrom, from, lastValueFrom, map, of, throwError, toArray } from 'rxjs';
+import {
+  publish,
+  type Confirmation,
+  type OutboundMessage,
+  type PublishOptions,
+  type SendOptions,
+} from 'instance-queue';
+import { rejection } from '../../support/waiting';
+
+/** A producer that confirms when told to. */
+class Fake {
+  readonly sent: { readonly body: unknown; readonly options: SendOptions | undefined }[] = [];
+  readonly #settle: ((error?: Error) => void)[] = [];
+
+  send(message: OutboundMessage, options?: SendOptions): Promise<Confirmation> {
+    const number = this.sent.push({ body: message.body, options });
+    return new Promise((resolve, reject) => {
+      this.#settle.push((error) => {
+        if (error) reject(error);
+        else resolve({ messageId: String(number), attempts: 1, epoch: 1 });
+      });
+    });
+  }
+  /** Counted from 1, as they were sent. */
+  async confirm(number: number, error?: Error): Promise<void> {
+    this.#settle[number - 1]?.(error);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+}
+const messages = (...bodies: number[]): OutboundMessage[] => bodies.map((body) => ({ queue: 'q', body }));
+const ids = map(({ messageId }: Confirmation) => messageId);
+
+describe('publish()', () => {
+  it('sends in order, and emits confirmations as they come', async () => {
+    const fake = new Fake();
+    const seen: string[] = [];
+    const done = lastValueFrom(
+      from(messages(1, 2, 3)).pipe(
+        publish(fake),
+        ids,
+        map((id) => seen.push(id)),
+      ),
+    );
+    expect(fake.sent.map(({ body }) => body)).toEqual([1, 2, 3]);
+    await fake.confirm(2);
+    await fake.confirm(1);
+    expect(seen).toEqual(['2', '1']);
+    await fake.confirm(3);
+    await done;
+    expect(seen).toEqual(['2', '1', '3']);
+  });
+
+  it('completes when the source has and all is confirmed, not earlier', async () => {
+    const fake = new Fake();
+    let completed = false;
+    of(...messages(1))
+      .pipe(publish(fake))
+      .subscribe({ complete: () => (completed = true) });
+    expect(completed).toBe(false);
+    await fake.confirm(1);
+    expect(completed).toBe(true);
+  });
+
+  it('has no more under way than `concurrency`', async () => {
+    const fake = new Fake();
+    const done = firstValueFrom(from(messages(1, 2, 3)).pipe(publish(fake, { concurrency: 2 }), toArray()));
+    expect(fake.sent).toHaveLength(2);
+    await fake.confirm(1);
+    expect(fake.sent).toHaveLength(3);
+    await fake.confirm(2);
+    await fake.confirm(3);
+    expect(await done).toHaveLength(3);
+  });
+
+  it('hands each send its options, and no other', async () => {
+    const fake = new Fake();
+    const { signal } = new AbortController();
+    from(messages(1))
+      .pipe(publish(fake, { timeout: 5, signal, concurrency: 3 }))
+      .subscribe();
+    expect(fake.sent[0]?.options).toEqual({ timeout: 5, signal });
+    await fake.confirm(1);
+  });
+
+  it('errors with the first send that fails', async () => {
+    const fake = new Fake();
+    const failed = rejection(lastValueFrom(from(messages(1, 2)).pipe(publish(fake))));
+    const error = new Error('returned');
+    await fake.confirm(2, error);
+    expect(await failed).toBe(error);
+  });
+
+  it('errors and completes with the source', async () => {
+    const error = new Error('source');
+    expect(await rejection(lastValueFrom(throwError(() => error).pipe(publish(new Fake()))))).toBe(error);
+    expect(await firstValueFrom(EMPTY.pipe(publish(new Fake()), toArray()))).toEqual([]);
+  });
+
+  it('takes nothing more from the source once unsubscribed', async () => {
+    const fake = new Fake();
+    const source = new Subject<OutboundMessage>();
+    const subscription = source.pipe(publish(fake)).subscribe();
+    source.next({ queue: 'q', body: 1 });
+    subscription.unsubscribe();
+    expect(source.observed).toBe(false);
+    await fake.confirm(1);
+    expect(fake.sent).toHaveLength(1);
+  });
+
+  it.each<[PublishOptions, string]>([
+    [{ concurrency: 0 }, 'Expected `concurrency` to be an integer from 1'],
+    [{ timeout: 0 }, 'Expected `timeout` to be a number of milliseconds from 1'],
+    [{ concurency: 5 } as PublishOptions, 'Did you mean `concurrency`?'],
+  ])('refuses wrong options at once: %j', (options, sentence) => {
+    expect(() => NEVER.pipe(publish(new Fake(), options))).toThrow(sentence);
+  });
+});
