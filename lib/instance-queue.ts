@@ -172,7 +172,15 @@ export class InstanceQueue extends EventEmitter<InstanceQueueEvents> implements 
     await Promise.all([producer.connect(), consumer.connect()]);
   }
 
-  /** `consume()` on the consuming connection, with this queue's topology and defaults. @throws OptionsError */
+  /**
+   * `consume()` on the consuming connection, with the topology and defaults given at construction.
+   *
+   * Cold: each subscription is an AMQP consumer of its own. Emits: deliveries, or messages with `noAck`.
+   * Completes: when closed, or after `until`, once all is settled. Errors: when the first attach is refused for good, or
+   * the connection gave up or is closed. Unsubscribe: cancels; what was handed out can still be settled.
+   *
+   * @throws OptionsError if an option cannot be right
+   */
   consume<T = unknown>(options: NoAckConsumeOptions<T>): Observable<Message<T>>;
   consume<T = unknown>(options: ConsumeOptions<T>): Observable<Delivery<T>>;
   consume<T>(options: ConsumeOptions<T> | NoAckConsumeOptions<T>): Observable<Message<T>> {

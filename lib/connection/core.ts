@@ -21,6 +21,7 @@ export interface CloseReport {
   /** Messages not confirmed in time; their `send` rejected. */
   readonly unconfirmed: number;
 }
+/** How long closing may take. */
 export interface CloseOptions {
   /** ms to wait for handlers and confirms. @default the connection's `drainTimeout` */
   readonly drainTimeout?: number;
@@ -57,6 +58,7 @@ export class ConnectionCore {
   readonly #members = new Set<Member>();
   readonly #known = new Map<string, QueueSpec>();
   readonly #watches: Subscription;
+  #toldCause: string | undefined;
   #closed: Promise<CloseReport> | undefined;
 
   constructor(options: CoreOptions) {
@@ -206,16 +208,20 @@ export class ConnectionCore {
     const { log } = this;
     switch (state.status) {
       case 'connecting':
-        log.info({ attempt: state.attempt }, 'connecting');
+        log[state.attempt === 1 ? 'info' : 'debug']({ attempt: state.attempt }, 'connecting');
         break;
       case 'connected':
+        this.#toldCause = undefined;
         if (state.epoch > 1) this.counters.reconnects++;
         log.info({ epoch: state.epoch, endpoint: state.endpoint }, 'connected');
         break;
       case 'reconnecting': {
         const facts = { attempt: state.attempt, delay: state.delay, err: state.cause };
+        // A night without a broker is one line per cause, and not one per attempt.
+        const again = this.#toldCause === state.cause.message;
+        this.#toldCause = state.cause.message;
         if (before?.status === 'connected') log.warn(facts, 'connection lost');
-        else log.warn(facts, 'cannot connect');
+        else log[again ? 'debug' : 'warn'](facts, 'cannot connect');
         break;
       }
       case 'closing':

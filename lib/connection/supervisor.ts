@@ -118,8 +118,9 @@ export class Supervisor<L extends Reached> {
   /** From here on the state says `closing`; the link is kept up for whoever has something to finish. */
   closing(): void {
     if (this.#closing) return;
-    this.#write({ status: 'closing' });
+    // First: whoever hears of it may ask to connect.
     this.#closing = true;
+    this.#state.next(Object.freeze({ status: 'closing' }));
   }
 
   /** The end: the link is let go, the state is `closed` and complete. */
@@ -159,7 +160,7 @@ export class Supervisor<L extends Reached> {
     this.#attempt = tried + 1;
     if (wasUp) this.#flaps++;
     // Not their sum: after a flapping hour a short outage would be slept through.
-    const growth = Math.max(this.#flaps, this.#attempt);
+    const growth = Math.max(this.#flaps, everUp ? this.#attempt : tried);
     const slowly = !wasUp && !cause.retryable;
     const delay = this.#immediate ? 0 : backoffDelay(backoff, growth, { slowly, ...(random && { random }) });
     this.#write({ status: 'reconnecting', attempt: this.#attempt, delay, cause });
@@ -168,6 +169,7 @@ export class Supervisor<L extends Reached> {
 
   #finish(cause: InstanceQueueError | undefined): void {
     if (this.#state.ended) return;
+    this.#closing = true;
     this.#stability?.unsubscribe();
     this.#present = undefined;
     this.#loop?.unsubscribe();

@@ -26,9 +26,11 @@ export type ConsumerEvents = EventsOf<ConsumerState> & {
  */
 export class Consumer<T = unknown> extends EventEmitter<ConsumerEvents> implements AsyncDisposable {
   /**
-   * `consume()` shared: all subscribers see the same delivery objects, the first settlement counts. Hot while subscribed.
-   * Emits, completes and errors as `consume()` does; completes at once when the consumer is closed, errors
-   * (CONNECTION_CLOSED) when its connection is.
+   * `consume()` shared: all subscribers see the same delivery objects, the first settlement counts.
+   *
+   * Hot while somebody subscribes. Emits: deliveries, to be settled once each.
+   * Completes: as `consume()` does; when the consumer is closed, also for those who subscribe later.
+   * Errors: as `consume()` does; CONNECTION_CLOSED for those who subscribe when the connection is closed.
    * Unsubscribe: the last one detaches, and drains.
    */
   readonly deliveries$: Observable<Delivery<T>>;

@@ -14,6 +14,7 @@ import { Entry, type Confirmation } from './entry';
 import { encode, givenId, type OutboundMessage } from './outbound';
 import { Pump } from './pump';
 
+/** For one message. */
 export interface SendOptions {
   /** ms from the call to the confirm, waiting included. @default the producer's `timeout` */
   readonly timeout?: number;
@@ -31,6 +32,7 @@ export interface OutboxState {
   readonly bytes: number;
 }
 
+/** How much may wait for the wire, and what happens beyond. */
 export interface OutboxOptions {
   /** Messages at most. @default 10 000 */
   readonly limit?: number;
@@ -43,6 +45,7 @@ export interface OutboxOptions {
   readonly overflow?: 'wait' | 'reject' | 'drop-oldest';
 }
 
+/** What holds for every message of a producer. */
 export interface ProducerOptions<T = unknown> {
   /** How bodies are written. @default auto */
   readonly codec?: Codec<T>;
