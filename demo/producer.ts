@@ -10,8 +10,8 @@ async function main(): Promise<void> {
   const queue = new InstanceQueue({ url, name: 'demo-producer', authErrors: 'retry' });
   sayStates(queue);
 
-  const sent$ = timer(0, 2000).pipe(
-    takeUntil(shutdown()),
+  const tick$ = timer(0, 2000).pipe(takeUntil(shutdown()));
+  const sent$ = tick$.pipe(
     map((n) => ({ n, message: { queue: name, correlationId: randomUUID(), body: { n } } })),
     tap(({ n, message }) => {
       say(`sending ${String(n)}, correlation id ${message.correlationId}`);

@@ -64,7 +64,8 @@ export function json<T = unknown>(parse?: (value: unknown) => T): Codec<T> {
   };
 }
 
-const media = (contentType: string | undefined): string => (contentType ?? '').split(';', 1)[0]?.trim().toLowerCase() ?? '';
+const media = (contentType: string | undefined): string =>
+  (contentType ?? '').split(';', 1)[0]?.trim().toLowerCase() ?? '';
 
 /**
  * The default. Out: a Buffer as it is, anything else as JSON. In: `application/json` (and `…+json`) is parsed,

@@ -15,7 +15,8 @@ export type PublishErrorCode =
   | 'OUTBOX_FULL'
   | 'REPLY_TIMEOUT';
 /** Every code an error of this library can carry. Codes are stable: branch on them, not on messages. */
-export type ErrorCode = 'OPTIONS_INVALID' | 'CHANNEL_CLOSED' | ConnectionErrorCode | ConsumerErrorCode | PublishErrorCode;
+export type ErrorCode =
+  'OPTIONS_INVALID' | 'CHANNEL_CLOSED' | ConnectionErrorCode | ConsumerErrorCode | PublishErrorCode;
 
 /** May the same call succeed later without anyone changing anything? A new code does not compile until someone decides. */
 export const RETRYABLE = {
@@ -100,6 +101,10 @@ export abstract class InstanceQueueError<C extends ErrorCode = ErrorCode> extend
     if (replyCode !== undefined) this.replyCode = replyCode;
   }
 }
+
+/** Is it an error of this library? */
+export const isInstanceQueueError = (error: unknown): error is InstanceQueueError =>
+  error instanceof InstanceQueueError;
 
 /** An option (or an argument) that cannot be right. Thrown at the call that gave it. */
 export class OptionsError extends InstanceQueueError<'OPTIONS_INVALID'> {

@@ -1,4 +1,14 @@
-import { combineLatestWith, connect, distinctUntilChanged, map, of, startWith, switchMap, timer, type Observable } from 'rxjs';
+import {
+  combineLatestWith,
+  connect,
+  distinctUntilChanged,
+  map,
+  of,
+  startWith,
+  switchMap,
+  timer,
+  type Observable,
+} from 'rxjs';
 import type { ConnectionState } from './connection/supervisor';
 import type { ConsumerState } from './consumer/consumption';
 import type { OutboxState } from './producer/producer';
@@ -38,7 +48,8 @@ export interface Vitals {
 export function assess({ connections, consumers, blocked }: Vitals): Health['status'] {
   const used = [connections.producer, connections.consumer].filter(({ status }) => status !== 'disconnected');
   if (used.length === 0 && consumers.length === 0) return 'down';
-  if (used.some(({ status }) => status === 'closed') || consumers.some(({ status }) => status === 'stopped')) return 'down';
+  if (used.some(({ status }) => status === 'closed') || consumers.some(({ status }) => status === 'stopped'))
+    return 'down';
   const fine =
     used.every(({ status }) => status === 'connected') &&
     consumers.every(({ status }) => status === 'attached' || status === 'draining') &&
@@ -57,7 +68,14 @@ export function diagnose(vitals$: Observable<Vitals>, downAfter: number): Observ
       const overdue$ = assessed$.pipe(
         map(({ status }) => status === 'degraded'),
         distinctUntilChanged(),
-        switchMap((degraded) => (degraded ? timer(downAfter).pipe(map(() => true), startWith(false)) : of(false))),
+        switchMap((degraded) =>
+          degraded
+            ? timer(downAfter).pipe(
+                map(() => true),
+                startWith(false),
+              )
+            : of(false),
+        ),
       );
       return assessed$.pipe(combineLatestWith(overdue$));
     }),

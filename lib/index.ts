@@ -21,7 +21,7 @@ export type { ConsumeOptions, NoAckConsumeOptions } from './consumer/consume';
 export type { ConsumerEvents } from './consumer/consumer';
 export type { ConsumerState } from './consumer/consumption';
 export type { Delivery, Message, Settlement } from './consumer/delivery';
-export type { ErrorPolicy, HandleOptions, Handled, Work, Worker } from './consumer/handle';
+export type { ErrorPolicy, HandleOptions, Handled, Work, Worker } from './consumer/work';
 
 // Producing
 export { Producer } from './producer/producer';

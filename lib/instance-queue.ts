@@ -1,6 +1,12 @@
 import { EventEmitter } from 'node:events';
 import { combineLatest, distinctUntilChanged, map, type Observable, type OperatorFunction } from 'rxjs';
-import { CONNECTION, Connection, drainTimeoutOf, type ConnectionEvents, type ConnectionOptions } from './connection/connection';
+import {
+  CONNECTION,
+  Connection,
+  drainTimeoutOf,
+  type ConnectionEvents,
+  type ConnectionOptions,
+} from './connection/connection';
 import type { CloseOptions, CloseReport } from './connection/core';
 import { StateSubject } from './connection/state';
 import { CONSUMER_DEFAULTS, consuming, resolveConsumeOptions } from './consumer/consume';
@@ -102,7 +108,8 @@ export class InstanceQueue extends EventEmitter<InstanceQueueEvents> implements 
     if (consumer) checkOptions(consumer, CONSUMER_DEFAULTS, { of: '`consumer`', path: 'consumer.' });
     this.#options = options;
     this.#drainTimeout = options.drainTimeout ?? DEFAULTS.drainTimeout;
-    const open = (role: Role): Connection => new Connection({ ...connection, name: `${connection.name ?? 'instance-queue'}.${role}` });
+    const open = (role: Role): Connection =>
+      new Connection({ ...connection, name: `${connection.name ?? 'instance-queue'}.${role}` });
     this.#connections = { producer: open('producer'), consumer: open('consumer') };
     this.#relay('producer', 'consumer');
     this.#relay('consumer', 'producer');
@@ -120,7 +127,9 @@ export class InstanceQueue extends EventEmitter<InstanceQueueEvents> implements 
         this.#state.end(this.#state.value);
       },
     });
-    this.#health = new StateSubject<Health>(this.#sample({ connections: states, consumers: [], status: 'down', blocked: undefined }));
+    this.#health = new StateSubject<Health>(
+      this.#sample({ connections: states, consumers: [], status: 'down', blocked: undefined }),
+    );
     const vitals$ = combineLatest({
       connections: this.state$,
       consumers: this.#consumers.value$.pipe(map((consumers) => [...consumers.values()])),
@@ -160,7 +169,7 @@ export class InstanceQueue extends EventEmitter<InstanceQueueEvents> implements 
   /** Counters since the start, and gauges now. A snapshot. */
   get metrics(): Metrics {
     const { producer, consumer } = this.#connections;
-    return { ...sumCounters([producer.core.counters, consumer.core.counters]), outbox: this.#outbox() };
+    return Object.assign(sumCounters([producer.core.counters, consumer.core.counters]), { outbox: this.#outbox() });
   }
 
   /**
@@ -273,8 +282,19 @@ export class InstanceQueue extends EventEmitter<InstanceQueueEvents> implements 
     return { queued: sum('queued'), unconfirmed: sum('unconfirmed'), bytes: sum('bytes') };
   }
 
-  #sample({ status, connections, consumers, blocked }: Omit<Health, 'outbox' | 'blocked'> & { blocked: string | undefined }): Health {
-    return Object.freeze({ status, connections, consumers, outbox: this.#outbox(), ...(blocked !== undefined && { blocked }) });
+  #sample({
+    status,
+    connections,
+    consumers,
+    blocked,
+  }: Omit<Health, 'outbox' | 'blocked'> & { blocked: string | undefined }): Health {
+    return Object.freeze({
+      status,
+      connections,
+      consumers,
+      outbox: this.#outbox(),
+      ...(blocked !== undefined && { blocked }),
+    });
   }
 
   #relay(role: Role, other: Role): void {

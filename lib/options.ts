@@ -135,9 +135,14 @@ export function expected(option: string, what: string, value: unknown): OptionsE
 export function checkOptions<T extends object>(
   given: T,
   shape: Shape<T>,
-  { of, path = '', required = [] }: { readonly of: string; readonly path?: string; readonly required?: readonly (keyof T & string)[] },
+  {
+    of,
+    path = '',
+    required = [],
+  }: { readonly of: string; readonly path?: string; readonly required?: readonly (keyof T & string)[] },
 ): void {
-  if (!isObject(given)) throw expected(path === '' ? 'options' : path.slice(0, -1), `an object with the options of ${of}`, given);
+  if (!isObject(given))
+    throw expected(path === '' ? 'options' : path.slice(0, -1), `an object with the options of ${of}`, given);
   const checks = shape as Readonly<Record<string, Check>>;
   for (const [name, value] of Object.entries(given)) {
     if (!Object.hasOwn(checks, name)) {

@@ -63,7 +63,9 @@ export function fromAmqp(amqp: AmqpProperties): MessageProperties {
 }
 
 /** To the wire. */
-export function toAmqp(properties: MessageProperties & { readonly persistent: boolean; readonly mandatory: boolean }): Options.Publish {
+export function toAmqp(
+  properties: MessageProperties & { readonly persistent: boolean; readonly mandatory: boolean },
+): Options.Publish {
   const { timestamp, expiration, headers, ...rest } = properties;
   return {
     ...rest,

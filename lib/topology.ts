@@ -130,7 +130,13 @@ const EXCHANGE: Shape<ExchangeSpec> = {
   alternateExchange: shortString(),
   arguments: table,
 };
-const BINDING: Shape<{ exchange: string; routingKey: string; arguments: Arguments; queue: string; toExchange: string }> = {
+const BINDING: Shape<{
+  exchange: string;
+  routingKey: string;
+  arguments: Arguments;
+  queue: string;
+  toExchange: string;
+}> = {
   exchange: shortString(),
   routingKey: shortString(),
   arguments: table,
@@ -152,8 +158,14 @@ export function checkQueueSpec(spec: QueueSpec, path: string): void {
   const exclusive = spec.exclusive ?? spec.name === '';
   const replicated = spec.type === 'quorum' || spec.type === 'stream';
   if (spec.passive === true && spec.name === '') refuse('passive', 'a queue that the broker names cannot be checked.');
-  if (replicated && (spec.durable === false || exclusive || spec.autoDelete === true || spec.maxPriority !== undefined)) {
-    refuse('type', `a ${spec.type ?? ''} queue is durable, and neither exclusive, autoDelete nor of several priorities.`);
+  if (
+    replicated &&
+    (spec.durable === false || exclusive || spec.autoDelete === true || spec.maxPriority !== undefined)
+  ) {
+    refuse(
+      'type',
+      `a ${spec.type ?? ''} queue is durable, and neither exclusive, autoDelete nor of several priorities.`,
+    );
   }
   if (spec.durable === false && !exclusive) {
     // RabbitMQ 4.3 answers a transient non-exclusive queue with 541, which closes the whole connection.
@@ -166,7 +178,11 @@ export function checkQueueSpec(spec: QueueSpec, path: string): void {
 export function checkTopology(topology: Topology, path = 'topology'): void {
   checkOptions(topology, TOPOLOGY, { of: 'a topology', path: `${path}.` });
   topology.exchanges?.forEach((spec, i) => {
-    checkOptions(spec, EXCHANGE, { of: 'an exchange', path: `${path}.exchanges[${String(i)}].`, required: ['name', 'type'] });
+    checkOptions(spec, EXCHANGE, {
+      of: 'an exchange',
+      path: `${path}.exchanges[${String(i)}].`,
+      required: ['name', 'type'],
+    });
   });
   topology.queues?.forEach((spec, i) => {
     checkQueueSpec(spec, `${path}.queues[${String(i)}]`);
@@ -234,7 +250,11 @@ export async function declareQueue(channel: Channel, spec: QueueSpec): Promise<s
  * Declares exchanges, queues, then bindings. A refusal closes the channel: use one of its own.
  * Resolves with the broker's name of the queue `named` (bindings of '' mean that queue).
  */
-export async function declareTopology(channel: Channel, topology: Topology, own?: QueueSpec): Promise<string | undefined> {
+export async function declareTopology(
+  channel: Channel,
+  topology: Topology,
+  own?: QueueSpec,
+): Promise<string | undefined> {
   for (const spec of topology.exchanges ?? []) {
     await (spec.passive
       ? channel.checkExchange(spec.name)

@@ -92,7 +92,11 @@ export function openChannel(link: Link, kind: 'plain' | 'confirm'): Observable<O
  * Runs `work` on a channel of its own, for whatever can end in the closing of a channel, and closes it behind.
  * Rejects with ChannelError: what the broker said, in front of it `what`.
  */
-export async function onScratchChannel<T>(link: Link, what: string, work: (channel: Channel) => Promise<T>): Promise<T> {
+export async function onScratchChannel<T>(
+  link: Link,
+  what: string,
+  work: (channel: Channel) => Promise<T>,
+): Promise<T> {
   const open = await firstValueFrom(openChannel(link, 'plain'));
   try {
     return await work(open.channel);

@@ -82,7 +82,11 @@ export function drainTimeoutOf(options: CloseOptions | undefined, fallback: numb
   return options.drainTimeout ?? fallback;
 }
 
-function backoff(given: BackoffOptions | undefined, defaults: (typeof DEFAULTS)['reconnect' | 'reopen'], path: string): Backoff {
+function backoff(
+  given: BackoffOptions | undefined,
+  defaults: (typeof DEFAULTS)['reconnect' | 'reopen'],
+  path: string,
+): Backoff {
   if (given) checkOptions(given, BACKOFF, { of: `\`${path}\``, path: `${path}.` });
   const merged = withDefaults(defaults, given);
   return {

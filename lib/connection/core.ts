@@ -115,7 +115,9 @@ export class ConnectionCore {
     const { state } = this;
     const cause = state.status === 'closed' ? state.cause : undefined;
     if (cause instanceof ConnectionError) return cause;
-    return new ConnectionError('CONNECTION_CLOSED', '', 'The connection is closed. Open a new one to go on.', { cause });
+    return new ConnectionError('CONNECTION_CLOSED', '', 'The connection is closed. Open a new one to go on.', {
+      cause,
+    });
   }
 
   /** Queues by name that somebody on this connection has a spec for, behind those of `own`. */

@@ -22,7 +22,10 @@ export interface DialOptions {
  * One connection to one endpoint. Cold. Emits: the link, once it is open. Errors: ConnectionError, CONNECT_FAILED before
  * the link, CONNECTION_LOST after it. Completes: never. Unsubscribe: destroys the socket, whatever phase it is in.
  */
-export function dial(endpoint: Endpoint, { name, heartbeat, connectTimeout, tls, wire }: DialOptions): Observable<Link> {
+export function dial(
+  endpoint: Endpoint,
+  { name, heartbeat, connectTimeout, tls, wire }: DialOptions,
+): Observable<Link> {
   return new Observable((subscriber) => {
     // The only handle on the socket that amqplib lets us have: it destroys it in every phase, and with an Error, which
     // amqplib notices (it misses a plain destroy(), and keeps its heartbeat timers).
@@ -73,7 +76,9 @@ export function dial(endpoint: Endpoint, { name, heartbeat, connectTimeout, tls,
 
     return () => {
       deadline.unsubscribe();
-      link?.lose(new ConnectionError('CONNECTION_CLOSED', endpoint.label, `The connection to ${endpoint.label} was closed.`));
+      link?.lose(
+        new ConnectionError('CONNECTION_CLOSED', endpoint.label, `The connection to ${endpoint.label} was closed.`),
+      );
       // Not in the same turn: amqplib may be in the middle of answering the broker's close.
       setImmediate(() => {
         socket.abort();

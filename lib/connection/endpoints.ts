@@ -67,7 +67,8 @@ export function parseEndpoint(url: unknown): Endpoint {
     return /^\d{1,10}$/.test(value) ? Number(value) : refuse(`, whose \`${name}\` is not a whole number`);
   };
   const mechanism = query.get('auth_mechanism')?.toLowerCase() ?? 'plain';
-  if (mechanism !== 'plain' && mechanism !== 'external') return refuse(', whose `auth_mechanism` is neither plain nor external');
+  if (mechanism !== 'plain' && mechanism !== 'external')
+    return refuse(', whose `auth_mechanism` is neither plain nor external');
   const anonymous = parsed.username === '' && parsed.password === '';
   const port = parsed.port === '' ? (protocol === 'amqps' ? 5671 : 5672) : Number(parsed.port);
   const vhost = parsed.pathname.length > 1 ? decode(parsed.pathname.slice(1)) : '/';

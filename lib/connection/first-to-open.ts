@@ -25,11 +25,9 @@ export function firstToOpen<C, L>(
     let winner: number | undefined;
 
     const launched$ = new Subject<void>();
-    const rivals = launched$
-      .pipe(switchMap(() => (waiting.length > 0 ? timer(RIVAL_AFTER) : EMPTY)))
-      .subscribe(() => {
-        launch();
-      });
+    const rivals = launched$.pipe(switchMap(() => (waiting.length > 0 ? timer(RIVAL_AFTER) : EMPTY))).subscribe(() => {
+      launch();
+    });
 
     const launch = (): void => {
       const candidate = waiting.shift();

@@ -55,8 +55,8 @@ export class Link {
   async close(within: number): Promise<void> {
     if (!this.#lost) {
       this.#closing = true;
-      const closed = fromEvent(this.model, 'close').pipe(take(1));
-      const settled = firstValueFrom(race(closed, timer(within)));
+      const closed$ = fromEvent(this.model, 'close').pipe(take(1));
+      const settled = firstValueFrom(race(closed$, timer(within)));
       // Its rejection says that the connection is closed already, which is what we want.
       this.model.close().catch(() => undefined);
       await settled;

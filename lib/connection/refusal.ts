@@ -17,7 +17,8 @@ const ADVICE: Readonly<Record<string, string>> = {
   SELF_SIGNED_CERT_IN_CHAIN: 'its certificate comes from an unknown CA. Give that CA as `tls.ca`.',
   UNABLE_TO_VERIFY_LEAF_SIGNATURE: 'its certificate cannot be verified. Give its CA as `tls.ca`.',
   UNABLE_TO_GET_ISSUER_CERT_LOCALLY: 'its certificate comes from an unknown CA. Give that CA as `tls.ca`.',
-  ERR_TLS_CERT_ALTNAME_INVALID: 'its certificate is for another host name. Set `tls.servername`, or use the name it is for.',
+  ERR_TLS_CERT_ALTNAME_INVALID:
+    'its certificate is for another host name. Set `tls.servername`, or use the name it is for.',
 };
 
 /** The AMQP reply code in an amqplib error: a number in `code`, or only in the text. */
@@ -26,7 +27,10 @@ export function replyCodeOf(error: unknown): number | undefined {
   if (!(error instanceof Error)) return undefined;
   const code: unknown = Reflect.get(error, 'code');
   if (typeof code === 'number' && code in REPLY_CODES) return code;
-  const told = /(?:Handshake terminated by server|closed by server|Connection closed|Operation failed)\b.*?\b(\d{3}) \(/.exec(error.message);
+  const told =
+    /(?:Handshake terminated by server|closed by server|Connection closed|Operation failed)\b.*?\b(\d{3}) \(/.exec(
+      error.message,
+    );
   if (told) return Number(told[1]);
   // amqplib gives no code for a close in answer to connection.open: the vhost is unknown, down or forbidden.
   return error.message.startsWith('Expected ConnectionOpenOk; got <ConnectionClose') ? 530 : undefined;
@@ -40,7 +44,8 @@ function systemCodeOf(error: unknown): string | undefined {
   return error instanceof AggregateError ? systemCodeOf(error.errors[0]) : undefined;
 }
 
-const messageOf = (error: unknown): string => (error instanceof Error && error.message !== '' ? error.message : String(error));
+const messageOf = (error: unknown): string =>
+  error instanceof Error && error.message !== '' ? error.message : String(error);
 
 /** Why a connection could not be made, told for people. */
 export function connectFailed(endpoint: string, cause: unknown): ConnectionError {
@@ -55,7 +60,10 @@ export function connectFailed(endpoint: string, cause: unknown): ConnectionError
         : system !== undefined && system in ADVICE
           ? `${ADVICE[system] ?? ''} (${system})`
           : messageOf(cause);
-  return new ConnectionError('CONNECT_FAILED', endpoint, `Cannot connect to ${endpoint || 'RabbitMQ'}: ${why}`, { cause, replyCode });
+  return new ConnectionError('CONNECT_FAILED', endpoint, `Cannot connect to ${endpoint || 'RabbitMQ'}: ${why}`, {
+    cause,
+    replyCode,
+  });
 }
 
 /** Why a connection that was up is gone. */
@@ -74,5 +82,8 @@ export function channelRefused(what: string, cause: unknown): ChannelError {
   // amqplib wraps the broker's sentence: Operation failed: QueueDeclare; 404 (NOT-FOUND) with message "…"
   const told = /with message "(.*)"$/s.exec(messageOf(cause))?.[1] ?? messageOf(cause);
   const replyCode = replyCodeOf(cause);
-  return new ChannelError(`${what}: ${replyCode === undefined ? '' : `${String(replyCode)} `}${told}`, { cause, replyCode });
+  return new ChannelError(`${what}: ${replyCode === undefined ? '' : `${String(replyCode)} `}${told}`, {
+    cause,
+    replyCode,
+  });
 }

@@ -10,7 +10,12 @@ export type ConnectionState =
   | { readonly status: 'disconnected' }
   | { readonly status: 'connecting'; readonly attempt: number }
   | { readonly status: 'connected'; readonly epoch: number; readonly endpoint: string }
-  | { readonly status: 'reconnecting'; readonly attempt: number; readonly delay: number; readonly cause: ConnectionError }
+  | {
+      readonly status: 'reconnecting';
+      readonly attempt: number;
+      readonly delay: number;
+      readonly cause: ConnectionError;
+    }
   | { readonly status: 'closing' }
   | { readonly status: 'closed'; readonly cause?: InstanceQueueError };
 
@@ -91,12 +96,12 @@ export class Supervisor<L extends Reached> {
         retry({ delay: (error) => this.#again(error) }),
       )
       .subscribe({
-        error: (cause: ConnectionError) => {
-          this.#finish(cause);
+        error: (error: unknown) => {
+          this.#finish(connectFailed('', error));
         },
       });
     // A dial may have ended it all before `subscribe` returned.
-    if (this.#state.ended) this.#loop.unsubscribe();
+    if (this.state.status === 'closed') this.#loop.unsubscribe();
   }
 
   /** Ends the present wait between two attempts, if there is one. */
@@ -155,7 +160,9 @@ export class Supervisor<L extends Reached> {
     const tried = wasUp ? 0 : this.#attempt;
     if (tried >= limit) {
       const message = `Gave up after ${String(tried)} attempt${tried === 1 ? '' : 's'}. ${cause.message}`;
-      return throwError(() => new ConnectionError(cause.code, cause.endpoint, message, { cause, replyCode: cause.replyCode }));
+      return throwError(
+        () => new ConnectionError(cause.code, cause.endpoint, message, { cause, replyCode: cause.replyCode }),
+      );
     }
     this.#attempt = tried + 1;
     if (wasUp) this.#flaps++;

@@ -6,7 +6,7 @@ import { declare, ensureQueue, isEmpty } from '../connection/declare';
 import type { Link } from '../connection/link';
 import { channelRefused } from '../connection/refusal';
 import { ConsumerError } from '../errors';
-import type { ResolvedConsumeOptions } from './consumption';
+import type { ResolvedConsumeOptions } from './resolved-options';
 
 /** An AMQP consumer just registered with the broker. */
 export interface Attached {
@@ -19,7 +19,16 @@ export type OnMessage = (message: ConsumeMessage | null) => void;
 
 export type AttachOptions = Pick<
   ResolvedConsumeOptions<unknown>,
-  'queueName' | 'spec' | 'declare' | 'topology' | 'prefetch' | 'tagPrefix' | 'noAck' | 'exclusive' | 'priority' | 'arguments'
+  | 'queueName'
+  | 'spec'
+  | 'declare'
+  | 'topology'
+  | 'prefetch'
+  | 'tagPrefix'
+  | 'noAck'
+  | 'exclusive'
+  | 'priority'
+  | 'arguments'
 >;
 
 /**
@@ -29,7 +38,11 @@ export type AttachOptions = Pick<
  * Cold. Emits: nothing. Errors: ChannelError when a step was refused or the channel ended; ConsumerError when the broker
  * cancelled. Completes: never. Unsubscribe: ends what is half-way set up; an attached channel is `onAttached`'s.
  */
-export function attach(link: Link, options: AttachOptions, onAttached: (attached: Attached) => OnMessage): Observable<never> {
+export function attach(
+  link: Link,
+  options: AttachOptions,
+  onAttached: (attached: Attached) => OnMessage,
+): Observable<never> {
   return new Observable((subscriber) => {
     let open: OpenChannel | undefined;
     let onMessage: OnMessage | undefined;
@@ -56,7 +69,10 @@ export function attach(link: Link, options: AttachOptions, onAttached: (attached
           }),
         ]);
       } catch (error) {
-        throw channelRefused(`Cannot consume from queue \`${queue}\``, link.lost?.replyCode === undefined ? error : link.lost);
+        throw channelRefused(
+          `Cannot consume from queue \`${queue}\``,
+          link.lost?.replyCode === undefined ? error : link.lost,
+        );
       }
       arrived();
       if (!onMessage) void channel.close();
@@ -100,5 +116,9 @@ async function declareFor(link: Link, { declare: wanted, queueName, spec, topolo
 
 function cancelled({ queue }: Attached): ConsumerError {
   const why = 'the queue was deleted, its node went, the consumer timed out, or a permission was taken away';
-  return new ConsumerError('CONSUMER_CANCELLED', queue, `The broker cancelled the consumer of queue \`${queue}\`: ${why}.`);
+  return new ConsumerError(
+    'CONSUMER_CANCELLED',
+    queue,
+    `The broker cancelled the consumer of queue \`${queue}\`: ${why}.`,
+  );
 }

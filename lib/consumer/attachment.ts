@@ -6,7 +6,8 @@ import type { Logger } from '../log';
 import type { Counters } from '../metrics';
 import type { MessageProperties } from '../properties';
 import { AckWindow } from './ack-window';
-import { ChannelDelivery, type Settlement } from './delivery';
+import { ChannelDelivery, type DeliveryChannel } from './channel-delivery';
+import type { Settlement } from './delivery';
 
 /** ms that an ack waits for others to share its frame. */
 const GATHER_FOR = 2;
@@ -27,7 +28,7 @@ export interface AttachmentFacts {
  * One AMQP consumer on its own channel, from consume-ok to the end of that channel, and everything handed out on it.
  * Deliveries hold on to it: what they settle goes to this channel or nowhere.
  */
-export class Attachment {
+export class Attachment implements DeliveryChannel {
   readonly queue: string;
   readonly tag: string;
   readonly epoch: number;
@@ -123,7 +124,10 @@ export class Attachment {
 
   /** Somebody settled once more, or too late. */
   stale(settled: Settlement | 'lost', how: Settlement): void {
-    this.log.debug({ queue: this.queue, tag: this.tag, epoch: this.epoch, settled, how }, 'settled too late or twice: ignored');
+    this.log.debug(
+      { queue: this.queue, tag: this.tag, epoch: this.epoch, settled, how },
+      'settled too late or twice: ignored',
+    );
   }
 
   /** Sends what has gathered. */
@@ -157,7 +161,10 @@ export class Attachment {
     counters.lost += left.length;
     for (const delivery of left) ChannelDelivery.lose(delivery);
     if (left.length > 0) {
-      log.warn({ queue: this.queue, tag: this.tag, epoch: this.epoch, lost: left.length }, 'deliveries lost: they come again');
+      log.warn(
+        { queue: this.queue, tag: this.tag, epoch: this.epoch, lost: left.length },
+        'deliveries lost: they come again',
+      );
     }
     this.#tell();
     this.#listeners.clear();

@@ -1,13 +1,24 @@
 import { Observable, type ObservableInput } from 'rxjs';
 import { auto, type Codec } from '../codec';
 import type { Connection } from '../connection/connection';
-import { DEFAULTS, boolean, checkOptions, codec, integer, observableInput, oneOf, shortString, withDefaults } from '../options';
+import {
+  DEFAULTS,
+  boolean,
+  checkOptions,
+  codec,
+  integer,
+  observableInput,
+  oneOf,
+  shortString,
+  withDefaults,
+} from '../options';
 import { expected, type Shape } from '../options';
 import type { Arguments } from '../properties';
 import { checkQueueSpec, checkTopology, queueNamed, queueOption, table } from '../topology';
 import { type QueueSpec, type Topology } from '../topology';
-import { Consumption, type ConsumerWatch, type ResolvedConsumeOptions } from './consumption';
+import { Consumption, type ConsumerWatch } from './consumption';
 import type { Delivery, Message } from './delivery';
+import type { ResolvedConsumeOptions } from './resolved-options';
 
 /** What to consume, and how. */
 export interface ConsumeOptions<T = unknown> {
@@ -38,7 +49,9 @@ export interface ConsumeOptions<T = unknown> {
   readonly until?: ObservableInput<unknown>;
 }
 /** Consuming without settling: the broker forgets each message as it sends it. */
-export type NoAckConsumeOptions<T = unknown> = Omit<ConsumeOptions<T>, 'prefetch' | 'onUndecodable'> & { readonly noAck: true };
+export type NoAckConsumeOptions<T = unknown> = Omit<ConsumeOptions<T>, 'prefetch' | 'onUndecodable'> & {
+  readonly noAck: true;
+};
 
 /** `<prefix>-<uuid>` has to fit 255 bytes: 255 - 1 - 36. */
 const TAG_PREFIX = 218;
@@ -70,7 +83,8 @@ export function resolveConsumeOptions<T>(given: ConsumeOptions<T> | NoAckConsume
   const noAck = 'noAck' in given && given.noAck;
   if (noAck) {
     for (const name of ['prefetch', 'onUndecodable'] as const) {
-      if (Reflect.get(given, name) !== undefined) throw expected(name, 'absent beside `noAck`: nothing is settled there', Reflect.get(given, name));
+      if (Reflect.get(given, name) !== undefined)
+        throw expected(name, 'absent beside `noAck`: nothing is settled there', Reflect.get(given, name));
     }
   }
   if (given.topology) checkTopology(given.topology);
@@ -80,7 +94,8 @@ export function resolveConsumeOptions<T>(given: ConsumeOptions<T> | NoAckConsume
   const unnamed = { name: '', autoDelete: true };
   const named = typeof given.queue === 'string' ? queueNamed(given.topology, given.queue) : given.queue;
   const queueName = typeof given.queue === 'string' ? given.queue : given.queue.name;
-  const spec = queueName !== '' ? named : typeof given.queue === 'string' ? (named ?? unnamed) : { ...unnamed, ...named };
+  const spec =
+    queueName !== '' ? named : typeof given.queue === 'string' ? (named ?? unnamed) : { ...unnamed, ...named };
   const defaults = { prefetch, tagPrefix, onUndecodable, declare, exclusive: false, topology: {}, arguments: {} };
   return {
     codec: auto as Codec<T>,
@@ -109,7 +124,10 @@ export function resolveConsumeOptions<T>(given: ConsumeOptions<T> | NoAckConsume
  */
 export function consume<T = unknown>(connection: Connection, options: NoAckConsumeOptions<T>): Observable<Message<T>>;
 export function consume<T = unknown>(connection: Connection, options: ConsumeOptions<T>): Observable<Delivery<T>>;
-export function consume<T>(connection: Connection, options: ConsumeOptions<T> | NoAckConsumeOptions<T>): Observable<Message<T>> {
+export function consume<T>(
+  connection: Connection,
+  options: ConsumeOptions<T> | NoAckConsumeOptions<T>,
+): Observable<Message<T>> {
   return consuming(connection, resolveConsumeOptions(options));
 }
 

@@ -1,17 +1,28 @@
 import type { ConsumeMessage } from 'amqplib';
-import { EMPTY, asapScheduler, defer, filter, firstValueFrom, from, mergeMap, race, retry, switchMap, take, timer } from 'rxjs';
-import type { Observable, ObservableInput, Subscriber, Subscription } from 'rxjs';
-import type { Codec } from '../codec';
+import {
+  EMPTY,
+  asapScheduler,
+  defer,
+  filter,
+  firstValueFrom,
+  from,
+  mergeMap,
+  race,
+  retry,
+  switchMap,
+  take,
+  timer,
+} from 'rxjs';
+import type { Observable, Subscriber, Subscription } from 'rxjs';
 import { backoffDelay } from '../connection/backoff';
 import type { CloseReport, ConnectionCore, Member } from '../connection/core';
 import type { Link } from '../connection/link';
 import type { Up } from '../connection/supervisor';
-import { ChannelError, ConsumerError, type InstanceQueueError } from '../errors';
-import type { Arguments } from '../properties';
-import type { QueueSpec, Topology } from '../topology';
+import { ChannelError, ConsumerError, isInstanceQueueError, type InstanceQueueError } from '../errors';
 import { attach, type Attached, type OnMessage } from './attach';
 import { Attachment } from './attachment';
 import { propertiesOf, toMessage, type Delivery, type Message } from './delivery';
+import type { ResolvedConsumeOptions } from './resolved-options';
 
 /** Where a consumer is. `detached` without a cause: waiting for its first connection. */
 export type ConsumerState =
@@ -19,24 +30,6 @@ export type ConsumerState =
   | { readonly status: 'attached'; readonly tag: string; readonly queue: string; readonly epoch: number }
   | { readonly status: 'draining'; readonly unsettled: number }
   | { readonly status: 'stopped'; readonly cause?: InstanceQueueError };
-
-/** Options with nothing left open. */
-export interface ResolvedConsumeOptions<T> {
-  readonly queueName: string;
-  /** Asserted; without one the queue is used by name. */
-  readonly spec: QueueSpec | undefined;
-  readonly declare: boolean;
-  readonly topology: Topology;
-  readonly codec: Codec<T>;
-  readonly prefetch: number;
-  readonly tagPrefix: string;
-  readonly noAck: boolean;
-  readonly exclusive: boolean;
-  readonly priority?: number;
-  readonly arguments: Arguments;
-  readonly onUndecodable: 'reject' | 'requeue';
-  readonly until?: ObservableInput<unknown>;
-}
 
 /** Who wants to know what is no message. */
 export interface ConsumerWatch {
@@ -73,7 +66,12 @@ export class Consumption<T> implements Member {
     this.#force = resolve;
   });
 
-  constructor(core: ConnectionCore, options: ResolvedConsumeOptions<T>, subscriber: Subscriber<Delivery<T>>, watch: ConsumerWatch) {
+  constructor(
+    core: ConnectionCore,
+    options: ResolvedConsumeOptions<T>,
+    subscriber: Subscriber<Delivery<T>>,
+    watch: ConsumerWatch,
+  ) {
     this.#core = core;
     this.#options = options;
     this.#subscriber = subscriber;
@@ -92,8 +90,8 @@ export class Consumption<T> implements Member {
         switchMap((up) => this.#attachOn(up)),
       )
       .subscribe({
-        error: (error: InstanceQueueError) => {
-          this.#fail(error);
+        error: (error: unknown) => {
+          this.#fail(isInstanceQueueError(error) ? error : core.closedError());
         },
         complete: () => {
           if (!this.#ending) this.#fail(core.closedError());

@@ -1,6 +1,5 @@
 import type { ConsumeMessage } from 'amqplib';
 import { fromAmqp, type MessageProperties } from '../properties';
-import type { Attachment } from './attachment';
 
 /** An inbound message that cannot be settled: what handlers see. */
 export interface Message<T> {
@@ -48,74 +47,8 @@ export function toMessage<T>(raw: ConsumeMessage, queue: string, body: T, proper
 
 export const propertiesOf = (raw: ConsumeMessage): MessageProperties => fromAmqp(raw.properties);
 
-function deliveryCountOf(raw: ConsumeMessage): number {
+export function deliveryCountOf(raw: ConsumeMessage): number {
   // https://www.rabbitmq.com/docs/quorum-queues#poison-message-handling
   const counted: unknown = raw.properties.headers?.['x-delivery-count'];
   return typeof counted === 'number' ? counted : Number(raw.fields.redelivered);
-}
-
-/** A delivery bound to the channel it came on. */
-export class ChannelDelivery<T> implements Delivery<T> {
-  readonly body: T;
-  readonly content: Buffer;
-  readonly queue: string;
-  readonly exchange: string;
-  readonly routingKey: string;
-  readonly redelivered: boolean;
-  readonly deliveryCount: number;
-  readonly properties: MessageProperties;
-  readonly #attachment: Attachment;
-  readonly #tag: number;
-  #settled: Settlement | 'lost' | undefined;
-
-  constructor(attachment: Attachment, raw: ConsumeMessage, body: T, properties: MessageProperties) {
-    this.body = body;
-    this.content = raw.content;
-    this.queue = attachment.queue;
-    this.exchange = raw.fields.exchange;
-    this.routingKey = raw.fields.routingKey;
-    this.redelivered = raw.fields.redelivered;
-    this.deliveryCount = deliveryCountOf(raw);
-    this.properties = properties;
-    this.#attachment = attachment;
-    this.#tag = raw.fields.deliveryTag;
-  }
-
-  get settled(): Settlement | 'lost' | undefined {
-    return this.#settled;
-  }
-
-  ack(): boolean {
-    return this.#settle('ack');
-  }
-  requeue(): boolean {
-    return this.#settle('requeue');
-  }
-  release(): boolean {
-    return this.#settle('release');
-  }
-  reject(): boolean {
-    return this.#settle('reject');
-  }
-
-  #settle(how: Settlement): boolean {
-    if (this.#settled !== undefined) {
-      this.#attachment.stale(this.#settled, how);
-      return false;
-    }
-    this.#settled = how;
-    if (this.#attachment.settle(this.#tag, how)) return true;
-    this.#settled = 'lost';
-    return false;
-  }
-
-  /** @internal Its channel went before it was settled. */
-  static lose(delivery: ChannelDelivery<unknown>): void {
-    delivery.#settled ??= 'lost';
-  }
-
-  /** @internal The channel's end and its draining concern whoever works on the delivery. */
-  static attachmentOf(delivery: Delivery<unknown>): Attachment | undefined {
-    return delivery instanceof ChannelDelivery ? delivery.#attachment : undefined;
-  }
 }

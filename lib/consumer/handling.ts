@@ -1,9 +1,9 @@
 import { Subject, Subscription, isObservable, takeUntil, timer, type Observable, type Subscriber } from 'rxjs';
 import { ConsumerError } from '../errors';
 import { DEFAULTS, expected, oneOf } from '../options';
-import type { Attachment } from './attachment';
-import { ChannelDelivery, type Delivery, type Message, type Settlement } from './delivery';
-import type { HandleOptions, Handled, Worker } from './handle';
+import { ChannelDelivery, type DeliveryChannel } from './channel-delivery';
+import type { Delivery, Message, Settlement } from './delivery';
+import type { HandleOptions, Handled, Worker } from './work';
 
 /** Makes a signal only for work that asks for one. */
 class Context {
@@ -25,7 +25,7 @@ class Context {
 /** Work under way. `finish` counts once: the outcome, the timeout or the end of waiting. */
 interface Running<T> {
   readonly delivery: Delivery<T>;
-  readonly attachment: Attachment | undefined;
+  readonly channel: DeliveryChannel | undefined;
   readonly context: Context;
   /** Can it be stopped from outside? Observables can: they are unsubscribed. */
   readonly stoppable: () => boolean;
@@ -43,7 +43,7 @@ export class Handling<T, R> {
   readonly #concurrency: number;
   #queue: Delivery<T>[] = [];
   readonly #running = new Set<Running<T>>();
-  readonly #watched = new Map<Attachment, () => void>();
+  readonly #watched = new Map<DeliveryChannel, () => void>();
   /** Ends the source, also from within its own `subscribe`: one that emits all at once is not held by any subscription yet. */
   readonly #stop$ = new Subject<void>();
   #pumping = false;
@@ -60,7 +60,7 @@ export class Handling<T, R> {
   handle(source: Observable<Delivery<T>>): void {
     source.pipe(takeUntil(this.#stop$)).subscribe({
       next: (delivery) => {
-        this.#watch(ChannelDelivery.attachmentOf(delivery));
+        this.#watch(ChannelDelivery.channelOf(delivery));
         this.#queue.push(delivery);
         this.#pump();
       },
@@ -70,7 +70,7 @@ export class Handling<T, R> {
       complete: () => {
         if (this.#stopped) return;
         this.#sourceCompleted = true;
-        for (const entry of this.#running) if (entry.attachment?.ended) entry.giveUp(lost(entry));
+        for (const entry of this.#running) if (entry.channel?.ended) entry.giveUp(lost(entry));
         this.#completeIfDone();
       },
     });
@@ -85,26 +85,26 @@ export class Handling<T, R> {
     this.#unwatchIfDone();
   }
 
-  #watch(attachment: Attachment | undefined): void {
-    if (!attachment || this.#watched.has(attachment) || attachment.ended) return;
+  #watch(channel: DeliveryChannel | undefined): void {
+    if (!channel || this.#watched.has(channel) || channel.ended) return;
     const { concurrency } = this.#options;
-    if (concurrency !== undefined && concurrency !== Infinity && concurrency > attachment.prefetch) {
-      attachment.log.warn({ concurrency, prefetch: attachment.prefetch }, 'concurrency above prefetch is never reached');
+    if (concurrency !== undefined && concurrency !== Infinity && concurrency > channel.prefetch) {
+      channel.log.warn({ concurrency, prefetch: channel.prefetch }, 'concurrency above prefetch is never reached');
     }
-    const unwatch = attachment.watch(() => {
-      if (attachment.ended) this.#lost(attachment);
+    const unwatch = channel.watch(() => {
+      if (channel.ended) this.#lost(channel);
       // A source that completed before (`take(5)`) wants what it let through to be worked on.
-      else if (attachment.draining && !this.#sourceCompleted) {
-        this.#release((delivery) => ChannelDelivery.attachmentOf(delivery) === attachment);
+      else if (channel.draining && !this.#sourceCompleted) {
+        this.#release((delivery) => ChannelDelivery.channelOf(delivery) === channel);
       }
     });
-    this.#watched.set(attachment, unwatch);
+    this.#watched.set(channel, unwatch);
   }
 
-  #lost(attachment: Attachment): void {
-    this.#watched.delete(attachment);
+  #lost(channel: DeliveryChannel): void {
+    this.#watched.delete(channel);
     for (const entry of this.#running) {
-      if (entry.attachment !== attachment || entry.delivery.settled !== 'lost') continue;
+      if (entry.channel !== channel || entry.delivery.settled !== 'lost') continue;
       entry.context.abort(lost(entry));
       // No other message will come: waiting for work that ignores its signal would hang the whole stream.
       if (this.#sourceCompleted || this.#stopped || entry.stoppable()) entry.giveUp(lost(entry));
@@ -150,12 +150,17 @@ export class Handling<T, R> {
     };
     const succeeded = (value: R | undefined): void => {
       finish(() => {
-        this.#emit(entry, { message: delivery, settlement: 'ack', sent: delivery.ack(), ...(value !== undefined && { value }) });
+        this.#emit(entry, {
+          message: delivery,
+          settlement: 'ack',
+          sent: delivery.ack(),
+          ...(value !== undefined && { value }),
+        });
       });
     };
     const entry: Running<T> = {
       delivery,
-      attachment: ChannelDelivery.attachmentOf(delivery),
+      channel: ChannelDelivery.channelOf(delivery),
       context,
       stoppable: () => inner !== undefined,
       giveUp: (error) => {
@@ -266,10 +271,18 @@ function settleBy(delivery: Delivery<unknown>, how: Settlement): boolean {
 }
 
 function timedOut({ queue }: Message<unknown>, timeout: number): ConsumerError {
-  return new ConsumerError('WORK_TIMEOUT', queue, `Work on a message of queue \`${queue}\` took longer than ${String(timeout)} ms (\`timeout\`).`);
+  return new ConsumerError(
+    'WORK_TIMEOUT',
+    queue,
+    `Work on a message of queue \`${queue}\` took longer than ${String(timeout)} ms (\`timeout\`).`,
+  );
 }
 
-function lost({ delivery, attachment }: Running<unknown>): Error {
-  if (attachment?.cause) return attachment.cause;
-  return new ConsumerError('CONSUMER_CANCELLED', delivery.queue, 'The delivery was lost before it was settled: it comes again.');
+function lost({ delivery, channel }: Running<unknown>): Error {
+  if (channel?.cause) return channel.cause;
+  return new ConsumerError(
+    'CONSUMER_CANCELLED',
+    delivery.queue,
+    'The delivery was lost before it was settled: it comes again.',
+  );
 }

@@ -23,7 +23,11 @@ export interface ConfirmChannelsOptions {
  * Errors: ChannelError when `reopen.attempts` are spent. Completes: when the connection is closed. Unsubscribe: closes the
  * channel.
  */
-export function confirmChannels(core: ConnectionCore, pump: Pump, { topology, refused }: ConfirmChannelsOptions): Observable<never> {
+export function confirmChannels(
+  core: ConnectionCore,
+  pump: Pump,
+  { topology, refused }: ConfirmChannelsOptions,
+): Observable<never> {
   let everOpened = false;
   let growth = 0;
   let failures = 0;
@@ -43,7 +47,8 @@ export function confirmChannels(core: ConnectionCore, pump: Pump, { topology, re
         if (failures >= (everOpened ? attempts : initialAttempts)) throw gaveUp(failures, error);
         growth++;
         // What was open may come back at once; what fails, or closes again before it confirmed anything, waits.
-        const delay = wasOpen && growth === 1 ? 0 : backoffDelay(core.reopen, growth, { slowly: !wasOpen && !error.retryable });
+        const delay =
+          wasOpen && growth === 1 ? 0 : backoffDelay(core.reopen, growth, { slowly: !wasOpen && !error.retryable });
         core.log.warn({ err: error, retryIn: delay }, 'publishing channel closed');
         return timer(delay);
       }),

@@ -38,7 +38,12 @@ export class Entry implements Sized, Suspect {
   readonly #reject: (error: PublishError) => void;
   #cleanUp: (() => void) | undefined;
 
-  constructor(order: number, message: Encoded, resolve: (confirmation: Confirmation) => void, reject: (error: PublishError) => void) {
+  constructor(
+    order: number,
+    message: Encoded,
+    resolve: (confirmation: Confirmation) => void,
+    reject: (error: PublishError) => void,
+  ) {
     this.order = order;
     this.message = message;
     this.size = message.content.length;

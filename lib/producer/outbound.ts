@@ -17,7 +17,16 @@ export type OutboundMessage<T = unknown> = Route &
     readonly mandatory?: boolean;
   };
 
-const MESSAGE: Shape<Omit<MessageProperties, never> & { queue: string; exchange: string; routingKey: string; body: unknown; persistent: boolean; mandatory: boolean }> = {
+const MESSAGE: Shape<
+  Omit<MessageProperties, never> & {
+    queue: string;
+    exchange: string;
+    routingKey: string;
+    body: unknown;
+    persistent: boolean;
+    mandatory: boolean;
+  }
+> = {
   queue: shortString(),
   exchange: shortString(),
   routingKey: shortString(),
@@ -88,17 +97,26 @@ export function encode<T>(
     }
   };
 
-  const { queue, exchange, routingKey, body, persistent, mandatory, ...properties } = attempt('This message cannot be sent', () => {
-    // A body in the place of the message is named by its type alone: no body is in a sentence.
-    if (!isObject(message)) throw new TypeError(`Expected an object with a route and a \`body\`, got ${Array.isArray(message) ? 'an array' : typeof message}.`);
-    checkOptions(message as object, MESSAGE as Shape<object>, { of: 'a message' });
-    checkRoute({ queue: message.queue, exchange: message.exchange, routingKey: message.routingKey }, 'message');
-    return message;
-  });
+  const { queue, exchange, routingKey, body, persistent, mandatory, ...properties } = attempt(
+    'This message cannot be sent',
+    () => {
+      // A body in the place of the message is named by its type alone: no body is in a sentence.
+      if (!isObject(message))
+        throw new TypeError(
+          `Expected an object with a route and a \`body\`, got ${Array.isArray(message) ? 'an array' : typeof message}.`,
+        );
+      checkOptions(message as object, MESSAGE as Shape<object>, { of: 'a message' });
+      checkRoute({ queue: message.queue, exchange: message.exchange, routingKey: message.routingKey }, 'message');
+      return message;
+    },
+  );
   if (queue === '') throw invalid('a queue route needs the name of a queue', 'This message cannot be sent');
   const headers = attempt('The headers of this message cannot be sent', () => {
     const size = properties.headers ? tableSize(properties.headers) : 4;
-    if (size > HEADERS) throw new RangeError(`they take ${String(size)} bytes, at most ${String(HEADERS)} fit. Put large data into the body.`);
+    if (size > HEADERS)
+      throw new RangeError(
+        `they take ${String(size)} bytes, at most ${String(HEADERS)} fit. Put large data into the body.`,
+      );
     return size;
   });
   // The codec's own error may quote the body: it is the cause, and not in the sentence.
@@ -107,7 +125,12 @@ export function encode<T>(
     content = codec.encode(body);
     if (!Buffer.isBuffer(content)) throw new TypeError('`encode` returned no Buffer.');
   } catch (cause) {
-    throw new PublishError('PUBLISH_INVALID', messageId, 'The codec cannot encode the body of this message (see `cause`).', { cause });
+    throw new PublishError(
+      'PUBLISH_INVALID',
+      messageId,
+      'The codec cannot encode the body of this message (see `cause`).',
+      { cause },
+    );
   }
 
   const contentType = properties.contentType ?? contentTypeOf(codec, body);
@@ -119,7 +142,10 @@ export function encode<T>(
     persistent: persistent ?? defaults.persistent,
     mandatory: mandatory ?? defaults.mandatory,
   });
-  const strings = Object.values(options).reduce((sum: number, v) => sum + (typeof v === 'string' ? 1 + Buffer.byteLength(v) : 0), 0);
+  const strings = Object.values(options).reduce(
+    (sum: number, v) => sum + (typeof v === 'string' ? 1 + Buffer.byteLength(v) : 0),
+    0,
+  );
   const propertiesFrame = PROPERTIES_FRAME + headers + strings + 10;
   return {
     messageId,

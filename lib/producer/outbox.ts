@@ -108,7 +108,9 @@ export class Outbox<E extends Sized> {
 
   /** All that is left, inside and outside, in order. */
   entries(): readonly E[] {
-    return [...this.#admitted.slice(this.#head), ...this.#waiting.slice(this.#waitingHead)].filter(({ settled }) => !settled);
+    return [...this.#admitted.slice(this.#head), ...this.#waiting.slice(this.#waitingHead)].filter(
+      ({ settled }) => !settled,
+    );
   }
 
   #admit(): void {

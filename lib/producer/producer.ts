@@ -1,11 +1,31 @@
 import { EventEmitter } from 'node:events';
-import { distinctUntilChanged, filter, firstValueFrom, map, startWith, timer, type Observable, type Subscription } from 'rxjs';
+import {
+  distinctUntilChanged,
+  filter,
+  firstValueFrom,
+  map,
+  startWith,
+  timer,
+  type Observable,
+  type Subscription,
+} from 'rxjs';
 import { auto, type Codec } from '../codec';
 import { drainTimeoutOf, type Connection } from '../connection/connection';
 import type { CloseOptions, CloseReport, ConnectionCore } from '../connection/core';
 import { isolated } from '../connection/isolated';
 import { InstanceQueueError, PublishError, type PublishErrorCode } from '../errors';
-import { DEFAULTS, abortSignal, boolean, checkOptions, codec, duration, integer, object, oneOf, type Shape } from '../options';
+import {
+  DEFAULTS,
+  abortSignal,
+  boolean,
+  checkOptions,
+  codec,
+  duration,
+  integer,
+  object,
+  oneOf,
+  type Shape,
+} from '../options';
 import { checkTopology, type Topology } from '../topology';
 import { Aborts } from './aborts';
 import { confirmChannels } from './confirm-channels';
@@ -142,7 +162,10 @@ export class Producer<T = unknown> extends EventEmitter<ProducerEvents> implemen
         maxInFlight: options.maxInFlight ?? DEFAULTS.maxInFlight,
         onUnknown: options.onUnknown ?? DEFAULTS.onUnknown,
         onNack: options.onNack ?? DEFAULTS.onNack,
-        outbox: { limit: options.outbox?.limit ?? DEFAULTS.outbox.limit, bytes: options.outbox?.bytes ?? DEFAULTS.outbox.bytes },
+        outbox: {
+          limit: options.outbox?.limit ?? DEFAULTS.outbox.limit,
+          bytes: options.outbox?.bytes ?? DEFAULTS.outbox.bytes,
+        },
       },
       {
         confirmed: (confirmation) => {
@@ -248,9 +271,14 @@ export class Producer<T = unknown> extends EventEmitter<ProducerEvents> implemen
       const oldest = outbox.shift();
       if (!oldest) return;
       const { messageId } = oldest.message;
-      const cause = new PublishError('OUTBOX_FULL', messageId, 'Dropped from a full outbox to make room for a newer message.', {
-        maybeDelivered: oldest.maybeDelivered,
-      });
+      const cause = new PublishError(
+        'OUTBOX_FULL',
+        messageId,
+        'Dropped from a full outbox to make room for a newer message.',
+        {
+          maybeDelivered: oldest.maybeDelivered,
+        },
+      );
       this.#core.log.warn({ messageId, err: cause }, 'dropped');
       if (oldest.reject(cause)) isolated(() => this.emit('dropped', cause));
     }
@@ -264,12 +292,11 @@ export class Producer<T = unknown> extends EventEmitter<ProducerEvents> implemen
 
   #timedOut(entry: Entry): void {
     const { status } = this.#core.state;
-    const where =
-      entry.maybeDelivered
-        ? 'It was sent; the broker may have it.'
-        : this.#core.blocked === undefined
-          ? `It was not sent; the connection is ${status}.`
-          : 'It was not sent; the broker blocks publishing.';
+    const where = entry.maybeDelivered
+      ? 'It was sent; the broker may have it.'
+      : this.#core.blocked === undefined
+        ? `It was not sent; the connection is ${status}.`
+        : 'It was not sent; the broker blocks publishing.';
     const code: PublishErrorCode = entry.nacks > 0 ? 'PUBLISH_NACKED' : 'PUBLISH_TIMEOUT';
     const waited = `${String(Math.round(performance.now() - entry.since))} ms`;
     const message =
@@ -340,7 +367,10 @@ export class Producer<T = unknown> extends EventEmitter<ProducerEvents> implemen
     this.#core.log.error({ err: cause }, 'topology refused');
     for (const entry of this.#left()) {
       const { messageId } = entry.message;
-      const error = new PublishError(code, messageId, `${sentence} ${cause.message}`, { cause, replyCode: cause.replyCode });
+      const error = new PublishError(code, messageId, `${sentence} ${cause.message}`, {
+        cause,
+        replyCode: cause.replyCode,
+      });
       if (entry.reject(error)) this.#pump.settled(entry);
     }
   }

@@ -190,7 +190,12 @@ export class Pump {
     const { remaining } = entry;
     const { frameMax } = session.open.link;
     if (remaining !== undefined && remaining <= 0) {
-      this.#drop(entry, new PublishError('PUBLISH_TIMEOUT', messageId, 'The message expired (`expiration`) before it could be sent.', { maybeDelivered: entry.maybeDelivered }));
+      this.#drop(
+        entry,
+        new PublishError('PUBLISH_TIMEOUT', messageId, 'The message expired (`expiration`) before it could be sent.', {
+          maybeDelivered: entry.maybeDelivered,
+        }),
+      );
       return;
     }
     if (propertiesFrame > frameMax) {
@@ -208,7 +213,12 @@ export class Pump {
         this.outbox.restore([entry]);
       } else {
         const why = cause instanceof Error ? cause.message : String(cause);
-        entry.reject(new PublishError('PUBLISH_INVALID', messageId, `This message cannot be encoded: ${why}`, { cause, maybeDelivered: entry.maybeDelivered }));
+        entry.reject(
+          new PublishError('PUBLISH_INVALID', messageId, `This message cannot be encoded: ${why}`, {
+            cause,
+            maybeDelivered: entry.maybeDelivered,
+          }),
+        );
       }
       return;
     }
@@ -252,9 +262,13 @@ export class Pump {
       this.outbox.restore([entry]);
       return;
     }
-    const where = queue === undefined ? `exchange \`${exchange}\` with routing key \`${routingKey}\`` : `queue \`${queue}\``;
+    const where =
+      queue === undefined ? `exchange \`${exchange}\` with routing key \`${routingKey}\`` : `queue \`${queue}\``;
     const message = `No queue took the message sent to ${where}: ${String(replyCode)} ${replyText}. Is the binding there? \`mandatory: false\` lets such messages go.`;
-    const cause = new PublishError('PUBLISH_RETURNED', messageId, message, { replyCode, maybeDelivered: entry.maybeDelivered });
+    const cause = new PublishError('PUBLISH_RETURNED', messageId, message, {
+      replyCode,
+      maybeDelivered: entry.maybeDelivered,
+    });
     this.#core.log.warn({ messageId, exchange, routingKey, replyCode, replyText }, 'returned');
     if (entry.reject(cause)) this.#events.returned(cause);
   }
@@ -302,7 +316,9 @@ export class Pump {
   /** An exchange of our own topology is declared with the next channel: its absence is nobody's fault. */
   #declaredHere({ message: { exchange } }: Entry, { replyCode }: InstanceQueueError): boolean {
     if (replyCode !== 404 || !this.#options.declare) return false;
-    return (this.#options.topology().exchanges ?? []).some(({ name, passive }) => name === exchange && passive !== true);
+    return (this.#options.topology().exchanges ?? []).some(
+      ({ name, passive }) => name === exchange && passive !== true,
+    );
   }
 
   #refuse(entry: Entry, cause: InstanceQueueError): void {
@@ -312,7 +328,9 @@ export class Pump {
     this.#core.log.warn({ messageId, exchange: entry.exchange, err: cause }, 'publish refused');
     const message = `The broker refused the message sent to exchange \`${entry.exchange}\`. ${cause.message}`;
     const { maybeDelivered } = entry;
-    entry.reject(new PublishError('PUBLISH_REFUSED', messageId, message, { cause, replyCode: cause.replyCode, maybeDelivered }));
+    entry.reject(
+      new PublishError('PUBLISH_REFUSED', messageId, message, { cause, replyCode: cause.replyCode, maybeDelivered }),
+    );
   }
 
   #unknown(entry: Entry, cause: InstanceQueueError): void {

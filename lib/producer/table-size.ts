@@ -10,7 +10,8 @@ const DEEPEST = 100;
  * @throws NotEncodable for values that have no form there
  */
 export function tableSize(table: object, path = 'headers', depth = 0): number {
-  if (depth > DEEPEST) throw new NotEncodable(`\`${path}\` is nested more than ${String(DEEPEST)} deep, or contains itself`);
+  if (depth > DEEPEST)
+    throw new NotEncodable(`\`${path}\` is nested more than ${String(DEEPEST)} deep, or contains itself`);
   let size = OVERHEAD;
   // amqplib writes inherited members too, and leaves out undefined ones.
   for (const key in table) {
@@ -37,7 +38,9 @@ function valueSize(value: unknown, path: string, depth: number): number {
       if (Array.isArray(value)) return 1 + listSize(value, path, depth + 1);
       if (value instanceof Date || value instanceof Map || value instanceof Set) {
         // amqplib would write an empty table.
-        throw new NotEncodable(`\`${path}\` is a ${value.constructor.name}; give a string, or { '!': 'timestamp', value: seconds }`);
+        throw new NotEncodable(
+          `\`${path}\` is a ${value.constructor.name}; give a string, or { '!': 'timestamp', value: seconds }`,
+        );
       }
       if (Object.hasOwn(value, '!')) return typedSize(value, path, depth);
       return 1 + tableSize(value, path, depth + 1);
@@ -47,12 +50,14 @@ function valueSize(value: unknown, path: string, depth: number): number {
 }
 
 function listSize(list: readonly unknown[], path: string, depth: number): number {
-  if (depth > DEEPEST) throw new NotEncodable(`\`${path}\` is nested more than ${String(DEEPEST)} deep, or contains itself`);
+  if (depth > DEEPEST)
+    throw new NotEncodable(`\`${path}\` is nested more than ${String(DEEPEST)} deep, or contains itself`);
   return list.reduce<number>((size, value, i) => size + valueSize(value, `${path}[${String(i)}]`, depth), OVERHEAD);
 }
 
 function numberSize(value: number, path: string): number {
-  if (Number.isNaN(value) || value < -(2 ** 63)) throw new NotEncodable(`\`${path}\` is ${String(value)}, which has no form there`);
+  if (Number.isNaN(value) || value < -(2 ** 63))
+    throw new NotEncodable(`\`${path}\` is ${String(value)}, which has no form there`);
   if (value >= 2 ** 63 || (Math.abs(value) < 2 ** 50 && Math.floor(value) !== value)) return 8;
   if (value < 2 ** 7 && value >= -(2 ** 7)) return 1;
   if (value < 2 ** 15 && value >= -(2 ** 15)) return 2;

@@ -1,4 +1,4 @@
-import { Connection, InstanceQueue, type ConnectionState } from 'instance-queue';
+import { Connection, InstanceQueue, type ConnectionState, type Role } from 'instance-queue';
 import { FakeBroker } from '../../../compose/fake-broker';
 import { closeAll, closing } from '../../support/cleanup';
 import { until } from '../../support/waiting';
@@ -64,9 +64,8 @@ describe('subscribers of a state', () => {
     const told: string[] = [];
     // There is no such event in the types; were it emitted, nobody listening would end the process.
     (queue as NodeJS.EventEmitter).on('error', () => told.push('error'));
-    for (const status of ['connecting', 'connected', 'reconnecting', 'closing', 'closed'] as const) {
-      queue.on(status, (...[state, role]) => told.push(`${role} ${state.status}`));
-    }
+    const tell = ({ status }: ConnectionState, role: Role): void => void told.push(`${role} ${status}`);
+    queue.on('connecting', tell).on('connected', tell).on('reconnecting', tell).on('closing', tell).on('closed', tell);
     await queue.connect();
     for (const client of fake.clients) client.reset();
     await until(queue.state$, ({ producer, consumer }) => isConnected(2)(producer) && isConnected(2)(consumer));

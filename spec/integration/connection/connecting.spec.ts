@@ -1,4 +1,4 @@
-import { Connection, InstanceQueue, type ConnectionState } from 'instance-queue';
+import { Connection, Consumer, InstanceQueue, Producer, type ConnectionState } from 'instance-queue';
 import { FaultProxy } from '../../../compose/fault-proxy';
 import { FrameLog } from '../../../compose/frames';
 import { sharedBroker } from '../../support/broker';
@@ -104,7 +104,6 @@ describe('connecting', () => {
   it('a publish behind an ack on the same socket is not held back by Nagle', async () => {
     const name = uniqueName();
     const connection = closing(new Connection(broker.url));
-    const { Consumer, Producer } = await import('instance-queue');
     const consumer = new Consumer(connection, { queue: { name, exclusive: true }, prefetch: 1 });
     const producer = new Producer(connection);
     const tookMs: number[] = [];

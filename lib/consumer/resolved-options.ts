@@ -1,0 +1,22 @@
+import type { ObservableInput } from 'rxjs';
+import type { Codec } from '../codec';
+import type { Arguments } from '../properties';
+import type { QueueSpec, Topology } from '../topology';
+
+/** Options with nothing left open. */
+export interface ResolvedConsumeOptions<T> {
+  readonly queueName: string;
+  /** Asserted; without one the queue is used by name. */
+  readonly spec: QueueSpec | undefined;
+  readonly declare: boolean;
+  readonly topology: Topology;
+  readonly codec: Codec<T>;
+  readonly prefetch: number;
+  readonly tagPrefix: string;
+  readonly noAck: boolean;
+  readonly exclusive: boolean;
+  readonly priority?: number;
+  readonly arguments: Arguments;
+  readonly onUndecodable: 'reject' | 'requeue';
+  readonly until?: ObservableInput<unknown>;
+}

@@ -1,0 +1,46 @@
+import type { Observable } from 'rxjs';
+import type { Message, Settlement } from './delivery';
+
+/** What work may return; of an Observable the last value counts. */
+export type Work<R> = R | PromiseLike<R> | Observable<R>;
+
+/**
+ * What is done with one message. Its failure (a throw, a rejection, an error notification) concerns that message alone.
+ * `signal` is aborted when the result cannot count any more: the delivery is lost, the time is up, the drain timeout
+ * has passed.
+ */
+export type Worker<T, R> = (message: Message<T>, context: { readonly signal: AbortSignal }) => Work<R>;
+
+/**
+ * What becomes of a message whose work failed. 'requeue-once': requeue, and reject when it comes again. 'requeue': for
+ * ever. 'reject': dead-letter or drop. 'fail': requeue it and end the stream with the error. A function decides by case;
+ * if it fails itself, 'requeue-once' applies.
+ */
+export type ErrorPolicy<T> =
+  | 'requeue-once'
+  | 'requeue'
+  | 'reject'
+  | 'fail'
+  | ((error: unknown, message: Message<T>) => Settlement | PromiseLike<Settlement>);
+
+/** How much work at once, for how long, and what becomes of a failure. */
+export interface HandleOptions<T> {
+  /** Messages worked on at once. @default Infinity: as many as the consumer's prefetch lets through */
+  readonly concurrency?: number;
+  /** ms after which work counts as failed (WORK_TIMEOUT) and its signal is aborted. @default none */
+  readonly timeout?: number;
+  /** @default 'requeue-once' */
+  readonly onError?: ErrorPolicy<T>;
+}
+
+/** What became of one message. */
+export interface Handled<T, R> {
+  readonly message: Message<T>;
+  readonly settlement: Settlement;
+  /** Was the settlement accepted? `false`: the delivery was lost meanwhile; the message comes again. */
+  readonly sent: boolean;
+  /** What the work returned, if it succeeded. */
+  readonly value?: R;
+  /** Why the work failed, if it did. */
+  readonly error?: unknown;
+}
