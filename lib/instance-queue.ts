@@ -51,6 +51,8 @@ export interface Metrics {
   readonly nacked: number;
   /** Messages whose deadline or expiration passed before they were confirmed. */
   readonly timedOut: number;
+  /** Messages that a full outbox (`drop-oldest`) gave up for newer ones. */
+  readonly dropped: number;
   readonly delivered: number;
   readonly redelivered: number;
   readonly acked: number;

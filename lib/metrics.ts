@@ -6,6 +6,7 @@ export class Counters {
   returned = 0;
   nacked = 0;
   timedOut = 0;
+  dropped = 0;
   delivered = 0;
   redelivered = 0;
   acked = 0;

@@ -279,6 +279,7 @@ export class Producer<T = unknown> extends EventEmitter<ProducerEvents> implemen
           maybeDelivered: oldest.maybeDelivered,
         },
       );
+      this.#core.counters.dropped++;
       this.#core.log.warn({ messageId, err: cause }, 'dropped');
       if (oldest.reject(cause)) isolated(() => this.emit('dropped', cause));
     }

@@ -56,9 +56,11 @@ function listSize(list: readonly unknown[], path: string, depth: number): number
 }
 
 function numberSize(value: number, path: string): number {
-  if (Number.isNaN(value) || value < -(2 ** 63))
+  const fraction = Math.floor(value) !== value;
+  // amqplib takes what is that large for an integer, and cannot write it if it is none.
+  if (Number.isNaN(value) || value < -(2 ** 63) || (fraction && Math.abs(value) >= 2 ** 50))
     throw new NotEncodable(`\`${path}\` is ${String(value)}, which has no form there`);
-  if (value >= 2 ** 63 || (Math.abs(value) < 2 ** 50 && Math.floor(value) !== value)) return 8;
+  if (fraction || value >= 2 ** 63) return 8;
   if (value < 2 ** 7 && value >= -(2 ** 7)) return 1;
   if (value < 2 ** 15 && value >= -(2 ** 15)) return 2;
   return value < 2 ** 31 && value >= -(2 ** 31) ? 4 : 8;

@@ -2,8 +2,8 @@ import { Connection, InstanceQueue, handle, type CloseReport } from 'instance-qu
 import { FakeBroker } from '../../../compose/fake-broker';
 import { FaultProxy } from '../../../compose/fault-proxy';
 import { freePort } from '../../../compose/ports';
-import { privateBroker, sharedBroker } from '../../support/broker';
-import { closeAll, closing, uniqueName } from '../../support/cleanup';
+import { sharedBroker } from '../../support/broker';
+import { closeAll, uniqueName } from '../../support/cleanup';
 import { destroyed } from '../../support/destroyed';
 import { eventually, rejection, until } from '../../support/waiting';
 
@@ -185,23 +185,5 @@ describe('close() settles within its deadline, and reports exactly', () => {
     expect(await sent).toMatchObject({ attempts: 1 });
     expect(await closed).toEqual(CLEAN);
     await proxy.close();
-  });
-});
-
-describe('close() of a blocked connection', () => {
-  const own = privateBroker();
-  afterAll(() => own.memoryAlarm(false));
-
-  it('settles within its deadline, and reports what was held back', async () => {
-    const queue = closing(new InstanceQueue(own.url));
-    await queue.connect();
-    await own.memoryAlarm(true);
-    const message = { exchange: 'amq.direct', routingKey: 'x', body: 1, mandatory: false };
-    const first = rejection(queue.send(message));
-    await until(queue.health$, ({ blocked }) => blocked !== undefined);
-    const second = rejection(queue.send(message));
-    expect(await closedWithin(2000, queue, 300)).toEqual({ unsettled: 0, unconfirmed: 2 });
-    expect(await first).toMatchObject({ code: 'PUBLISH_CLOSED', maybeDelivered: true });
-    expect(await second).toMatchObject({ code: 'PUBLISH_CLOSED', maybeDelivered: false });
   });
 });

@@ -10,12 +10,13 @@ import { eventually } from '../../support/waiting';
 describe('settling a delivery', () => {
   const { url } = sharedBroker();
   let side: Bystander;
+  let proxy: FaultProxy;
   let log: FrameLog;
   let connection: Connection;
   let queue: string;
   beforeEach(async () => {
     side = await Bystander.at(url);
-    const proxy = closing(await FaultProxy.before(url));
+    proxy = closing(await FaultProxy.before(url));
     log = new FrameLog(proxy);
     connection = closing(new Connection(proxy.url(url)));
     queue = await side.queue();
@@ -83,6 +84,7 @@ describe('settling a delivery', () => {
     const [delivery] = await delivered();
     if (!delivery) throw new Error('nothing came');
     await connection.close({ drainTimeout: 0 });
+    await eventually(() => proxy.links === 0);
     expect(delivery.settled).toBe('lost');
     for (const verb of ['ack', 'requeue', 'release', 'reject'] as const) expect(delivery[verb]()).toBe(false);
     expect(delivery.settled).toBe('lost');

@@ -1,4 +1,4 @@
-import { InstanceQueue, handle } from 'instance-queue';
+import { InstanceQueue, handle, type Message } from 'instance-queue';
 import { FaultProxy } from '../../../compose/fault-proxy';
 import { freePort } from '../../../compose/ports';
 import { sharedBroker } from '../../support/broker';
@@ -89,7 +89,7 @@ describe('metrics', () => {
       .consume<string>({ queue: name })
       .pipe(
         handle(
-          ({ body, redelivered }) => {
+          ({ body, redelivered }: Message<string>) => {
             if (body === 'reject' || (body === 'requeue' && !redelivered)) throw new Error(body);
             seen.push(body);
           },
@@ -101,7 +101,7 @@ describe('metrics', () => {
     await queue.send({ exchange: 'amq.direct', routingKey: name, body: 1 }).catch(() => undefined);
     await eventually(() => queue.metrics.acked === 3);
     expect(queue.metrics).toEqual({
-      ...{ sent: 5, confirmed: 4, resent: 0, returned: 1, nacked: 0, timedOut: 0 },
+      ...{ sent: 5, confirmed: 4, resent: 0, returned: 1, nacked: 0, timedOut: 0, dropped: 0 },
       ...{ delivered: 5, redelivered: 1, acked: 3, requeued: 1, released: 0, rejected: 1, lost: 0, undecodable: 0 },
       ...{ reconnects: 0, reopens: 0, inFlight: 0, outbox: { queued: 0, unconfirmed: 0, bytes: 0 } },
     });

@@ -86,6 +86,7 @@ test('the metrics count each message once, and each attempt where it belongs', a
     returned: 1,
     nacked: 1,
     timedOut: 0,
+    dropped: 0,
     delivered: 0,
     redelivered: 0,
     acked: 0,
