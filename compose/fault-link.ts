@@ -71,7 +71,8 @@ export class FaultLink {
 function abort(socket: Socket): void {
   if (socket.destroyed) return;
   // resetAndDestroy would wait for a dial to be answered first.
-  if (socket.connecting) socket.destroy();
+  // With a shutdown pending a reset fails (EINVAL), and 'close' never comes.
+  if (socket.connecting || (socket.writableEnded && !socket.writableFinished)) socket.destroy();
   else socket.resetAndDestroy();
 }
 

@@ -48,6 +48,9 @@ export function parseEndpoint(url: unknown): Endpoint {
   } catch {
     return refuse('');
   }
+  // An unescaped `/`, `?` or `#` in a password ends the host there: the rest of it must not become a label.
+  if (parsed.hash !== '' || `${parsed.pathname}${parsed.search}`.includes('@'))
+    return refuse(', with a `#` or `@` that is not %-escaped');
   const protocol = parsed.protocol.slice(0, -1);
   if (protocol !== 'amqp' && protocol !== 'amqps') return refuse(' with another protocol');
   if (parsed.hostname === '') return refuse(' without a host');

@@ -166,7 +166,9 @@ export class Consumption<T> implements Member {
       return;
     }
     if (noAck) {
-      this.#core.counters.delivered++;
+      const { counters } = this.#core;
+      counters.delivered++;
+      if (raw.fields.redelivered) counters.redelivered++;
       // The overload with `noAck` promises messages only.
       this.#subscriber.next(toMessage(raw, queue, body, properties) as Delivery<T>);
     } else this.#subscriber.next(attachment.deliver(raw, body, properties));

@@ -3,13 +3,12 @@ import { FakeBroker } from '../../../compose/fake-broker';
 import { FaultProxy } from '../../../compose/fault-proxy';
 import { freePort } from '../../../compose/ports';
 import { sharedBroker } from '../../support/broker';
-import { closeAll, uniqueName } from '../../support/cleanup';
+import { uniqueName } from '../../support/cleanup';
 import { destroyed } from '../../support/destroyed';
 import { eventually, rejection, until } from '../../support/waiting';
 
 const broker = sharedBroker();
 const CLEAN: CloseReport = { unsettled: 0, unconfirmed: 0 };
-afterEach(closeAll);
 
 /** The report, and that it came within `limit` ms: the deadline given, and the time of two handshakes. */
 async function closedWithin(

@@ -1,4 +1,4 @@
-import { Connection } from 'instance-queue';
+import { Connection, Consumer } from 'instance-queue';
 import { FakeBroker } from '../../../compose/fake-broker';
 import { closeAll, closing } from '../../support/cleanup';
 import { destroyed } from '../../support/destroyed';
@@ -92,6 +92,19 @@ describe('reconnect()', () => {
     await until(connection.state$, (state) => state.status === 'connected' && state.epoch === 2);
     expect(told).toEqual([[1, 0, 'CONNECTION_LOST', 'Dropped by reconnect().']]);
     await destroyed(fake.clients[0]);
+    await closeAll();
+    await fake.close();
+  });
+
+  it('is why its consumers are detached', async () => {
+    const fake = await FakeBroker.start();
+    const connection = closing(new Connection({ url: fake.url, reconnect: { min: 1, max: 1 } }));
+    const consumer = new Consumer(connection, { queue: 'any', declare: false });
+    consumer.deliveries$.subscribe();
+    await until(consumer.state$, ({ status }) => status === 'attached');
+    const detached = until(consumer.state$, ({ status }) => status === 'detached');
+    connection.reconnect();
+    expect(await detached).toMatchObject({ cause: { code: 'CONNECTION_LOST', message: 'Dropped by reconnect().' } });
     await closeAll();
     await fake.close();
   });

@@ -47,6 +47,20 @@ describe('consuming with noAck', () => {
     expect(queue.metrics).toMatchObject({ undecodable: 1, delivered: 1 });
   });
 
+  it('counts what comes again', async () => {
+    const name = await side.queue();
+    await side.put(name, 'twice');
+    const queue = closing(new InstanceQueue(url));
+    const first = gather(queue.consume({ queue: name, prefetch: 1 }));
+    (await eventually(() => first.values[0])).requeue();
+    first.subscription.unsubscribe();
+    await eventually(async () => (await side.count(name)).consumers === 0);
+    const { values } = gather(queue.consume({ queue: name, noAck: true }));
+    await eventually(() => values.length === 1);
+    expect(values[0]).toMatchObject({ body: 'twice', redelivered: true });
+    expect(queue.metrics.redelivered).toBe(queue.metrics.delivered - 1);
+  });
+
   it('is refused together with what only makes sense with acks', () => {
     const queue = closing(new InstanceQueue(url));
     const given: NoAckConsumeOptions & { prefetch?: number; onUndecodable?: 'reject' } = { queue: 'q', noAck: true };

@@ -80,6 +80,6 @@ describe('a message that cannot be decoded', () => {
     expect(log.of('basic.reject').map(({ fields }) => fields['deliveryTag'])).toEqual([2, 4]);
     expect(log.methods('toClient').filter((name) => name === 'channel.close')).toEqual([]);
     expect(await side.count(queue)).toEqual({ ready: 0, consumers: 0 });
-    expect((await side.count(dead)).ready).toBe(2);
+    await eventually(async () => (await side.count(dead)).ready === 2);
   });
 });
