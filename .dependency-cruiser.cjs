@@ -11,7 +11,7 @@ const connection = '^lib/connection/';
 const consumer = '^lib/consumer/';
 const producer = '^lib/producer/';
 const rpc = '^lib/rpc/';
-const frontDoor = '^lib/(index|instance-queue|health)\\.ts$';
+const frontDoor = '^lib/((index|instance-queue|health)\\.ts$|front-door/)';
 /** Everything else that has no room of its own: topology, codec, options, log … */
 const ground = '^lib/(?!(index|instance-queue|health|errors|state|backoff|outbox)\\.)[\\w-]+\\.ts$';
 

@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import { abort } from './abort';
 import { PublishAssembler, type PublishedMessage, type ReceivedMethod } from './fake-publish';
 import { FrameDecoder, fieldsOf, type Frame } from './frames';
 import { defaultReply } from './fake-replies';
@@ -60,6 +61,18 @@ export class FakeClient {
     if (this.#socket.writable) this.#socket.write(bytes);
   }
 
+  /** Is its connection over? */
+  get gone(): boolean {
+    return this.#socket.destroyed;
+  }
+
+  /** Settles when the client has taken what was written so far, or is gone. */
+  async drained(): Promise<void> {
+    while (this.#socket.writableLength > 0 && !this.#socket.destroyed) {
+      await new Promise<void>((resolve) => setTimeout(resolve, 1));
+    }
+  }
+
   /** A method that carries content: `basic.deliver`, `basic.return`, `basic.get-ok`. */
   sendContent(channel: number, name: string, fields: Fields, body: Buffer | string, properties: Fields = {}): void {
     const content = encodeContent(channel, properties, Buffer.from(body), this.#frameMax);
@@ -93,7 +106,7 @@ export class FakeClient {
 
   /** RST. */
   reset(): void {
-    if (!this.#socket.destroyed) this.#socket.resetAndDestroy();
+    abort(this.#socket);
   }
 
   /** The first method of this name, already received or to come, that passes the test. Rejects if the connection ends first. */

@@ -1,5 +1,6 @@
 import { connect, type Socket } from 'node:net';
 import { Lane, type Course } from './fault-lane';
+import { abort } from './abort';
 
 /** The way of the bytes. */
 export type Direction = 'toClient' | 'toBroker';
@@ -19,6 +20,7 @@ export class FaultLink {
   readonly #client: Socket;
   readonly #broker: Socket | undefined;
   readonly #lanes: readonly Lane[];
+  #left = false;
 
   /** Without a target nothing is dialled: the client has come into a black hole. */
   constructor(
@@ -37,8 +39,14 @@ export class FaultLink {
       ...(broker ? [new Lane(broker, client, courses.toClient, (chunk) => tap('toClient', chunk))] : []),
     ];
     client.on('error', () => this.#aborted('toBroker'));
+    client.on('end', () => (this.#left = true)).on('close', () => (this.#left = true));
     broker?.on('error', () => this.#aborted('toClient'));
     this.closed = Promise.all([closing(client), ...(broker ? [closing(broker)] : [])]).then(() => this.#clear());
+  }
+
+  /** Has the client gone without anybody hearing of it? */
+  get forsaken(): boolean {
+    return this.#left && this.courses.toBroker.swallowed;
   }
 
   /** An RST to both ends, at once. */
@@ -66,14 +74,6 @@ export class FaultLink {
   #clear(): void {
     for (const lane of this.#lanes) lane.clear();
   }
-}
-
-function abort(socket: Socket): void {
-  if (socket.destroyed) return;
-  // resetAndDestroy would wait for a dial to be answered first.
-  // With a shutdown pending a reset fails (EINVAL), and 'close' never comes.
-  if (socket.connecting || (socket.writableEnded && !socket.writableFinished)) socket.destroy();
-  else socket.resetAndDestroy();
 }
 
 function closing(socket: Socket): Promise<void> {

@@ -68,6 +68,13 @@ export class FaultProxy {
     return this.#each((link) => link.reset());
   }
 
+  /** The links that their clients have left in a black hole: nobody hears of that, and they would stay for ever. Gives how many. */
+  sweep(): number {
+    const forsaken = [...this.#links].filter((link) => link.forsaken);
+    for (const link of forsaken) link.reset();
+    return forsaken.length;
+  }
+
   /** FIN to the client of every link. Gives how many. */
   finish(): number {
     return this.#each((link) => link.finish());

@@ -12,7 +12,7 @@ import {
   nodeCtl,
   nodeRuns,
   prepareNode,
-  removeNode,
+  removeNodes,
   type LocalNode,
 } from './local-node';
 import { freePort, isFree } from './ports';
@@ -24,16 +24,13 @@ const START_LIMIT = 90_000;
 /** A private node in a temporary folder, with its own ports, cookie, epmd and home, beside any other broker. */
 export async function startLocal(programs: string, wished?: number): Promise<StartedHost<LocalHandle>> {
   const port = wished !== undefined && (await isFree(wished)) ? wished : await freePort();
-  const [distPort, epmdPort] = [await freePort(), await freePort()];
-  const folder = mkdtempSync(join(tmpdir(), 'instance-queue-broker-'));
-  const id = basename(folder).split('-').pop()?.toLowerCase() ?? 'broker';
-  const node: LocalNode = { programs, folder, name: `iq-${id}@localhost`, port, distPort, epmdPort };
-  const warden = postWarden({ how: 'local', node });
+  const node = await newNode(programs, port, await freePort());
+  const warden = postWarden({ how: 'local', nodes: [node] });
   const url = `amqp://guest:guest@127.0.0.1:${port}/`;
   try {
     prepareNode(node);
     const version = await launch(node, url);
-    const host = localHost({ how: 'local', url, version, node });
+    const host = localHost({ node, url });
     return {
       handle: { how: 'local', url, version, node },
       host: {
@@ -45,21 +42,29 @@ export async function startLocal(programs: string, wished?: number): Promise<Sta
       },
     };
   } catch (error) {
-    await removeNode(node).catch(() => undefined);
+    await removeNodes([node]).catch(() => undefined);
     await warden.dismiss();
-    rmSync(folder, { recursive: true, force: true });
+    rmSync(node.folder, { recursive: true, force: true });
     throw error;
   }
 }
 
-export function localHost({ node, url }: LocalHandle): BrokerHost {
+/** A node that is still nothing but a folder, ports and a name. */
+export async function newNode(programs: string, port: number, epmdPort: number): Promise<LocalNode> {
+  const distPort = await freePort();
+  const folder = mkdtempSync(join(tmpdir(), 'instance-queue-broker-'));
+  const id = basename(folder).split('-').pop()?.toLowerCase() ?? 'broker';
+  return { programs, folder, name: `iq-${id}@localhost`, port, distPort, epmdPort };
+}
+
+export function localHost({ node, url }: Pick<LocalHandle, 'node' | 'url'>): BrokerHost {
   return {
     ctl: (args) => nodeCtl(node, args),
     kill: () => killNode(node),
     async start() {
       await launch(node, url);
     },
-    remove: () => removeNode(node),
+    remove: () => removeNodes([node]),
   };
 }
 

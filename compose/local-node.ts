@@ -20,11 +20,21 @@ export interface LocalNode {
 export const logOf = (node: LocalNode): string => join(node.folder, 'broker.log');
 const pidFileOf = (node: LocalNode): string => join(node.folder, 'broker.pid');
 
-/** Writes what the node reads at its start: settings, its own cookie, no plugins. */
-export function prepareNode(node: LocalNode): void {
+/** What makes several nodes one cluster. */
+export interface Membership {
+  /** The secret by which nodes know each other. */
+  readonly cookie: string;
+  /** The names of all nodes, the node's own too. */
+  readonly peers: readonly string[];
+}
+
+export const newCookie = (): string => randomBytes(16).toString('hex');
+
+/** Writes what the node reads at its start: settings, cookie, no plugins. Alone it has a cookie of its own. */
+export function prepareNode(node: LocalNode, { cookie, peers }: Membership = { cookie: newCookie(), peers: [] }): void {
   const home = join(node.folder, 'home');
   mkdirSync(home);
-  writeFileSync(join(home, '.erlang.cookie'), randomBytes(16).toString('hex'), { mode: 0o400 });
+  writeFileSync(join(home, '.erlang.cookie'), cookie, { mode: 0o400 });
   writeFileSync(join(node.folder, 'enabled_plugins'), '[].\n');
   // Empty, so that the settings of the machine's own broker are not read.
   writeFileSync(join(node.folder, 'rabbitmq-env.conf'), '');
@@ -35,6 +45,8 @@ export function prepareNode(node: LocalNode): void {
     'log.file = false',
     // A nearly full disk must not block a broker that lives for minutes.
     'disk_free_limit.absolute = 5MB',
+    ...(peers.length > 0 ? ['cluster_formation.peer_discovery_backend = classic_config'] : []),
+    ...peers.map((name, i) => `cluster_formation.classic_config.nodes.${i + 1} = ${name}`),
   ];
   writeFileSync(join(node.folder, 'rabbitmq.conf'), `${settings.join('\n')}\n`);
 }
@@ -66,11 +78,12 @@ export async function killNode(node: LocalNode): Promise<void> {
   rmSync(pidFileOf(node), { force: true });
 }
 
-/** Leaves nothing of the node behind. Safe to do twice and from two processes at once. */
-export async function removeNode(node: LocalNode): Promise<void> {
-  await killNode(node);
-  await endEpmd(node.epmdPort);
-  await rm(node.folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
+/** Leaves nothing of the nodes behind, nor of the epmd they share. Safe to do twice and from two processes at once. */
+export async function removeNodes(nodes: readonly LocalNode[]): Promise<void> {
+  await Promise.all(nodes.map(killNode));
+  await Promise.all([...new Set(nodes.map(({ epmdPort }) => epmdPort))].map((port) => endEpmd(port)));
+  const options = { recursive: true, force: true, maxRetries: 5, retryDelay: 100 };
+  await Promise.all(nodes.map(({ folder }) => rm(folder, options)));
 }
 
 export function nodeCtl(node: LocalNode, args: readonly string[]): Promise<string> {

@@ -1,6 +1,6 @@
 /** `npm run demo:consumer`: consumes until Ctrl-C, whatever happens to the broker meanwhile. */
 import { handle, InstanceQueue } from 'instance-queue';
-import { lastValueFrom, retry, share } from 'rxjs';
+import { defer, lastValueFrom, race, retry, shareReplay, timer } from 'rxjs';
 import { say, sayStates, shutdown } from './console';
 import { settings } from './settings';
 
@@ -14,22 +14,28 @@ async function main(): Promise<void> {
   });
   sayStates(queue);
 
-  const stop$ = shutdown().pipe(share());
-  const consumer = queue.consumer<{ n: number }>({ queue: name, until: stop$ });
-  consumer.on('attached', ({ tag, queue: from }) => {
-    say(`attached to ${from} as ${tag}`);
+  // Replayed: also to what asks when it is over.
+  const stop$ = shutdown().pipe(shareReplay({ bufferSize: 1, refCount: false }));
+  const deliveries$ = defer(() => {
+    const consumer = queue.consumer<{ n: number }>({ queue: name, until: stop$ });
+    consumer.on('attached', ({ tag, queue: from }) => {
+      say(`attached to ${from} as ${tag}`);
+    });
+    consumer.on('detached', ({ cause }) => {
+      if (cause) say(`detached. ${cause.message}`);
+    });
+    consumer.on('stopped', ({ cause }) => {
+      if (cause) say(`refused. ${cause.message}`);
+    });
+    return consumer.deliveries$;
   });
-  consumer.on('detached', ({ cause }) => {
-    if (cause) say(`detached. ${cause.message}`);
-  });
-
-  const handled$ = consumer.deliveries$.pipe(
+  const handled$ = deliveries$.pipe(
     handle(({ body, properties, redelivered }) => {
       const { correlationId = 'none' } = properties;
       say(`received ${String(body.n)}${redelivered ? ' again' : ''}, correlation id ${correlationId}`);
     }),
     // Even what fails the first attach for good is tried again here: whoever runs a demo may be mending it.
-    retry({ delay: 2000 }),
+    retry({ delay: () => race(timer(2000), stop$) }),
   );
   await lastValueFrom(handled$, { defaultValue: undefined });
   say('closing');

@@ -7,10 +7,11 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { interval, lastValueFrom, Subject, takeUntil } from 'rxjs';
 import { startBroker } from '../compose/broker';
 import { FaultProxy } from '../compose/fault-proxy';
+import { Ledger } from '../compose/ledger';
+import { median } from '../compose/median';
 import { DISRUPTIONS, type Disruption, type Scene } from './tour/disruptions';
-import { Ledger } from './tour/ledger';
 import { progress } from './tour/progress';
-import { median, table, type Row } from './tour/table';
+import { table, type Row } from './tour/table';
 
 /** ms between two messages. */
 const EVERY = 5;

@@ -1,3 +1,5 @@
+import { types } from 'node:util';
+
 /** A connection could not be made, was lost, or was closed by us. */
 export type ConnectionErrorCode = 'CONNECT_FAILED' | 'CONNECTION_LOST' | 'CONNECTION_CLOSED';
 /** The broker cancelled the consumer; a message could not be decoded; work took longer than its `timeout`. */
@@ -102,6 +104,13 @@ export abstract class InstanceQueueError<C extends ErrorCode = ErrorCode> extend
   }
 }
 
+/** Is it an error, of whatever realm? `instanceof` alone misses what another one threw: a `vm`, a test runner's sandbox. */
+export const isError = (thrown: unknown): thrown is Error => thrown instanceof Error || types.isNativeError(thrown);
+
+/** What was thrown, said in words. */
+export const sentenceOf = (thrown: unknown): string =>
+  isError(thrown) && thrown.message !== '' ? thrown.message : String(thrown);
+
 /** Is it an error of this library? */
 export const isInstanceQueueError = (error: unknown): error is InstanceQueueError =>
   error instanceof InstanceQueueError;
@@ -110,8 +119,8 @@ export const isInstanceQueueError = (error: unknown): error is InstanceQueueErro
 export class OptionsError extends InstanceQueueError<'OPTIONS_INVALID'> {
   /** The name of the option at fault. */
   readonly option: string;
-  constructor(option: string, message: string) {
-    super('OPTIONS_INVALID', message);
+  constructor(option: string, message: string, details?: ErrorDetails) {
+    super('OPTIONS_INVALID', message, details);
     this.option = option;
   }
 }

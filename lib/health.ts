@@ -10,7 +10,7 @@ import {
   type Observable,
 } from 'rxjs';
 import type { ConnectionState } from './connection/supervisor';
-import type { ConsumerState } from './consumer/consumption';
+import type { ConsumerState } from './consumer/consumer-state';
 import type { OutboxState } from './producer/producer';
 
 /** Where both connections are. */
@@ -25,8 +25,8 @@ export type ConsumerHealth = ConsumerState & { readonly queueName: string };
 /** Can this service produce and consume? */
 export interface Health {
   /**
-   * `up`: every connection in use is connected, every consumer attached, nothing blocked. `degraded`: one of these is
-   * recovering. `down`: something gave up, or has not recovered within `downAfter`, or nothing was ever asked for.
+   * `up`: every connection in use is connected, every consumer attached (or paused on purpose), nothing blocked.
+   * `degraded`: one of these is recovering. `down`: something gave up, or has not recovered within `downAfter`, or nothing was ever asked for.
    */
   readonly status: 'up' | 'degraded' | 'down';
   readonly connections: InstanceQueueState;
@@ -52,7 +52,7 @@ export function assess({ connections, consumers, blocked }: Vitals): Health['sta
     return 'down';
   const fine =
     used.every(({ status }) => status === 'connected') &&
-    consumers.every(({ status }) => status === 'attached' || status === 'draining') &&
+    consumers.every(({ status }) => status === 'attached' || status === 'paused' || status === 'draining') &&
     blocked === undefined;
   return fine ? 'up' : 'degraded';
 }

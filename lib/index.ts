@@ -1,7 +1,9 @@
 /// <reference types="node" preserve="true" />
 // The front door
 export { InstanceQueue } from './instance-queue';
-export type { InstanceQueueEvents, InstanceQueueOptions, Metrics, Role } from './instance-queue';
+export type { Metrics } from './front-door/metrics';
+export type { InstanceQueueOptions } from './front-door/options';
+export type { InstanceQueueEvents, Role } from './front-door/two-connections';
 export type { ConsumerHealth, Health, InstanceQueueState } from './health';
 
 // Connection
@@ -14,13 +16,17 @@ export type { EventsOf } from './connection/state';
 export type { ConnectionState } from './connection/supervisor';
 
 // Consuming
+export { batch } from './consumer/batch';
 export { consume } from './consumer/consume';
 export { Consumer } from './consumer/consumer';
 export { handle } from './consumer/handle';
+export type { BatchOptions } from './consumer/batching';
 export type { ConsumeOptions, NoAckConsumeOptions } from './consumer/consume';
 export type { ConsumerEvents } from './consumer/consumer';
-export type { ConsumerState } from './consumer/consumption';
+export type { ConsumerState } from './consumer/consumer-state';
 export type { Delivery, Message, Settlement } from './consumer/delivery';
+export type { Batch } from './consumer/gathered-batch';
+export type { RetryOptions, RetryPolicy } from './consumer/retry';
 export type { ErrorPolicy, HandleOptions, Handled, Work, Worker } from './consumer/work';
 
 // Producing
@@ -28,7 +34,9 @@ export { Producer } from './producer/producer';
 export { publish } from './producer/publish';
 export type { Confirmation } from './producer/entry';
 export type { OutboundMessage } from './producer/outbound';
-export type { OutboxOptions, OutboxState, ProducerEvents, ProducerOptions, SendOptions } from './producer/producer';
+export type { OutboxState } from './producer/producer';
+export type { ProducerEvents } from './producer/producer-events';
+export type { OutboxOptions, ProducerOptions, SendOptions } from './producer/producer-options';
 export type { PublishOptions } from './producer/publish';
 
 // Shared vocabulary

@@ -15,6 +15,7 @@ export class Counters {
   rejected = 0;
   lost = 0;
   undecodable = 0;
+  retried = 0;
   reconnects = 0;
   reopens = 0;
   /** A gauge: deliveries handed out and not settled. */

@@ -23,6 +23,8 @@ export const DEFAULTS = {
   onNack: 'resend',
   onUndecodable: 'reject',
   onError: 'requeue-once',
+  then: 'reject',
+  waitIn: 'classic',
   authErrors: 'terminal',
   wire: true,
   logger: 'silent',

@@ -36,6 +36,34 @@ export interface MessageProperties {
 const text = (value: unknown): string | undefined => (typeof value === 'string' ? value : undefined);
 const whole = (value: unknown): number | undefined => (typeof value === 'number' ? value : undefined);
 
+/** The wire has room for times that no Date holds. */
+function dateOf(seconds: number): Date | undefined {
+  const date = new Date(seconds * 1000);
+  return Number.isNaN(date.getTime()) ? undefined : date;
+}
+
+/** Deeper than this nothing of ours nests. */
+const DEEPEST = 100;
+
+/**
+ * The value itself, or, where a sender named a key `__proto__` and amqplib made it the prototype of the table, a copy
+ * without: what a table holds is what it says in its own keys.
+ */
+function ownMembers(value: unknown, depth: number): unknown {
+  if (typeof value !== 'object' || value === null || Buffer.isBuffer(value) || depth > DEEPEST) return value;
+  if (Array.isArray(value)) {
+    const items = value.map((item) => ownMembers(item, depth + 1));
+    return items.some((item, i) => item !== value[i]) ? items : value;
+  }
+  let copy: Record<string, unknown> | undefined = Object.getPrototypeOf(value) === PLAIN ? undefined : { ...value };
+  for (const [key, member] of Object.entries(value)) {
+    const own = ownMembers(member, depth + 1);
+    if (own !== member) (copy ??= { ...value })[key] = own;
+  }
+  return copy ?? value;
+}
+const PLAIN = Object.prototype;
+
 /** From the wire; absent properties are absent members. */
 export function fromAmqp(amqp: AmqpProperties): MessageProperties {
   const expiration = text(amqp.expiration);
@@ -49,10 +77,10 @@ export function fromAmqp(amqp: AmqpProperties): MessageProperties {
     userId: text(amqp.userId),
     contentType: text(amqp.contentType),
     contentEncoding: text(amqp.contentEncoding),
-    timestamp: seconds === undefined ? undefined : new Date(seconds * 1000),
+    timestamp: seconds === undefined ? undefined : dateOf(seconds),
     expiration: expiration !== undefined && /^\d+$/.test(expiration) ? Number(expiration) : undefined,
     priority: whole(amqp.priority),
-    headers: amqp.headers,
+    headers: amqp.headers && (ownMembers(amqp.headers, 0) as Arguments),
   };
   const present: Record<string, unknown> = {};
   for (const name in all) {

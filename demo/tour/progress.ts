@@ -1,6 +1,6 @@
 import type { InstanceQueue } from 'instance-queue';
 import { auditTime, combineLatest, interval, map, startWith, type Subscription } from 'rxjs';
-import type { Ledger } from './ledger';
+import type { Ledger } from '../../compose/ledger';
 
 /**
  * How things stand, rewritten in place on a terminal; elsewhere nothing, since the lines of the disruptions say it all.

@@ -1,4 +1,4 @@
-import type { Counts } from './ledger';
+import type { Counts } from '../../compose/ledger';
 
 export interface Row {
   readonly title: string;
@@ -24,8 +24,4 @@ function toCells({ title, recovered, counts }: Row): string[] {
   const { sent, confirmed, received, duplicates, lost } = counts;
   const time = typeof recovered === 'number' ? `${String(Math.round(recovered))} ms` : (recovered ?? 'NOT RECOVERED');
   return [title, time, ...[sent, confirmed, received, duplicates, lost].map(String)];
-}
-
-export function median(values: readonly number[]): number | undefined {
-  return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)];
 }

@@ -2,7 +2,9 @@ import { connect, credentials, type ChannelModel } from 'amqplib';
 import { Observable, timer, type Subscription } from 'rxjs';
 import type { ConnectionOptions as TlsOptions } from 'node:tls';
 import { ConnectionError } from '../errors';
+import { guardFrames } from '../wire/frame-guard';
 import type { Endpoint } from './endpoints';
+import { Gate } from './gate';
 import { Link } from './link';
 import { connectFailed, connectionLost } from './refusal';
 
@@ -14,9 +16,12 @@ export interface DialOptions {
   /** ms for TCP, TLS and AMQP handshake together. */
   readonly connectTimeout: number;
   readonly tls?: TlsOptions | undefined;
-  /** May amqplib's undocumented members be read? */
+  /** May amqplib's undocumented members be used? */
   readonly wire: boolean;
 }
+
+/** Until the runtime shows that its sockets cannot be: then what comes together with open-ok is at amqplib's mercy. */
+let gated = true;
 
 /**
  * One connection to one endpoint. Cold. Emits: the link, once it is open. Errors: ConnectionError, CONNECT_FAILED before
@@ -30,6 +35,7 @@ export function dial(
     // The only handle on the socket that amqplib lets us have: it destroys it in every phase, and with an Error, which
     // amqplib notices (it misses a plain destroy(), and keeps its heartbeat timers).
     const socket = new AbortController();
+    const { label } = endpoint;
     let link: Link | undefined;
 
     const fail = (error: ConnectionError): void => {
@@ -37,14 +43,21 @@ export function dial(
       subscriber.error(error);
     };
     const deadline: Subscription = timer(connectTimeout).subscribe(() => {
-      const message = `Cannot connect to ${endpoint.label}: no open connection within ${String(connectTimeout)} ms (\`connectTimeout\`).`;
-      fail(new ConnectionError('CONNECT_FAILED', endpoint.label, message));
+      const message = `Cannot connect to ${label}: no open connection within ${String(connectTimeout)} ms (\`connectTimeout\`).`;
+      fail(new ConnectionError('CONNECT_FAILED', label, message));
     });
+    const gate = gated
+      ? new Gate(() => {
+          gated = false;
+          socket.abort(new Error('this runtime does not tell which socket was read.'));
+        })
+      : undefined;
+    let told = false;
+    let telling: NodeJS.Immediate | undefined;
     const opened = (model: ChannelModel): void => {
       // First of all: an amqplib emitter whose 'error' nobody hears throws.
-      const { label } = endpoint;
       const gone = (error: unknown): void => {
-        if (!link?.closing) fail(connectionLost(label, error));
+        if (!link?.closing) fail(told ? connectionLost(label, error) : connectFailed(label, error));
       };
       model.on('error', gone);
       model.on('close', gone);
@@ -53,47 +66,42 @@ export function dial(
         socket.abort();
         return;
       }
-      if (wire && stillborn(model)) {
-        fail(connectFailed(label, new Error('the broker closed the connection as soon as it was open.')));
-        return;
-      }
-      link = new Link(model, label, wire, () => {
+      if (wire) guardFrames(model);
+      const born = new Link(model, label, wire, () => {
         socket.abort();
       });
-      subscriber.next(link);
+      link = born;
+      const tell = (): void => {
+        told = true;
+        subscriber.next(born);
+      };
+      // What came together with open-ok counts first: one closed by then was never up.
+      if (gate?.open()) telling = setImmediate(tell);
+      else tell();
     };
 
     connect(target(endpoint, heartbeat), {
       ...tls,
+      ...(gate && { onread: gate.onread }),
       signal: socket.signal,
       noDelay: true,
       keepAlive: true,
       ...(endpoint.external && { credentials: credentials.external() }),
       ...(name !== undefined && { clientProperties: { connection_name: name } }),
     } as Parameters<typeof connect>[1]).then(opened, (error: unknown) => {
-      fail(connectFailed(endpoint.label, error));
+      fail(connectFailed(label, error));
     });
 
     return () => {
       deadline.unsubscribe();
-      link?.lose(
-        new ConnectionError('CONNECTION_CLOSED', endpoint.label, `The connection to ${endpoint.label} was closed.`),
-      );
+      clearImmediate(telling);
+      link?.lose(new ConnectionError('CONNECTION_CLOSED', label, `The connection to ${label} was closed.`));
       // Not in the same turn: amqplib may be in the middle of answering the broker's close.
       setImmediate(() => {
         socket.abort();
       });
     };
   });
-}
-
-/**
- * Was it closed before anybody could listen? amqplib reads on behind open-ok before it hands the connection out: of a
- * close in the same read (a broker that is shutting down) no event would ever tell.
- */
-function stillborn({ connection }: ChannelModel): boolean {
-  const stream: unknown = Reflect.get(connection, 'stream');
-  return typeof stream === 'object' && stream !== null && Reflect.get(stream, 'writableEnded') === true;
 }
 
 function target(endpoint: Endpoint, heartbeat: number): Parameters<typeof connect>[0] {

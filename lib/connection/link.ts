@@ -1,6 +1,7 @@
 import type { ChannelModel } from 'amqplib';
 import { BehaviorSubject, firstValueFrom, fromEvent, race, take, timer, type Observable } from 'rxjs';
 import type { ConnectionError } from '../errors';
+import { Turns } from './turns';
 
 /** amqplib's default, and RabbitMQ's; the broker may have negotiated it down. */
 const FRAME_MAX = 131_072;
@@ -12,6 +13,8 @@ export class Link {
   readonly #blocked = new BehaviorSubject<string | undefined>(undefined);
   /** How large a frame may be, bytes; amqplib splits bodies, but never a properties frame. */
   readonly frameMax: number;
+  /** Who is about to attach. */
+  readonly turns = new Turns();
   readonly #destroy: () => void;
   #lost: ConnectionError | undefined;
   #closing = false;

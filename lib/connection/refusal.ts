@@ -1,4 +1,4 @@
-import { ChannelError, ConnectionError, InstanceQueueError, REPLY_CODES } from '../errors';
+import { ChannelError, ConnectionError, InstanceQueueError, REPLY_CODES, isError, sentenceOf } from '../errors';
 
 /** What Node's and OpenSSL's codes mean to whoever has to mend it. */
 const ADVICE: Readonly<Record<string, string>> = {
@@ -24,7 +24,7 @@ const ADVICE: Readonly<Record<string, string>> = {
 /** The AMQP reply code in an amqplib error: a number in `code`, or only in the text. */
 export function replyCodeOf(error: unknown): number | undefined {
   if (error instanceof InstanceQueueError) return error.replyCode;
-  if (!(error instanceof Error)) return undefined;
+  if (!isError(error)) return undefined;
   const code: unknown = Reflect.get(error, 'code');
   if (typeof code === 'number' && code in REPLY_CODES) return code;
   const told =
@@ -38,14 +38,12 @@ export function replyCodeOf(error: unknown): number | undefined {
 
 /** Node's code, also out of the AggregateError of a host with several addresses. */
 function systemCodeOf(error: unknown): string | undefined {
-  if (!(error instanceof Error)) return undefined;
+  if (!isError(error)) return undefined;
   const code: unknown = Reflect.get(error, 'code');
   if (typeof code === 'string') return code;
-  return error instanceof AggregateError ? systemCodeOf(error.errors[0]) : undefined;
+  const several: unknown = Reflect.get(error, 'errors');
+  return Array.isArray(several) ? systemCodeOf(several[0]) : undefined;
 }
-
-const messageOf = (error: unknown): string =>
-  error instanceof Error && error.message !== '' ? error.message : String(error);
 
 /** Why a connection could not be made, told for people. */
 export function connectFailed(endpoint: string, cause: unknown): ConnectionError {
@@ -59,7 +57,7 @@ export function connectFailed(endpoint: string, cause: unknown): ConnectionError
         ? 'the broker refused the virtual host (530 NOT_ALLOWED). It is unknown, down, or this user has no permission for it.'
         : system !== undefined && system in ADVICE
           ? `${ADVICE[system] ?? ''} (${system})`
-          : messageOf(cause);
+          : sentenceOf(cause);
   return new ConnectionError('CONNECT_FAILED', endpoint, `Cannot connect to ${endpoint || 'RabbitMQ'}: ${why}`, {
     cause,
     replyCode,
@@ -69,7 +67,7 @@ export function connectFailed(endpoint: string, cause: unknown): ConnectionError
 /** Why a connection that was up is gone. */
 export function connectionLost(endpoint: string, cause: unknown): ConnectionError {
   if (cause instanceof ConnectionError) return cause;
-  const why = cause === undefined ? 'the connection ended' : messageOf(cause);
+  const why = cause === undefined ? 'the connection ended' : sentenceOf(cause);
   return new ConnectionError('CONNECTION_LOST', endpoint, `Lost the connection to ${endpoint}: ${why}`, {
     cause,
     replyCode: replyCodeOf(cause),
@@ -80,7 +78,7 @@ export function connectionLost(endpoint: string, cause: unknown): ConnectionErro
 export function channelRefused(what: string, cause: unknown): ChannelError {
   if (cause instanceof ChannelError) return cause;
   // amqplib wraps the broker's sentence: Operation failed: QueueDeclare; 404 (NOT-FOUND) with message "…"
-  const told = /with message "(.*)"$/s.exec(messageOf(cause))?.[1] ?? messageOf(cause);
+  const told = /with message "(.*)"$/s.exec(sentenceOf(cause))?.[1] ?? sentenceOf(cause);
   const replyCode = replyCodeOf(cause);
   return new ChannelError(`${what}: ${replyCode === undefined ? '' : `${String(replyCode)} `}${told}`, {
     cause,

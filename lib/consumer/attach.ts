@@ -5,7 +5,7 @@ import { openChannel, type OpenChannel } from '../connection/channel';
 import { declare, ensureQueue, isEmpty } from '../connection/declare';
 import type { Link } from '../connection/link';
 import { channelRefused } from '../connection/refusal';
-import { ConsumerError } from '../errors';
+import { ConsumerError, type ChannelError } from '../errors';
 import type { ResolvedConsumeOptions } from './resolved-options';
 
 /** An AMQP consumer just registered with the broker. */
@@ -14,8 +14,8 @@ export interface Attached {
   readonly queue: string;
   readonly tag: string;
 }
-/** Gets each message; null when the broker cancelled. */
-export type OnMessage = (message: ConsumeMessage | null) => void;
+/** Gets each message; null when the broker cancelled. What it returns ends the attachment. */
+export type OnMessage = (message: ConsumeMessage | null) => ChannelError | undefined;
 
 export type AttachOptions = Pick<
   ResolvedConsumeOptions<unknown>,
@@ -64,8 +64,9 @@ export function attach(
           options.noAck || channel.channel.prefetch(options.prefetch),
           consumeOn(attached, options, (message) => {
             arrived();
-            onMessage?.(message);
-            if (!message) subscriber.error(cancelled(attached));
+            const wrong = onMessage?.(message);
+            if (wrong) subscriber.error(wrong);
+            else if (!message) subscriber.error(cancelled(attached));
           }),
         ]);
       } catch (error) {
@@ -96,7 +97,11 @@ export function attach(
   });
 }
 
-function consumeOn({ open, queue, tag }: Attached, options: AttachOptions, onMessage: OnMessage): Promise<unknown> {
+function consumeOn(
+  { open, queue, tag }: Attached,
+  options: AttachOptions,
+  onMessage: (message: ConsumeMessage | null) => void,
+): Promise<unknown> {
   const { noAck, exclusive, priority, arguments: args } = options;
   return open.channel.consume(queue, onMessage, {
     consumerTag: tag,

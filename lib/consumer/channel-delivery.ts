@@ -2,7 +2,8 @@ import type { ConsumeMessage } from 'amqplib';
 import type { InstanceQueueError } from '../errors';
 import type { Logger } from '../log';
 import type { MessageProperties } from '../properties';
-import { deliveryCountOf, type Delivery, type Settlement } from './delivery';
+import { deliveryCountOf, type Delivery, type Message, type Settlement } from './delivery';
+import { historyOf } from './retry-history';
 
 /** The channel a delivery came on, as far as deliveries and whoever works on them are concerned. */
 export interface DeliveryChannel {
@@ -41,10 +42,11 @@ export class ChannelDelivery<T> implements Delivery<T> {
     this.body = body;
     this.content = raw.content;
     this.queue = channel.queue;
-    this.exchange = raw.fields.exchange;
-    this.routingKey = raw.fields.routingKey;
+    const history = historyOf(raw.properties.headers, channel.queue);
+    this.exchange = history?.exchange ?? raw.fields.exchange;
+    this.routingKey = history?.routingKey ?? raw.fields.routingKey;
     this.redelivered = raw.fields.redelivered;
-    this.deliveryCount = deliveryCountOf(raw);
+    this.deliveryCount = deliveryCountOf(raw, history);
     this.properties = properties;
     this.#channel = channel;
     this.#tag = raw.fields.deliveryTag;
@@ -84,7 +86,7 @@ export class ChannelDelivery<T> implements Delivery<T> {
   }
 
   /** @internal The channel's end and its draining concern whoever works on the delivery. */
-  static channelOf(delivery: Delivery<unknown>): DeliveryChannel | undefined {
+  static channelOf(delivery: Message<unknown>): DeliveryChannel | undefined {
     return delivery instanceof ChannelDelivery ? delivery.#channel : undefined;
   }
 }

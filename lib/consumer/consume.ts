@@ -16,7 +16,8 @@ import { expected, type Shape } from '../options';
 import type { Arguments } from '../properties';
 import { checkQueueSpec, checkTopology, queueNamed, queueOption, table } from '../topology';
 import { type QueueSpec, type Topology } from '../topology';
-import { Consumption, type ConsumerWatch } from './consumption';
+import type { ConsumerWatch } from './consumer-state';
+import { Consumption } from './consumption';
 import type { Delivery, Message } from './delivery';
 import type { ResolvedConsumeOptions } from './resolved-options';
 
@@ -45,6 +46,13 @@ export interface ConsumeOptions<T = unknown> {
   readonly arguments?: Arguments;
   /** What becomes of a message the codec cannot read; it is never emitted. @default 'reject' */
   readonly onUndecodable?: 'reject' | 'requeue';
+  /**
+   * While its last value is `true` the consumer is cancelled, and gets nothing; at `false` it attaches again. What was
+   * handed out stays valid, and can be settled meanwhile; what `handle` or `batch` has not started is released. Until it
+   * emits, the consumer is not paused: to start paused, emit `true` on subscribe. When it completes, its last value
+   * stays. When it errors, or emits anything else, the consumer drains and errors with an OptionsError.
+   */
+  readonly pause?: ObservableInput<boolean>;
   /** When this emits (or ends): cancel, drain, complete. */
   readonly until?: ObservableInput<unknown>;
 }
@@ -67,6 +75,7 @@ const CONSUME: Shape<ConsumeOptions & { noAck: boolean }> = {
   priority: integer(-(2 ** 31), 2 ** 31 - 1),
   arguments: table,
   onUndecodable: oneOf('reject', 'requeue'),
+  pause: observableInput,
   until: observableInput,
   noAck: boolean,
 };

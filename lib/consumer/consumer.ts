@@ -6,7 +6,7 @@ import { isolated } from '../connection/isolated';
 import { StateSubject, type EventsOf } from '../connection/state';
 import type { ConsumerError, InstanceQueueError } from '../errors';
 import { consuming, resolveConsumeOptions, type ConsumeOptions } from './consume';
-import type { ConsumerState, ConsumerWatch } from './consumption';
+import type { ConsumerState, ConsumerWatch } from './consumer-state';
 import type { Delivery, Message } from './delivery';
 
 /** One event per status, and what is dropped or lost. */
@@ -142,6 +142,9 @@ function emitState(emitter: EventEmitter<ConsumerEvents>, state: ConsumerState):
       break;
     case 'attached':
       emitter.emit('attached', state);
+      break;
+    case 'paused':
+      emitter.emit('paused', state);
       break;
     case 'draining':
       emitter.emit('draining', state);

@@ -1,46 +1,21 @@
-import type { ConsumeMessage } from 'amqplib';
-import {
-  EMPTY,
-  asapScheduler,
-  defer,
-  filter,
-  firstValueFrom,
-  from,
-  mergeMap,
-  race,
-  retry,
-  switchMap,
-  take,
-  timer,
-} from 'rxjs';
-import type { Observable, Subscriber, Subscription } from 'rxjs';
-import { backoffDelay } from '../connection/backoff';
+import { concatMap, defer, filter, from, ignoreElements, retry, switchMap, take, timer } from 'rxjs';
+import type { Observable, ObservableInput, Subscriber, Subscription } from 'rxjs';
 import type { CloseReport, ConnectionCore, Member } from '../connection/core';
 import type { Link } from '../connection/link';
+import { Suspicion } from '../connection/suspicion';
 import type { Up } from '../connection/supervisor';
-import { ChannelError, ConsumerError, isInstanceQueueError, type InstanceQueueError } from '../errors';
+import { isInstanceQueueError, type InstanceQueueError } from '../errors';
 import { attach, type Attached, type OnMessage } from './attach';
 import { Attachment } from './attachment';
-import { propertiesOf, toMessage, type Delivery, type Message } from './delivery';
+import type { ConsumerState, ConsumerWatch } from './consumer-state';
+import type { Delivery, Message } from './delivery';
+import { Draining } from './draining';
+import { Intake } from './intake';
+import { pauseFailed, pauses } from './pausing';
+import { overdrawn } from './overdrawn';
+import { Reattaching } from './reattaching';
 import type { ResolvedConsumeOptions } from './resolved-options';
 
-/** Where a consumer is. `detached` without a cause: waiting for its first connection. */
-export type ConsumerState =
-  | { readonly status: 'detached'; readonly cause?: InstanceQueueError; readonly retryIn?: number }
-  | { readonly status: 'attached'; readonly tag: string; readonly queue: string; readonly epoch: number }
-  | { readonly status: 'draining'; readonly unsettled: number }
-  | { readonly status: 'stopped'; readonly cause?: InstanceQueueError };
-
-/** Who wants to know what is no message. */
-export interface ConsumerWatch {
-  readonly started?: (consumption: Pick<Member, 'close'>) => void;
-  readonly state?: (state: ConsumerState) => void;
-  readonly undecodable?: (message: Message<Buffer>, cause: ConsumerError) => void;
-  readonly lost?: (message: Message<unknown>) => void;
-}
-
-/** ms that the closing handshake of a channel gets when no time is left: what was settled is still on its way to the socket. */
-const GRACE = 100;
 const NOTHING_LEFT: CloseReport = { unsettled: 0, unconfirmed: 0 };
 
 /** One subscription of `consume()`: attaches on every link, drains at the end. */
@@ -53,17 +28,20 @@ export class Consumption<T> implements Member {
   readonly #unregister: () => void;
   #loop: Subscription | undefined;
   #until: Subscription | undefined;
-  #stability: Subscription | undefined;
+  #pausing: Subscription | undefined;
   #attachment: Attachment | undefined;
-  #everAttached = false;
-  /** Failures since the last stable attach; it sets how long the next try waits. */
-  #growth = 0;
-  /** Failures since the last attach of any length. */
-  #failures = 0;
+  readonly #intake: Intake<T>;
+  readonly #reattaching: Reattaching;
+  readonly #suspicion = new Suspicion();
   #ending: Promise<CloseReport> | undefined;
-  #force: () => void = () => undefined;
-  readonly #forced = new Promise<void>((resolve) => {
-    this.#force = resolve;
+  /** Why it ends, if that is not what the subscriber wanted. */
+  #cause: InstanceQueueError | undefined;
+  #paused = false;
+  /** The broker knows of the last pause. */
+  #cancelled: Promise<void> | undefined;
+  #telling = false;
+  readonly #draining = new Draining(() => {
+    if (this.#telling) this.#state({ status: 'draining', unsettled: this.#draining.unsettled });
   });
 
   constructor(
@@ -76,6 +54,10 @@ export class Consumption<T> implements Member {
     this.#options = options;
     this.#subscriber = subscriber;
     this.#watch = watch;
+    this.#intake = new Intake(core, options, subscriber, watch);
+    this.#reattaching = new Reattaching(core, options, (state) => {
+      this.#state(state);
+    });
     this.#unregister = core.register(this);
     watch.started?.(this);
     this.#state({ status: 'detached' });
@@ -84,19 +66,10 @@ export class Consumption<T> implements Member {
       return;
     }
     core.open();
-    this.#loop = core.up$
-      .pipe(
-        filter((up) => up !== undefined),
-        switchMap((up) => this.#attachOn(up)),
-      )
-      .subscribe({
-        error: (error: unknown) => {
-          this.#fail(isInstanceQueueError(error) ? error : core.closedError());
-        },
-        complete: () => {
-          if (!this.#ending) this.#fail(core.closedError());
-        },
-      });
+    if (options.pause !== undefined) this.#obey(options.pause);
+    if (subscriber.closed) return;
+    if (this.#paused) this.#detach();
+    else this.#attach();
     if (options.until !== undefined && !this.#ending) {
       const end = (): void => {
         void this.close(core.drainTimeout);
@@ -108,7 +81,7 @@ export class Consumption<T> implements Member {
   /** Cancels, drains for at most `within` ms, completes. Each call may shorten the time that is left. */
   close(within: number): Promise<CloseReport> {
     const deadline = timer(within).subscribe(() => {
-      this.#force();
+      this.#draining.force();
     });
     this.#ending ??= this.#end();
     void this.#ending.then(() => {
@@ -117,10 +90,76 @@ export class Consumption<T> implements Member {
     return this.#ending;
   }
 
+  /** From the first value on; before the loop runs it only says where to begin. */
+  #obey(pause: ObservableInput<boolean>): void {
+    this.#pausing = pauses(pause).subscribe({
+      next: (paused) => {
+        const changed = paused !== this.#paused;
+        this.#paused = paused;
+        if (!changed || !this.#loop || this.#ending) return;
+        if (paused) this.#detach();
+        else this.#attach();
+      },
+      error: (error: unknown) => {
+        if (this.#ending) return;
+        this.#cause = pauseFailed(this.#options.queueName, error);
+        this.#core.log.error({ queue: this.#options.queueName, err: this.#cause }, 'consumer stopped');
+        // Unsubscribes, which drains.
+        this.#subscriber.error(this.#cause);
+      },
+    });
+    if (this.#ending) this.#pausing.unsubscribe();
+  }
+
+  /** On every link, until paused or ended. */
+  #attach(): void {
+    const attached$ = this.#core.up$.pipe(
+      filter((up) => up !== undefined),
+      switchMap((up) => this.#attachOn(up)),
+    );
+    const before = this.#cancelled;
+    // An exclusive consumer must be known to be gone before the next one asks.
+    this.#follow(before ? from(before).pipe(concatMap(() => attached$)) : attached$);
+    if (before && !this.#paused && !this.#ending) this.#state({ status: 'detached' });
+  }
+
+  /** Paused: what is attached gets nothing new, and goes when all of it is settled. */
+  #detach(): void {
+    const attachment = this.#retire();
+    this.#cancelled = attachment ? this.#draining.add(attachment) : (this.#cancelled ?? Promise.resolve());
+    this.#follow(this.#core.up$.pipe(ignoreElements()));
+    if (!this.#paused || this.#ending) return;
+    this.#core.log.info({ queue: this.#options.queueName }, 'consumer paused');
+    this.#state({ status: 'paused' });
+  }
+
+  /** Ends the loop, and hands over what is attached and still has a channel. */
+  #retire(): Attachment | undefined {
+    const attachment = this.#attachment;
+    this.#attachment = undefined;
+    this.#reattaching.stop();
+    // Before the loop ends: an attach that is not drained takes its channel with it.
+    if (attachment?.ended === false) attachment.drain();
+    this.#loop?.unsubscribe();
+    return attachment?.ended === false ? attachment : undefined;
+  }
+
+  #follow(work$: Observable<unknown>): void {
+    this.#loop?.unsubscribe();
+    this.#loop = work$.subscribe({
+      error: (error: unknown) => {
+        this.#fail(isInstanceQueueError(error) ? error : this.#core.closedError());
+      },
+      complete: () => {
+        if (!this.#ending) this.#fail(this.#core.closedError());
+      },
+    });
+  }
+
   #attachOn(up: Up<Link>): Observable<never> {
     return defer(() => {
-      if (up.link.lost) throw up.link.lost;
-      return attach(up.link, this.#options, (attached) => this.#onAttached(up.epoch, attached));
+      const attached$ = attach(up.link, this.#options, (attached) => this.#onAttached(up.epoch, attached));
+      return this.#suspicion.turn(up.link).pipe(switchMap(() => attached$));
     }).pipe(retry({ delay: (error: InstanceQueueError) => this.#again(up.link, error) }));
   }
 
@@ -134,131 +173,40 @@ export class Consumption<T> implements Member {
       attachment.end(error);
     });
     this.#attachment = attachment;
-    if (this.#everAttached) counters.reopens++;
-    this.#everAttached = true;
-    this.#failures = 0;
-    this.#stability = timer(this.#core.reopen.stableAfter).subscribe(() => {
-      this.#growth = 0;
-    });
+    // After a pause nothing was lost.
+    if (this.#reattaching.everAttached && this.#cancelled === undefined) counters.reopens++;
+    this.#cancelled = undefined;
+    this.#reattaching.attached();
+    this.#suspicion.cleared();
     log.info({ queue, tag, epoch }, 'consumer attached');
     this.#state({ status: 'attached', tag, queue, epoch });
     return (message) => {
-      if (message) this.#onMessage(attachment, message);
-      else attachment.abandon();
+      const wrong = message ? overdrawn(attachment) : undefined;
+      if (!message) attachment.abandon();
+      else if (!wrong) this.#intake.take(attachment, message);
+      return wrong;
     };
   }
 
-  #onMessage(attachment: Attachment, raw: ConsumeMessage): void {
-    const { codec, noAck, onUndecodable } = this.#options;
-    const { queue } = attachment;
-    if (attachment.ended) return;
-    if (attachment.draining && !noAck) {
-      attachment.refuse(raw, 'release');
-      return;
-    }
-    const properties = propertiesOf(raw);
-    let body: T;
-    try {
-      body = codec.decode(raw.content, properties);
-    } catch (cause) {
-      if (!noAck) attachment.refuse(raw, onUndecodable);
-      this.#undecodable(toMessage(raw, queue, raw.content, properties), cause);
-      return;
-    }
-    if (noAck) {
-      const { counters } = this.#core;
-      counters.delivered++;
-      if (raw.fields.redelivered) counters.redelivered++;
-      // The overload with `noAck` promises messages only.
-      this.#subscriber.next(toMessage(raw, queue, body, properties) as Delivery<T>);
-    } else this.#subscriber.next(attachment.deliver(raw, body, properties));
-  }
-
-  #undecodable(message: Message<Buffer>, cause: unknown): void {
-    const { queue, exchange, routingKey, properties } = message;
-    this.#core.counters.undecodable++;
-    const sentence = `Cannot decode a message of queue \`${queue}\` (content type ${properties.contentType ?? 'none'}, ${String(message.content.length)} bytes).`;
-    // The codec's own error may quote the body; it is kept as the cause, and stays out of the log.
-    const error = new ConsumerError('UNDECODABLE', queue, sentence, { cause });
-    const facts = { queue, exchange, routingKey, messageId: properties.messageId, policy: this.#options.onUndecodable };
-    this.#core.log.warn(facts, 'undecodable message');
-    this.#watch.undecodable?.(message, error);
-  }
-
-  /** After a failed attach, a channel that ended, a cancel: when to try again, on this link. */
+  /** After a failed attach, a channel that ended, a cancel. */
   #again(link: Link, error: InstanceQueueError): Observable<unknown> {
     const wasAttached = this.#attachment !== undefined;
-    this.#stability?.unsubscribe();
     this.#attachment?.abandon(error);
     this.#attachment = undefined;
-    // A loss is told by channel, connection and state one after the other: judge it when all have spoken.
-    return timer(0, asapScheduler).pipe(
-      mergeMap(() => {
-        if (!this.#everAttached && this.#isFatal(error)) throw error;
-        if (link.lost) {
-          this.#state({ status: 'detached', cause: isFinal(error) ? error : link.lost });
-          return EMPTY;
-        }
-        if (!wasAttached) this.#failures++;
-        const { attempts, initialAttempts } = this.#core.reopen;
-        if (this.#failures >= (this.#everAttached ? attempts : initialAttempts)) throw this.#gaveUp(error);
-        this.#growth++;
-        // What was attached may come back at once; what failed, or fails soon again, waits.
-        const delay =
-          wasAttached && this.#growth === 1
-            ? 0
-            : backoffDelay(this.#core.reopen, this.#growth, { slowly: !wasAttached && !error.retryable });
-        this.#core.log.warn({ queue: this.#options.queueName, err: error, retryIn: delay }, 'consumer detached');
-        this.#state({ status: 'detached', cause: error, retryIn: delay });
-        return timer(delay);
-      }),
-    );
-  }
-
-  /** Strict first: what cannot mend itself fails the first attach. */
-  #isFatal(error: InstanceQueueError): boolean {
-    return isFinal(error) || (error.replyCode === 404 && this.#options.spec?.passive === true);
-  }
-
-  #gaveUp(cause: InstanceQueueError): InstanceQueueError {
-    const message = `Gave up on queue \`${this.#options.queueName}\` after ${String(this.#failures)} failed attempts. ${cause.message}`;
-    return new ChannelError(message, { cause, replyCode: cause.replyCode });
+    return this.#reattaching.after(link, error, wasAttached, this.#suspicion);
   }
 
   async #end(): Promise<CloseReport> {
     this.#until?.unsubscribe();
-    this.#stability?.unsubscribe();
-    const attachment = this.#attachment;
-    const draining = attachment !== undefined && !attachment.ended;
-    // Before the loop ends: an attach that is not drained takes its channel with it.
-    if (draining) attachment.drain();
-    this.#loop?.unsubscribe();
-    const unsettled = draining ? await this.#drained(attachment) : 0;
-    this.#stop();
+    this.#pausing?.unsubscribe();
+    const attachment = this.#retire();
+    this.#telling = true;
+    if (attachment) void this.#draining.add(attachment);
+    else if (this.#draining.size > 0) this.#state({ status: 'draining', unsettled: this.#draining.unsettled });
+    // Nothing to wait for: then whoever ends it hears of the end at once.
+    const unsettled = this.#draining.size > 0 ? await this.#draining.end() : 0;
+    this.#stop(this.#cause);
     return { unsettled, unconfirmed: 0 };
-  }
-
-  /** Resolves when all is settled, the channel is gone or the time is up; with how many were left then. */
-  async #drained(attachment: Attachment): Promise<number> {
-    const settled = new Promise<void>((resolve) => {
-      let cancelled = false;
-      const look = (): void => {
-        if (attachment.ended || (cancelled && attachment.unsettled === 0)) resolve();
-        else this.#state({ status: 'draining', unsettled: attachment.unsettled });
-      };
-      attachment.watch(look);
-      look();
-      // Messages still come until cancel-ok.
-      void attachment.cancel().then(() => {
-        cancelled = true;
-        look();
-      });
-    });
-    await Promise.race([settled, this.#forced]);
-    const { unsettled } = attachment;
-    const late$ = from(this.#forced).pipe(switchMap(() => timer(GRACE)));
-    await firstValueFrom(race<unknown[]>(attachment.close(), late$));
-    return unsettled;
   }
 
   #stop(cause?: InstanceQueueError): void {
@@ -272,7 +220,8 @@ export class Consumption<T> implements Member {
     if (this.#ending) return;
     this.#ending = Promise.resolve(NOTHING_LEFT);
     this.#until?.unsubscribe();
-    this.#stability?.unsubscribe();
+    this.#pausing?.unsubscribe();
+    this.#reattaching.stop();
     this.#core.log.error({ queue: this.#options.queueName, err: cause }, 'consumer stopped');
     this.#stop(cause);
   }
@@ -281,5 +230,3 @@ export class Consumption<T> implements Member {
     this.#watch.state?.(Object.freeze(state));
   }
 }
-
-const isFinal = (error: InstanceQueueError): boolean => error instanceof ChannelError && !error.retryable;

@@ -1,5 +1,6 @@
 import type { ConsumeMessage } from 'amqplib';
 import { fromAmqp, type MessageProperties } from '../properties';
+import { historyOf, type RetryHistory } from './retry-history';
 
 /** An inbound message that cannot be settled: what handlers see. */
 export interface Message<T> {
@@ -9,11 +10,15 @@ export interface Message<T> {
   readonly content: Buffer;
   /** The queue it was consumed from. */
   readonly queue: string;
+  /** Where it was published to; that of the first publish for a message that `retry` let wait. */
   readonly exchange: string;
   readonly routingKey: string;
   /** Was it delivered before, to anyone? */
   readonly redelivered: boolean;
-  /** Earlier attempts, as far as the broker tells: quorum queues count them, classic queues tell only none or some (1). */
+  /**
+   * Earlier attempts: those that `retry` counted in this queue, and those the broker tells of: quorum queues count them,
+   * classic queues tell only none or some (1).
+   */
   readonly deliveryCount: number;
   readonly properties: MessageProperties;
 }
@@ -40,15 +45,25 @@ export interface Delivery<T> extends Message<T> {
 
 /** Without settling: what `noAck` consumers emit. */
 export function toMessage<T>(raw: ConsumeMessage, queue: string, body: T, properties: MessageProperties): Message<T> {
-  const { exchange, routingKey, redelivered } = raw.fields;
-  const deliveryCount = deliveryCountOf(raw);
+  const { redelivered } = raw.fields;
+  const history = historyOf(raw.properties.headers, queue);
+  const { exchange, routingKey } = history ?? raw.fields;
+  const deliveryCount = deliveryCountOf(raw, history);
   return { body, content: raw.content, queue, exchange, routingKey, redelivered, deliveryCount, properties };
 }
 
 export const propertiesOf = (raw: ConsumeMessage): MessageProperties => fromAmqp(raw.properties);
 
-export function deliveryCountOf(raw: ConsumeMessage): number {
+const COUNT = 'x-delivery-count';
+
+/** The broker counts from the last copy on; the runs before that are in the copy's own headers. */
+export function deliveryCountOf(raw: ConsumeMessage, history: RetryHistory | undefined): number {
   // https://www.rabbitmq.com/docs/quorum-queues#poison-message-handling
-  const counted: unknown = raw.properties.headers?.['x-delivery-count'];
-  return typeof counted === 'number' ? counted : Number(raw.fields.redelivered);
+  const headers: unknown = raw.properties.headers;
+  const told = typeof headers === 'object' && headers !== null && Object.hasOwn(headers, COUNT);
+  const counted: unknown = told ? Reflect.get(headers, COUNT) : undefined;
+  // Where the broker does not count, anybody may write anything there.
+  const since =
+    Number.isSafeInteger(counted) && Number(counted) >= 0 ? Number(counted) : Number(raw.fields.redelivered);
+  return history === undefined ? since : history.attempts + since;
 }

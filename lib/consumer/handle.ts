@@ -1,11 +1,13 @@
 import { Observable, type OperatorFunction } from 'rxjs';
-import { checkOptions, countFrom, duration, either, expected, func, oneOf, type Shape } from '../options';
+import { checkOptions, duration, either, expected, func, oneOf, type Shape } from '../options';
+import { concurrency } from './concurrency';
 import type { Delivery } from './delivery';
 import { Handling } from './handling';
 import type { HandleOptions, Handled, Worker } from './work';
 
 const HANDLE: Shape<HandleOptions<never>> = {
-  concurrency: countFrom(1),
+  concurrency,
+  key: func,
   timeout: duration(1),
   onError: either(oneOf('requeue-once', 'requeue', 'reject', 'fail'), func),
 };

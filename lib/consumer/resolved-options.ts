@@ -18,5 +18,6 @@ export interface ResolvedConsumeOptions<T> {
   readonly priority?: number;
   readonly arguments: Arguments;
   readonly onUndecodable: 'reject' | 'requeue';
+  readonly pause?: ObservableInput<boolean>;
   readonly until?: ObservableInput<unknown>;
 }

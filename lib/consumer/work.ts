@@ -25,8 +25,20 @@ export type ErrorPolicy<T> =
 
 /** How much work at once, for how long, and what becomes of a failure. */
 export interface HandleOptions<T> {
-  /** Messages worked on at once. @default Infinity: as many as the consumer's prefetch lets through */
-  readonly concurrency?: number;
+  /**
+   * Messages worked on at once. An Observable changes it while it runs: nothing starts before it emits; raising starts
+   * more at once, lowering lets running work end, 0 starts nothing more; when it completes, its last value stays. When it
+   * errors, emits what is no such number, or completes without a value, the stream errors with that.
+   * @default Infinity: as many as the consumer's prefetch lets through
+   */
+  readonly concurrency?: number | Observable<number>;
+  /**
+   * What has to stay in order: messages of the same key (as the keys of a Map are the same) are worked on one after the
+   * other, as they came; different keys, and those without one (`undefined`), side by side. A key is held until its work
+   * has ended, its policy has decided, or its `timeout` has passed. A message that is requeued comes behind those of its
+   * key that were delivered already. If `key` throws, the message has failed. @default none: all side by side
+   */
+  readonly key?: (message: Message<T>) => unknown;
   /** ms after which work counts as failed (WORK_TIMEOUT) and its signal is aborted. @default none */
   readonly timeout?: number;
   /** @default 'requeue-once' */

@@ -5,6 +5,7 @@ import { openChannel, type OpenChannel } from '../connection/channel';
 import type { ConnectionCore } from '../connection/core';
 import { declare, isEmpty } from '../connection/declare';
 import type { Link } from '../connection/link';
+import { Suspicion } from '../connection/suspicion';
 import type { Up } from '../connection/supervisor';
 import { ChannelError, type InstanceQueueError } from '../errors';
 import type { Topology } from '../topology';
@@ -32,6 +33,7 @@ export function confirmChannels(
   let growth = 0;
   let failures = 0;
   let latest: Session | undefined;
+  const suspicion = new Suspicion();
 
   const again = (link: Link, error: InstanceQueueError): Observable<unknown> => {
     const wasOpen = latest !== undefined;
@@ -40,7 +42,8 @@ export function confirmChannels(
     // A loss is told by channel, connection and state one after the other: judge it when all have spoken.
     return timer(0, asapScheduler).pipe(
       mergeMap(() => {
-        if (!everOpened && !error.retryable) refused(error);
+        const guilty = suspicion.guilty(link, error);
+        if (!everOpened && guilty && !error.retryable) refused(error);
         if (link.lost) return EMPTY;
         failures = wasOpen ? 0 : failures + 1;
         const { attempts, initialAttempts } = core.reopen;
@@ -74,6 +77,7 @@ export function confirmChannels(
             if (subscriber.closed || channel.ended) return;
             if (everOpened) core.counters.reopens++;
             everOpened = true;
+            suspicion.cleared();
             latest = session = pump.opened(channel, epoch, fail);
           }, fail);
         },
@@ -89,10 +93,10 @@ export function confirmChannels(
   return core.up$.pipe(
     filter((up) => up !== undefined),
     switchMap((up) =>
-      defer(() => {
-        if (up.link.lost) throw up.link.lost;
-        return sessionOn(up);
-      }).pipe(retry({ delay: (error: InstanceQueueError) => again(up.link, error) })),
+      defer(() => suspicion.turn(up.link)).pipe(
+        switchMap(() => sessionOn(up)),
+        retry({ delay: (error: InstanceQueueError) => again(up.link, error) }),
+      ),
     ),
   );
 }

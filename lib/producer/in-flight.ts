@@ -10,6 +10,11 @@ export class InFlight<E> {
     return this.#entries.size;
   }
 
+  /** How many were ever written: the highest number that a confirm can speak of. */
+  get written(): number {
+    return this.#next - 1;
+  }
+
   /** The next one was written. */
   add(entry: E): void {
     this.#entries.set(this.#next++, entry);

@@ -1,7 +1,7 @@
 import type { Options } from 'amqplib';
 import { randomUUID } from 'node:crypto';
 import { contentTypeOf, type Codec } from '../codec';
-import { PublishError } from '../errors';
+import { PublishError, sentenceOf } from '../errors';
 import { boolean, checkOptions, date, integer, isObject, number, object, shortString, type Shape } from '../options';
 import { toAmqp, type MessageProperties, type Route } from '../properties';
 import { checkRoute } from '../topology';
@@ -86,8 +86,7 @@ export function encode<T>(
 ): Encoded {
   const messageId = givenId(message) ?? randomUUID();
   const invalid = (cause: unknown, what: string): PublishError => {
-    const why = cause instanceof Error ? cause.message : String(cause);
-    return new PublishError('PUBLISH_INVALID', messageId.slice(0, 255), `${what}: ${why}`, { cause });
+    return new PublishError('PUBLISH_INVALID', messageId.slice(0, 255), `${what}: ${sentenceOf(cause)}`, { cause });
   };
   const attempt = <R>(what: string, step: () => R): R => {
     try {

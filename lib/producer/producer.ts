@@ -9,38 +9,21 @@ import {
   type Observable,
   type Subscription,
 } from 'rxjs';
-import { auto, type Codec } from '../codec';
+import type { Codec } from '../codec';
 import { drainTimeoutOf, type Connection } from '../connection/connection';
 import type { CloseOptions, CloseReport, ConnectionCore } from '../connection/core';
-import { isolated } from '../connection/isolated';
 import { InstanceQueueError, PublishError, type PublishErrorCode } from '../errors';
-import {
-  DEFAULTS,
-  abortSignal,
-  boolean,
-  checkOptions,
-  codec,
-  duration,
-  integer,
-  object,
-  oneOf,
-  type Shape,
-} from '../options';
-import { checkTopology, type Topology } from '../topology';
+import { checkOptions } from '../options';
+import type { Topology } from '../topology';
 import { Aborts } from './aborts';
 import { confirmChannels } from './confirm-channels';
 import { Deadlines } from './deadlines';
 import { Entry, type Confirmation } from './entry';
 import { encode, givenId, type OutboundMessage } from './outbound';
+import { SEND, resolveProducerOptions, type ProducerOptions, type SendOptions } from './producer-options';
+import { emitting, type ProducerEvents } from './producer-events';
 import { Pump } from './pump';
-
-/** For one message. */
-export interface SendOptions {
-  /** ms from the call to the confirm, waiting included. @default the producer's `timeout` */
-  readonly timeout?: number;
-  /** Aborting rejects the send (PUBLISH_ABORTED); what is on the wire cannot be called back. */
-  readonly signal?: AbortSignal;
-}
+import { aborted, droppedForNewer, outboxFull, producerClosed, timedOut } from './send-errors';
 
 /** What is on its way. A gauge. */
 export interface OutboxState {
@@ -51,70 +34,6 @@ export interface OutboxState {
   /** Bytes of what is queued. */
   readonly bytes: number;
 }
-
-/** How much may wait for the wire, and what happens beyond. */
-export interface OutboxOptions {
-  /** Messages at most. @default 10 000 */
-  readonly limit?: number;
-  /** Bytes at most. @default 64 MiB */
-  readonly bytes?: number;
-  /**
-   * What happens to a message beyond: it waits its turn outside, its deadline running; or it is rejected (OUTBOX_FULL);
-   * or it takes the place of the oldest, which is rejected. @default 'wait'
-   */
-  readonly overflow?: 'wait' | 'reject' | 'drop-oldest';
-}
-
-/** What holds for every message of a producer. */
-export interface ProducerOptions<T = unknown> {
-  /** How bodies are written. @default auto */
-  readonly codec?: Codec<T>;
-  /** Declared before the channel is used, and again after each reconnect. */
-  readonly topology?: Topology;
-  /** `false`: declare and check nothing, not even the queue of a `queue` route. @default true */
-  readonly declare?: boolean;
-  /** Messages published and not confirmed, at most. @default 1000 */
-  readonly maxInFlight?: number;
-  /** ms from `send` to the confirm. @default 30 000 */
-  readonly timeout?: number;
-  /** Messages that no queue takes come back and reject. @default true */
-  readonly mandatory?: boolean;
-  /** Messages survive a restart of the broker, in durable queues. @default true */
-  readonly persistent?: boolean;
-  /** In flight when the link was lost, the broker may have it or not: send it again (same messageId) or reject. @default 'resend' */
-  readonly onUnknown?: 'resend' | 'reject';
-  /** The broker said "not now": again with backoff until the deadline, or reject at once. @default 'resend' */
-  readonly onNack?: 'resend' | 'reject';
-  /** Bounds of what waits for the wire. */
-  readonly outbox?: OutboxOptions;
-}
-
-/** What happens to messages on their way. `dropped`: by overflow or expiry; its `send` rejected too. */
-export interface ProducerEvents {
-  confirmed: [confirmation: Confirmation];
-  resent: [messageId: string, attempt: number];
-  returned: [cause: PublishError];
-  dropped: [cause: PublishError];
-}
-
-export const PRODUCER: Shape<ProducerOptions> = {
-  codec,
-  topology: object,
-  declare: boolean,
-  maxInFlight: integer(1, 65_535),
-  timeout: duration(1),
-  mandatory: boolean,
-  persistent: boolean,
-  onUnknown: oneOf('resend', 'reject'),
-  onNack: oneOf('resend', 'reject'),
-  outbox: object,
-};
-const OUTBOX: Shape<OutboxOptions> = {
-  limit: integer(1, Number.MAX_SAFE_INTEGER),
-  bytes: integer(1, Number.MAX_SAFE_INTEGER),
-  overflow: oneOf('wait', 'reject', 'drop-oldest'),
-};
-export const SEND: Shape<SendOptions> = { timeout: duration(1), signal: abortSignal };
 
 /**
  * Sends messages with confirms, over one long-lived channel. While the connection is down, blocked or its socket full
@@ -130,6 +49,7 @@ export class Producer<T = unknown> extends EventEmitter<ProducerEvents> implemen
   readonly #defaults: { readonly persistent: boolean; readonly mandatory: boolean };
   readonly #timeout: number;
   readonly #overflow: 'wait' | 'reject' | 'drop-oldest';
+  readonly #events = emitting(this);
   readonly #pump: Pump;
   readonly #deadlines: Deadlines<Entry>;
   readonly #aborts: Aborts<Entry>;
@@ -144,43 +64,17 @@ export class Producer<T = unknown> extends EventEmitter<ProducerEvents> implemen
   /** @throws OptionsError if an option cannot be right */
   constructor(connection: Connection, options: ProducerOptions<T> = {}) {
     super();
-    checkOptions<ProducerOptions>(options, PRODUCER, { of: 'a producer' });
-    if (options.outbox) checkOptions(options.outbox, OUTBOX, { of: '`outbox`', path: 'outbox.' });
-    if (options.topology) checkTopology(options.topology);
+    const { codec, declare, timeout, outbox, topology, ...rest } = resolveProducerOptions(options);
     this.#core = connection.core;
-    this.#codec = options.codec ?? (auto as Codec<T>);
-    const { persistent = DEFAULTS.persistent, mandatory = DEFAULTS.mandatory, declare = DEFAULTS.declare } = options;
-    this.#defaults = { persistent, mandatory };
-    this.#timeout = options.timeout ?? DEFAULTS.timeout;
-    this.#overflow = options.outbox?.overflow ?? DEFAULTS.outbox.overflow;
-    this.#topology = declare ? options.topology : undefined;
+    this.#codec = codec;
+    this.#defaults = rest;
+    this.#timeout = timeout;
+    this.#overflow = outbox.overflow;
+    this.#topology = declare ? topology : undefined;
     this.#pump = new Pump(
       this.#core,
-      {
-        declare,
-        topology: () => connection.core.known(options.topology),
-        maxInFlight: options.maxInFlight ?? DEFAULTS.maxInFlight,
-        onUnknown: options.onUnknown ?? DEFAULTS.onUnknown,
-        onNack: options.onNack ?? DEFAULTS.onNack,
-        outbox: {
-          limit: options.outbox?.limit ?? DEFAULTS.outbox.limit,
-          bytes: options.outbox?.bytes ?? DEFAULTS.outbox.bytes,
-        },
-      },
-      {
-        confirmed: (confirmation) => {
-          isolated(() => this.emit('confirmed', confirmation));
-        },
-        resent: (messageId, attempt) => {
-          isolated(() => this.emit('resent', messageId, attempt));
-        },
-        returned: (cause) => {
-          isolated(() => this.emit('returned', cause));
-        },
-        dropped: (cause) => {
-          isolated(() => this.emit('dropped', cause));
-        },
-      },
+      { ...rest, declare, outbox, topology: () => connection.core.known(topology) },
+      this.#events,
     );
     this.#deadlines = new Deadlines((entry) => {
       this.#timedOut(entry);
@@ -222,7 +116,7 @@ export class Producer<T = unknown> extends EventEmitter<ProducerEvents> implemen
     const { signal, timeout = this.#timeout } = options;
     if (signal?.aborted) throw aborted(messageId, signal, false);
     if (!this.#pump.outbox.fits(bytes) || (this.#overflow === 'reject' && !this.#pump.outbox.hasRoom(bytes))) {
-      throw this.#full(messageId, bytes);
+      throw outboxFull(messageId, bytes, this.outbox);
     }
     // The connection may be closed for good, which is heard of in the moment of asking.
     if (!this.#start()) throw this.#closedError(messageId);
@@ -270,55 +164,21 @@ export class Producer<T = unknown> extends EventEmitter<ProducerEvents> implemen
     while (!outbox.hasRoom(bytes)) {
       const oldest = outbox.shift();
       if (!oldest) return;
-      const { messageId } = oldest.message;
-      const cause = new PublishError(
-        'OUTBOX_FULL',
-        messageId,
-        'Dropped from a full outbox to make room for a newer message.',
-        {
-          maybeDelivered: oldest.maybeDelivered,
-        },
-      );
+      const cause = droppedForNewer(oldest);
       this.#core.counters.dropped++;
-      this.#core.log.warn({ messageId, err: cause }, 'dropped');
-      if (oldest.reject(cause)) isolated(() => this.emit('dropped', cause));
+      this.#core.log.warn({ messageId: cause.messageId, err: cause }, 'dropped');
+      if (oldest.reject(cause)) this.#events.dropped(cause);
     }
   }
 
-  #full(messageId: string, bytes: number): PublishError {
-    const { queued, bytes: held } = this.outbox;
-    const message = `The outbox is full: it holds ${String(queued)} messages, ${String(held)} bytes; this message takes ${String(bytes)} more. See \`outbox\`.`;
-    return new PublishError('OUTBOX_FULL', messageId, message);
-  }
-
   #timedOut(entry: Entry): void {
-    const { status } = this.#core.state;
-    const where = entry.maybeDelivered
-      ? 'It was sent; the broker may have it.'
-      : this.#core.blocked === undefined
-        ? `It was not sent; the connection is ${status}.`
-        : 'It was not sent; the broker blocks publishing.';
-    const code: PublishErrorCode = entry.nacks > 0 ? 'PUBLISH_NACKED' : 'PUBLISH_TIMEOUT';
-    const waited = `${String(Math.round(performance.now() - entry.since))} ms`;
-    const message =
-      code === 'PUBLISH_NACKED'
-        ? `The broker did not take the message (nack) within ${waited}: the queue is full, or has no leader.`
-        : `The message was not confirmed within ${waited}. ${where}`;
-    const error = new PublishError(code, entry.message.messageId, message, {
-      ...(this.#core.state.status === 'reconnecting' && { cause: this.#core.state.cause }),
-      maybeDelivered: entry.maybeDelivered,
-    });
-    if (!entry.reject(error)) return;
+    if (!entry.reject(timedOut(entry, this.#core))) return;
     this.#core.counters.timedOut++;
     this.#pump.settled(entry);
   }
 
   #closedError(messageId: string, maybeDelivered = false): PublishError {
-    const cause = this.#ended === 'closed' ? undefined : this.#ended;
-    return new PublishError('PUBLISH_CLOSED', messageId, `The producer is closed.${cause ? ` ${cause.message}` : ''}`, {
-      cause,
-      maybeDelivered,
-    });
+    return producerClosed(messageId, this.#ended === 'closed' ? undefined : this.#ended, maybeDelivered);
   }
 
   #close(within: number): Promise<CloseReport> {
@@ -375,12 +235,4 @@ export class Producer<T = unknown> extends EventEmitter<ProducerEvents> implemen
       if (entry.reject(error)) this.#pump.settled(entry);
     }
   }
-}
-
-function aborted(messageId: string, signal: AbortSignal, maybeDelivered: boolean): PublishError {
-  const where = maybeDelivered ? 'after it was sent; the broker may have it' : 'before the broker had it';
-  return new PublishError('PUBLISH_ABORTED', messageId, `The send was aborted ${where}.`, {
-    cause: signal.reason,
-    maybeDelivered,
-  });
 }

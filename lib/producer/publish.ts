@@ -2,7 +2,8 @@ import { mergeMap, type OperatorFunction } from 'rxjs';
 import { DEFAULTS, checkOptions, integer, type Shape } from '../options';
 import type { Confirmation } from './entry';
 import type { OutboundMessage } from './outbound';
-import { SEND, type Producer, type SendOptions } from './producer';
+import type { Producer } from './producer';
+import { SEND, type SendOptions } from './producer-options';
 
 /** How a stream is sent: the options of each `send`, and how many are under way. */
 export interface PublishOptions extends SendOptions {

@@ -1,15 +1,17 @@
 import type { ConfirmChannel, Message as AmqpMessage } from 'amqplib';
-import { Subject, timer, type Observable, type Subscription } from 'rxjs';
-import { backoffDelay } from '../connection/backoff';
+import { Subject, type Observable, type Subscription } from 'rxjs';
 import type { OpenChannel } from '../connection/channel';
 import type { ConnectionCore } from '../connection/core';
-import { declare, ensureQueue } from '../connection/declare';
-import { ChannelError, PublishError, type InstanceQueueError } from '../errors';
-import { queueNamed, type Topology } from '../topology';
-import type { Confirmation, Entry } from './entry';
+import { ChannelError, type InstanceQueueError, type PublishError } from '../errors';
+import type { Topology } from '../topology';
+import { ensure, needsEnsuring } from './ensuring';
+import type { Entry } from './entry';
+import { Losses, rejectUnknown } from './losses';
+import { Nacked } from './nacked';
 import { Outbox, type Bounds } from './outbox';
-import { culprits } from './poison';
 import { Session } from './session';
+import { Verdicts, type PumpEvents } from './verdicts';
+import { write } from './writing';
 
 export interface PumpOptions {
   readonly declare: boolean;
@@ -20,20 +22,8 @@ export interface PumpOptions {
   readonly outbox: Bounds;
 }
 
-/** Who is told what happens to messages on their way. */
-export interface PumpEvents {
-  readonly confirmed: (confirmation: Confirmation) => void;
-  readonly resent: (messageId: string, attempt: number) => void;
-  readonly returned: (cause: PublishError) => void;
-  readonly dropped: (cause: PublishError) => void;
-}
-
 /** A channel that has done nothing but nack for so long, ms, is replaced: one opened during a quorum queue's election can nack for ever. */
 const NACKING_FOR = 500;
-const NACK_BACKOFF = { min: 100, max: 5000, factor: 1.5, jitter: 0.5 };
-
-/** Reply codes with which the broker closes the *connection* over a frame it cannot take. */
-const FRAME_FAULTS: ReadonlySet<number | undefined> = new Set([501, 502, 503, 504, 505, 540]);
 
 /**
  * Moves messages from the outbox to the present channel and settles them by what comes back: while the channel is up, its
@@ -47,12 +37,10 @@ export class Pump {
   readonly #core: ConnectionCore;
   readonly #options: PumpOptions;
   readonly #events: PumpEvents;
-  readonly #nacked = new Set<Entry>();
-  /** In flight when the broker closed a channel over one of them and did not say which: sent again one at a time. */
-  readonly #suspects = new Set<Entry>();
+  readonly #nacked: Nacked;
+  readonly #verdicts: Verdicts;
+  readonly #losses: Losses;
   readonly #unblocked: Subscription;
-  #nackRounds = 0;
-  #nackWait: Subscription | undefined;
   #session: Session | undefined;
   #pumping = false;
 
@@ -62,6 +50,19 @@ export class Pump {
     this.#events = events;
     this.outbox = new Outbox(options.outbox);
     this.changed$ = this.#changed.asObservable();
+    this.#nacked = new Nacked((entries) => {
+      this.outbox.restore(entries);
+      this.pump();
+    });
+    this.#verdicts = new Verdicts(core, options, events, {
+      atOnce: (entry) => {
+        this.outbox.restore([entry]);
+      },
+      later: (entry) => {
+        this.#nacked.add(entry);
+      },
+    });
+    this.#losses = new Losses(core, () => (options.declare ? options.topology() : {}));
     this.#unblocked = core.blocked$.subscribe(() => {
       this.pump();
     });
@@ -81,7 +82,7 @@ export class Pump {
   }
   /** Waiting for another try after a nack. */
   get nacked(): readonly Entry[] {
-    return [...this.#nacked];
+    return this.#nacked.all;
   }
 
   /** A fresh channel: the messages of the last one have been dealt with. */
@@ -89,28 +90,23 @@ export class Pump {
     const session = new Session(open, epoch);
     const { channel } = open;
     channel.on('ack', ({ deliveryTag, multiple }: { deliveryTag: number; multiple: boolean }) => {
-      for (const entry of session.inFlight.confirm(deliveryTag, multiple)) this.#acked(session, entry);
+      for (const entry of session.inFlight.confirm(deliveryTag, multiple)) {
+        session.proven = true;
+        session.nackingSince = undefined;
+        this.#nacked.taken();
+        this.#verdicts.acked(session, entry);
+      }
       this.pump();
     });
     channel.on('nack', ({ deliveryTag, multiple }: { deliveryTag: number; multiple: boolean }) => {
-      for (const entry of session.inFlight.confirm(deliveryTag, multiple)) this.#nack(session, entry);
+      for (const entry of session.inFlight.confirm(deliveryTag, multiple)) this.#verdicts.nacked(session, entry);
       session.nackingSince ??= performance.now();
       if (performance.now() - session.nackingSince >= NACKING_FOR) {
         replace(new ChannelError(`The channel did nothing but nack for ${String(NACKING_FOR)} ms: replaced.`));
       } else this.pump();
     });
-    channel.on('return', ({ fields, properties }: AmqpMessage) => {
-      // The return comes before the confirm of the same message, and says which one it means by its id and route only.
-      const { exchange, routingKey } = fields;
-      const returned = session.inFlight.oldest(
-        ({ returned: already, message }) =>
-          !already &&
-          message.messageId === properties.messageId &&
-          message.exchange === exchange &&
-          message.routingKey === routingKey &&
-          message.options.mandatory === true,
-      );
-      if (returned) returned.returned = returnedBecause(fields);
+    channel.on('return', (message: AmqpMessage) => {
+      this.#verdicts.came(message, session);
     });
     channel.on('drain', () => {
       session.writable = true;
@@ -124,27 +120,16 @@ export class Pump {
   /** The channel is gone; what it had in flight is unknown, but for the message that made the broker close it. */
   closed(session: Session, error: InstanceQueueError): void {
     if (this.#session === session) this.#session = undefined;
-    // Those given up in flight too: the culprit may be among them.
-    const all = session.inFlight.takeAll();
-    const left = all.filter(({ settled }) => !settled);
-    const lost = session.open.link.lost;
-    const refused = error.replyCode !== undefined && (!lost || FRAME_FAULTS.has(lost.replyCode));
-    // A lost connection had other producers' messages on it, too: one that is alone here is guilty the second time.
-    const named = refused ? culprits(all, error).filter((entry) => !lost || this.#suspects.has(entry)) : [];
-    // Nobody can tell: one of them will close the channel alone, and is known then.
-    if (refused && named.length === 0) for (const entry of left) this.#suspects.add(entry);
-    const guilty = new Set(named.filter((entry) => !entry.settled && !this.#declaredHere(entry, error)));
-    for (const entry of guilty) this.#refuse(entry, error);
-    const innocent = left.filter((entry) => !guilty.has(entry));
+    const innocent = this.#losses.judge(session, error);
     if (this.#options.onUnknown === 'resend') this.outbox.restore(innocent);
-    else for (const entry of innocent) this.#unknown(entry, error);
+    else for (const entry of innocent) rejectUnknown(entry, error);
     this.#changed.next();
   }
 
   /** Nothing is sent any more, no timer is left. */
   stop(): void {
     this.#unblocked.unsubscribe();
-    this.#nackWait?.unsubscribe();
+    this.#nacked.stop();
     this.#changed.complete();
   }
 
@@ -171,172 +156,42 @@ export class Pump {
     const open = this.#session === session && session.writable && session.ensuring === undefined;
     // A link that is lost while it is blocked is unblocked first: nothing goes out on it all the same.
     if (!open || session.open.ended || session.open.link.lost || this.#core.blocked !== undefined) return false;
-    for (const entry of this.#suspects) if (entry.settled) this.#suspects.delete(entry);
-    if (session.inFlight.size >= (this.#suspects.size > 0 ? 1 : this.#options.maxInFlight)) return false;
+    if (session.inFlight.size >= (this.#losses.suspecting ? 1 : this.#options.maxInFlight)) return false;
     const entry = this.outbox.peek();
     if (!entry) return false;
     const { queue } = entry.message;
-    if (queue !== undefined && this.#options.declare && !session.ensured.has(queue) && !queue.startsWith('amq.')) {
-      void this.#ensure(session, queue);
+    if (this.#options.declare && needsEnsuring(session, queue)) {
+      void ensure(session, queue, this.#options.topology(), this.#core.log).then(() => {
+        this.pump();
+      });
       return false;
     }
     this.outbox.shift();
-    this.#write(session, entry);
+    this.#send(session, entry);
     return true;
   }
 
-  #write(session: Session, entry: Entry): void {
-    const { messageId, exchange, routingKey, content, options, propertiesFrame } = entry.message;
-    const { remaining } = entry;
-    const { frameMax } = session.open.link;
-    if (remaining !== undefined && remaining <= 0) {
-      this.#drop(
-        entry,
-        new PublishError('PUBLISH_TIMEOUT', messageId, 'The message expired (`expiration`) before it could be sent.', {
-          maybeDelivered: entry.maybeDelivered,
-        }),
-      );
-      return;
-    }
-    if (propertiesFrame > frameMax) {
-      const message = `The properties of this message take ${String(propertiesFrame)} bytes; the broker takes frames of ${String(frameMax)}. Put large headers into the body.`;
-      entry.reject(new PublishError('PUBLISH_INVALID', messageId, message, { maybeDelivered: entry.maybeDelivered }));
-      return;
-    }
-    const left = remaining === undefined ? options : { ...options, expiration: String(Math.ceil(remaining)) };
-    try {
-      session.writable = session.open.channel.publish(exchange, routingKey, content, left);
-    } catch (cause) {
-      if (cause instanceof Error && cause.name === 'IllegalOperationError') {
-        // The channel is closing and has not told us yet. Nothing was written.
-        session.writable = false;
-        this.outbox.restore([entry]);
-      } else {
-        const why = cause instanceof Error ? cause.message : String(cause);
-        entry.reject(
-          new PublishError('PUBLISH_INVALID', messageId, `This message cannot be encoded: ${why}`, {
-            cause,
-            maybeDelivered: entry.maybeDelivered,
-          }),
-        );
-      }
-      return;
-    }
+  #send(session: Session, entry: Entry): void {
+    const written = write(session, entry);
+    if (written === 'closing') this.outbox.restore([entry]);
+    else if (written === 'written') this.#sent(session, entry);
+    else if (written.code === 'PUBLISH_TIMEOUT') this.#drop(entry, written);
+    else entry.reject(written);
+  }
+
+  #sent(session: Session, entry: Entry): void {
     session.inFlight.add(entry);
     entry.attempts++;
     // What came back of an earlier attempt says nothing about this one.
     entry.returned = undefined;
-    if (entry.attempts === 1) this.#core.counters.sent++;
+    const { counters, log } = this.#core;
+    if (entry.attempts === 1) counters.sent++;
     else {
-      this.#core.counters.resent++;
-      this.#core.log.debug({ messageId, attempt: entry.attempts, epoch: session.epoch }, 'resent');
+      const { messageId } = entry.message;
+      counters.resent++;
+      log.debug({ messageId, attempt: entry.attempts, epoch: session.epoch }, 'resent');
       this.#events.resent(messageId, entry.attempts);
     }
-  }
-
-  #acked(session: Session, entry: Entry): void {
-    session.proven = true;
-    session.nackingSince = undefined;
-    this.#nackRounds = 0;
-    if (entry.returned) {
-      this.#returned(session, entry, entry.returned);
-      return;
-    }
-    const confirmation = entry.confirm(session.epoch);
-    // A late confirm: its deadline has passed, and its sender knows no better than that.
-    if (!confirmation) return;
-    this.#core.counters.confirmed++;
-    this.#events.confirmed(confirmation);
-  }
-
-  #returned(session: Session, entry: Entry, { replyCode, replyText }: { replyCode: number; replyText: string }): void {
-    const { messageId, exchange, routingKey, queue } = entry.message;
-    entry.returned = undefined;
-    entry.declined++;
-    if (entry.settled) return;
-    this.#core.counters.returned++;
-    if (queue !== undefined && this.#options.declare && !entry.ensuredAgain) {
-      // Somebody deleted the queue under us: declare it anew, send once more.
-      entry.ensuredAgain = true;
-      session.ensured.delete(queue);
-      this.outbox.restore([entry]);
-      return;
-    }
-    const where =
-      queue === undefined ? `exchange \`${exchange}\` with routing key \`${routingKey}\`` : `queue \`${queue}\``;
-    const message = `No queue took the message sent to ${where}: ${String(replyCode)} ${replyText}. Is the binding there? \`mandatory: false\` lets such messages go.`;
-    const cause = new PublishError('PUBLISH_RETURNED', messageId, message, {
-      replyCode,
-      maybeDelivered: entry.maybeDelivered,
-    });
-    this.#core.log.warn({ messageId, exchange, routingKey, replyCode, replyText }, 'returned');
-    if (entry.reject(cause)) this.#events.returned(cause);
-  }
-
-  #nack(session: Session, entry: Entry): void {
-    this.#core.counters.nacked++;
-    entry.nacks++;
-    entry.declined++;
-    entry.returned = undefined;
-    if (entry.settled) return;
-    const { messageId } = entry.message;
-    this.#core.log.debug({ messageId, nacks: entry.nacks, epoch: session.epoch }, 'nacked');
-    if (this.#options.onNack === 'reject') {
-      const message = 'The broker did not take the message (nack): the queue is full, or has no leader.';
-      entry.reject(new PublishError('PUBLISH_NACKED', messageId, message, { maybeDelivered: entry.maybeDelivered }));
-      return;
-    }
-    this.#nacked.add(entry);
-    this.#nackWait ??= timer(backoffDelay(NACK_BACKOFF, ++this.#nackRounds)).subscribe(() => {
-      this.#nackWait = undefined;
-      const again = [...this.#nacked];
-      this.#nacked.clear();
-      this.outbox.restore(again);
-      this.pump();
-    });
-  }
-
-  async #ensure(session: Session, queue: string): Promise<void> {
-    session.ensuring = queue;
-    const { link } = session.open;
-    const spec = queueNamed(this.#options.topology(), queue);
-    try {
-      // An exclusive queue belongs to the connection that declares it first, and that must be its consumer's.
-      await (spec?.exclusive === true ? undefined : spec ? declare(link, {}, spec) : ensureQueue(link, queue));
-    } catch (err) {
-      // It may be there all the same: ours to use, not to declare (403), or another connection's (405). If it is not,
-      // the message comes back.
-      if (!link.lost) this.#core.log.warn({ err, queue }, 'cannot ensure the queue of a route: trusted');
-    }
-    session.ensured.add(queue);
-    session.ensuring = undefined;
-    this.pump();
-  }
-
-  /** An exchange of our own topology is declared with the next channel: its absence is nobody's fault. */
-  #declaredHere({ message: { exchange } }: Entry, { replyCode }: InstanceQueueError): boolean {
-    if (replyCode !== 404 || !this.#options.declare) return false;
-    return (this.#options.topology().exchanges ?? []).some(
-      ({ name, passive }) => name === exchange && passive !== true,
-    );
-  }
-
-  #refuse(entry: Entry, cause: InstanceQueueError): void {
-    const { messageId } = entry.message;
-    this.#suspects.delete(entry);
-    entry.declined++;
-    this.#core.log.warn({ messageId, exchange: entry.exchange, err: cause }, 'publish refused');
-    const message = `The broker refused the message sent to exchange \`${entry.exchange}\`. ${cause.message}`;
-    const { maybeDelivered } = entry;
-    entry.reject(
-      new PublishError('PUBLISH_REFUSED', messageId, message, { cause, replyCode: cause.replyCode, maybeDelivered }),
-    );
-  }
-
-  #unknown(entry: Entry, cause: InstanceQueueError): void {
-    const { messageId } = entry.message;
-    const message = `The channel was lost before the broker confirmed the message; it may have it. ${cause.message}`;
-    entry.reject(new PublishError('PUBLISH_UNKNOWN', messageId, message, { cause, maybeDelivered: true }));
   }
 
   #drop(entry: Entry, cause: PublishError): void {
@@ -345,9 +200,4 @@ export class Pump {
     this.#core.log.warn({ messageId: cause.messageId, err: cause }, 'dropped');
     this.#events.dropped(cause);
   }
-}
-
-function returnedBecause(fields: object): { replyCode: number; replyText: string } {
-  // amqplib types a return's fields as those of a delivery.
-  return { replyCode: Number(Reflect.get(fields, 'replyCode')), replyText: String(Reflect.get(fields, 'replyText')) };
 }

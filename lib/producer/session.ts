@@ -20,5 +20,15 @@ export class Session {
   constructor(
     readonly open: OpenChannel<ConfirmChannel>,
     readonly epoch: number,
-  ) {}
+  ) {
+    // In front of amqplib's own listeners: they make room for every number up to the one confirmed, and one that nobody
+    // sent would stop the process for minutes. Thrown out of amqplib's read loop, it is the connection's end.
+    const check = ({ deliveryTag }: { readonly deliveryTag: number }): void => {
+      const { written } = this.inFlight;
+      if (deliveryTag <= written) return;
+      throw new Error(`the broker confirmed message ${String(deliveryTag)} of a channel that sent ${String(written)}.`);
+    };
+    open.channel.prependListener('ack', check);
+    open.channel.prependListener('nack', check);
+  }
 }

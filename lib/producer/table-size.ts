@@ -57,8 +57,9 @@ function listSize(list: readonly unknown[], path: string, depth: number): number
 
 function numberSize(value: number, path: string): number {
   const fraction = Math.floor(value) !== value;
-  // amqplib takes what is that large for an integer, and cannot write it if it is none.
-  if (Number.isNaN(value) || value < -(2 ** 63) || (fraction && Math.abs(value) >= 2 ** 50))
+  // RabbitMQ closes the connection (541) over a number that is not finite. What is as large as that amqplib takes for
+  // an integer, and cannot write it if it is none.
+  if (!Number.isFinite(value) || value < -(2 ** 63) || (fraction && Math.abs(value) >= 2 ** 50))
     throw new NotEncodable(`\`${path}\` is ${String(value)}, which has no form there`);
   if (fraction || value >= 2 ** 63) return 8;
   if (value < 2 ** 7 && value >= -(2 ** 7)) return 1;
@@ -85,12 +86,16 @@ function typedSize(value: object, path: string, depth: number): number {
     case 'int32':
     case 'unsignedint':
     case 'uint32':
-    case 'float':
       return 5;
-    case 'long':
-    case 'int64':
+    case 'float':
+      finite(inner, Math.fround, `${path}.value`);
+      return 5;
     case 'double':
     case 'float64':
+      finite(inner, Number, `${path}.value`);
+      return 9;
+    case 'long':
+    case 'int64':
     case 'timestamp':
       return 9;
     case 'decimal':
@@ -103,4 +108,12 @@ function typedSize(value: object, path: string, depth: number): number {
     default:
       throw new NotEncodable(`\`${path}\` names the unknown type \`${String(type)}\``);
   }
+}
+
+/** Refuses what is no finite number in that precision. */
+function finite(value: unknown, precision: (value: number) => number, path: string): void {
+  if (typeof value !== 'number' || !Number.isFinite(precision(value)))
+    throw new NotEncodable(
+      `\`${path}\` is ${typeof value === 'number' ? String(value) : `a ${typeof value}`}, which has no form there`,
+    );
 }

@@ -14,7 +14,10 @@ const { value } = fc.letrec((tie) => ({
     fc.constant(null),
     fc.integer(),
     fc.maxSafeInteger(),
-    fc.double({ noNaN: true, min: -(2 ** 63) }),
+    // Fractions that amqplib cannot write are refused, which a law of its own says.
+    fc
+      .double({ noNaN: true, noDefaultInfinity: true, min: -(2 ** 63) })
+      .filter((number) => Number.isInteger(number) || Math.abs(number) < 2 ** 50),
     fc.uint8Array({ maxLength: 30 }).map((octets) => Buffer.from(octets)),
     fc.record({
       '!': fc.constantFrom('byte', 'int8', 'short', 'int16', 'int', 'int32', 'long', 'int64'),
@@ -24,7 +27,11 @@ const { value } = fc.letrec((tie) => ({
       '!': fc.constantFrom('uint8', 'unsignedbyte', 'uint16', 'unsignedshort', 'uint32', 'unsignedint', 'timestamp'),
       value: fc.nat(255),
     }),
-    fc.record({ '!': fc.constantFrom('float', 'double', 'float64'), value: fc.double({ noNaN: true }) }),
+    fc.record({
+      '!': fc.constantFrom('double', 'float64'),
+      value: fc.double({ noNaN: true, noDefaultInfinity: true }),
+    }),
+    fc.record({ '!': fc.constant('float'), value: fc.float({ noNaN: true, noDefaultInfinity: true }) }),
     fc.record({ '!': fc.constant('decimal'), value: fc.record({ places: fc.nat(255), digits: fc.nat() }) }),
     fc.record({ '!': fc.constant('string'), value: fc.string({ maxLength: 20 }) }),
     fc.array(tie('value'), { maxLength: 5 }),
@@ -63,7 +70,6 @@ describe('the size of a field table', () => {
     0.5,
     -0.5,
     1e300,
-    Infinity,
     -0,
   ])('is what amqplib writes at the borders between its kinds of numbers: %d', (number) => {
     expect(tableSize({ number })).toBe(writeTable({ number }).length);
@@ -80,6 +86,13 @@ describe('the size of a field table', () => {
     ['a symbol', Symbol('x')],
     ['NaN', NaN],
     ['-Infinity', -Infinity],
+    // These amqplib writes, and RabbitMQ closes the whole connection over them (541): it cannot read them.
+    ['Infinity', Infinity],
+    ['a double that is NaN', { '!': 'double', value: NaN }],
+    ['a double that is Infinity', { '!': 'float64', value: Infinity }],
+    ['a float that is NaN', { '!': 'float', value: NaN }],
+    ['a float too large for 32 bits', { '!': 'float', value: 1e39 }],
+    ['a float that is no number', { '!': 'float', value: 'many' }],
     ['a number below 64 bits', -1e300],
     ['a Date', new Date()],
     ['a Map', new Map()],

@@ -94,6 +94,11 @@ export class Bystander {
     return { body: JSON.parse(got.content.toString()) as unknown, redelivered: got.fields.redelivered };
   }
 
+  /** Throws away what lies in a queue now, and nothing that comes later. */
+  async purge(queue: string): Promise<void> {
+    await this.#on((channel) => channel.purgeQueue(queue));
+  }
+
   async deleteQueue(queue: string): Promise<void> {
     await this.#on((channel) => channel.deleteQueue(queue));
   }

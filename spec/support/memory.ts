@@ -3,9 +3,20 @@ import { runInNewContext } from 'node:vm';
 
 /** Bytes of Buffers that somebody still holds, after a collection of garbage. */
 export function heldBytes(): number {
+  collectGarbage();
+  return process.memoryUsage().arrayBuffers;
+}
+
+/** The same with what is on the heap. */
+export function heldMemory(): number {
+  collectGarbage();
+  const { heapUsed, arrayBuffers } = process.memoryUsage();
+  return heapUsed + arrayBuffers;
+}
+
+function collectGarbage(): void {
   setFlagsFromString('--expose-gc');
   const collect: unknown = runInNewContext('gc');
   if (typeof collect !== 'function') throw new Error('Expected a way to collect garbage');
   Reflect.apply(collect, undefined, []);
-  return process.memoryUsage().arrayBuffers;
 }

@@ -2,9 +2,11 @@
 import {
   Connection,
   InstanceQueue,
+  batch,
   bytes,
   handle,
   json,
+  type Batch,
   type Confirmation,
   type ConnectionState,
   type Delivery,
@@ -54,6 +56,9 @@ void queue.consume({ queue: 'orders', noAck: true, prefetch: 5 });
 void queue.consume({ queue: 'orders', onUndecodable: 'ignore' });
 // @ts-expect-error: a queue is needed
 void queue.consume({ prefetch: 5 });
+void queue.consume({ queue: 'orders', pause: of(true, false) });
+// @ts-expect-error: paused or not, nothing else
+void queue.consume({ queue: 'orders', pause: of('now') });
 
 declare const message: Message<Order>;
 // @ts-expect-error: a message is for reading; deliveries are settled
@@ -69,6 +74,30 @@ void orders$.pipe(handle((order, { signal }) => (signal.aborted ? of(order.body.
 void orders$.pipe(handle((order) => order.ack()));
 // @ts-expect-error: no such policy
 void orders$.pipe(handle(() => undefined, { onError: 'ignore' }));
+void orders$.pipe(handle(() => 1, { key: ({ body }) => body.id, concurrency: of(1, 2) }));
+// @ts-expect-error: numbers, not words
+void orders$.pipe(handle(() => 1, { concurrency: of('many') }));
+same<Observable<Batch<Order>>, typeof batch$>(true);
+const batch$ = orders$.pipe(batch({ size: 10, within: 100 }));
+// @ts-expect-error: without a time the last few would wait for ever
+void orders$.pipe(batch({ size: 10 }));
+declare const messages$: Observable<Message<Order>>;
+// @ts-expect-error: what cannot be settled is not gathered to be settled
+void messages$.pipe(batch({ size: 10, within: 100 }));
+
+// ── retrying ──
+void orders$.pipe(handle(() => undefined, { onError: queue.retry({ attempts: 3, delay: 1000 }) }));
+void queue.retry({ attempts: Infinity, delay: [10, 100], then: { queue: 'parked' }, waitIn: 'quorum' });
+void orders$.pipe(
+  handle((order) => order.body.id, {
+    onError: (error, order) =>
+      order.body.id === '' ? 'reject' : queue.retry<Order>({ attempts: 3, delay: 1000 })(error, order),
+  }),
+);
+// @ts-expect-error: it has to end somewhere
+void queue.retry({ delay: 1000 });
+// @ts-expect-error: one route, not two
+void queue.retry({ attempts: 3, delay: 1000, then: { queue: 'a', exchange: 'b' } });
 
 // ── producing ──
 same<Promise<Confirmation>, ReturnType<typeof sendOrder>>(true);

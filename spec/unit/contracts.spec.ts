@@ -85,7 +85,7 @@ describe('the doc comments are contracts', () => {
     expect(comment).toMatch(/\bErrors:/);
   });
 
-  it.each(symbols.filter(([name]) => name === 'handle' || name === 'publish'))(
+  it.each(symbols.filter(([name]) => ['batch', 'handle', 'publish'].includes(name)))(
     'so does the operator %s',
     (_name, symbol) => {
       for (const line of ['Emits:', 'Completes:', 'Errors:', 'Unsubscribe:']) expect(commentOf(symbol)).toContain(line);

@@ -1,4 +1,5 @@
 /** Brings an InstanceQueue into the phase named by its first argument, closes it, and does nothing more. */
+import { once } from 'node:events';
 import { handle, InstanceQueue, type InstanceQueueOptions } from '../../../lib/index';
 
 const [, , phase = '', url = '', deadUrl = ''] = process.argv;
@@ -46,6 +47,19 @@ const PHASES: Readonly<Record<string, () => Promise<InstanceQueue>>> = {
     while (queue.metrics.inFlight === 0) await new Promise((resolve) => setTimeout(resolve, 5));
     return queue;
   },
+  // The parent makes the trouble for these, and says when.
+  troubled: async () => {
+    const queue = queueOf({ producer: { outbox: { limit: 3 }, maxInFlight: 2 }, reopen: { min: 20, max: 20 } });
+    queue
+      .consume({ queue: 'q', declare: false })
+      .pipe(handle(() => new Promise(() => undefined)))
+      .subscribe();
+    for (let body = 0; body < 10; body += 1) {
+      queue.send({ exchange: 'amq.direct', routingKey: 'x', body, mandatory: false }).catch(() => undefined);
+    }
+    await cue();
+    return queue;
+  },
   'after sending': async () => {
     const queue = queueOf();
     await queue.connect();
@@ -54,10 +68,17 @@ const PHASES: Readonly<Record<string, () => Promise<InstanceQueue>>> = {
   },
 };
 
+/** The parent's signal. */
+function cue(): Promise<unknown> {
+  const come = once(process, 'SIGUSR2');
+  process.stdout.write('ready\n');
+  return come;
+}
+
 async function main(): Promise<void> {
   const queue = await PHASES[phase]?.();
   if (!queue) throw new Error(`No phase ${phase}`);
-  const report = await queue.close({ drainTimeout: 200 });
+  const [report] = await Promise.all([queue.close({ drainTimeout: 200 }), queue.close()]);
   process.stdout.write(JSON.stringify(report));
 }
 

@@ -132,6 +132,68 @@ describe('close() settles within its deadline, and reports exactly', () => {
     await proxy.close();
   });
 
+  it('in a black hole, with a handler at work: both are told, however much was in hand', async () => {
+    const proxy = await FaultProxy.before(broker.url);
+    const queue = new InstanceQueue(proxy.url(broker.url));
+    const name = uniqueName();
+    queue
+      .consume({ queue: { name, expires: 10_000 } })
+      .pipe(handle(() => new Promise(() => undefined), { concurrency: 2 }))
+      .subscribe();
+    await Promise.all([1, 2, 3, 4, 5].map((body) => queue.send({ queue: name, body })));
+    await eventually(() => queue.metrics.inFlight === 5);
+    proxy.blackHole();
+    const sent = [6, 7].map((body) => rejection(queue.send({ queue: name, body })));
+    // Two are worked on; the three that wait are released, which is as good as settled here.
+    expect(await closedWithin(1500, queue, 300)).toEqual({ unsettled: 2, unconfirmed: 2 });
+    for (const error of await Promise.all(sent)) expect(error).toMatchObject({ code: 'PUBLISH_CLOSED' });
+    await proxy.close();
+  });
+
+  it('while a second dial goes on beside one that hangs', async () => {
+    const mute = await FakeBroker.start((client) => client.onMethod('protocol-header', 'ignore'));
+    const connection = new Connection(mute.url);
+    const refused = rejection(connection.connect());
+    await eventually(() => mute.clients.length > 1);
+    expect(await closedWithin(100, connection)).toEqual(CLEAN);
+    expect(await refused).toMatchObject({ code: 'CONNECTION_CLOSED' });
+    for (const client of mute.clients) await destroyed(client);
+    await mute.close();
+  });
+
+  it('between two attempts to open a channel again', async () => {
+    const fake = await FakeBroker.start((client) => {
+      for (const step of ['basic.consume', 'confirm.select']) {
+        client.onMethod(step, (_, channel) => client.closeChannel(channel, 504, 'CHANNEL_ERROR'));
+      }
+    });
+    const queue = new InstanceQueue({ url: fake.url, reopen: { min: 60_000, max: 60_000, jitter: 0 } });
+    const completed = new Promise<void>((resolve) => {
+      queue.consume({ queue: 'q', declare: false }).subscribe({ complete: resolve });
+    });
+    const sent = rejection(queue.send({ exchange: 'e', body: 1 }));
+    await until(queue.health$, ({ consumers }) => consumers.some((c) => 'retryIn' in c));
+    await eventually(() => fake.clients.length === 2);
+    expect(await closedWithin(1000, queue, 200)).toEqual({ unsettled: 0, unconfirmed: 1 });
+    expect(await sent).toMatchObject({ code: 'PUBLISH_CLOSED', maybeDelivered: false });
+    await completed;
+    await fake.close();
+  });
+
+  it('awaited by a handler itself, which can only end behind it', async () => {
+    const queue = new InstanceQueue(broker.url);
+    const name = uniqueName();
+    const reported = new Promise<CloseReport>((resolve, reject) => {
+      const work = (): Promise<void> => queue.close({ drainTimeout: 200 }).then(resolve, reject);
+      queue
+        .consume({ queue: { name, expires: 5000 } })
+        .pipe(handle(work))
+        .subscribe();
+    });
+    await queue.send({ queue: name, body: 'the end' });
+    expect(await reported).toEqual({ unsettled: 1, unconfirmed: 0 });
+  });
+
   it('from inside a subscriber of the state, whichever state it is told of', async () => {
     for (const when of ['connecting', 'connected', 'closing'] as const) {
       const connection = new Connection(broker.url);

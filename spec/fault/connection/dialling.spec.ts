@@ -1,5 +1,6 @@
 import { Connection, Consumer } from 'instance-queue';
 import { FakeBroker } from '../../../compose/fake-broker';
+import { encodeMethod } from '../../../compose/methods';
 import { closeAll, closing } from '../../support/cleanup';
 import { destroyed } from '../../support/destroyed';
 import { eventually, rejection, until } from '../../support/waiting';
@@ -22,6 +23,29 @@ describe('a dial', () => {
     expect(error).toMatchObject({ code: 'CONNECT_FAILED', retryable: true });
     expect((error as Error).message).toMatch(/no open connection within 150 ms \(`connectTimeout`\)/);
     for (const client of fake.clients) await destroyed(client);
+    await fake.close();
+  });
+
+  it('that is answered an octet at a time ends at its deadline, too', async () => {
+    const greeting = encodeMethod('connection.start', 0, {
+      versionMajor: 0,
+      versionMinor: 9,
+      serverProperties: {},
+      mechanisms: 'PLAIN',
+      locales: 'en_US',
+    });
+    const fake = await FakeBroker.start((client) => {
+      client.onMethod('protocol-header', () => {
+        let at = 0;
+        const drip = setInterval(() => client.write(greeting.subarray(at, (at += 1))), 20);
+        void client.closed.then(() => clearInterval(drip));
+      });
+    });
+    const connection = closing(new Connection({ url: fake.url, connectTimeout: 150, reconnect: once }));
+    const began = performance.now();
+    expect(await rejection(connection.connect())).toMatchObject({ code: 'CONNECT_FAILED', retryable: true });
+    expect(performance.now() - began).toBeLessThan(1000);
+    for (const client of fake.clients) await client.closed;
     await fake.close();
   });
 
@@ -52,6 +76,24 @@ describe('a dial', () => {
     expect(took).toBeLessThan(2500);
     await destroyed(fake.clients[0]);
     expect(fake.clients).toHaveLength(2);
+    expect(connection.state).toMatchObject({ status: 'connected', epoch: 1 });
+    await closeAll();
+    await fake.close();
+  });
+
+  it('has a fresh rival every second, so that a black hole delays the way back by little more, however long it lasted', async () => {
+    // Whoever dials while the network swallows everything gets no answer, then or later.
+    let hole = true;
+    const fake = await FakeBroker.start((client) => {
+      if (hole) client.onMethod('protocol-header', 'ignore');
+    });
+    const connection = closing(new Connection(fake.url));
+    connection.connect().catch(() => undefined);
+    await eventually(() => fake.clients.length >= 4, 5000);
+    hole = false;
+    await until(connection.state$, ({ status }) => status === 'connected', 2000);
+    // Never more than the first one and a rival at a time.
+    for (const rival of fake.clients.slice(1, 4)) await destroyed(rival);
     expect(connection.state).toMatchObject({ status: 'connected', epoch: 1 });
     await closeAll();
     await fake.close();

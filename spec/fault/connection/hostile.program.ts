@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import { InstanceQueue } from '../../../lib/index';
 import { FakeBroker, type FakeClient } from '../../../compose/fake-broker';
+import { encodeMethod } from '../../../compose/methods';
 
 const seed = process.argv[2] ?? 'none';
 let drawn = 0;
@@ -14,10 +15,12 @@ const random = (): number =>
   2 ** 32;
 const below = (limit: number): number => Math.floor(random() * limit);
 
+const openOk = encodeMethod('connection.open-ok', 0, { knownHosts: '' });
 const STEPS = [
   'protocol-header',
   'connection.start-ok',
   'connection.tune-ok',
+  'connection.open',
   'channel.open',
   'basic.consume',
   'confirm.select',
@@ -38,14 +41,14 @@ function nonsense(): Buffer {
 
 function misbehave(client: FakeClient): void {
   const step = STEPS[below(STEPS.length)] ?? 'protocol-header';
-  // What amqplib reads together with open-ok it tells nobody of: nothing here is sent right behind it.
-  if (step === 'connection.tune-ok') client.onMethod('connection.open', 'ignore');
   // Silence, or a step that never comes, may be all that follows; nobody waits for heartbeats to be missed.
   setTimeout(() => client.reset(), 20 + below(60));
   client.onMethod(step, () => {
-    client.write(nonsense());
+    // In one segment with open-ok, too, when nobody can listen yet.
+    const together = step === 'connection.open' && random() < 0.5;
+    client.write(together ? Buffer.concat([openOk, nonsense()]) : nonsense());
     if (random() < 0.3) client.end();
-    return random() < 0.5 && step !== 'protocol-header' ? 'default' : undefined;
+    return random() < 0.5 && !together && step !== 'protocol-header' ? 'default' : undefined;
   });
 }
 

@@ -4,20 +4,14 @@ import { encodeMethod } from '../../../compose/methods';
 import { runChild } from '../../support/child';
 import { closeAll, closing, uniqueName } from '../../support/cleanup';
 import { destroyed } from '../../support/destroyed';
-import { until } from '../../support/waiting';
+import { nestedTable, rawFrame } from '../../support/raw-publisher';
+import { eventually, until } from '../../support/waiting';
 
 afterEach(closeAll);
 
 const openOk = encodeMethod('connection.open-ok', 0, { knownHosts: '' });
 const closeWith = (replyCode: number, replyText: string): Buffer =>
   encodeMethod('connection.close', 0, { replyCode, replyText, classId: 0, methodId: 0 });
-const frame = (type: number, channel: number, payload: Buffer, size = payload.length): Buffer => {
-  const head = Buffer.alloc(7);
-  head.writeUInt8(type, 0);
-  head.writeUInt16BE(channel, 1);
-  head.writeUInt32BE(size, 3);
-  return Buffer.concat([head, payload, Buffer.from([0xce])]);
-};
 const garbage = Buffer.from(Array.from({ length: 64 }, (_, i) => (i * 151 + 7) % 256));
 
 /** What a first connection meets; the second is served well. */
@@ -47,7 +41,7 @@ const during: readonly (readonly [string, (client: FakeClient) => void])[] = [
   ],
   [
     'a heartbeat in the place of tune',
-    (c) => c.onMethod('connection.start-ok', () => c.write(frame(8, 0, Buffer.alloc(0)))),
+    (c) => c.onMethod('connection.start-ok', () => c.write(rawFrame(8, 0, Buffer.alloc(0)))),
   ],
   [
     'a frame of another channel',
@@ -55,9 +49,18 @@ const during: readonly (readonly [string, (client: FakeClient) => void])[] = [
   ],
   [
     'a frame larger than agreed',
-    (c) => c.onMethod('connection.open', () => c.write(frame(1, 0, Buffer.alloc(4), 0xffff_ffff))),
+    (c) => c.onMethod('connection.open', () => c.write(rawFrame(1, 0, Buffer.alloc(4), 0xffff_ffff))),
   ],
-  ['a body in the place of open-ok', (c) => c.onMethod('connection.open', () => c.write(frame(3, 0, garbage)))],
+  ['a body in the place of open-ok', (c) => c.onMethod('connection.open', () => c.write(rawFrame(3, 0, garbage)))],
+  [
+    'a greeting nested 15 000 deep',
+    (c) =>
+      c.onMethod('protocol-header', () => {
+        const strings = Buffer.from('\0\0\0\x05PLAIN\0\0\0\x05en_US');
+        const method = Buffer.from([0, 10, 0, 10, 0, 9]);
+        c.write(rawFrame(1, 0, Buffer.concat([method, nestedTable(15_000), strings])));
+      }),
+  ],
   [
     'a close right behind open-ok, in one segment',
     (c) =>
@@ -68,13 +71,13 @@ const during: readonly (readonly [string, (client: FakeClient) => void])[] = [
 ];
 const after: readonly (readonly [string, (client: FakeClient) => void])[] = [
   ['garbage', (c) => c.write(garbage)],
-  ['a frame header that promises 4 GiB', (c) => c.write(frame(1, 0, Buffer.alloc(4), 0xffff_ffff))],
+  ['a frame header that promises 4 GiB', (c) => c.write(rawFrame(1, 0, Buffer.alloc(4), 0xffff_ffff))],
   ['a frame on a channel that nobody opened', (c) => c.deliver(7, 'nobody', 1, 'boo')],
   [
     'a frame that ends wrongly',
-    (c) => c.write(Buffer.concat([frame(1, 0, Buffer.alloc(8)).subarray(0, -1), Buffer.from([0])])),
+    (c) => c.write(Buffer.concat([rawFrame(1, 0, Buffer.alloc(8)).subarray(0, -1), Buffer.from([0])])),
   ],
-  ['a method that does not exist', (c) => c.write(frame(1, 0, Buffer.from([0, 99, 0, 99])))],
+  ['a method that does not exist', (c) => c.write(rawFrame(1, 0, Buffer.from([0, 99, 0, 99])))],
   [
     'a method out of place',
     (c) =>
@@ -102,6 +105,22 @@ const after: readonly (readonly [string, (client: FakeClient) => void])[] = [
     },
   ],
 ];
+
+const DELAYS = [2, 4, 8, 16, 32];
+/** The delays that one is given who misbehaves each time: from the beginning, or once the client has it for open. */
+async function delaysBefore(misbehave: (client: FakeClient) => void, once?: 'connected'): Promise<readonly number[]> {
+  const fake = await FakeBroker.start(once ? undefined : misbehave);
+  const reconnect = { min: 2, factor: 2, jitter: 0, max: 1000 };
+  const connection = closing(new Connection({ url: fake.url, connectTimeout: 300, authErrors: 'retry', reconnect }));
+  const delays: number[] = [];
+  connection.on('reconnecting', ({ delay }) => delays.push(delay));
+  if (once) connection.on(once, () => misbehave(fake.clients.at(-1)!));
+  connection.connect().catch(() => undefined);
+  await eventually(() => delays.length >= DELAYS.length);
+  await closeAll();
+  await fake.close();
+  return delays.slice(0, DELAYS.length);
+}
 
 describe('a broker that misbehaves', () => {
   it.each(during)('with %s makes a failed attempt, and the next one connects', async (_, misbehave) => {
@@ -131,6 +150,14 @@ describe('a broker that misbehaves', () => {
     await destroyed(fake.clients[0]);
     await closeAll();
     await fake.close();
+  });
+
+  it.each(during)('at every dial, with %s, is dialled later and later', async (_, misbehave) => {
+    expect(await delaysBefore(misbehave)).toEqual(DELAYS);
+  });
+
+  it.each(after)('on every connection, sending %s, is dialled later and later', async (_, misbehave) => {
+    expect(await delaysBefore(misbehave, 'connected')).toEqual(DELAYS);
   });
 
   it('at random, in every phase, never takes the process down', async () => {

@@ -102,7 +102,17 @@ describe('metrics', () => {
     await eventually(() => queue.metrics.acked === 3);
     expect(queue.metrics).toEqual({
       ...{ sent: 5, confirmed: 4, resent: 0, returned: 1, nacked: 0, timedOut: 0, dropped: 0 },
-      ...{ delivered: 5, redelivered: 1, acked: 3, requeued: 1, released: 0, rejected: 1, lost: 0, undecodable: 0 },
+      ...{
+        delivered: 5,
+        redelivered: 1,
+        acked: 3,
+        requeued: 1,
+        released: 0,
+        rejected: 1,
+        lost: 0,
+        undecodable: 0,
+        retried: 0,
+      },
       ...{ reconnects: 0, reopens: 0, inFlight: 0, outbox: { queued: 0, unconfirmed: 0, bytes: 0 } },
     });
     await queue.close();

@@ -95,6 +95,7 @@ test('the metrics count each message once, and each attempt where it belongs', a
     rejected: 0,
     lost: 0,
     undecodable: 0,
+    retried: 0,
     reconnects: 0,
     reopens: 0,
     inFlight: 0,

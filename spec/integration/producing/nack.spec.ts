@@ -2,7 +2,7 @@ import { Connection, Producer, type ProducerOptions } from 'instance-queue';
 import { sharedBroker } from '../../support/broker';
 import { Bystander } from '../../support/bystander';
 import { closeAll, closing } from '../../support/cleanup';
-import { arrivals, bodies, emptied, ids } from '../../support/mailbox';
+import { arrivals, bodies, ids } from '../../support/mailbox';
 import { heldBytes } from '../../support/memory';
 import { outcomes, publishError } from '../../support/publish-error';
 import { eventually } from '../../support/waiting';
@@ -26,7 +26,7 @@ test('a message to a full queue waits until there is room', async () => {
   const producer = producing();
   const sent = producer.send({ queue: full, body: 'c', messageId: 'patient' });
   await eventually(() => connection.core.counters.nacked > 0);
-  await emptied(bystander, full);
+  await bystander.purge(full);
   const { attempts } = await sent;
   expect(attempts).toBeGreaterThan(1);
   expect(connection.core.counters).toMatchObject({ sent: 1, confirmed: 1, nacked: attempts - 1, resent: attempts - 1 });
@@ -41,7 +41,7 @@ test('messages that wait for a full queue arrive in order, and others do not wai
   await eventually(() => connection.core.counters.nacked >= 2);
   for (let body = 0; body < 20; body++) await producer.send({ queue: other, body });
   expect(producer.outbox).toMatchObject({ queued: 2 });
-  await emptied(bystander, full);
+  await bystander.purge(full);
   await Promise.all(waiting);
   expect(bodies(await arrivals(bystander, full, 2))).toEqual([1, 2]);
 });
@@ -76,7 +76,7 @@ test('a close that waits for what was nacked is over as soon as that is taken', 
   const sent = producer.send({ queue: full, body: 'c' });
   await eventually(() => connection.core.counters.nacked > 0);
   const closed = producer.close();
-  await emptied(bystander, full);
+  await bystander.purge(full);
   expect(await closed).toEqual({ unsettled: 0, unconfirmed: 0 });
   expect(await sent).toMatchObject({ epoch: 1 });
 });

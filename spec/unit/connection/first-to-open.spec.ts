@@ -79,6 +79,43 @@ describe('of several endpoints, the first to open', () => {
   );
 
   it(
+    'may be the newest rival: one begun in a black hole gives way to another, while the first dial keeps its time',
+    marbles(({ cold, expectObservable, expectSubscriptions, flush }) => {
+      const [first, second, third] = [cold('-'), cold('-'), cold('-')];
+      const { dial, dialled } = dialing({ a: [first, second, third, cold('-L', { L: 'a4' })] });
+      expectObservable(firstToOpen(['a'], dial, tellLast), '^ 9s !').toBe('3s -L', { L: 'a4' });
+      expectSubscriptions(first.subscriptions).toBe('^ 3s !');
+      expectSubscriptions(second.subscriptions).toBe('1s ^ 999ms !');
+      expectSubscriptions(third.subscriptions).toBe('2s ^ 999ms !');
+      flush();
+      expect(dialled).toEqual(['a', 'a', 'a', 'a']);
+    }),
+  );
+
+  it(
+    'may be at any endpoint: rivals go round, and each first dial keeps its time',
+    marbles(({ cold, expectObservable, expectSubscriptions, flush }) => {
+      const slow = cold('3500ms L', { L: 'b' });
+      const again = cold('-');
+      const { dial, dialled } = dialing({ a: [cold('-'), again, cold('-')], b: [slow, cold('-')] });
+      expectObservable(firstToOpen(['a', 'b'], dial, tellLast), '^ 9s !').toBe('4500ms L', { L: 'b' });
+      expectSubscriptions(again.subscriptions).toBe('2s ^ 999ms !');
+      flush();
+      expect(dialled).toEqual(['a', 'b', 'a', 'b', 'a']);
+    }),
+  );
+
+  it(
+    'is none when the first dials failed, whatever a rival still hopes for',
+    marbles(({ cold, expectObservable, expectSubscriptions }) => {
+      const hoping = cold('-');
+      const { dial } = dialing({ a: [cold('1500ms #', {}, 'A'), hoping] });
+      expectObservable(firstToOpen(['a'], dial, tellLast), '^ 9s !').toBe('1500ms #', {}, 'A');
+      expectSubscriptions(hoping.subscriptions).toBe('1s ^ 499ms !');
+    }),
+  );
+
+  it(
     'is none when each failed: the only one that fails at once is not dialled twice',
     marbles(({ cold, expectObservable, flush }) => {
       const { dial, dialled } = dialing({ a: [cold('--#', {}, 'A')] });

@@ -1,3 +1,4 @@
+import { runInNewContext } from 'node:vm';
 import { connectFailed, connectionLost, channelRefused, replyCodeOf } from '../../../lib/connection/refusal';
 import { ChannelError, ConnectionError } from '../../../lib/errors';
 
@@ -106,6 +107,15 @@ describe('a connection that cannot be made', () => {
   it('says so for a host with several addresses, too', () => {
     const several = new AggregateError([system('ECONNREFUSED', 'a'), system('ETIMEDOUT', 'b')]);
     expect(connectFailed(HERE, several).message).toContain('nothing listens there');
+  });
+
+  it.each([
+    ["Object.assign(new Error('x'), { code: 'ECONNREFUSED' })", 'nothing listens there'],
+    ["new AggregateError([Object.assign(new Error('x'), { code: 'ECONNREFUSED' })])", 'nothing listens there'],
+    ["new Error('Handshake terminated by server: 403 (ACCESS-REFUSED)')", 'refused the credentials (403'],
+    ["new Error('')", 'Cannot connect to broker:5672/shop: Error'],
+  ])('knows an error of another realm for one: %s', (foreign, sentence) => {
+    expect(connectFailed(HERE, runInNewContext(foreign)).message).toContain(sentence);
   });
 
   it('keeps an error that says it already', () => {

@@ -11,6 +11,7 @@ const recovering: ConnectionState = { status: 'reconnecting', attempt: 1, delay:
 const closed: ConnectionState = { status: 'closed' };
 const attached: ConsumerHealth = { status: 'attached', tag: 't', queue: 'q', epoch: 1, queueName: 'q' };
 const detached: ConsumerHealth = { status: 'detached', queueName: 'q' };
+const paused: ConsumerHealth = { status: 'paused', queueName: 'orders' };
 const draining: ConsumerHealth = { status: 'draining', unsettled: 1, queueName: 'q' };
 const stopped: ConsumerHealth = { status: 'stopped', cause, queueName: 'q' };
 
@@ -37,6 +38,7 @@ describe('the verdict of the moment', () => {
     ['every consumer is attached', vitals(unused, up, [attached, attached]), 'up'],
     ['one consumer is detached, its connection up', vitals(unused, up, [attached, detached]), 'degraded'],
     ['a consumer waits for its first connection', vitals(unused, unused, [detached]), 'degraded'],
+    ['a consumer is paused on purpose', vitals(unused, up, [attached, paused]), 'up'],
     ['a consumer drains', vitals(unused, up, [draining]), 'up'],
     ['a consumer gave up', vitals(unused, up, [attached, stopped]), 'down'],
     ['publishing is blocked', vitals(up, up, [], 'low on memory'), 'degraded'],

@@ -1,0 +1,42 @@
+import { map, type Observable } from 'rxjs';
+import type { InstanceQueueError } from '../errors';
+import type { Link } from './link';
+import type { Turn } from './turns';
+
+/**
+ * Whose fault it is that the broker closed a whole connection over one refusal (530, 541). It does not say whose step it
+ * was. So all who were under way are suspect and try again one at a time: who is alone when it happens is guilty.
+ */
+export class Suspicion {
+  #suspect = false;
+  #turn: Turn | undefined;
+
+  /** Cold. Emits: once, when this one may declare and attach. Errors: ConnectionError, when the link is lost by then. */
+  turn(link: Link): Observable<void> {
+    return link.turns.take(this.#suspect).pipe(
+      map((turn) => {
+        if (link.lost) throw link.lost;
+        this.#turn = turn;
+      }),
+    );
+  }
+
+  /** It went well: whatever comes later is no refusal. */
+  cleared(): void {
+    this.#suspect = false;
+    this.#turn?.end();
+  }
+
+  /** It went wrong: was that this one's own doing? */
+  guilty(link: Link, error: InstanceQueueError): boolean {
+    const turn = this.#turn;
+    this.#turn = undefined;
+    turn?.end();
+    // It had not begun.
+    if (error === link.lost) return false;
+    // A channel's own refusal is meant for it alone.
+    if (link.lost === undefined || error.cause !== link.lost || turn?.alone === true) return true;
+    this.#suspect = true;
+    return false;
+  }
+}

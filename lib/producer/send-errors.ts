@@ -1,0 +1,57 @@
+import type { ConnectionCore } from '../connection/core';
+import { PublishError, type InstanceQueueError, type PublishErrorCode } from '../errors';
+import type { Entry } from './entry';
+
+/** The sentences in which a `send` is told why it came to nothing on this side. */
+
+export function aborted(messageId: string, signal: AbortSignal, maybeDelivered: boolean): PublishError {
+  const where = maybeDelivered ? 'after it was sent; the broker may have it' : 'before the broker had it';
+  return new PublishError('PUBLISH_ABORTED', messageId, `The send was aborted ${where}.`, {
+    cause: signal.reason,
+    maybeDelivered,
+  });
+}
+
+/** `held`: what the outbox holds already. */
+export function outboxFull(
+  messageId: string,
+  bytes: number,
+  held: { readonly queued: number; readonly bytes: number },
+): PublishError {
+  const message = `The outbox is full: it holds ${String(held.queued)} messages, ${String(held.bytes)} bytes; this message takes ${String(bytes)} more. See \`outbox\`.`;
+  return new PublishError('OUTBOX_FULL', messageId, message);
+}
+
+export function droppedForNewer({ message: { messageId }, maybeDelivered }: Entry): PublishError {
+  const message = 'Dropped from a full outbox to make room for a newer message.';
+  return new PublishError('OUTBOX_FULL', messageId, message, { maybeDelivered });
+}
+
+export function timedOut(entry: Entry, core: ConnectionCore): PublishError {
+  const where = entry.maybeDelivered
+    ? 'It was sent; the broker may have it.'
+    : core.blocked === undefined
+      ? `It was not sent; the connection is ${core.state.status}.`
+      : 'It was not sent; the broker blocks publishing.';
+  const code: PublishErrorCode = entry.nacks > 0 ? 'PUBLISH_NACKED' : 'PUBLISH_TIMEOUT';
+  const waited = `${String(Math.round(performance.now() - entry.since))} ms`;
+  const message =
+    code === 'PUBLISH_NACKED'
+      ? `The broker did not take the message (nack) within ${waited}: the queue is full, or has no leader.`
+      : `The message was not confirmed within ${waited}. ${where}`;
+  return new PublishError(code, entry.message.messageId, message, {
+    ...(core.state.status === 'reconnecting' && { cause: core.state.cause }),
+    maybeDelivered: entry.maybeDelivered,
+  });
+}
+
+export function producerClosed(
+  messageId: string,
+  cause: InstanceQueueError | undefined,
+  maybeDelivered = false,
+): PublishError {
+  return new PublishError('PUBLISH_CLOSED', messageId, `The producer is closed.${cause ? ` ${cause.message}` : ''}`, {
+    cause,
+    maybeDelivered,
+  });
+}

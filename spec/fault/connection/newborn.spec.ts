@@ -1,0 +1,113 @@
+import { execFileSync } from 'node:child_process';
+import { connect as dial, type AddressInfo } from 'node:net';
+import { createServer } from 'node:tls';
+import { Connection, Producer, consume, type ConnectionOptions } from 'instance-queue';
+import { FakeBroker, type FakeClient } from '../../../compose/fake-broker';
+import { encodeMethod } from '../../../compose/methods';
+import { closeAll, closing } from '../../support/cleanup';
+import { gather } from '../../support/gather';
+import { until } from '../../support/waiting';
+
+const openOk = encodeMethod('connection.open-ok', 0, { knownHosts: '' });
+const close = (replyCode: number): Buffer =>
+  encodeMethod('connection.close', 0, { replyCode, replyText: 'for a test', classId: 0, methodId: 0 });
+const blocked = encodeMethod('connection.blocked', 0, { reason: 'low on memory' });
+const unblocked = encodeMethod('connection.unblocked', 0, {});
+
+/** In one segment with open-ok, so that it comes in the same read. */
+const behindOpenOk = (client: FakeClient, ...frames: Buffer[]): void => {
+  client.onMethod('connection.open', () => client.write(Buffer.concat([openOk, ...frames])));
+};
+
+/** TLS in front of it, with a certificate that nobody trusts. */
+async function secured(fake: FakeBroker): Promise<string> {
+  const made = ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-subj', '/CN=localhost', '-days', '2'];
+  const pem = execFileSync('openssl', [...made, '-keyout', '-', '-out', '-'], { stdio: ['ignore', 'pipe', 'ignore'] });
+  const server = createServer({ key: pem, cert: pem }, (client) => {
+    const onward = dial(fake.port, '127.0.0.1');
+    client.pipe(onward).pipe(client);
+    client.on('error', () => onward.destroy());
+    onward.on('error', () => client.destroy());
+  });
+  closing({ close: () => new Promise((resolve) => server.close(resolve)) });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return `amqps://guest:guest@localhost:${String((server.address() as AddressInfo).port)}`;
+}
+
+/** amqplib reads on behind open-ok before it hands the connection out, when nobody can listen yet. */
+describe.each<[string, Partial<ConnectionOptions>]>([
+  ['a connection', {}],
+  ['a connection without `wire`', { wire: false }],
+  ['a connection over TLS', { tls: { rejectUnauthorized: false } }],
+])('%s', (_, options) => {
+  afterEach(closeAll);
+
+  async function scripted(script: (client: FakeClient, number: number) => void) {
+    const fake = closing(await FakeBroker.start(script));
+    const url = options.tls ? await secured(fake) : fake.url;
+    const backoff = { min: 5, max: 5 };
+    const connection = closing(new Connection({ url, reconnect: backoff, reopen: backoff, ...options }));
+    const causes: string[] = [];
+    connection.on('reconnecting', ({ cause }) => causes.push(cause.message));
+    return { fake, connection, causes };
+  }
+
+  it.each([
+    ['closed as forced', close(320), '320 \\(CONNECTION-FORCED\\)'],
+    ['closed with a fatal code', close(504), '504 \\(CHANNEL-ERROR\\)'],
+    ['closed with a code that nobody knows', close(999), '999'],
+    ['sent garbage', Buffer.alloc(64, 0x17), 'Frame size'],
+    ['sent a frame of a channel that nobody opened', encodeMethod('basic.cancel-ok', 7, { consumerTag: 'x' }), '.'],
+  ])('that is %s in the same read as open-ok is a failed attempt, and told why', async (__, frame, why) => {
+    const { fake, connection, causes } = await scripted((client, number) => {
+      if (number === 1) behindOpenOk(client, frame);
+    });
+    await connection.connect();
+    expect(connection.state).toMatchObject({ status: 'connected', epoch: 1 });
+    expect(causes).toEqual([expect.stringMatching(`^Cannot connect to .*: .*${why}`)]);
+    expect(fake.clients).toHaveLength(2);
+  });
+
+  it('that is blocked in the same read as open-ok is blocked from the beginning', async () => {
+    const { fake, connection } = await scripted((client) => {
+      behindOpenOk(client, blocked);
+    });
+    await connection.connect();
+    expect(await until(connection.blocked$, (reason) => reason !== undefined)).toBe('low on memory');
+    const producer = closing(new Producer(connection, { declare: false }));
+    const sent = producer.send({ exchange: '', routingKey: 'q', body: 1 });
+    await fake.clients[0]?.until('confirm.select');
+    expect(fake.clients[0]?.published).toEqual([]);
+    fake.clients[0]?.write(unblocked);
+    expect(await sent).toMatchObject({ attempts: 1 });
+  });
+
+  it('reads on in order when open-ok and what follows come an octet at a time', async () => {
+    const { connection } = await scripted((client) => {
+      client.onMethod('connection.open', () => {
+        const octets = Buffer.concat([openOk, blocked, unblocked, blocked]);
+        let at = 0;
+        const drip = (): void => {
+          client.write(octets.subarray(at, (at += 1)));
+          if (at < octets.length) setImmediate(drip);
+        };
+        drip();
+      });
+    });
+    const told: (string | undefined)[] = [];
+    connection.blocked$.subscribe((reason) => told.push(reason));
+    await connection.connect();
+    await until(connection.blocked$, () => told.length === 4);
+    expect(told).toEqual([undefined, 'low on memory', undefined, 'low on memory']);
+  });
+
+  it('that is cut right after it connected is a lost one for whoever opens a channel on it', async () => {
+    const { fake, connection, causes } = await scripted(() => undefined);
+    connection.once('connected', () => fake.clients[0]?.reset());
+    const gathered = gather(consume(connection, { queue: 'q', declare: false }));
+    await until(connection.state$, (state) => state.status === 'connected' && state.epoch === 2);
+    await fake.clients[1]?.until('basic.consume');
+    expect(causes).toEqual([expect.stringContaining('Lost the connection')]);
+    expect(gathered).toMatchObject({ error: undefined, completed: false });
+  });
+});

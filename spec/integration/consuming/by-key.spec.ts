@@ -1,0 +1,94 @@
+import { BehaviorSubject, type Observable, map, timer } from 'rxjs';
+import { InstanceQueue, handle, type Message } from 'instance-queue';
+import { FaultProxy } from '../../../compose/fault-proxy';
+import { sharedBroker } from '../../support/broker';
+import { Bystander } from '../../support/bystander';
+import { closeAll, closing } from '../../support/cleanup';
+import { gather } from '../../support/gather';
+import { eventually } from '../../support/waiting';
+
+interface Step {
+  readonly order: string;
+  readonly step: number;
+}
+
+describe('handling by key', () => {
+  const { url } = sharedBroker();
+  let side: Bystander;
+  let proxy: FaultProxy;
+  let queue: string;
+  beforeEach(async () => {
+    side = await Bystander.at(url);
+    queue = await side.queue();
+    proxy = closing(await FaultProxy.before(url));
+  });
+  afterEach(async () => {
+    await closeAll();
+    await side.close();
+  });
+
+  it('keeps the order of each key, and works on different keys at once, also when links are cut meanwhile', async () => {
+    const [orders, steps] = [7, 60];
+    const front = closing(new InstanceQueue({ url: proxy.url(url), reconnect: { min: 5, max: 50 } }));
+    const running = new Map<string, number>();
+    const ended = new Map<string, number[]>();
+    const clashes: Step[] = [];
+    let atOnce = 0;
+    const work = ({ body }: Message<Step>): Observable<number> => {
+      const { order, step } = body;
+      if (running.has(order)) clashes.push(body);
+      running.set(order, step);
+      atOnce = Math.max(atOnce, running.size);
+      return timer((step * 7) % 4).pipe(map(() => step));
+    };
+    front
+      .consume<Step>({ queue, prefetch: 50 })
+      .pipe(handle(work, { key: ({ body }) => body.order }))
+      .subscribe(({ message: { body }, value }) => {
+        running.delete(body.order);
+        if (value === undefined) return;
+        const done = ended.get(body.order) ?? [];
+        if (!done.includes(value)) ended.set(body.order, [...done, value]);
+      });
+    const inOrder = Array.from({ length: steps }, (_, step) => step);
+    for (let step = 0; step < steps; step += 20) {
+      const part = inOrder.slice(step, step + 20);
+      const all = part.flatMap((one) => Array.from({ length: orders }, (_, i) => ({ order: `o${i}`, step: one })));
+      await side.put(queue, ...all);
+      await eventually(() => ended.get('o0')?.includes(step));
+      proxy.cut();
+    }
+    const whole = (): boolean => ended.size === orders && [...ended.values()].every((done) => done.length === steps);
+    await eventually(whole);
+    expect([...ended.values()]).toEqual(Array.from({ length: orders }, () => inOrder));
+    expect(clashes).toEqual([]);
+    expect(atOnce).toBeGreaterThan(1);
+    expect(front.metrics.reconnects).toBeGreaterThan(0);
+  });
+
+  it('works on as many at once as a dial says, turned while it runs', async () => {
+    await side.put(queue, ...Array.from({ length: 30 }, (_, i) => i));
+    const concurrency = new BehaviorSubject(0);
+    const started: number[] = [];
+    const gate = new BehaviorSubject(false);
+    const front = closing(new InstanceQueue(url));
+    const work = ({ body }: Message<number>): Promise<void> =>
+      new Promise((resolve) => {
+        started.push(body);
+        gate.subscribe((open) => {
+          if (open) resolve();
+        });
+      });
+    const { values } = gather(front.consume<number>({ queue, prefetch: 10 }).pipe(handle(work, { concurrency })));
+    await eventually(() => front.metrics.inFlight === 10);
+    expect(started).toHaveLength(0);
+    concurrency.next(3);
+    expect(started).toHaveLength(3);
+    concurrency.next(5);
+    expect(started).toHaveLength(5);
+    concurrency.next(1);
+    gate.next(true);
+    await eventually(() => values.length === 30);
+    expect(started).toEqual(Array.from({ length: 30 }, (_, i) => i));
+  });
+});
