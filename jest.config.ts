@@ -1,5 +1,6 @@
 /** @jest-config-loader esbuild-register */
 import type { Config } from 'jest';
+import { findPrograms } from './compose/rabbitmq-programs';
 
 type Project = Exclude<NonNullable<Config['projects']>[number], string>;
 
@@ -16,13 +17,22 @@ function project(name: string, rooms: string[], more: Partial<Project> = {}): Pr
   };
 }
 
+/** Laws of a cluster bring three nodes up themselves, for which a RabbitMQ has to be installed on this machine. */
+function clusters(): Project[] {
+  if (findPrograms() !== undefined) return [project('cluster', ['fault/cluster'])];
+  process.stderr.write('cluster: no rabbitmq-server on this machine, so spec/fault/cluster is left out\n');
+  return [];
+}
+
 const config: Config = {
   projects: [
     project('fast', ['unit', 'property', 'types', 'docs']),
     project('broker', ['integration', 'fault'], {
       globalSetup: '<rootDir>/spec/support/broker-setup.ts',
       globalTeardown: '<rootDir>/spec/support/broker-teardown.ts',
+      testPathIgnorePatterns: ['<rootDir>/spec/fault/cluster/'],
     }),
+    ...clusters(),
   ],
   // Each worker of the broker project has a RabbitMQ of its own.
   maxWorkers: 2,

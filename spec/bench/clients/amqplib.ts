@@ -1,0 +1,30 @@
+import { connect } from 'amqplib';
+import { serve } from './serve';
+
+/** amqplib by itself: a callback per confirm, an ack per message. What everything else is measured by. */
+serve(async (url) => {
+  const model = await connect(url);
+  return {
+    async sender(queue, { persistent }) {
+      const channel = await model.createConfirmChannel();
+      return (body, confirmed) => {
+        channel.publish('', queue, body, { persistent }, confirmed);
+      };
+    },
+    async receiver(queue, prefetch, work) {
+      const channel = await model.createChannel();
+      await channel.prefetch(prefetch);
+      const { consumerTag } = await channel.consume(queue, (message) => {
+        if (!message) return;
+        const working = work();
+        if (working) void working.then(() => channel.ack(message));
+        else channel.ack(message);
+      });
+      return async () => {
+        await channel.cancel(consumerTag);
+        await channel.close();
+      };
+    },
+    close: () => model.close(),
+  };
+});

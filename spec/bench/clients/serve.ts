@@ -1,0 +1,20 @@
+import { execute } from '../scenario/execute';
+import type { Job } from '../scenario/job';
+import type { OpenClient } from './client';
+
+/** Makes a program of a client: opens it, then does what it is told, one job at a time. */
+export function serve(open: OpenClient): void {
+  open(process.argv[2] ?? '').then((client) => {
+    process.on('message', (job: Job) => {
+      execute(client, job).then((sample) => process.send?.(sample), failed);
+    });
+    // Whoever asked is gone.
+    process.once('disconnect', () => process.exit());
+    process.send?.('ready');
+  }, failed);
+}
+
+function failed(error: unknown): void {
+  console.error(error);
+  process.exit(1);
+}

@@ -1,0 +1,101 @@
+import { randomBytes } from 'node:crypto';
+import type { BenchClient } from '../clients/client';
+import type { Job, Sample } from './job';
+
+type Of<K extends Job['kind']> = Extract<Job, { kind: K }>;
+
+export function execute(client: BenchClient, job: Job): Promise<Sample> {
+  switch (job.kind) {
+    case 'publish':
+      return publish(client, job);
+    case 'consume':
+      return consume(client, job);
+    case 'round-trip':
+      return roundTrips(client, job);
+  }
+}
+
+/** As many confirmed messages as fast as `inFlight` allows. */
+async function publish(
+  client: BenchClient,
+  { queue, count, bytes, inFlight, persistent }: Of<'publish'>,
+): Promise<Sample> {
+  const send = await client.sender(queue, { persistent });
+  const body = randomBytes(bytes);
+  const run = (total: number): Promise<void> =>
+    new Promise((resolve) => {
+      let sent = 0;
+      let confirmed = 0;
+      const onConfirmed = (): void => {
+        if (++confirmed === total) resolve();
+        else if (sent < total) {
+          sent++;
+          send(body, onConfirmed);
+        }
+      };
+      const first = Math.min(inFlight, total);
+      for (sent = 0; sent < first; sent++) send(body, onConfirmed);
+    });
+  // The queue is ensured, the channel open, before the clock starts.
+  await run(1);
+  const stop = stopwatch();
+  await run(count);
+  return { messages: count, ...stop() };
+}
+
+/** As many messages as lie in the queue, each acked after the work. */
+async function consume(client: BenchClient, { queue, count, prefetch, worker }: Of<'consume'>): Promise<Sample> {
+  let seen = 0;
+  let done: () => void = () => undefined;
+  const all = new Promise<void>((resolve) => (done = resolve));
+  const work = (): void => {
+    if (++seen === count) done();
+  };
+  const stop = stopwatch();
+  const end = await client.receiver(
+    queue,
+    prefetch,
+    worker === 'sync' ? work : async () => Promise.resolve().then(work),
+  );
+  await all;
+  const taken = stop();
+  await end();
+  return { messages: count, ...taken };
+}
+
+/** One message at a time: published, delivered, acked, the next. */
+async function roundTrips(client: BenchClient, { queue, count, bytes }: Of<'round-trip'>): Promise<Sample> {
+  const send = await client.sender(queue, { persistent: false });
+  const body = randomBytes(bytes);
+  const trips: number[] = [];
+  let arrived: () => void = () => undefined;
+  const end = await client.receiver(queue, 20, () => {
+    arrived();
+  });
+  const trip = (): Promise<void> =>
+    new Promise((resolve) => {
+      const began = performance.now();
+      arrived = () => {
+        trips.push(performance.now() - began);
+        // In a turn of its own: the ack goes first.
+        setImmediate(resolve);
+      };
+      send(body, () => undefined);
+    });
+  for (let i = 0; i < 5; i++) await trip();
+  trips.length = 0;
+  const stop = stopwatch();
+  for (let i = 0; i < count; i++) await trip();
+  const taken = stop();
+  await end();
+  return { messages: count, ...taken, trips };
+}
+
+function stopwatch(): () => { ms: number; cpu: number } {
+  const cpu = process.cpuUsage();
+  const began = performance.now();
+  return () => {
+    const { user, system } = process.cpuUsage(cpu);
+    return { ms: performance.now() - began, cpu: user + system };
+  };
+}

@@ -1,0 +1,28 @@
+/** One measurement in one process. */
+export type Job =
+  | {
+      readonly kind: 'publish';
+      readonly queue: string;
+      readonly count: number;
+      readonly bytes: number;
+      readonly inFlight: number;
+      readonly persistent: boolean;
+    }
+  | {
+      readonly kind: 'consume';
+      readonly queue: string;
+      readonly count: number;
+      readonly prefetch: number;
+      readonly worker: 'sync' | 'async';
+    }
+  | { readonly kind: 'round-trip'; readonly queue: string; readonly count: number; readonly bytes: number };
+
+/** What came of it. */
+export interface Sample {
+  readonly messages: number;
+  readonly ms: number;
+  /** User and system time of the client's process, µs. */
+  readonly cpu: number;
+  /** ms of each round trip. */
+  readonly trips?: readonly number[];
+}

@@ -1,0 +1,133 @@
+import { connect } from 'amqplib';
+import { setTimeout as pause } from 'node:timers/promises';
+import type { Broker } from '../../../compose/broker';
+import { FaultProxy } from '../../../compose/fault-proxy';
+import { Ledger, type Counts } from '../../../compose/ledger';
+import { ClientProcess } from './client-process';
+import { monotonic } from './clock';
+import type { Fault } from './fault';
+
+/** ms between two messages: 500 a second. */
+const EVERY = 2;
+/** Seconds. */
+const HEARTBEAT = 5;
+const PREFETCH = 20;
+/** ms of peace before the fault, between its repetitions, and behind it. */
+const PEACE = 1500;
+/** ms without a new message after which a client counts as never recovered. */
+const PATIENCE = 30_000;
+/** ms after which a publish that is not settled hangs; longer than the time limit that any of the clients sets by itself. */
+const SETTLE_LIMIT = 35_000;
+/** ms for the last confirmed messages to come, in which nothing came. */
+const SILENCE = 3000;
+
+/** What one experiment showed. */
+export interface Result extends Counts {
+  /** ms, one for each time; Infinity: no new message came. */
+  readonly gaps: readonly number[];
+  readonly crash?: string;
+  readonly notes: readonly string[];
+  readonly complaints: readonly string[];
+  /** What publishes failed with, each kind once. */
+  readonly failures: readonly string[];
+}
+
+/** One client, one fault: a steady flow, the fault, the flow again, and the account of every message. */
+export async function experiment(broker: Broker, program: string, fault: Fault): Promise<Result> {
+  const name = `faults-${process.pid}-${Math.round(monotonic())}`;
+  const names = { producer: `${name}.producer`, consumer: `${name}.consumer` };
+  const ledger = new Ledger(monotonic);
+  const proxy = await FaultProxy.before(broker.url);
+  const notes: string[] = [];
+  const complaints: string[] = [];
+  const gaps: number[] = [];
+  let deletedAt: number | undefined;
+  const client = await ClientProcess.open(
+    program,
+    {
+      url: proxy.url(broker.url),
+      queue: name,
+      names,
+      heartbeat: HEARTBEAT,
+      prefetch: PREFETCH,
+      every: EVERY,
+      padding: fault.padding ?? 0,
+      window: fault.window ?? Number.MAX_SAFE_INTEGER,
+    },
+    ledger,
+  );
+  const scene = {
+    broker,
+    proxy,
+    client,
+    queue: name,
+    names,
+    ledger,
+    note: (text: string) => void notes.push(text),
+    complain: (text: string) => void complaints.push(text),
+  };
+  try {
+    await client.ask({ do: 'start' });
+    await arrival(ledger.received(0), client);
+    for (let time = 0; time < (fault.times ?? 1); time++) {
+      await pause(PEACE);
+      const moment = await fault.act(scene);
+      deletedAt = moment.deletedAt;
+      const arrived = await arrival(ledger.received(moment.began, moment.over), client);
+      gaps.push(arrived - moment.over);
+      if (arrived === Infinity) break;
+      await moment.after?.();
+    }
+    await pause(PEACE);
+    await client.ask({ do: 'stop' });
+    await settled(ledger, client);
+  } catch (error) {
+    // A command that nobody obeys any more is a crash; anything else is a fault of ours.
+    if (client.crash === undefined) throw error;
+    gaps.push(Infinity);
+  } finally {
+    await client.stop();
+    await proxy.close();
+    await tidy(broker, name);
+  }
+  return {
+    ...ledger.counts(0, ledger.next, deletedAt),
+    gaps,
+    ...(client.crash !== undefined && { crash: client.crash }),
+    notes,
+    complaints,
+    failures: [...new Set(ledger.failures.map((failure) => failure.replace(/\d{2,}|[0-9a-f]{8}-[-0-9a-f]+/g, '…')))],
+  };
+}
+
+/** When the message came; Infinity if none will. */
+async function arrival(received: Promise<number>, client: ClientProcess): Promise<number> {
+  const tooLate = new AbortController();
+  try {
+    return await Promise.race([
+      received,
+      client.ended.then(() => Infinity),
+      pause(PATIENCE, Infinity, { signal: tooLate.signal }),
+    ]);
+  } finally {
+    tooLate.abort();
+  }
+}
+
+/** All confirmed or failed, and all confirmed ones received, as far as they ever will be. */
+async function settled(ledger: Ledger, client: ClientProcess): Promise<void> {
+  const deadline = monotonic() + SETTLE_LIMIT;
+  while (!ledger.settled && client.crash === undefined && monotonic() < deadline) await pause(50);
+  let received = -1;
+  while (ledger.counts().lost > 0 && ledger.counts().received > received) {
+    received = ledger.counts().received;
+    await pause(SILENCE);
+  }
+}
+
+async function tidy(broker: Broker, queue: string): Promise<void> {
+  const connection = await connect(broker.url);
+  const channel = await connection.createChannel();
+  await channel.deleteQueue(queue);
+  await connection.close();
+}
