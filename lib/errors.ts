@@ -4,7 +4,7 @@ import { types } from 'node:util';
 export type ConnectionErrorCode = 'CONNECT_FAILED' | 'CONNECTION_LOST' | 'CONNECTION_CLOSED';
 /** The broker cancelled the consumer; a message could not be decoded; work took longer than its `timeout`. */
 export type ConsumerErrorCode = 'CONSUMER_CANCELLED' | 'UNDECODABLE' | 'WORK_TIMEOUT';
-/** Why a message was not confirmed; `Producer.send` says what each means. */
+/** Why a message was not confirmed, or a request not answered; `Producer.send` and `InstanceQueue.request` say what each means. */
 export type PublishErrorCode =
   | 'PUBLISH_NACKED'
   | 'PUBLISH_RETURNED'
@@ -15,7 +15,8 @@ export type PublishErrorCode =
   | 'PUBLISH_INVALID'
   | 'PUBLISH_CLOSED'
   | 'OUTBOX_FULL'
-  | 'REPLY_TIMEOUT';
+  | 'REPLY_TIMEOUT'
+  | 'REPLY_ERROR';
 /** Every code an error of this library can carry. Codes are stable: branch on them, not on messages. */
 export type ErrorCode =
   'OPTIONS_INVALID' | 'CHANNEL_CLOSED' | ConnectionErrorCode | ConsumerErrorCode | PublishErrorCode;
@@ -40,6 +41,7 @@ export const RETRYABLE = {
   PUBLISH_CLOSED: false,
   OUTBOX_FULL: true,
   REPLY_TIMEOUT: true,
+  REPLY_ERROR: false,
 } as const satisfies Record<ErrorCode, boolean>;
 
 /**

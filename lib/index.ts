@@ -39,6 +39,9 @@ export type { ProducerEvents } from './producer/producer-events';
 export type { OutboxOptions, ProducerOptions, SendOptions } from './producer/producer-options';
 export type { PublishOptions } from './producer/publish';
 
+// Asking and answering
+export type { RequestOptions } from './rpc/request-options';
+
 // Shared vocabulary
 export { auto, bytes, json, text } from './codec';
 export type { Codec } from './codec';

@@ -1,5 +1,6 @@
 import { EventEmitter } from 'node:events';
 import type { Observable, OperatorFunction } from 'rxjs';
+import { auto } from './codec';
 import { drainTimeoutOf } from './connection/connection';
 import type { CloseOptions, CloseReport } from './connection/core';
 import { consuming, resolveConsumeOptions } from './consumer/consume';
@@ -7,6 +8,7 @@ import type { ConsumeOptions, NoAckConsumeOptions } from './consumer/consume';
 import { Consumer } from './consumer/consumer';
 import type { Delivery, Message } from './consumer/delivery';
 import { retry, type RetryOptions, type RetryPolicy } from './consumer/retry';
+import type { HandleOptions, Handled, Worker } from './consumer/work';
 import type { Metrics } from './front-door/metrics';
 import { checkInstanceQueueOptions, type InstanceQueueOptions } from './front-door/options';
 import { TwoConnections, type InstanceQueueEvents } from './front-door/two-connections';
@@ -14,12 +16,16 @@ import { VitalSigns } from './front-door/vital-signs';
 import type { Health, InstanceQueueState } from './health';
 import { sumCounters } from './metrics';
 import { DEFAULTS, withDefaults } from './options';
+import type { Prepare } from './producer/confirm-channels';
 import type { Confirmation } from './producer/entry';
 import { FORWARDING, Forwarder } from './producer/forwarder';
 import type { OutboundMessage } from './producer/outbound';
 import { Producer } from './producer/producer';
 import type { ProducerOptions, SendOptions } from './producer/producer-options';
 import { publish, type PublishOptions } from './producer/publish';
+import { respond } from './rpc/respond';
+import type { RequestOptions } from './rpc/request-options';
+import { Requester } from './rpc/requester';
 import { mergeTopologies } from './topology';
 
 /**
@@ -37,6 +43,7 @@ export class InstanceQueue extends EventEmitter<InstanceQueueEvents> implements 
   readonly #producer: Producer;
   readonly #drainTimeout: number;
   #forwarding: Forwarder | undefined;
+  #requester: Requester | undefined;
   #closed: Promise<CloseReport> | undefined;
 
   /** @throws OptionsError if the URL or an option cannot be right */
@@ -125,12 +132,50 @@ export class InstanceQueue extends EventEmitter<InstanceQueueEvents> implements 
 
   /** A producer of its own on the producing connection: another codec, other bounds. @throws OptionsError */
   producer<T = unknown>(options: ProducerOptions<T> = {}): Producer<T> {
-    const topology = mergeTopologies(options.topology, this.#options.topology);
-    // A codec among the defaults is of the caller's making: it has to fit what this producer sends.
-    const defaults = (this.#options.producer ?? {}) as ProducerOptions<T>;
-    const producer = new Producer<T>(this.#connections.producer, { ...withDefaults(defaults, options), topology });
-    this.#vitals.include(producer);
-    return producer;
+    return this.#producerWith(options);
+  }
+
+  /**
+   * Asks and gets the answer, over direct reply-to: the reply comes on the channel of the request, and no queue is made.
+   * While disconnected or blocked it waits, the deadline running. A request expires at the broker when its time is up.
+   *
+   * Rejects as `send` does, and: PublishError REPLY_ERROR (the responder's work failed; `cause` has its name and message),
+   * REPLY_TIMEOUT, PUBLISH_RETURNED (there is no such queue; none is declared), PUBLISH_UNKNOWN (the link was lost before
+   * the reply came, and the request is not `idempotent`), PUBLISH_ABORTED, PUBLISH_CLOSED; ConsumerError UNDECODABLE (the
+   * reply); OptionsError. `maybeDelivered` says whether the work may have been done.
+   */
+  request<Res = unknown, Req = unknown>(
+    message: OutboundMessage<Req>,
+    options?: RequestOptions<Res>,
+  ): Promise<Message<Res>> {
+    this.#requester ??= new Requester(
+      this.#connections.producer.core,
+      (onUnknown, prepare) => this.#producerWith({ onUnknown, mandatory: true }, prepare),
+      this.#options.producer?.timeout,
+    );
+    return this.#requester.request(message, options);
+  }
+
+  /**
+   * Consumes requests, works on them with `handle`, and replies over the producing connection. A request is acked when its
+   * reply is confirmed; one without `replyTo` is worked on and acked. Work that returns nothing answers null.
+   *
+   * A failure is judged by `handling.onError` (here 'reject' unless given); when that says 'reject', or a `retry` is
+   * spent, the reply tells the error's name and message. At least once, like all consuming: a lost delivery comes again.
+   *
+   * Cold. Emits: for each request what became of it. Completes and errors: as `consume` and `handle` do. Unsubscribe: as with
+   * `handle`; work under way goes on and replies.
+   *
+   * @throws OptionsError if an option cannot be right
+   */
+  respond<Req = unknown, Res = unknown>(
+    options: ConsumeOptions<Req>,
+    work: Worker<Req, Res>,
+    handling: HandleOptions<Req> = {},
+  ): Observable<Handled<Req, Res>> {
+    const { codec = auto } = this.#options.producer ?? {};
+    const { log } = this.#connections.consumer.core;
+    return respond(this.consume(options), { codec, log, forwarder: () => this.#forwarder() }, work, handling);
   }
 
   /**
@@ -160,6 +205,19 @@ export class InstanceQueue extends EventEmitter<InstanceQueueEvents> implements 
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
+  }
+
+  #producerWith<T>(options: ProducerOptions<T>, prepare?: Prepare): Producer<T> {
+    const topology = mergeTopologies(options.topology, this.#options.topology);
+    // A codec among the defaults is of the caller's making: it has to fit what this producer sends.
+    const defaults = (this.#options.producer ?? {}) as ProducerOptions<T>;
+    const producer = new Producer<T>(
+      this.#connections.producer,
+      { ...withDefaults(defaults, options), topology },
+      prepare,
+    );
+    this.#vitals.include(producer);
+    return producer;
   }
 
   #forwarder(): Forwarder {

@@ -16,6 +16,7 @@ export class Counters {
   lost = 0;
   undecodable = 0;
   retried = 0;
+  unclaimed = 0;
   reconnects = 0;
   reopens = 0;
   /** A gauge: deliveries handed out and not settled. */

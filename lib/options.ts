@@ -21,6 +21,7 @@ export const DEFAULTS = {
   declare: true,
   onUnknown: 'resend',
   onNack: 'resend',
+  idempotent: false,
   onUndecodable: 'reject',
   onError: 'requeue-once',
   then: 'reject',

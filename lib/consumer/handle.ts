@@ -27,8 +27,7 @@ export function handle<T, R>(
   work: Worker<T, R>,
   options: HandleOptions<T> = {},
 ): OperatorFunction<Delivery<T>, Handled<T, R>> {
-  if (typeof work !== 'function') throw expected('work', 'a function', work);
-  checkOptions<HandleOptions<never>>(options, HANDLE, { of: 'handle()' });
+  checkHandling(work, options);
   return (source) =>
     new Observable((subscriber) => {
       const handling = new Handling(work, options, subscriber);
@@ -38,4 +37,10 @@ export function handle<T, R>(
       });
       handling.handle(source);
     });
+}
+
+/** @throws OptionsError if the work or an option cannot be right */
+export function checkHandling<T, R>(work: Worker<T, R>, options: HandleOptions<T>): void {
+  if (typeof work !== 'function') throw expected('work', 'a function', work);
+  checkOptions<HandleOptions<never>>(options, HANDLE, { of: 'handle()' });
 }

@@ -1,9 +1,8 @@
-import { InstanceQueueError } from '../errors';
 import { DEFAULTS, checkOptions, countFrom, either, expected, integer, isObject, oneOf, type Shape } from '../options';
 import type { Route } from '../properties';
 import { checkRoute, type QueueSpec } from '../topology';
-import { ChannelDelivery, type DeliveryChannel } from './channel-delivery';
 import type { Message, Settlement } from './delivery';
+import { handOver } from './hand-over';
 import { copyOf, type Copy } from './retry-copy';
 import { historyOf } from './retry-history';
 import { waitQueue, type WaitIn } from './wait-queue';
@@ -79,50 +78,10 @@ export function retry<T>(options: RetryOptions, forward: Forward): RetryPolicy<T
     const route: Route = into ? { queue: into.name } : then === 'reject' ? { queue: message.queue } : then;
     const history = historyOf(headers, message.queue);
     const copy = copyOf(message, route, { error, attempts: runs, history, spent });
-    return handOver(message, (signal) => forward(copy, { ...(into && { into }), signal }));
+    return handOver(message, (signal) => forward(copy, { ...(into && { into }), signal }), 'ack');
   };
   spentBy.set(policy, (message) => runsOf(message) >= attempts);
   return policy;
-}
-
-/** The copy first, then the ack: between the two there may be two of them, but never none. */
-async function handOver(
-  message: Message<unknown>,
-  forward: (signal: AbortSignal) => Promise<void>,
-): Promise<Settlement> {
-  const channel = ChannelDelivery.channelOf(message);
-  const lost = new AbortController();
-  const unwatch = whenOver(channel, 'ended', () => {
-    lost.abort();
-  });
-  try {
-    await forward(lost.signal);
-    return 'ack';
-  } catch (error) {
-    // It comes again; what is said here has no channel any more.
-    if (lost.signal.aborted) return 'requeue';
-    if (error instanceof InstanceQueueError && error.code === 'PUBLISH_INVALID') throw error;
-    // There is no producing connection any more, and there will be none. Back in the queue it would fail again and
-    // again; held back it waits for whoever ends this process.
-    await new Promise<void>((resolve) => whenOver(channel, 'draining', resolve));
-    return 'release';
-  } finally {
-    unwatch();
-  }
-}
-
-/** Calls `listener` once the channel has ended, or drains; at once if there is none. Returns how to stop listening. */
-function whenOver(channel: DeliveryChannel | undefined, phase: 'draining' | 'ended', listener: () => void): () => void {
-  if (!channel) {
-    if (phase === 'draining') listener();
-    return () => undefined;
-  }
-  const look = (): void => {
-    if (channel.ended || channel[phase]) listener();
-  };
-  const unwatch = channel.watch(look);
-  look();
-  return unwatch;
 }
 
 function noStreams(queue: string): TypeError {

@@ -24,6 +24,8 @@ export interface Metrics {
   readonly undecodable: number;
   /** Copies that `retry` put into a wait queue; they count as sent, too. */
   readonly retried: number;
+  /** Replies that came when nobody waited for them any more, or that belong to nobody. */
+  readonly unclaimed: number;
   readonly reconnects: number;
   /** Channels opened, and consumers attached, again. */
   readonly reopens: number;

@@ -17,7 +17,11 @@ export interface ConfirmChannelsOptions {
   readonly topology: Topology | undefined;
   /** The broker refused the topology, in a way that cannot mend itself, before it was ever declared. */
   readonly refused: (cause: InstanceQueueError) => void;
+  /** What else each channel needs before anything is sent on it. */
+  readonly prepare?: Prepare | undefined;
 }
+/** Rejects when the channel cannot be used. */
+export type Prepare = (channel: OpenChannel<ConfirmChannel>) => Promise<void>;
 
 /**
  * One confirm channel at a time for the pump: a fresh one per link, and after each failure of its own. Cold. Emits: nothing.
@@ -27,7 +31,7 @@ export interface ConfirmChannelsOptions {
 export function confirmChannels(
   core: ConnectionCore,
   pump: Pump,
-  { topology, refused }: ConfirmChannelsOptions,
+  { topology, refused, prepare }: ConfirmChannelsOptions,
 ): Observable<never> {
   let everOpened = false;
   let growth = 0;
@@ -73,7 +77,8 @@ export function confirmChannels(
       const opening = openChannel(link, 'confirm').subscribe({
         next: (channel) => {
           open = channel;
-          declared.then(() => {
+          const ready = prepare ? Promise.all([declared, prepare(channel)]) : declared;
+          ready.then(() => {
             if (subscriber.closed || channel.ended) return;
             if (everOpened) core.counters.reopens++;
             everOpened = true;

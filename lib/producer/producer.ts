@@ -16,7 +16,7 @@ import { InstanceQueueError, PublishError, type PublishErrorCode } from '../erro
 import { checkOptions } from '../options';
 import type { Topology } from '../topology';
 import { Aborts } from './aborts';
-import { confirmChannels } from './confirm-channels';
+import { confirmChannels, type Prepare } from './confirm-channels';
 import { Deadlines } from './deadlines';
 import { Entry, type Confirmation } from './entry';
 import { encode, givenId, type OutboundMessage } from './outbound';
@@ -54,6 +54,7 @@ export class Producer<T = unknown> extends EventEmitter<ProducerEvents> implemen
   readonly #deadlines: Deadlines<Entry>;
   readonly #aborts: Aborts<Entry>;
   readonly #topology: Topology | undefined;
+  readonly #prepare: Prepare | undefined;
   readonly #unregister: () => void;
   #channels: Subscription | undefined;
   #order = 0;
@@ -62,7 +63,10 @@ export class Producer<T = unknown> extends EventEmitter<ProducerEvents> implemen
   #forced: () => void = () => undefined;
 
   /** @throws OptionsError if an option cannot be right */
-  constructor(connection: Connection, options: ProducerOptions<T> = {}) {
+  constructor(connection: Connection, options?: ProducerOptions<T>);
+  /** @internal */
+  constructor(connection: Connection, options: ProducerOptions<T>, prepare: Prepare | undefined);
+  constructor(connection: Connection, options: ProducerOptions<T> = {}, prepare?: Prepare) {
     super();
     const { codec, declare, timeout, outbox, topology, ...rest } = resolveProducerOptions(options);
     this.#core = connection.core;
@@ -70,6 +74,7 @@ export class Producer<T = unknown> extends EventEmitter<ProducerEvents> implemen
     this.#defaults = rest;
     this.#timeout = timeout;
     this.#overflow = outbox.overflow;
+    this.#prepare = prepare;
     this.#topology = declare ? topology : undefined;
     this.#pump = new Pump(
       this.#core,
@@ -145,6 +150,7 @@ export class Producer<T = unknown> extends EventEmitter<ProducerEvents> implemen
     this.#core.open();
     this.#channels = confirmChannels(this.#core, this.#pump, {
       topology: this.#topology,
+      prepare: this.#prepare,
       refused: (cause) => {
         this.#rejectAll('PUBLISH_REFUSED', 'The broker refused the topology of this producer.', cause);
       },

@@ -99,6 +99,18 @@ void queue.retry({ delay: 1000 });
 // @ts-expect-error: one route, not two
 void queue.retry({ attempts: 3, delay: 1000, then: { queue: 'a', exchange: 'b' } });
 
+// ── asking and answering ──
+same<Promise<Message<Order>>, ReturnType<typeof askForOrder>>(true);
+function askForOrder() {
+  return queue.request<Order>({ queue: 'orders', body: 'a' }, { codec: json(parse), idempotent: true, timeout: 1000 });
+}
+same<Observable<Handled<Order, string>>, typeof answered$>(true);
+const answered$ = queue.respond<Order, string>({ queue: 'orders' }, ({ body }) => Promise.resolve(body.id), { concurrency: 5 });
+// @ts-expect-error: what is not settled cannot wait for its reply
+void queue.respond({ queue: 'orders', noAck: true }, () => 1);
+// @ts-expect-error: the codec of a reply reads what the caller expects
+void queue.request<Order>({ queue: 'orders', body: 'a' }, { codec: bytes });
+
 // ── producing ──
 same<Promise<Confirmation>, ReturnType<typeof sendOrder>>(true);
 function sendOrder() {

@@ -61,6 +61,7 @@ const TOLD: readonly (readonly [default_: unknown, ...members: string[]])[] = [
   [DEFAULTS.persistent, 'ProducerOptions.persistent', 'OutboundMessage.persistent'],
   [DEFAULTS.onUnknown, 'ProducerOptions.onUnknown'],
   [DEFAULTS.onNack, 'ProducerOptions.onNack'],
+  [DEFAULTS.idempotent, 'RequestOptions.idempotent'],
   [DEFAULTS.outbox.limit, 'OutboxOptions.limit'],
   [DEFAULTS.outbox.bytes, 'OutboxOptions.bytes'],
   [DEFAULTS.outbox.overflow, 'OutboxOptions.overflow'],
@@ -94,6 +95,7 @@ const IN_WORDS = [
   'QueueSpec.overflow',
   'QueueSpec.passive',
   'QueueSpec.type',
+  'RequestOptions.codec',
   'SendOptions.timeout',
 ];
 

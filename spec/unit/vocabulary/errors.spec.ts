@@ -73,6 +73,7 @@ describe('whether an error is retryable', () => {
       PUBLISH_CLOSED: false,
       OUTBOX_FULL: true,
       REPLY_TIMEOUT: true,
+      REPLY_ERROR: false,
     });
   });
 

@@ -1,0 +1,111 @@
+import type { ConfirmChannel, ConsumeMessage } from 'amqplib';
+import type { OpenChannel } from '../connection/channel';
+import type { ConnectionCore } from '../connection/core';
+import { channelRefused } from '../connection/refusal';
+import type { Prepare } from '../producer/confirm-channels';
+import type { OutboundMessage } from '../producer/outbound';
+import type { Producer } from '../producer/producer';
+import type { PendingRequest } from './pending-request';
+import { REPLY_TO } from './reply';
+
+/** A producer of requests whose every channel is prepared before it is used. */
+export type ProducerOf = (onUnknown: 'resend' | 'reject', prepare: Prepare) => Pick<Producer, 'send'>;
+
+/**
+ * Sends requests and gets their replies on one channel, as direct reply-to wants it: one reply consumer per channel,
+ * and no request before it is there.
+ */
+export class ReplyLane {
+  readonly #core: ConnectionCore;
+  readonly #producer: Pick<Producer, 'send'>;
+  readonly #idempotent: boolean;
+  readonly #pending = new Map<string, PendingRequest>();
+  #channel: OpenChannel<ConfirmChannel> | undefined;
+
+  constructor(core: ConnectionCore, idempotent: boolean, producerOf: ProducerOf) {
+    this.#core = core;
+    this.#idempotent = idempotent;
+    this.#producer = producerOf(idempotent ? 'resend' : 'reject', (channel) => this.#prepare(channel));
+  }
+
+  get pending(): Iterable<PendingRequest> {
+    return this.#pending.values();
+  }
+
+  /** The entry first: the reply may come before the confirm. */
+  add(request: PendingRequest): void {
+    this.#pending.set(request.correlationId, request);
+    void this.#send(request);
+  }
+
+  remove({ correlationId }: PendingRequest): void {
+    this.#pending.delete(correlationId);
+  }
+
+  async #send(request: PendingRequest): Promise<void> {
+    const { message, messageId, signal } = request.asked;
+    const { left, correlationId } = request;
+    const properties = { persistent: false, expiration: left, ...message, messageId, correlationId, replyTo: REPLY_TO };
+    try {
+      await this.#producer.send(toRouted(properties), { timeout: left, ...(signal && { signal }) });
+      this.#confirmed(request);
+    } catch (error) {
+      request.reject(error);
+    }
+  }
+
+  #confirmed(request: PendingRequest): void {
+    if (request.settled) return;
+    const { timeout, signal } = request.asked;
+    if (request.overdue) request.giveUp('REPLY_TIMEOUT', noReply(timeout));
+    else if (signal?.aborted) request.giveUp('PUBLISH_ABORTED', ABORTED, signal.reason);
+    // Confirmed in the read that told the end of its channel, too: a channel that opened since could not confirm it yet.
+    else if (!this.#channel) this.#cutOff(request, this.#core.up?.link.lost);
+    else request.confirmed = true;
+  }
+
+  /** Its reply can not come any more: the address was the channel. */
+  #cutOff(request: PendingRequest, cause: unknown): void {
+    request.confirmed = false;
+    if (this.#idempotent) void this.#send(request);
+    else {
+      const sentence = 'The channel was lost before the reply came; the request may have been worked on.';
+      request.giveUp('PUBLISH_UNKNOWN', sentence, cause);
+    }
+  }
+
+  async #prepare(open: OpenChannel<ConfirmChannel>): Promise<void> {
+    this.#channel = open;
+    open.ended$.subscribe((cause) => {
+      if (this.#channel === open) this.#channel = undefined;
+      for (const request of [...this.#pending.values()]) if (request.confirmed) this.#cutOff(request, cause);
+    });
+    try {
+      await open.channel.consume(REPLY_TO, (message) => this.#onReply(message), { noAck: true });
+    } catch (error) {
+      throw channelRefused('Cannot consume replies', error);
+    }
+  }
+
+  /** The broker cancels a consumer of a queue that goes; this one is no queue, and goes with its channel. */
+  #onReply(message: ConsumeMessage | null): void {
+    if (!message) return;
+    const correlationId: unknown = message.properties.correlationId;
+    const request = typeof correlationId === 'string' ? this.#pending.get(correlationId) : undefined;
+    if (request) request.answer(message);
+    else {
+      // Nothing is remembered of requests that are settled: however many such replies come, they take no memory.
+      this.#core.counters.unclaimed++;
+      this.#core.log.debug({ correlationId }, 'a reply that nobody waits for');
+    }
+  }
+}
+
+export const ABORTED = 'The request was aborted before its reply came; it may have been worked on.';
+export const noReply = (timeout: number): string =>
+  `No reply came within ${String(timeout)} ms (\`timeout\`); the request may have been worked on. Does anybody respond on that queue?`;
+
+/** A queue that nobody made has nobody who responds: it is not declared, and the request comes back. */
+function toRouted({ queue, exchange, routingKey = '', ...message }: OutboundMessage): OutboundMessage {
+  return queue === undefined ? { ...message, exchange, routingKey } : { ...message, exchange: '', routingKey: queue };
+}

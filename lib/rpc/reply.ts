@@ -1,0 +1,35 @@
+import type { ConsumeMessage } from 'amqplib';
+import type { Codec } from '../codec';
+import { propertiesOf, toMessage, type Message } from '../consumer/delivery';
+import { ConsumerError, PublishError } from '../errors';
+import { OWN } from '../own-headers';
+
+/** RabbitMQ's direct reply-to: no queue, but the channel itself. https://www.rabbitmq.com/docs/direct-reply-to */
+export const REPLY_TO = 'amq.rabbitmq.reply-to';
+
+/**
+ * What a reply says. @throws PublishError REPLY_ERROR, when the responder says that its work failed; ConsumerError
+ * UNDECODABLE
+ */
+export function readReply<Res>(raw: ConsumeMessage, codec: Codec<Res>, messageId: string): Message<Res> {
+  const properties = propertiesOf(raw);
+  const { headers = {} } = properties;
+  if (Object.hasOwn(headers, OWN.errorMessage)) throw failed(headers, messageId);
+  let body: Res;
+  try {
+    body = codec.decode(raw.content, properties);
+  } catch (cause) {
+    const sentence = `Cannot decode the reply to request ${messageId} (content type ${properties.contentType ?? 'none'}, ${String(raw.content.length)} bytes).`;
+    throw new ConsumerError('UNDECODABLE', REPLY_TO, sentence, { cause });
+  }
+  return toMessage(raw, REPLY_TO, body, properties);
+}
+
+function failed(headers: Readonly<Record<string, unknown>>, messageId: string): PublishError {
+  const cause = new Error(told(headers[OWN.errorMessage]));
+  cause.name = told(headers[OWN.errorName]) || 'Error';
+  const sentence = `The responder could not do the work: ${cause.name}${cause.message ? `: ${cause.message}` : ''}`;
+  return new PublishError('REPLY_ERROR', messageId, sentence, { cause, maybeDelivered: true });
+}
+
+const told = (value: unknown): string => (typeof value === 'string' ? value : '');
