@@ -26,6 +26,7 @@ export type { ConsumerEvents } from './consumer/consumer';
 export type { ConsumerState } from './consumer/consumer-state';
 export type { Delivery, Message, Settlement } from './consumer/delivery';
 export type { Batch } from './consumer/gathered-batch';
+export type { StreamStart } from './consumer/stream-reading';
 export type { RetryOptions, RetryPolicy } from './consumer/retry';
 export type { ErrorPolicy, HandleOptions, Handled, Work, Worker } from './consumer/work';
 

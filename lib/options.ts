@@ -23,6 +23,7 @@ export const DEFAULTS = {
   onNack: 'resend',
   idempotent: false,
   onUndecodable: 'reject',
+  offset: 'next',
   onError: 'requeue-once',
   then: 'reject',
   waitIn: 'classic',

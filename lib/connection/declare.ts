@@ -3,17 +3,25 @@ import { declareQueue, declareTopology, type QueueSpec, type Topology } from '..
 import { onScratchChannel } from './channel';
 import type { Link } from './link';
 
-/** A queue used by name alone: as it is if it exists, durable if it has to be made. */
-export async function ensureQueue(link: Link, name: string): Promise<void> {
+/** A queue used by name alone: as it is if it exists, durable (and of the type given) if it has to be made. */
+export async function ensureQueue(link: Link, name: string, type?: QueueSpec['type']): Promise<void> {
+  if (await exists(link, name)) return;
+  const spec: QueueSpec = { name, ...(type && { type }) };
+  await onScratchChannel(link, `Cannot declare queue \`${name}\``, (channel) => declareQueue(channel, spec));
+}
+
+/** Is there a queue of this name? Where nobody may look, it is believed. */
+export async function exists(link: Link, name: string): Promise<boolean> {
   try {
     await onScratchChannel(link, `Cannot check queue \`${name}\``, (channel) => channel.checkQueue(name));
+    return true;
   } catch (error) {
     const replyCode = error instanceof ChannelError ? error.replyCode : undefined;
     // Checking needs a permission that consuming and publishing do not (RabbitMQ 4.2.6): then the queue is trusted.
     // https://www.rabbitmq.com/docs/access-control#authorisation
-    if (replyCode === 403) return;
+    if (replyCode === 403) return true;
     if (replyCode !== 404) throw error;
-    await onScratchChannel(link, `Cannot declare queue \`${name}\``, (channel) => declareQueue(channel, { name }));
+    return false;
   }
 }
 

@@ -6,38 +6,47 @@ export interface Acks {
   readonly singly: readonly number[];
 }
 
+/** What is open and what is acked on one channel, and which acks have to be sent. */
+export interface Window {
+  /** Acks gathered and not yet told. */
+  readonly gathered: number;
+  /** The next delivery came. Tags of a channel grow by one. */
+  open(tag: number): void;
+  /** Acked: to be told at the next flush. */
+  ack(tag: number): void;
+  /** Settled by a frame of its own. */
+  settle(tag: number): void;
+  /** All gathered acks, as frames; they count as told from here on. */
+  flush(): Acks;
+}
+
 /**
  * Gathers acks of one channel and says how few frames tell them. Pure. A `multiple` ack settles *everything* up to its
  * tag, so it never reaches beyond the lowest delivery still open. It remembers what is open and what has gathered, and
  * nothing in between: one delivery that stays open for hours costs no more than any other.
  */
-export class AckWindow {
+export class AckWindow implements Window {
   /** In the order in which they came, which is that of their tags. */
   readonly #open = new Set<number>();
   #acked: number[] = [];
 
-  /** Acks gathered and not yet told. */
   get gathered(): number {
     return this.#acked.length;
   }
 
-  /** The next delivery came. Tags of a channel grow by one. */
   open(tag: number): void {
     this.#open.add(tag);
   }
 
-  /** Acked: to be told at the next flush. */
   ack(tag: number): void {
     this.#open.delete(tag);
     this.#acked.push(tag);
   }
 
-  /** Settled by a frame of its own. */
   settle(tag: number): void {
     this.#open.delete(tag);
   }
 
-  /** All gathered acks, as frames; they count as told from here on. */
   flush(): Acks {
     const [lowest = Infinity] = this.#open;
     let upTo: number | undefined;

@@ -2,11 +2,12 @@ import type { ConsumeMessage } from 'amqplib';
 import { randomUUID } from 'node:crypto';
 import { Observable, type Subscription } from 'rxjs';
 import { openChannel, type OpenChannel } from '../connection/channel';
-import { declare, ensureQueue, isEmpty } from '../connection/declare';
+import { declare, ensureQueue, exists, isEmpty } from '../connection/declare';
 import type { Link } from '../connection/link';
 import { channelRefused } from '../connection/refusal';
 import { ConsumerError, type ChannelError } from '../errors';
 import type { ResolvedConsumeOptions } from './resolved-options';
+import type { StreamReading } from './stream-reading';
 
 /** An AMQP consumer just registered with the broker. */
 export interface Attached {
@@ -29,7 +30,10 @@ export type AttachOptions = Pick<
   | 'exclusive'
   | 'priority'
   | 'arguments'
->;
+> & {
+  /** Where to go on in a stream. */
+  readonly stream?: StreamReading | undefined;
+};
 
 /**
  * Topology, channel, prefetch, consume, in this order, on one link. `onAttached` is called once, behind consume-ok and in
@@ -102,19 +106,21 @@ function consumeOn(
   options: AttachOptions,
   onMessage: (message: ConsumeMessage | null) => void,
 ): Promise<unknown> {
-  const { noAck, exclusive, priority, arguments: args } = options;
+  const { noAck, exclusive, priority, arguments: args, stream } = options;
   return open.channel.consume(queue, onMessage, {
     consumerTag: tag,
     noAck,
     exclusive,
-    arguments: args,
+    arguments: stream ? { ...args, ...stream.arguments() } : args,
     ...(priority !== undefined && { priority }),
   });
 }
 
-async function declareFor(link: Link, { declare: wanted, queueName, spec, topology }: AttachOptions): Promise<string> {
+async function declareFor(link: Link, options: AttachOptions): Promise<string> {
+  const { declare: wanted, queueName, spec, topology, stream } = options;
   if (!wanted) return queueName;
-  if (!spec) await ensureQueue(link, queueName);
+  if (stream?.goesOn === true && !(await exists(link, queueName))) stream.missing();
+  if (!spec) await ensureQueue(link, queueName, stream && 'stream');
   if (!spec && isEmpty(topology)) return queueName;
   return (await declare(link, topology, spec)) ?? queueName;
 }

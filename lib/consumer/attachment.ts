@@ -5,9 +5,12 @@ import type { InstanceQueueError } from '../errors';
 import type { Logger } from '../log';
 import type { Counters } from '../metrics';
 import type { MessageProperties } from '../properties';
-import { AckWindow } from './ack-window';
-import { ChannelDelivery, type DeliveryChannel } from './channel-delivery';
+import { AckWindow, type Window } from './ack-window';
+import { ChannelDelivery, type DeliveryChannel, type StreamPlace } from './channel-delivery';
 import type { Settlement } from './delivery';
+
+/** Every settlement but the ack. */
+export type Refusal = Exclude<Settlement, 'ack'>;
 
 /** ms that an ack waits for others to share its frame. */
 const GATHER_FOR = 2;
@@ -36,15 +39,16 @@ export class Attachment implements DeliveryChannel {
   readonly log: Logger;
   readonly #facts: AttachmentFacts;
   readonly #unsettled = new Map<number, ChannelDelivery<unknown>>();
-  readonly #window = new AckWindow();
+  readonly #window: Window;
   readonly #listeners = new Set<() => void>();
   readonly #quarter: number;
   #flushing: Subscription | undefined;
   #draining = false;
   #ended: InstanceQueueError | true | undefined;
 
-  constructor(facts: AttachmentFacts) {
+  constructor(facts: AttachmentFacts, window: Window = new AckWindow()) {
     this.#facts = facts;
+    this.#window = window;
     this.queue = facts.queue;
     this.tag = facts.tag;
     this.epoch = facts.epoch;
@@ -79,24 +83,23 @@ export class Attachment implements DeliveryChannel {
   }
 
   /** A message came and can be decoded. */
-  deliver<T>(raw: ConsumeMessage, body: T, properties: MessageProperties): ChannelDelivery<T> {
-    const delivery = new ChannelDelivery(this, raw, body, properties);
-    const { deliveryTag, redelivered } = raw.fields;
+  deliver<T>(raw: ConsumeMessage, body: T, properties: MessageProperties, place?: StreamPlace): ChannelDelivery<T> {
+    const delivery = new ChannelDelivery(this, raw, body, properties, place);
+    const { deliveryTag } = raw.fields;
     this.#window.open(deliveryTag);
     this.#unsettled.set(deliveryTag, delivery);
     const { counters } = this.#facts;
     counters.delivered++;
     counters.inFlight++;
-    if (redelivered) counters.redelivered++;
+    if (delivery.redelivered) counters.redelivered++;
     return delivery;
   }
 
   /** A message came that is not handed out. */
-  refuse(raw: ConsumeMessage, how: 'requeue' | 'release' | 'reject'): void {
+  refuse(raw: ConsumeMessage, how: Refusal): void {
     const { deliveryTag } = raw.fields;
-    this.#window.open(deliveryTag);
-    this.#window.settle(deliveryTag);
-    if (!this.ended) this.#send(deliveryTag, how);
+    this.opened(deliveryTag);
+    if (!this.ended) this.refused(deliveryTag, how);
   }
 
   /** For `ChannelDelivery`, which calls it once. `false`: the channel is gone. */
@@ -106,17 +109,10 @@ export class Attachment implements DeliveryChannel {
     counters.inFlight--;
     if (how === 'ack') {
       counters.acked++;
-      this.#window.ack(tag);
-      if (this.#window.gathered >= this.#quarter) this.flush();
-      else {
-        this.#flushing ??= timer(GATHER_FOR).subscribe(() => {
-          this.flush();
-        });
-      }
+      this.acked(tag);
     } else {
       counters[how === 'release' ? 'released' : how === 'requeue' ? 'requeued' : 'rejected']++;
-      this.#window.settle(tag);
-      this.#send(tag, how);
+      this.refused(tag, how);
     }
     if (this.#draining) this.#tell();
     return true;
@@ -191,7 +187,24 @@ export class Attachment implements DeliveryChannel {
     void this.#facts.open.close();
   }
 
-  #send(tag: number, how: 'requeue' | 'release' | 'reject'): void {
+  protected opened(tag: number): void {
+    this.#window.open(tag);
+  }
+
+  /** To be told with others, soon. */
+  protected acked(tag: number): void {
+    this.#window.ack(tag);
+    if (this.#window.gathered >= this.#quarter) this.flush();
+    else {
+      this.#flushing ??= timer(GATHER_FOR).subscribe(() => {
+        this.flush();
+      });
+    }
+  }
+
+  /** To be told at once, by a frame of its own. */
+  protected refused(tag: number, how: Refusal): void {
+    this.#window.settle(tag);
     this.#write((channel) => {
       if (how === 'release') channel.nack(tagged(tag), false, true);
       else channel.reject(tagged(tag), how === 'requeue');

@@ -24,6 +24,12 @@ export interface DeliveryChannel {
   stale(settled: Settlement | 'lost', how: Settlement): void;
 }
 
+/** Where in its stream a message stands, and how often it was tried before: the broker does not count there. */
+export interface StreamPlace {
+  readonly offset: number;
+  readonly attempts: number;
+}
+
 /** A delivery bound to the channel it came on. */
 export class ChannelDelivery<T> implements Delivery<T> {
   readonly body: T;
@@ -33,20 +39,28 @@ export class ChannelDelivery<T> implements Delivery<T> {
   readonly routingKey: string;
   readonly redelivered: boolean;
   readonly deliveryCount: number;
+  declare readonly offset?: number;
   readonly properties: MessageProperties;
   readonly #channel: DeliveryChannel;
   readonly #tag: number;
   #settled: Settlement | 'lost' | undefined;
 
-  constructor(channel: DeliveryChannel, raw: ConsumeMessage, body: T, properties: MessageProperties) {
+  constructor(
+    channel: DeliveryChannel,
+    raw: ConsumeMessage,
+    body: T,
+    properties: MessageProperties,
+    place?: StreamPlace,
+  ) {
     this.body = body;
     this.content = raw.content;
     this.queue = channel.queue;
     const history = historyOf(raw.properties.headers, channel.queue);
     this.exchange = history?.exchange ?? raw.fields.exchange;
     this.routingKey = history?.routingKey ?? raw.fields.routingKey;
-    this.redelivered = raw.fields.redelivered;
-    this.deliveryCount = deliveryCountOf(raw, history);
+    this.redelivered = place ? place.attempts > 0 : raw.fields.redelivered;
+    this.deliveryCount = place ? place.attempts : deliveryCountOf(raw, history);
+    if (place) this.offset = place.offset;
     this.properties = properties;
     this.#channel = channel;
     this.#tag = raw.fields.deliveryTag;

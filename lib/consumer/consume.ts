@@ -6,6 +6,7 @@ import {
   boolean,
   checkOptions,
   codec,
+  func,
   integer,
   observableInput,
   oneOf,
@@ -20,6 +21,8 @@ import type { ConsumerWatch } from './consumer-state';
 import { Consumption } from './consumption';
 import type { Delivery, Message } from './delivery';
 import type { ResolvedConsumeOptions } from './resolved-options';
+import { streamOptions, streamStart } from './stream-options';
+import type { StreamStart } from './stream-reading';
 
 /** What to consume, and how. */
 export interface ConsumeOptions<T = unknown> {
@@ -34,7 +37,10 @@ export interface ConsumeOptions<T = unknown> {
   readonly topology?: Topology;
   /** How bodies are read. @default auto */
   readonly codec?: Codec<T>;
-  /** Deliveries on their way or unsettled at most: 1 to 65 535. @default 20 */
+  /**
+   * Deliveries on their way or unsettled at most: 1 to 65 535. Of streams: how far work may get ahead of the first message
+   * that is still open, and so how many may come again after a loss. @default 20
+   */
   readonly prefetch?: number;
   /** Leads the consumer tag, for debugging: at most 218 bytes of UTF-8. @default 'instance-queue' */
   readonly tagPrefix?: string;
@@ -47,6 +53,20 @@ export interface ConsumeOptions<T = unknown> {
   /** What becomes of a message the codec cannot read; it is never emitted. @default 'reject' */
   readonly onUndecodable?: 'reject' | 'requeue';
   /**
+   * Streams: where to begin. 'first' message, 'last' chunk, what comes 'next', an offset, or a time (RabbitMQ begins with
+   * the chunk of that time, so somewhat earlier). A name is declared as a stream if it does not exist. Every later attach
+   * goes on behind the last contiguous settled offset: nothing is skipped, and what was acked out of order is not emitted
+   * again. Only with this, with `onOffset`, or with a spec that says so, a queue is known to be a stream: RabbitMQ closes the
+   * connection over a requeue or reject there, which are dealt with on this side then. A rejected message is passed over,
+   * one that is requeued or released is emitted again. @default 'next'
+   */
+  readonly offset?: StreamStart;
+  /**
+   * Streams: is told up to which offset all messages are settled, whenever that moved, at most every few ms, and once more
+   * before the end. Store it; `offset: stored + 1` goes on from there in another process.
+   */
+  readonly onOffset?: (offset: number) => void;
+  /**
    * While its last value is `true` the consumer is cancelled, and gets nothing; at `false` it attaches again. What was
    * handed out stays valid, and can be settled meanwhile; what `handle` or `batch` has not started is released. Until it
    * emits, the consumer is not paused: to start paused, emit `true` on subscribe. When it completes, its last value
@@ -57,7 +77,10 @@ export interface ConsumeOptions<T = unknown> {
   readonly until?: ObservableInput<unknown>;
 }
 /** Consuming without settling: the broker forgets each message as it sends it. */
-export type NoAckConsumeOptions<T = unknown> = Omit<ConsumeOptions<T>, 'prefetch' | 'onUndecodable'> & {
+export type NoAckConsumeOptions<T = unknown> = Omit<
+  ConsumeOptions<T>,
+  'prefetch' | 'onUndecodable' | 'offset' | 'onOffset'
+> & {
   readonly noAck: true;
 };
 
@@ -75,6 +98,8 @@ const CONSUME: Shape<ConsumeOptions & { noAck: boolean }> = {
   priority: integer(-(2 ** 31), 2 ** 31 - 1),
   arguments: table,
   onUndecodable: oneOf('reject', 'requeue'),
+  offset: streamStart,
+  onOffset: func,
   pause: observableInput,
   until: observableInput,
   noAck: boolean,
@@ -91,7 +116,7 @@ export function resolveConsumeOptions<T>(given: ConsumeOptions<T> | NoAckConsume
   checkOptions<ConsumeOptions<T> & { noAck?: boolean }>(given, CONSUME, { of: 'consume()', required: ['queue'] });
   const noAck = 'noAck' in given && given.noAck;
   if (noAck) {
-    for (const name of ['prefetch', 'onUndecodable'] as const) {
+    for (const name of ['prefetch', 'onUndecodable', 'offset', 'onOffset'] as const) {
       if (Reflect.get(given, name) !== undefined)
         throw expected(name, 'absent beside `noAck`: nothing is settled there', Reflect.get(given, name));
     }
@@ -105,10 +130,12 @@ export function resolveConsumeOptions<T>(given: ConsumeOptions<T> | NoAckConsume
   const queueName = typeof given.queue === 'string' ? given.queue : given.queue.name;
   const spec =
     queueName !== '' ? named : typeof given.queue === 'string' ? (named ?? unnamed) : { ...unnamed, ...named };
+  const stream = streamOptions(given, { queueName, spec, noAck });
   const defaults = { prefetch, tagPrefix, onUndecodable, declare, exclusive: false, topology: {}, arguments: {} };
   return {
     codec: auto as Codec<T>,
     ...withDefaults(defaults, given),
+    ...stream,
     queueName,
     spec,
     noAck,

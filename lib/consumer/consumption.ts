@@ -15,6 +15,8 @@ import { pauseFailed, pauses } from './pausing';
 import { overdrawn } from './overdrawn';
 import { Reattaching } from './reattaching';
 import type { ResolvedConsumeOptions } from './resolved-options';
+import { StreamAttachment } from './stream-attachment';
+import { StreamReading } from './stream-reading';
 
 const NOTHING_LEFT: CloseReport = { unsettled: 0, unconfirmed: 0 };
 
@@ -33,12 +35,13 @@ export class Consumption<T> implements Member {
   readonly #intake: Intake<T>;
   readonly #reattaching: Reattaching;
   readonly #suspicion = new Suspicion();
+  readonly #stream: StreamReading | undefined;
   #ending: Promise<CloseReport> | undefined;
   /** Why it ends, if that is not what the subscriber wanted. */
   #cause: InstanceQueueError | undefined;
   #paused = false;
-  /** The broker knows of the last pause. */
-  #cancelled: Promise<void> | undefined;
+  /** The broker knows of the last pause, and (of a stream) what was open then is settled. */
+  #cancelled: Promise<unknown> | undefined;
   #telling = false;
   readonly #draining = new Draining(() => {
     if (this.#telling) this.#state({ status: 'draining', unsettled: this.#draining.unsettled });
@@ -58,6 +61,8 @@ export class Consumption<T> implements Member {
     this.#reattaching = new Reattaching(core, options, (state) => {
       this.#state(state);
     });
+    const { offset } = options;
+    if (offset !== undefined) this.#stream = new StreamReading({ ...options, offset }, core.log);
     this.#unregister = core.register(this);
     watch.started?.(this);
     this.#state({ status: 'detached' });
@@ -126,7 +131,11 @@ export class Consumption<T> implements Member {
   /** Paused: what is attached gets nothing new, and goes when all of it is settled. */
   #detach(): void {
     const attachment = this.#retire();
-    this.#cancelled = attachment ? this.#draining.add(attachment) : (this.#cancelled ?? Promise.resolve());
+    if (attachment) {
+      const cancelled = this.#draining.add(attachment);
+      // What is open in a stream would be read again beside it.
+      this.#cancelled = this.#stream ? this.#draining.end() : cancelled;
+    } else this.#cancelled ??= Promise.resolve();
     this.#follow(this.#core.up$.pipe(ignoreElements()));
     if (!this.#paused || this.#ending) return;
     this.#core.log.info({ queue: this.#options.queueName }, 'consumer paused');
@@ -158,7 +167,8 @@ export class Consumption<T> implements Member {
 
   #attachOn(up: Up<Link>): Observable<never> {
     return defer(() => {
-      const attached$ = attach(up.link, this.#options, (attached) => this.#onAttached(up.epoch, attached));
+      const options = this.#stream ? { ...this.#options, stream: this.#stream } : this.#options;
+      const attached$ = attach(up.link, options, (attached) => this.#onAttached(up.epoch, attached));
       return this.#suspicion.turn(up.link).pipe(switchMap(() => attached$));
     }).pipe(retry({ delay: (error: InstanceQueueError) => this.#again(up.link, error) }));
   }
@@ -168,7 +178,12 @@ export class Consumption<T> implements Member {
     const { prefetch } = this.#options;
     const { counters, log } = this.#core;
     const lost = (message: Message<unknown>): void => this.#watch.lost?.(message);
-    const attachment = new Attachment({ open, queue, tag, epoch, prefetch, counters, log, lost });
+    const facts = { open, queue, tag, epoch, prefetch, counters, log, lost };
+    const attachment = this.#stream
+      ? new StreamAttachment(facts, this.#stream, (one, raw, place) => {
+          this.#intake.take(one, raw, place);
+        })
+      : new Attachment(facts);
     open.ended$.subscribe((error) => {
       attachment.end(error);
     });
@@ -180,10 +195,13 @@ export class Consumption<T> implements Member {
     this.#suspicion.cleared();
     log.info({ queue, tag, epoch }, 'consumer attached');
     this.#state({ status: 'attached', tag, queue, epoch });
+    this.#stream?.attached();
     return (message) => {
       const wrong = message ? overdrawn(attachment) : undefined;
       if (!message) attachment.abandon();
-      else if (!wrong) this.#intake.take(attachment, message);
+      else if (wrong) return wrong;
+      else if (attachment instanceof StreamAttachment) attachment.take(message);
+      else this.#intake.take(attachment, message);
       return wrong;
     };
   }
@@ -193,6 +211,8 @@ export class Consumption<T> implements Member {
     const wasAttached = this.#attachment !== undefined;
     this.#attachment?.abandon(error);
     this.#attachment = undefined;
+    // Where nothing is declared only the consuming itself can find the queue missing.
+    if (error.replyCode === 404 && !this.#options.declare) this.#stream?.missing();
     return this.#reattaching.after(link, error, wasAttached, this.#suspicion);
   }
 
@@ -211,6 +231,7 @@ export class Consumption<T> implements Member {
 
   #stop(cause?: InstanceQueueError): void {
     this.#unregister();
+    this.#stream?.tell();
     this.#state(cause ? { status: 'stopped', cause } : { status: 'stopped' });
     if (cause) this.#subscriber.error(cause);
     else this.#subscriber.complete();

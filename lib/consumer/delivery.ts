@@ -20,6 +20,8 @@ export interface Message<T> {
    * classic queues tell only none or some (1).
    */
   readonly deliveryCount: number;
+  /** Where it stands in its stream. Only consumers of streams tell. */
+  readonly offset?: number;
   readonly properties: MessageProperties;
 }
 

@@ -4,6 +4,7 @@ import type { ConnectionCore } from '../connection/core';
 import { ConsumerError } from '../errors';
 import { headersUnread, tooDeep } from '../wire/frame-guard';
 import type { Attachment } from './attachment';
+import type { StreamPlace } from './channel-delivery';
 import type { ConsumerWatch } from './consumer-state';
 import { propertiesOf, toMessage, type Delivery, type Message } from './delivery';
 import type { ResolvedConsumeOptions } from './resolved-options';
@@ -27,7 +28,7 @@ export class Intake<T> {
     this.#watch = watch;
   }
 
-  take(attachment: Attachment, raw: ConsumeMessage): void {
+  take(attachment: Attachment, raw: ConsumeMessage, place?: StreamPlace): void {
     const { codec, noAck, onUndecodable } = this.#options;
     const { queue } = attachment;
     if (attachment.ended) return;
@@ -51,7 +52,7 @@ export class Intake<T> {
       if (raw.fields.redelivered) counters.redelivered++;
       // The overload with `noAck` promises messages only.
       this.#subscriber.next(toMessage(raw, queue, body, properties) as Delivery<T>);
-    } else this.#subscriber.next(attachment.deliver(raw, body, properties));
+    } else this.#subscriber.next(attachment.deliver(raw, body, properties, place));
   }
 
   #undecodable(message: Message<Buffer>, cause: unknown): void {

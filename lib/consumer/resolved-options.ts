@@ -2,6 +2,7 @@ import type { ObservableInput } from 'rxjs';
 import type { Codec } from '../codec';
 import type { Arguments } from '../properties';
 import type { QueueSpec, Topology } from '../topology';
+import type { StreamStart } from './stream-reading';
 
 /** Options with nothing left open. */
 export interface ResolvedConsumeOptions<T> {
@@ -18,6 +19,9 @@ export interface ResolvedConsumeOptions<T> {
   readonly priority?: number;
   readonly arguments: Arguments;
   readonly onUndecodable: 'reject' | 'requeue';
+  /** Of a stream: where to begin. */
+  readonly offset?: StreamStart;
+  readonly onOffset?: (offset: number) => void;
   readonly pause?: ObservableInput<boolean>;
   readonly until?: ObservableInput<unknown>;
 }

@@ -57,6 +57,11 @@ void queue.consume({ queue: 'orders', onUndecodable: 'ignore' });
 // @ts-expect-error: a queue is needed
 void queue.consume({ prefetch: 5 });
 void queue.consume({ queue: 'orders', pause: of(true, false) });
+void queue.consume({ queue: 'log', offset: new Date(), onOffset: (offset) => offset.toFixed() });
+// @ts-expect-error: no such place in a stream
+void queue.consume({ queue: 'log', offset: 'middle' });
+// @ts-expect-error: streams are read with acks
+void queue.consume({ queue: 'log', noAck: true, offset: 'first' });
 // @ts-expect-error: paused or not, nothing else
 void queue.consume({ queue: 'orders', pause: of('now') });
 

@@ -51,6 +51,7 @@ const TOLD: readonly (readonly [default_: unknown, ...members: string[]])[] = [
   [DEFAULTS.prefetch, 'ConsumeOptions.prefetch'],
   [DEFAULTS.tagPrefix, 'ConsumeOptions.tagPrefix'],
   [DEFAULTS.onUndecodable, 'ConsumeOptions.onUndecodable'],
+  [DEFAULTS.offset, 'ConsumeOptions.offset'],
   [DEFAULTS.declare, 'ConsumeOptions.declare', 'ProducerOptions.declare'],
   [DEFAULTS.onError, 'HandleOptions.onError'],
   [DEFAULTS.then, 'RetryOptions.then'],
