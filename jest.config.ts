@@ -11,7 +11,11 @@ function project(name: string, rooms: string[], more: Partial<Project> = {}): Pr
     testMatch: rooms.map((room) => `<rootDir>/spec/${room}/**/*.spec.ts`),
     // The type checker runs once over everything (spec/types); here the tests are only transpiled.
     transform: { '^.+\\.ts$': ['ts-jest', { tsconfig: '<rootDir>/tsconfig.json' }] },
-    moduleNameMapper: { '^instance-queue$': '<rootDir>/lib/index.ts' },
+    moduleNameMapper: {
+      '^instance-queue$': '<rootDir>/lib/index.ts',
+      '^instance-queue/health$': '<rootDir>/lib/probe/index.ts',
+      '^instance-queue/opentelemetry$': '<rootDir>/lib/opentelemetry/index.ts',
+    },
     modulePathIgnorePatterns: ['<rootDir>/dist/'],
     ...more,
   };

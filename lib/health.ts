@@ -12,6 +12,7 @@ import {
 import type { ConnectionState } from './connection/supervisor';
 import type { ConsumerState } from './consumer/consumer-state';
 import type { OutboxState } from './producer/producer';
+import type { ProducerState } from './producer/producer-state';
 
 /** Where both connections are. */
 export interface InstanceQueueState {
@@ -25,12 +26,15 @@ export type ConsumerHealth = ConsumerState & { readonly queueName: string };
 /** Can this service produce and consume? */
 export interface Health {
   /**
-   * `up`: every connection in use is connected, every consumer attached (or paused on purpose), nothing blocked.
+   * `up`: every connection in use is connected, every consumer attached (or paused on purpose), every producer in use has a
+   * channel open that confirms, nothing blocked.
    * `degraded`: one of these is recovering. `down`: something gave up, or has not recovered within `downAfter`, or nothing was ever asked for.
    */
   readonly status: 'up' | 'degraded' | 'down';
   readonly connections: InstanceQueueState;
   readonly consumers: readonly ConsumerHealth[];
+  /** Those that were sent with, and are not closed. */
+  readonly producers: readonly ProducerState[];
   /** The broker's reason, while it blocks publishing. */
   readonly blocked?: string;
   /** A sample, taken when the rest changed. */
@@ -41,18 +45,20 @@ export interface Health {
 export interface Vitals {
   readonly connections: InstanceQueueState;
   readonly consumers: readonly ConsumerHealth[];
+  readonly producers: readonly ProducerState[];
   readonly blocked: string | undefined;
 }
 
 /** The verdict of the moment. Pure; how long it has been so is judged by `healthStatus`. */
-export function assess({ connections, consumers, blocked }: Vitals): Health['status'] {
+export function assess({ connections, consumers, producers, blocked }: Vitals): Health['status'] {
   const used = [connections.producer, connections.consumer].filter(({ status }) => status !== 'disconnected');
-  if (used.length === 0 && consumers.length === 0) return 'down';
-  if (used.some(({ status }) => status === 'closed') || consumers.some(({ status }) => status === 'stopped'))
-    return 'down';
+  if (used.length === 0 && consumers.length === 0 && producers.length === 0) return 'down';
+  if (used.some(({ status }) => status === 'closed')) return 'down';
+  if ([...consumers, ...producers].some(({ status }) => status === 'stopped')) return 'down';
   const fine =
     used.every(({ status }) => status === 'connected') &&
     consumers.every(({ status }) => status === 'attached' || status === 'paused' || status === 'draining') &&
+    producers.every(({ status }) => status === 'open') &&
     blocked === undefined;
   return fine ? 'up' : 'degraded';
 }

@@ -1,6 +1,7 @@
 /// <reference types="node" preserve="true" />
 // The front door
 export { InstanceQueue } from './instance-queue';
+export type { DiagnosticsEvents, DiagnosticsTraces, StateEvent } from './front-door/diagnostics';
 export type { Metrics } from './front-door/metrics';
 export type { InstanceQueueOptions } from './front-door/options';
 export type { InstanceQueueEvents, Role } from './front-door/two-connections';
@@ -23,6 +24,7 @@ export { handle } from './consumer/handle';
 export type { BatchOptions } from './consumer/batching';
 export type { ConsumeOptions, NoAckConsumeOptions } from './consumer/consume';
 export type { ConsumerEvents } from './consumer/consumer';
+export type { DeliverEvent, DeliverTrace, SettleEvent } from './consumer/delivery-telemetry';
 export type { ConsumerState } from './consumer/consumer-state';
 export type { Delivery, Message, Settlement } from './consumer/delivery';
 export type { Batch } from './consumer/gathered-batch';
@@ -37,7 +39,9 @@ export type { Confirmation } from './producer/entry';
 export type { OutboundMessage } from './producer/outbound';
 export type { OutboxState } from './producer/producer';
 export type { ProducerEvents } from './producer/producer-events';
+export type { ProducerState } from './producer/producer-state';
 export type { OutboxOptions, ProducerOptions, SendOptions } from './producer/producer-options';
+export type { ConfirmEvent, PublishEvent, PublishTrace } from './producer/publish-telemetry';
 export type { PublishOptions } from './producer/publish';
 
 // Asking and answering

@@ -69,7 +69,7 @@ export class InstanceQueue extends EventEmitter<InstanceQueueEvents> implements 
   }
 
   /**
-   * Hot. Emits: the present health, then each new one (by status, connections, consumers' states and blocked; the outbox is
+   * Hot. Emits: the present health, then each new one (by status, connections, consumers' and producers' states and blocked; the outbox is
    * a sample). Completes: when both connections are closed. Errors: never.
    */
   get health$(): Observable<Health> {
@@ -214,7 +214,7 @@ export class InstanceQueue extends EventEmitter<InstanceQueueEvents> implements 
     const producer = new Producer<T>(
       this.#connections.producer,
       { ...withDefaults(defaults, options), topology },
-      prepare,
+      { prepare, watch: this.#vitals.watchProducer() },
     );
     this.#vitals.include(producer);
     return producer;

@@ -1,5 +1,6 @@
 import { EMPTY, defer, distinctUntilChanged, filter, firstValueFrom, from, map, of, pairwise } from 'rxjs';
 import { startWith, switchMap, throwError, timeout, Subscription, type Observable } from 'rxjs';
+import { tellState } from '../diagnostics';
 import { ConnectionError } from '../errors';
 import type { Logger } from '../log';
 import { Counters } from '../metrics';
@@ -51,6 +52,8 @@ const HANDSHAKE = { min: 100, max: 5000 };
 export class ConnectionCore {
   readonly counters = new Counters();
   readonly log: Logger;
+  /** Shown by the broker; leads what is told of it. */
+  readonly name: string | undefined;
   readonly reopen: Backoff;
   readonly drainTimeout: number;
   readonly #supervisor: Supervisor<Link>;
@@ -64,6 +67,7 @@ export class ConnectionCore {
   constructor(options: CoreOptions) {
     const { reconnect, authErrors } = options;
     this.log = options.log;
+    this.name = options.name;
     this.reopen = options.reopen;
     this.drainTimeout = options.drainTimeout;
     this.#supervisor = new Supervisor(() => round(options), {
@@ -208,6 +212,7 @@ export class ConnectionCore {
 
   #tell(before: ConnectionState | undefined, state: ConnectionState): void {
     const { log } = this;
+    tellState({ of: 'connection', connection: this.name, state });
     switch (state.status) {
       case 'connecting':
         log[state.attempt === 1 ? 'info' : 'debug']({ attempt: state.attempt }, 'connecting');

@@ -103,7 +103,8 @@ export class Attempt<T, R> {
   }
 }
 
-const isPromiseLike = <V>(value: unknown): value is PromiseLike<V> =>
+/** Will it have a value later? */
+export const isPromiseLike = <V>(value: unknown): value is PromiseLike<V> =>
   typeof value === 'object' && value !== null && typeof Reflect.get(value, 'then') === 'function';
 
 function timedOut({ queue }: Message<unknown>, timeout: number): ConsumerError {

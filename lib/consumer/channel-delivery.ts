@@ -3,6 +3,7 @@ import type { InstanceQueueError } from '../errors';
 import type { Logger } from '../log';
 import type { MessageProperties } from '../properties';
 import { deliveryCountOf, type Delivery, type Message, type Settlement } from './delivery';
+import { tellSettled } from './delivery-telemetry';
 import { historyOf } from './retry-history';
 
 /** The channel a delivery came on, as far as deliveries and whoever works on them are concerned. */
@@ -89,14 +90,19 @@ export class ChannelDelivery<T> implements Delivery<T> {
       return false;
     }
     this.#settled = how;
-    if (this.#channel.settle(this.#tag, how)) return true;
-    this.#settled = 'lost';
-    return false;
+    // Too late: its end is told with that of its channel.
+    if (!this.#channel.settle(this.#tag, how)) {
+      this.#settled = 'lost';
+      return false;
+    }
+    tellSettled(this, how);
+    return true;
   }
 
   /** @internal Its channel went before it was settled. */
   static lose(delivery: ChannelDelivery<unknown>): void {
     delivery.#settled ??= 'lost';
+    tellSettled(delivery, 'lost');
   }
 
   /** @internal The channel's end and its draining concern whoever works on the delivery. */

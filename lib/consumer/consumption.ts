@@ -4,6 +4,7 @@ import type { CloseReport, ConnectionCore, Member } from '../connection/core';
 import type { Link } from '../connection/link';
 import { Suspicion } from '../connection/suspicion';
 import type { Up } from '../connection/supervisor';
+import { tellState } from '../diagnostics';
 import { isInstanceQueueError, type InstanceQueueError } from '../errors';
 import { attach, type Attached, type OnMessage } from './attach';
 import { Attachment } from './attachment';
@@ -249,5 +250,6 @@ export class Consumption<T> implements Member {
 
   #state(state: ConsumerState): void {
     this.#watch.state?.(Object.freeze(state));
+    tellState({ of: 'consumer', connection: this.#core.name, queue: this.#options.queueName, state });
   }
 }

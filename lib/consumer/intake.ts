@@ -6,6 +6,7 @@ import { headersUnread, tooDeep } from '../wire/frame-guard';
 import type { Attachment } from './attachment';
 import type { StreamPlace } from './channel-delivery';
 import type { ConsumerWatch } from './consumer-state';
+import { areDeliveriesWatched, tellDelivered, traceDelivery } from './delivery-telemetry';
 import { propertiesOf, toMessage, type Delivery, type Message } from './delivery';
 import type { ResolvedConsumeOptions } from './resolved-options';
 
@@ -30,7 +31,7 @@ export class Intake<T> {
 
   take(attachment: Attachment, raw: ConsumeMessage, place?: StreamPlace): void {
     const { codec, noAck, onUndecodable } = this.#options;
-    const { queue } = attachment;
+    const { queue, tag, epoch } = attachment;
     if (attachment.ended) return;
     if (attachment.draining && !noAck) {
       attachment.refuse(raw, 'release');
@@ -51,8 +52,18 @@ export class Intake<T> {
       counters.delivered++;
       if (raw.fields.redelivered) counters.redelivered++;
       // The overload with `noAck` promises messages only.
-      this.#subscriber.next(toMessage(raw, queue, body, properties) as Delivery<T>);
-    } else this.#subscriber.next(attachment.deliver(raw, body, properties, place));
+      const message = toMessage(raw, queue, body, properties) as Delivery<T>;
+      if (areDeliveriesWatched()) tellDelivered({ message, tag, epoch });
+      this.#subscriber.next(message);
+    } else {
+      const message = attachment.deliver(raw, body, properties, place);
+      if (!areDeliveriesWatched()) this.#subscriber.next(message);
+      else {
+        traceDelivery({ message, tag, epoch }, () => {
+          this.#subscriber.next(message);
+        });
+      }
+    }
   }
 
   #undecodable(message: Message<Buffer>, cause: unknown): void {

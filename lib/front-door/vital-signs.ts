@@ -3,26 +3,36 @@ import { StateSubject } from '../connection/state';
 import type { ConsumerWatch } from '../consumer/consumer-state';
 import { diagnose, type ConsumerHealth, type Health } from '../health';
 import type { OutboxState, Producer } from '../producer/producer';
+import type { ProducerState, ProducerWatch } from '../producer/producer-state';
 import type { TwoConnections } from './two-connections';
 
 /** Watches both connections, every consumer and every producer, and says how they are. */
 export class VitalSigns {
   readonly #producers = new Set<Pick<Producer, 'outbox'>>();
   readonly #consumers = new StateSubject<ReadonlyMap<object, ConsumerHealth>>(new Map());
+  readonly #channels = new StateSubject<ReadonlyMap<object, ProducerState>>(new Map());
   readonly #health: StateSubject<Health>;
 
   constructor(connections: TwoConnections, downAfter: number) {
     connections.state$.subscribe({
       complete: () => {
         this.#consumers.end(this.#consumers.value);
+        this.#channels.end(this.#channels.value);
       },
     });
     this.#health = new StateSubject<Health>(
-      this.#sample({ connections: connections.state, consumers: [], status: 'down', blocked: undefined }),
+      this.#sample({
+        connections: connections.state,
+        consumers: [],
+        producers: [],
+        status: 'down',
+        blocked: undefined,
+      }),
     );
     const vitals$ = combineLatest({
       connections: connections.state$,
       consumers: this.#consumers.value$.pipe(map((consumers) => [...consumers.values()])),
+      producers: this.#channels.value$.pipe(map((producers) => [...producers.values()])),
       blocked: connections.producer.blocked$,
     });
     diagnose(vitals$, downAfter).subscribe({
@@ -60,6 +70,19 @@ export class VitalSigns {
     });
   }
 
+  /** Keeps the state of one producer, from its first message on. */
+  watchProducer(): ProducerWatch {
+    const me = {};
+    return {
+      state: (state) => {
+        const producers = new Map(this.#channels.value);
+        if (state.status === 'stopped' && !state.cause) producers.delete(me);
+        else producers.set(me, Object.freeze(state));
+        this.#channels.next(producers);
+      },
+    };
+  }
+
   /** Keeps the state of one subscription. */
   watch(queueName: string): ConsumerWatch {
     const me = {};
@@ -81,12 +104,14 @@ export class VitalSigns {
     status,
     connections,
     consumers,
+    producers,
     blocked,
   }: Omit<Health, 'outbox' | 'blocked'> & { blocked: string | undefined }): Health {
     return Object.freeze({
       status,
       connections,
       consumers,
+      producers,
       outbox: this.outbox,
       ...(blocked !== undefined && { blocked }),
     });
@@ -98,7 +123,10 @@ function sameHealth(a: Health, b: Health): boolean {
     a.status === b.status &&
     a.connections === b.connections &&
     a.blocked === b.blocked &&
-    a.consumers.length === b.consumers.length &&
-    a.consumers.every((consumer, i) => consumer === b.consumers[i])
+    sameItems(a.consumers, b.consumers) &&
+    sameItems(a.producers, b.producers)
   );
 }
+
+const sameItems = <T>(a: readonly T[], b: readonly T[]): boolean =>
+  a.length === b.length && a.every((item, i) => item === b[i]);

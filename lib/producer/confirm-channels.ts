@@ -10,6 +10,7 @@ import type { Up } from '../connection/supervisor';
 import { ChannelError, type InstanceQueueError } from '../errors';
 import type { Topology } from '../topology';
 import type { Pump } from './pump';
+import type { ProducerWatch } from './producer-state';
 import type { Session } from './session';
 
 export interface ConfirmChannelsOptions {
@@ -19,6 +20,7 @@ export interface ConfirmChannelsOptions {
   readonly refused: (cause: InstanceQueueError) => void;
   /** What else each channel needs before anything is sent on it. */
   readonly prepare?: Prepare | undefined;
+  readonly watch: ProducerWatch;
 }
 /** Rejects when the channel cannot be used. */
 export type Prepare = (channel: OpenChannel<ConfirmChannel>) => Promise<void>;
@@ -31,7 +33,7 @@ export type Prepare = (channel: OpenChannel<ConfirmChannel>) => Promise<void>;
 export function confirmChannels(
   core: ConnectionCore,
   pump: Pump,
-  { topology, refused, prepare }: ConfirmChannelsOptions,
+  { topology, refused, prepare, watch }: ConfirmChannelsOptions,
 ): Observable<never> {
   let everOpened = false;
   let growth = 0;
@@ -48,7 +50,10 @@ export function confirmChannels(
       mergeMap(() => {
         const guilty = suspicion.guilty(link, error);
         if (!everOpened && guilty && !error.retryable) refused(error);
-        if (link.lost) return EMPTY;
+        if (link.lost) {
+          watch.state?.({ status: 'opening', cause: link.lost });
+          return EMPTY;
+        }
         failures = wasOpen ? 0 : failures + 1;
         const { attempts, initialAttempts } = core.reopen;
         if (failures >= (everOpened ? attempts : initialAttempts)) throw gaveUp(failures, error);
@@ -57,6 +62,7 @@ export function confirmChannels(
         const delay =
           wasOpen && growth === 1 ? 0 : backoffDelay(core.reopen, growth, { slowly: !wasOpen && !error.retryable });
         core.log.warn({ err: error, retryIn: delay }, 'publishing channel closed');
+        watch.state?.({ status: 'opening', cause: error, retryIn: delay });
         return timer(delay);
       }),
     );
@@ -83,6 +89,8 @@ export function confirmChannels(
             if (everOpened) core.counters.reopens++;
             everOpened = true;
             suspicion.cleared();
+            // First: what it sends at once may fail at once.
+            watch.state?.({ status: 'open', epoch });
             latest = session = pump.opened(channel, epoch, fail);
           }, fail);
         },

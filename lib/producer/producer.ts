@@ -13,6 +13,7 @@ import type { Codec } from '../codec';
 import { drainTimeoutOf, type Connection } from '../connection/connection';
 import type { CloseOptions, CloseReport, ConnectionCore } from '../connection/core';
 import { InstanceQueueError, PublishError, type PublishErrorCode } from '../errors';
+import { tellState } from '../diagnostics';
 import { checkOptions } from '../options';
 import type { Topology } from '../topology';
 import { Aborts } from './aborts';
@@ -22,6 +23,8 @@ import { Entry, type Confirmation } from './entry';
 import { encode, givenId, type OutboundMessage } from './outbound';
 import { SEND, resolveProducerOptions, type ProducerOptions, type SendOptions } from './producer-options';
 import { emitting, type ProducerEvents } from './producer-events';
+import type { ProducerWatch } from './producer-state';
+import { areSendsTraced, tracedSend } from './publish-telemetry';
 import { Pump } from './pump';
 import { aborted, droppedForNewer, outboxFull, producerClosed, timedOut } from './send-errors';
 
@@ -33,6 +36,12 @@ export interface OutboxState {
   readonly unconfirmed: number;
   /** Bytes of what is queued. */
   readonly bytes: number;
+}
+
+/** What whoever makes a producer for others has to do with it. */
+interface ProducerInside {
+  readonly prepare?: Prepare | undefined;
+  readonly watch?: ProducerWatch;
 }
 
 /**
@@ -55,6 +64,7 @@ export class Producer<T = unknown> extends EventEmitter<ProducerEvents> implemen
   readonly #aborts: Aborts<Entry>;
   readonly #topology: Topology | undefined;
   readonly #prepare: Prepare | undefined;
+  readonly #watch: Required<ProducerWatch>;
   readonly #unregister: () => void;
   #channels: Subscription | undefined;
   #order = 0;
@@ -65,9 +75,15 @@ export class Producer<T = unknown> extends EventEmitter<ProducerEvents> implemen
   /** @throws OptionsError if an option cannot be right */
   constructor(connection: Connection, options?: ProducerOptions<T>);
   /** @internal */
-  constructor(connection: Connection, options: ProducerOptions<T>, prepare: Prepare | undefined);
-  constructor(connection: Connection, options: ProducerOptions<T> = {}, prepare?: Prepare) {
+  constructor(connection: Connection, options: ProducerOptions<T>, inside: ProducerInside);
+  constructor(connection: Connection, options: ProducerOptions<T> = {}, { prepare, watch }: ProducerInside = {}) {
     super();
+    this.#watch = {
+      state: (state) => {
+        watch?.state?.(state);
+        tellState({ of: 'producer', connection: this.#core.name, state });
+      },
+    };
     const { codec, declare, timeout, outbox, topology, ...rest } = resolveProducerOptions(options);
     this.#core = connection.core;
     this.#codec = codec;
@@ -113,7 +129,44 @@ export class Producer<T = unknown> extends EventEmitter<ProducerEvents> implemen
    * policy), OUTBOX_FULL, PUBLISH_CLOSED; OptionsError for wrong options. `maybeDelivered` says whether the broker may
    * have it all the same.
    */
-  async send(message: OutboundMessage<T>, options: SendOptions = {}): Promise<Confirmation> {
+  send(message: OutboundMessage<T>, options?: SendOptions): Promise<Confirmation> {
+    if (!areSendsTraced()) return this.#send(message, options);
+    return tracedSend(message, (traced) => this.#send(traced, options));
+  }
+
+  /** Flushes, then rejects what is left (PUBLISH_CLOSED). Idempotent; always resolves, within `drainTimeout`. */
+  close(options?: CloseOptions): Promise<CloseReport> {
+    return this.#close(drainTimeoutOf(options, this.#core.drainTimeout));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  /** Opens what is needed; `false`: it is all over. */
+  #start(): boolean {
+    if (this.#channels) return true;
+    this.#watch.state({ status: 'opening' });
+    this.#core.open();
+    this.#channels = confirmChannels(this.#core, this.#pump, {
+      topology: this.#topology,
+      prepare: this.#prepare,
+      watch: this.#watch,
+      refused: (cause) => {
+        this.#rejectAll('PUBLISH_REFUSED', 'The broker refused the topology of this producer.', cause);
+      },
+    }).subscribe({
+      error: (error: unknown) => {
+        this.#end(error instanceof InstanceQueueError ? error : this.#core.closedError());
+      },
+      complete: () => {
+        this.#end(this.#core.closedError());
+      },
+    });
+    return this.#ended === undefined;
+  }
+
+  async #send(message: OutboundMessage<T>, options: SendOptions = {}): Promise<Confirmation> {
     checkOptions(options, SEND, { of: 'send()' });
     if (this.#ended !== undefined || this.#closing) throw this.#closedError(givenId(message) ?? '');
     const encoded = encode(message, this.#codec, this.#defaults);
@@ -133,36 +186,6 @@ export class Producer<T = unknown> extends EventEmitter<ProducerEvents> implemen
       this.#pump.outbox.push(entry);
       this.#pump.pump();
     });
-  }
-
-  /** Flushes, then rejects what is left (PUBLISH_CLOSED). Idempotent; always resolves, within `drainTimeout`. */
-  close(options?: CloseOptions): Promise<CloseReport> {
-    return this.#close(drainTimeoutOf(options, this.#core.drainTimeout));
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.close();
-  }
-
-  /** Opens what is needed; `false`: it is all over. */
-  #start(): boolean {
-    if (this.#channels) return true;
-    this.#core.open();
-    this.#channels = confirmChannels(this.#core, this.#pump, {
-      topology: this.#topology,
-      prepare: this.#prepare,
-      refused: (cause) => {
-        this.#rejectAll('PUBLISH_REFUSED', 'The broker refused the topology of this producer.', cause);
-      },
-    }).subscribe({
-      error: (error: unknown) => {
-        this.#end(error instanceof InstanceQueueError ? error : this.#core.closedError());
-      },
-      complete: () => {
-        this.#end(this.#core.closedError());
-      },
-    });
-    return this.#ended === undefined;
   }
 
   #makeRoom(bytes: number): void {
@@ -209,6 +232,8 @@ export class Producer<T = unknown> extends EventEmitter<ProducerEvents> implemen
     }
     const unconfirmed = this.#left().length;
     this.#end('closed');
+    // Also of one that gave up long ago: nobody waits for it any more.
+    this.#watch.state({ status: 'stopped' });
     return { unsettled: 0, unconfirmed };
   }
 
@@ -220,6 +245,7 @@ export class Producer<T = unknown> extends EventEmitter<ProducerEvents> implemen
   #end(why: InstanceQueueError | 'closed'): void {
     if (this.#ended !== undefined) return;
     this.#ended = why;
+    this.#watch.state(why === 'closed' ? { status: 'stopped' } : { status: 'stopped', cause: why });
     const left = this.#left();
     // All, before any place becomes free: it must not be taken by a message about to be rejected.
     for (const entry of left) entry.reject(this.#closedError(entry.message.messageId, entry.maybeDelivered));

@@ -8,6 +8,7 @@ import { ensure, needsEnsuring } from './ensuring';
 import type { Entry } from './entry';
 import { Losses, rejectUnknown } from './losses';
 import { Nacked } from './nacked';
+import { tellPublished } from './publish-telemetry';
 import { Outbox, type Bounds } from './outbox';
 import { Session } from './session';
 import { Verdicts, type PumpEvents } from './verdicts';
@@ -184,6 +185,7 @@ export class Pump {
     entry.attempts++;
     // What came back of an earlier attempt says nothing about this one.
     entry.returned = undefined;
+    tellPublished(entry, session.epoch);
     const { counters, log } = this.#core;
     if (entry.attempts === 1) counters.sent++;
     else {

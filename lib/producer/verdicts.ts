@@ -2,6 +2,7 @@ import type { Message as AmqpMessage } from 'amqplib';
 import type { ConnectionCore } from '../connection/core';
 import { PublishError } from '../errors';
 import type { Confirmation, Entry } from './entry';
+import { tellConfirmed } from './publish-telemetry';
 import type { Session } from './session';
 
 /** Who is told what happens to messages on their way. */
@@ -62,6 +63,7 @@ export class Verdicts {
     if (!confirmation) return;
     this.#core.counters.confirmed++;
     this.#events.confirmed(confirmation);
+    tellConfirmed(entry, confirmation);
   }
 
   nacked(session: Session, entry: Entry): void {

@@ -1,5 +1,8 @@
 // The program of a user: the trial compiles it under `strict`, as CommonJS and as ESM, against the packed tarball.
-import { InstanceQueue, type Delivery, type InstanceQueueState } from 'instance-queue';
+import { InstanceQueue, type Delivery, type InstanceQueueState, type Worker } from 'instance-queue';
+import { liveness, probes, readiness } from 'instance-queue/health';
+import { traceSends, traced } from 'instance-queue/opentelemetry';
+import { createServer } from 'node:http';
 import { map, type Observable } from 'rxjs';
 
 interface Order {
@@ -10,8 +13,16 @@ const queue = new InstanceQueue('amqp://localhost');
 const ids$: Observable<string> = queue
   .consume<Order>({ queue: 'orders' })
   .pipe(map((order: Delivery<Order>) => order.body.id));
+const stop = traceSends();
+stop();
+const work: Worker<Order, string> = traced(({ body }) => body.id);
 const state: InstanceQueueState = queue.state;
 queue.on('closed', (closed, role) => console.log(role, closed.status));
 if (state.consumer.status !== 'disconnected')
   throw new Error(`nobody has connected, and yet: ${state.consumer.status}`);
-void queue.close().then(({ unsettled }) => console.log(unsettled, typeof ids$));
+const { statusCode, body } = readiness(queue);
+if (statusCode !== 503 || body.reasons[0]?.of !== 'nothing')
+  throw new Error(`nobody has connected, and yet: ${JSON.stringify(body)}`);
+console.log(liveness().body.alive);
+createServer(probes(queue));
+void queue.close().then(({ unsettled }) => console.log(unsettled, typeof ids$, typeof work));

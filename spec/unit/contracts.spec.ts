@@ -2,18 +2,20 @@ import { join } from 'node:path';
 import ts from 'typescript';
 import { projectConfig, root } from '../support/compiler';
 
-const door = join(root, 'lib', 'index.ts');
-const program = ts.createProgram({ rootNames: [door], options: projectConfig().options });
+const doors = ['index.ts', 'probe/index.ts', 'opentelemetry/index.ts'].map((path) => join(root, 'lib', path));
+const program = ts.createProgram({ rootNames: doors, options: projectConfig().options });
 const checker = program.getTypeChecker();
 
-/** Every symbol the door exports, by its name, with what stands behind re-exports. */
+/** Every symbol the doors export, by its name, with what stands behind re-exports. */
 function exported(): ReadonlyMap<string, ts.Symbol> {
-  const file = program.getSourceFile(door);
-  const symbol = file && checker.getSymbolAtLocation(file);
-  if (!symbol) throw new Error('lib/index.ts exports nothing.');
   return new Map(
-    checker.getExportsOfModule(symbol).map((one) => {
-      return [one.name, one.flags & ts.SymbolFlags.Alias ? checker.getAliasedSymbol(one) : one];
+    doors.flatMap((door) => {
+      const file = program.getSourceFile(door);
+      const symbol = file && checker.getSymbolAtLocation(file);
+      if (!symbol) throw new Error(`${door} exports nothing.`);
+      return checker.getExportsOfModule(symbol).map((one): [string, ts.Symbol] => {
+        return [one.name, one.flags & ts.SymbolFlags.Alias ? checker.getAliasedSymbol(one) : one];
+      });
     }),
   );
 }

@@ -2,6 +2,7 @@ import { distinctUntilChanged } from 'rxjs';
 import type { ConnectionState } from '../../../lib/connection/supervisor';
 import { ConnectionError } from '../../../lib/errors';
 import { assess, diagnose, type ConsumerHealth, type Vitals } from '../../../lib/health';
+import type { ProducerState } from '../../../lib/producer/producer-state';
 import { marbles } from '../../support/marbles';
 
 const cause = new ConnectionError('CONNECTION_LOST', 'here', 'Lost.');
@@ -20,9 +21,12 @@ function vitals(
   consumer: ConnectionState,
   consumers: ConsumerHealth[] = [],
   blocked?: string,
+  producers: ProducerState[] = [],
 ): Vitals {
-  return { connections: { producer, consumer }, consumers, blocked };
+  return { connections: { producer, consumer }, consumers, producers, blocked };
 }
+
+const producing = (...producers: ProducerState[]): Vitals => vitals(up, unused, [], undefined, producers);
 
 describe('the verdict of the moment', () => {
   it.each<[string, Vitals, 'up' | 'degraded' | 'down']>([
@@ -41,6 +45,19 @@ describe('the verdict of the moment', () => {
     ['a consumer is paused on purpose', vitals(unused, up, [attached, paused]), 'up'],
     ['a consumer drains', vitals(unused, up, [draining]), 'up'],
     ['a consumer gave up', vitals(unused, up, [attached, stopped]), 'down'],
+    ['a producer has its channel open', producing({ status: 'open', epoch: 1 }), 'up'],
+    ['a producer waits for its channel, its connection up', producing({ status: 'opening', cause }), 'degraded'],
+    [
+      'one of two producers waits for its channel',
+      producing({ status: 'open', epoch: 1 }, { status: 'opening' }),
+      'degraded',
+    ],
+    [
+      'a producer waits for its first connection',
+      vitals(unused, unused, [], undefined, [{ status: 'opening' }]),
+      'degraded',
+    ],
+    ['a producer gave up', producing({ status: 'open', epoch: 1 }, { status: 'stopped', cause }), 'down'],
     ['publishing is blocked', vitals(up, up, [], 'low on memory'), 'degraded'],
     ['one gave up while the other recovers', vitals(recovering, closed), 'down'],
   ])('%s', (_name, given, status) => {

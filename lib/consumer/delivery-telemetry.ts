@@ -1,0 +1,64 @@
+import { channel, tracingChannel } from 'node:diagnostics_channel';
+import { isTraced } from '../diagnostics';
+import type { Message, Settlement } from './delivery';
+
+/** `instance-queue:deliver`: a message is handed out. */
+export interface DeliverEvent {
+  readonly message: Message<unknown>;
+  /** The consumer tag. */
+  readonly tag: string;
+  /** The connection it came on. */
+  readonly epoch: number;
+}
+/** `instance-queue:settle`: a delivery was settled, or its channel went first. */
+export interface SettleEvent {
+  readonly message: Message<unknown>;
+  readonly settlement: Settlement | 'lost';
+}
+/**
+ * The context of `tracing:instance-queue:deliver:*`, one per delivery: `start` and `end` around its emission, `asyncStart`
+ * and `asyncEnd` when it is settled or lost (inside that emission, if its work is done at once). With `noAck` nothing is
+ * settled, and nothing traced.
+ */
+export interface DeliverTrace extends DeliverEvent {
+  /** From `asyncStart` on. */
+  settlement?: Settlement | 'lost';
+}
+
+const traces = tracingChannel<unknown, DeliverTrace>('instance-queue:deliver');
+const deliveries = channel('instance-queue:deliver');
+const settlements = channel('instance-queue:settle');
+const open = new WeakMap<Message<unknown>, DeliverTrace>();
+
+/** Is it worth making anything to tell? */
+export const areDeliveriesWatched = (): boolean => deliveries.hasSubscribers || isTraced(traces);
+
+/** A message that nobody settles is handed out. */
+export function tellDelivered(event: DeliverEvent): void {
+  if (deliveries.hasSubscribers) deliveries.publish({ ...event });
+}
+
+/** A delivery is handed out, by `emit`. */
+export function traceDelivery({ message, tag, epoch }: DeliverEvent, emit: () => void): void {
+  tellDelivered({ message, tag, epoch });
+  if (!isTraced(traces)) {
+    emit();
+    return;
+  }
+  const trace: DeliverTrace = { message, tag, epoch };
+  open.set(message, trace);
+  traces.start.runStores(trace, emit);
+  traces.end.publish(trace);
+}
+
+/** A delivery was settled, or lost. */
+export function tellSettled(message: Message<unknown>, settlement: Settlement | 'lost'): void {
+  if (settlements.hasSubscribers) settlements.publish({ message, settlement });
+  if (!isTraced(traces)) return;
+  const trace = open.get(message);
+  // Handed out before anybody listened.
+  if (!trace) return;
+  trace.settlement = settlement;
+  traces.asyncStart.publish(trace);
+  traces.asyncEnd.publish(trace);
+}

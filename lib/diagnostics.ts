@@ -1,0 +1,23 @@
+import { channel, type TracingChannel } from 'node:diagnostics_channel';
+
+const states = channel('instance-queue:state');
+
+/** Does anybody listen to any of its steps? `TracingChannel.hasSubscribers` is younger than the Node we support. */
+export const isTraced = ({ start, end, asyncStart, asyncEnd, error }: TracingChannel<unknown, object>): boolean =>
+  start.hasSubscribers ||
+  asyncEnd.hasSubscribers ||
+  asyncStart.hasSubscribers ||
+  end.hasSubscribers ||
+  error.hasSubscribers;
+
+/** Tells who is in which state from now on. Costs nothing while nobody listens. */
+export function tellState(event: {
+  readonly of: 'connection' | 'consumer' | 'producer';
+  /** The connection's name. */
+  readonly connection: string | undefined;
+  /** Of a consumer: the queue it was asked for. */
+  readonly queue?: string;
+  readonly state: { readonly status: string };
+}): void {
+  if (states.hasSubscribers) states.publish(event);
+}

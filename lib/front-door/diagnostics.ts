@@ -1,0 +1,33 @@
+import type { ConnectionState } from '../connection/supervisor';
+import type { ConsumerState } from '../consumer/consumer-state';
+import type { DeliverEvent, DeliverTrace, SettleEvent } from '../consumer/delivery-telemetry';
+import type { ProducerState } from '../producer/producer-state';
+import type { ConfirmEvent, PublishEvent, PublishTrace } from '../producer/publish-telemetry';
+
+/** `instance-queue:state`: who is in which state from now on. */
+export type StateEvent = {
+  /** The name of the connection. */
+  readonly connection: string | undefined;
+} & (
+  | { readonly of: 'connection'; readonly state: ConnectionState }
+  | { readonly of: 'consumer'; readonly queue: string; readonly state: ConsumerState }
+  | { readonly of: 'producer'; readonly state: ProducerState }
+);
+
+/**
+ * What the channels of `node:diagnostics_channel` carry, by their names. Nothing is made for a channel without
+ * subscribers.
+ */
+export interface DiagnosticsEvents {
+  'instance-queue:publish': PublishEvent;
+  'instance-queue:confirm': ConfirmEvent;
+  'instance-queue:deliver': DeliverEvent;
+  'instance-queue:settle': SettleEvent;
+  'instance-queue:state': StateEvent;
+}
+
+/** The contexts of its tracing channels, by the names that `tracingChannel()` takes. */
+export interface DiagnosticsTraces {
+  'instance-queue:publish': PublishTrace;
+  'instance-queue:deliver': DeliverTrace;
+}

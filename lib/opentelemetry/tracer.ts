@@ -1,0 +1,36 @@
+import { SpanStatusCode, trace, type Attributes, type Span, type Tracer } from '@opentelemetry/api';
+import { InstanceQueueError, isError, sentenceOf } from '../errors';
+
+/** Asked anew each time: a provider may be registered later. */
+export const tracer = (): Tracer => trace.getTracer('instance-queue');
+
+/** https://opentelemetry.io/docs/specs/semconv/messaging/rabbitmq/ */
+export function messagingAttributes(
+  operation: 'send' | 'process',
+  { exchange, routingKey, queue, messageId }: Destination,
+): Attributes {
+  const named = [exchange, routingKey, queue].filter((name) => name !== undefined && name !== '');
+  return {
+    'messaging.system': 'rabbitmq',
+    'messaging.operation.type': operation,
+    'messaging.operation.name': operation,
+    'messaging.destination.name': [...new Set(named)].join(':'),
+    ...(routingKey !== '' && { 'messaging.rabbitmq.destination.routing_key': routingKey }),
+    ...(messageId !== undefined && { 'messaging.message.id': messageId }),
+  };
+}
+
+interface Destination {
+  readonly exchange: string;
+  readonly routingKey: string;
+  readonly queue?: string;
+  readonly messageId?: string | undefined;
+}
+
+/** Marks a span as failed. Errors of this library hold no bodies and no credentials; what others throw is theirs. */
+export function failed(span: Span, error: unknown): void {
+  span.recordException(isError(error) ? error : sentenceOf(error));
+  const type = error instanceof InstanceQueueError ? error.code : isError(error) ? error.name : typeof error;
+  span.setAttribute('error.type', type);
+  span.setStatus({ code: SpanStatusCode.ERROR, message: sentenceOf(error) });
+}

@@ -1,0 +1,81 @@
+import { InstanceQueue, handle } from 'instance-queue';
+import { FaultProxy } from '../../../compose/fault-proxy';
+import { sharedBroker } from '../../support/broker';
+import { Bystander } from '../../support/bystander';
+import { closeAll, closing } from '../../support/cleanup';
+import { eventually } from '../../support/waiting';
+
+const { url } = sharedBroker();
+afterEach(closeAll);
+
+const MESSAGES = 600;
+const CUTS = 6;
+
+test('under faults the counters say exactly what happened', async () => {
+  const bystander = closing(await Bystander.at(url));
+  const name = await bystander.queue();
+  const proxy = closing(await FaultProxy.before(url));
+  const reconnect = { min: 5, max: 20 };
+  const queue = closing(new InstanceQueue({ url: proxy.url(url), reconnect, reopen: reconnect }));
+
+  // The oracle: what the application sees, counted one by one.
+  const seen = { confirmed: 0, resent: 0, delivered: 0, redelivered: 0, lost: 0, reconnects: 0 };
+  const settled = { ack: 0, requeue: 0, release: 0, reject: 0 };
+  const done = new Set<number>();
+  queue.on('connected', ({ epoch }) => (seen.reconnects += epoch > 1 ? 1 : 0));
+  const producer = queue.producer();
+  producer.on('confirmed', () => seen.confirmed++);
+  producer.on('resent', () => seen.resent++);
+  const consumer = queue.consumer<number>({ queue: name, prefetch: 10 });
+  consumer.on('lost', () => seen.lost++);
+  consumer.deliveries$.subscribe(({ redelivered }) => {
+    seen.delivered++;
+    if (redelivered) seen.redelivered++;
+  });
+  consumer.deliveries$
+    .pipe(
+      handle(
+        async ({ body, redelivered }) => {
+          await new Promise((resolve) => setImmediate(resolve));
+          if (body % 10 === 0 && !redelivered) throw new Error('once more');
+          if (body % 15 === 0) throw new Error('never');
+        },
+        { onError: (error) => ((error as Error).message === 'never' ? 'reject' : 'requeue') },
+      ),
+    )
+    .subscribe(({ message, settlement, sent }) => {
+      if (!sent) return;
+      settled[settlement]++;
+      if (settlement !== 'requeue') done.add(message.body);
+    });
+
+  let cuts = 0;
+  const sends = Array.from({ length: MESSAGES }, (_, i) => producer.send({ queue: name, body: i + 1 }));
+  while (cuts < CUTS) {
+    const before = done.size;
+    await eventually(() => done.size > before + 20 || done.size === MESSAGES);
+    proxy.cut();
+    cuts++;
+    await eventually(() => queue.state.consumer.status === 'connected' && queue.state.producer.status === 'connected');
+  }
+  await Promise.all(sends);
+  await eventually(() => done.size === MESSAGES && queue.metrics.inFlight === 0);
+  await eventually(async () => (await bystander.count(name)).ready === 0);
+
+  const { metrics } = queue;
+  expect(metrics).toMatchObject({
+    ...seen,
+    sent: MESSAGES,
+    confirmed: MESSAGES,
+    acked: settled.ack,
+    requeued: settled.requeue,
+    released: settled.release,
+    rejected: settled.reject,
+    ...{ returned: 0, nacked: 0, timedOut: 0, dropped: 0, undecodable: 0, inFlight: 0 },
+    outbox: { queued: 0, unconfirmed: 0, bytes: 0 },
+  });
+  // What was handed out was settled, or lost; every cut was felt.
+  const { delivered, acked, requeued, released, rejected, lost } = metrics;
+  expect(acked + requeued + released + rejected + lost).toBe(delivered);
+  expect(metrics.reconnects).toBeGreaterThanOrEqual(CUTS);
+});
