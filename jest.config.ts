@@ -9,6 +9,7 @@ function project(name: string, rooms: string[], more: Partial<Project> = {}): Pr
     displayName: name,
     testEnvironment: 'node',
     testMatch: rooms.map((room) => `<rootDir>/spec/${room}/**/*.spec.ts`),
+    setupFiles: ['<rootDir>/spec/support/wire.ts'],
     // The type checker runs once over everything (spec/types); here the tests are only transpiled.
     transform: { '^.+\\.ts$': ['ts-jest', { tsconfig: '<rootDir>/tsconfig.json' }] },
     moduleNameMapper: {

@@ -53,7 +53,7 @@ export const text: Codec<string> = {
  * const orders = json((value) => orderSchema.parse(value));
  */
 export function json<T = unknown>(parse?: (value: unknown) => T): Codec<T> {
-  return {
+  const codec: Codec<T> = {
     contentType: 'application/json',
     encode: toJson,
     decode(content) {
@@ -62,7 +62,13 @@ export function json<T = unknown>(parse?: (value: unknown) => T): Codec<T> {
       return parse ? parse(value) : (value as T);
     },
   };
+  bodyOnly.add(codec);
+  return codec;
 }
+
+/** Codecs of ours that read nothing but the body. */
+const bodyOnly = new WeakSet<object>([bytes, text]);
+export const readsBodyOnly = (codec: object): boolean => bodyOnly.has(codec);
 
 const media = (contentType: string | undefined): string =>
   (contentType ?? '').split(';', 1)[0]?.trim().toLowerCase() ?? '';
@@ -74,14 +80,41 @@ const media = (contentType: string | undefined): string =>
 export const auto: Codec<unknown> = {
   contentType: 'application/json',
   encode: (value) => (Buffer.isBuffer(value) ? value : toJson(value)),
-  decode(content, { contentType, contentEncoding }) {
-    const encoding = (contentEncoding ?? '').toLowerCase();
-    if (encoding !== '' && encoding !== 'identity' && encoding !== 'utf-8' && encoding !== 'utf8') return content;
-    const type = media(contentType);
-    if (type === 'application/json' || type.endsWith('+json')) return JSON.parse(markedUtf8.decode(content)) as unknown;
-    return type.startsWith('text/') ? utf8.decode(content) : content;
-  },
+  decode: (content, { contentType, contentEncoding }) => decodeByType(content, contentType, contentEncoding),
 };
+
+/** What `auto` makes of a body: it looks at these two properties alone. */
+export function decodeByType(
+  content: Buffer,
+  contentType: string | undefined,
+  contentEncoding: string | undefined,
+): unknown {
+  if (contentEncoding !== undefined && contentEncoding !== '') {
+    const encoding = contentEncoding.toLowerCase();
+    if (encoding !== 'identity' && encoding !== 'utf-8' && encoding !== 'utf8') return content;
+  }
+  switch (kindOf(contentType)) {
+    case 'json':
+      return JSON.parse(markedUtf8.decode(content)) as unknown;
+    case 'text':
+      return utf8.decode(content);
+    case 'bytes':
+      return content;
+  }
+}
+
+type Kind = 'json' | 'text' | 'bytes';
+/** Most messages have the type of the one before: it is not taken to pieces again. */
+const last: { type: string | undefined; kind: Kind } = { type: undefined, kind: 'bytes' };
+
+function kindOf(contentType: string | undefined): Kind {
+  if (contentType === last.type) return last.kind;
+  const type = media(contentType);
+  const json = type === 'application/json' || type.endsWith('+json');
+  last.kind = json ? 'json' : type.startsWith('text/') ? 'text' : 'bytes';
+  last.type = contentType;
+  return last.kind;
+}
 
 /** The content type of what `codec` made of `value`: `auto` leaves Buffers as they are, and says so. */
 export function contentTypeOf(codec: { readonly contentType: string }, value: unknown): string | undefined {

@@ -42,7 +42,7 @@ export type { ProducerEvents } from './producer/producer-events';
 export type { ProducerState } from './producer/producer-state';
 export type { OutboxOptions, ProducerOptions, SendOptions } from './producer/producer-options';
 export type { ConfirmEvent, PublishEvent, PublishTrace } from './producer/publish-telemetry';
-export type { PublishOptions } from './producer/publish';
+export type { MessageIterable, PublishOptions } from './producer/publish';
 
 // Asking and answering
 export type { RequestOptions } from './rpc/request-options';

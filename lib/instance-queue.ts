@@ -22,7 +22,7 @@ import { FORWARDING, Forwarder } from './producer/forwarder';
 import type { OutboundMessage } from './producer/outbound';
 import { Producer } from './producer/producer';
 import type { ProducerOptions, SendOptions } from './producer/producer-options';
-import { publish, type PublishOptions } from './producer/publish';
+import { isIterable, publish, type MessageIterable, type PublishOptions } from './producer/publish';
 import { respond } from './rpc/respond';
 import type { RequestOptions } from './rpc/request-options';
 import { Requester } from './rpc/requester';
@@ -126,8 +126,13 @@ export class InstanceQueue extends EventEmitter<InstanceQueueEvents> implements 
   }
 
   /** Sends what a source emits over the producing connection; see `publish`. @throws OptionsError */
-  publish<T = unknown>(options?: PublishOptions): OperatorFunction<OutboundMessage<T>, Confirmation> {
-    return publish<T>(this.#producer, options);
+  publish<T = unknown>(options?: PublishOptions): OperatorFunction<OutboundMessage<T>, Confirmation>;
+  publish<T = unknown>(messages: MessageIterable<T>, options?: PublishOptions): Observable<Confirmation>;
+  publish<T>(
+    first?: MessageIterable<T> | PublishOptions,
+    options?: PublishOptions,
+  ): OperatorFunction<OutboundMessage<T>, Confirmation> | Observable<Confirmation> {
+    return isIterable(first) ? publish<T>(this.#producer, first, options) : publish<T>(this.#producer, first);
   }
 
   /** A producer of its own on the producing connection: another codec, other bounds. @throws OptionsError */

@@ -89,7 +89,8 @@ export const abortSignal: Check = expectation('an AbortSignal', (v) => v instanc
 export const shortString = (bytes = 255): Check =>
   expectation(
     `a string of at most ${String(bytes)} bytes of UTF-8`,
-    (v) => typeof v === 'string' && Buffer.byteLength(v) <= bytes,
+    // A UTF-16 unit takes three bytes at most: most strings need not be measured.
+    (v) => typeof v === 'string' && (v.length * 3 <= bytes || Buffer.byteLength(v) <= bytes),
   );
 export const codec: Check = expectation(
   'a codec with `contentType`, `encode` and `decode`',
@@ -148,7 +149,8 @@ export function checkOptions<T extends object>(
   if (!isObject(given))
     throw expected(path === '' ? 'options' : path.slice(0, -1), `an object with the options of ${of}`, given);
   const checks = shape as Readonly<Record<string, Check>>;
-  for (const [name, value] of Object.entries(given)) {
+  for (const name of Object.keys(given)) {
+    const value: unknown = Reflect.get(given, name);
     if (!Object.hasOwn(checks, name)) {
       const known = Object.keys(checks);
       throw new OptionsError(

@@ -7,6 +7,9 @@ import { channelRefused } from './refusal';
 /** ms that the closing handshake of a channel may take before nobody waits for it any more. */
 const CLOSE_WITHIN = 5000;
 
+/** Writes that may wait for the socket, with `wire`: chunks of many messages. amqplib's own default is 1024 frames. */
+const CHUNKS = 64;
+
 /** An open amqplib channel whose end cannot be missed. */
 export class OpenChannel<C extends Channel = Channel> {
   readonly #ended$ = new Subject<ChannelError | undefined>();
@@ -67,7 +70,10 @@ export function openChannel(link: Link, kind: 'plain'): Observable<OpenChannel>;
 export function openChannel(link: Link, kind: 'confirm'): Observable<OpenChannel<ConfirmChannel>>;
 export function openChannel(link: Link, kind: 'plain' | 'confirm'): Observable<OpenChannel> {
   return new Observable((subscriber) => {
-    const opening = kind === 'confirm' ? link.model.createConfirmChannel() : link.model.createChannel();
+    const opening =
+      kind === 'confirm'
+        ? link.model.createConfirmChannel(link.wire ? { highWaterMark: CHUNKS } : {})
+        : link.model.createChannel();
     opening.then(
       (channel) => {
         const open = new OpenChannel(link, channel);

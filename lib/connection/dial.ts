@@ -3,6 +3,7 @@ import { Observable, timer, type Subscription } from 'rxjs';
 import type { ConnectionOptions as TlsOptions } from 'node:tls';
 import { ConnectionError } from '../errors';
 import { guardFrames } from '../wire/frame-guard';
+import { Receiver } from '../wire/receiver';
 import type { Endpoint } from './endpoints';
 import { Gate } from './gate';
 import { Link } from './link';
@@ -67,7 +68,9 @@ export function dial(
         return;
       }
       if (wire) guardFrames(model);
-      const born = new Link(model, label, wire, () => {
+      // In front of the guard: what it takes cannot nest deep.
+      const receiver = wire ? Receiver.on(model) : undefined;
+      const born = new Link(model, label, wire, receiver, () => {
         socket.abort();
       });
       link = born;

@@ -1,6 +1,7 @@
 import type { ChannelModel } from 'amqplib';
 import { BehaviorSubject, firstValueFrom, fromEvent, race, take, timer, type Observable } from 'rxjs';
 import type { ConnectionError } from '../errors';
+import type { Receiver } from '../wire/receiver';
 import { Turns } from './turns';
 
 /** amqplib's default, and RabbitMQ's; the broker may have negotiated it down. */
@@ -23,7 +24,10 @@ export class Link {
     readonly model: ChannelModel,
     /** `host:port/vhost` */
     readonly endpoint: string,
-    wire: boolean,
+    /** May what lies below amqplib's documented surface be used? */
+    readonly wire: boolean,
+    /** Reads messages faster than amqplib; undefined where it is not wanted, or amqplib not as known. */
+    readonly receiver: Receiver | undefined,
     destroy: () => void,
   ) {
     this.#destroy = destroy;

@@ -62,16 +62,17 @@ export function attach(
       const arrived = (): void => {
         if (!subscriber.closed) onMessage ??= onAttached(attached);
       };
+      const take = (message: ConsumeMessage | null): void => {
+        arrived();
+        const wrong = onMessage?.(message);
+        if (wrong) subscriber.error(wrong);
+        else if (!message) subscriber.error(cancelled(attached));
+      };
       try {
         // Sent together, the prefetch first: the broker answers in order.
         await Promise.all([
           options.noAck || channel.channel.prefetch(options.prefetch),
-          consumeOn(attached, options, (message) => {
-            arrived();
-            const wrong = onMessage?.(message);
-            if (wrong) subscriber.error(wrong);
-            else if (!message) subscriber.error(cancelled(attached));
-          }),
+          consumeOn(attached, options, take),
         ]);
       } catch (error) {
         throw channelRefused(
@@ -80,7 +81,8 @@ export function attach(
         );
       }
       arrived();
-      if (!onMessage) void channel.close();
+      if (onMessage) link.receiver?.register(channel.channel, attached.tag, take);
+      else void channel.close();
     };
 
     const opening: Subscription = openChannel(link, 'plain').subscribe({

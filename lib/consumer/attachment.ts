@@ -4,10 +4,10 @@ import type { OpenChannel } from '../connection/channel';
 import type { InstanceQueueError } from '../errors';
 import type { Logger } from '../log';
 import type { Counters } from '../metrics';
-import type { MessageProperties } from '../properties';
 import { AckWindow, type Window } from './ack-window';
-import { ChannelDelivery, type DeliveryChannel, type StreamPlace } from './channel-delivery';
+import { ChannelDelivery, type DeliveryChannel } from './channel-delivery';
 import type { Settlement } from './delivery';
+import type { StreamPlace } from './stream-offset';
 
 /** Every settlement but the ack. */
 export type Refusal = Exclude<Settlement, 'ack'>;
@@ -83,8 +83,8 @@ export class Attachment implements DeliveryChannel {
   }
 
   /** A message came and can be decoded. */
-  deliver<T>(raw: ConsumeMessage, body: T, properties: MessageProperties, place?: StreamPlace): ChannelDelivery<T> {
-    const delivery = new ChannelDelivery(this, raw, body, properties, place);
+  deliver<T>(raw: ConsumeMessage, body: T, place?: StreamPlace): ChannelDelivery<T> {
+    const delivery = new ChannelDelivery(this, raw, body, place);
     const { deliveryTag } = raw.fields;
     this.#window.open(deliveryTag);
     this.#unsettled.set(deliveryTag, delivery);

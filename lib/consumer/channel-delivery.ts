@@ -1,10 +1,9 @@
 import type { ConsumeMessage } from 'amqplib';
 import type { InstanceQueueError } from '../errors';
 import type { Logger } from '../log';
-import type { MessageProperties } from '../properties';
-import { deliveryCountOf, type Delivery, type Message, type Settlement } from './delivery';
+import { ArrivedMessage, type Delivery, type Message, type Settlement } from './delivery';
 import { tellSettled } from './delivery-telemetry';
-import { historyOf } from './retry-history';
+import type { StreamPlace } from './stream-offset';
 
 /** The channel a delivery came on, as far as deliveries and whoever works on them are concerned. */
 export interface DeliveryChannel {
@@ -25,44 +24,14 @@ export interface DeliveryChannel {
   stale(settled: Settlement | 'lost', how: Settlement): void;
 }
 
-/** Where in its stream a message stands, and how often it was tried before: the broker does not count there. */
-export interface StreamPlace {
-  readonly offset: number;
-  readonly attempts: number;
-}
-
 /** A delivery bound to the channel it came on. */
-export class ChannelDelivery<T> implements Delivery<T> {
-  readonly body: T;
-  readonly content: Buffer;
-  readonly queue: string;
-  readonly exchange: string;
-  readonly routingKey: string;
-  readonly redelivered: boolean;
-  readonly deliveryCount: number;
-  declare readonly offset?: number;
-  readonly properties: MessageProperties;
+export class ChannelDelivery<T> extends ArrivedMessage<T> implements Delivery<T> {
   readonly #channel: DeliveryChannel;
   readonly #tag: number;
   #settled: Settlement | 'lost' | undefined;
 
-  constructor(
-    channel: DeliveryChannel,
-    raw: ConsumeMessage,
-    body: T,
-    properties: MessageProperties,
-    place?: StreamPlace,
-  ) {
-    this.body = body;
-    this.content = raw.content;
-    this.queue = channel.queue;
-    const history = historyOf(raw.properties.headers, channel.queue);
-    this.exchange = history?.exchange ?? raw.fields.exchange;
-    this.routingKey = history?.routingKey ?? raw.fields.routingKey;
-    this.redelivered = place ? place.attempts > 0 : raw.fields.redelivered;
-    this.deliveryCount = place ? place.attempts : deliveryCountOf(raw, history);
-    if (place) this.offset = place.offset;
-    this.properties = properties;
+  constructor(channel: DeliveryChannel, raw: ConsumeMessage, body: T, place?: StreamPlace) {
+    super(raw, channel.queue, body, place);
     this.#channel = channel;
     this.#tag = raw.fields.deliveryTag;
   }

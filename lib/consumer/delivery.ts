@@ -1,6 +1,8 @@
 import type { ConsumeMessage } from 'amqplib';
-import { fromAmqp, type MessageProperties } from '../properties';
+import { fromAmqp, type Arguments, type MessageProperties } from '../properties';
+import { Arrival } from '../wire/arrival';
 import { historyOf, type RetryHistory } from './retry-history';
+import type { StreamPlace } from './stream-offset';
 
 /** An inbound message that cannot be settled: what handlers see. */
 export interface Message<T> {
@@ -45,27 +47,58 @@ export interface Delivery<T> extends Message<T> {
   reject(): boolean;
 }
 
-/** Without settling: what `noAck` consumers emit. */
-export function toMessage<T>(raw: ConsumeMessage, queue: string, body: T, properties: MessageProperties): Message<T> {
-  const { redelivered } = raw.fields;
-  const history = historyOf(raw.properties.headers, queue);
-  const { exchange, routingKey } = history ?? raw.fields;
-  const deliveryCount = deliveryCountOf(raw, history);
-  return { body, content: raw.content, queue, exchange, routingKey, redelivered, deliveryCount, properties };
+/** A message as it came, with its body decoded. Without settling it is what `noAck` consumers emit. */
+export class ArrivedMessage<T> implements Message<T> {
+  readonly body: T;
+  readonly content: Buffer;
+  readonly queue: string;
+  readonly exchange: string;
+  readonly routingKey: string;
+  readonly redelivered: boolean;
+  readonly deliveryCount: number;
+  declare readonly offset?: number;
+  readonly #raw: ConsumeMessage;
+  #properties: MessageProperties | undefined;
+
+  constructor(raw: ConsumeMessage, queue: string, body: T, place?: StreamPlace) {
+    const { fields } = raw;
+    const headers = headersOf(raw);
+    const history = headers && historyOf(headers, queue);
+    this.body = body;
+    this.content = raw.content;
+    this.queue = queue;
+    this.exchange = history?.exchange ?? fields.exchange;
+    this.routingKey = history?.routingKey ?? fields.routingKey;
+    this.redelivered = place ? place.attempts > 0 : fields.redelivered;
+    this.deliveryCount = place ? place.attempts : deliveryCountOf(headers, fields.redelivered, history);
+    if (place) this.offset = place.offset;
+    this.#raw = raw;
+  }
+
+  /** Read when they are asked for: half the work of an arrival, and few handlers ask. */
+  get properties(): MessageProperties {
+    return (this.#properties ??= fromAmqp(this.#raw.properties));
+  }
 }
 
-export const propertiesOf = (raw: ConsumeMessage): MessageProperties => fromAmqp(raw.properties);
+/** The headers; undefined if there are none to look into. */
+function headersOf(raw: ConsumeMessage): Arguments | undefined {
+  if (raw instanceof Arrival && !raw.hasHeaders) return undefined;
+  const headers: unknown = raw.properties.headers;
+  return typeof headers === 'object' && headers !== null ? (headers as Arguments) : undefined;
+}
 
 const COUNT = 'x-delivery-count';
 
 /** The broker counts from the last copy on; the runs before that are in the copy's own headers. */
-export function deliveryCountOf(raw: ConsumeMessage, history: RetryHistory | undefined): number {
+function deliveryCountOf(
+  headers: Arguments | undefined,
+  redelivered: boolean,
+  history: RetryHistory | undefined,
+): number {
   // https://www.rabbitmq.com/docs/quorum-queues#poison-message-handling
-  const headers: unknown = raw.properties.headers;
-  const told = typeof headers === 'object' && headers !== null && Object.hasOwn(headers, COUNT);
-  const counted: unknown = told ? Reflect.get(headers, COUNT) : undefined;
+  const counted = headers && Object.hasOwn(headers, COUNT) ? headers[COUNT] : undefined;
   // Where the broker does not count, anybody may write anything there.
-  const since =
-    Number.isSafeInteger(counted) && Number(counted) >= 0 ? Number(counted) : Number(raw.fields.redelivered);
+  const since = Number.isSafeInteger(counted) && Number(counted) >= 0 ? Number(counted) : Number(redelivered);
   return history === undefined ? since : history.attempts + since;
 }

@@ -1,14 +1,20 @@
 import type { ConsumeMessage } from 'amqplib';
 import type { Subscriber } from 'rxjs';
 import type { ConnectionCore } from '../connection/core';
+import { auto, decodeByType, readsBodyOnly } from '../codec';
 import { ConsumerError } from '../errors';
+import { fromAmqp, type MessageProperties } from '../properties';
+import { Arrival } from '../wire/arrival';
 import { headersUnread, tooDeep } from '../wire/frame-guard';
 import type { Attachment } from './attachment';
-import type { StreamPlace } from './channel-delivery';
 import type { ConsumerWatch } from './consumer-state';
 import { areDeliveriesWatched, tellDelivered, traceDelivery } from './delivery-telemetry';
-import { propertiesOf, toMessage, type Delivery, type Message } from './delivery';
+import { ArrivedMessage, type Delivery, type Message } from './delivery';
 import type { ResolvedConsumeOptions } from './resolved-options';
+import type { StreamPlace } from './stream-offset';
+
+const NO_PROPERTIES: MessageProperties = Object.freeze({});
+const isAuto = (codec: object): boolean => codec === auto;
 
 /** Where messages come in: decodes each and hands it out, or refuses what cannot be decoded. */
 export class Intake<T> {
@@ -30,40 +36,53 @@ export class Intake<T> {
   }
 
   take(attachment: Attachment, raw: ConsumeMessage, place?: StreamPlace): void {
-    const { codec, noAck, onUndecodable } = this.#options;
-    const { queue, tag, epoch } = attachment;
+    const { noAck, onUndecodable } = this.#options;
+    const { queue } = attachment;
     if (attachment.ended) return;
     if (attachment.draining && !noAck) {
       attachment.refuse(raw, 'release');
       return;
     }
-    const properties = propertiesOf(raw);
-    let body: T;
+    let message: Delivery<T> | Message<T>;
     try {
-      if (headersUnread(raw.properties)) throw tooDeep();
-      body = codec.decode(raw.content, properties);
+      const body = this.#decode(raw);
+      message = noAck ? new ArrivedMessage(raw, queue, body) : attachment.deliver(raw, body, place);
     } catch (cause) {
       if (!noAck) attachment.refuse(raw, onUndecodable);
-      this.#undecodable(toMessage(raw, queue, raw.content, properties), cause);
+      this.#undecodable(new ArrivedMessage(raw, queue, raw.content), cause);
       return;
     }
     if (noAck) {
       const { counters } = this.#core;
       counters.delivered++;
       if (raw.fields.redelivered) counters.redelivered++;
-      // The overload with `noAck` promises messages only.
-      const message = toMessage(raw, queue, body, properties) as Delivery<T>;
-      if (areDeliveriesWatched()) tellDelivered({ message, tag, epoch });
-      this.#subscriber.next(message);
-    } else {
-      const message = attachment.deliver(raw, body, properties, place);
-      if (!areDeliveriesWatched()) this.#subscriber.next(message);
-      else {
-        traceDelivery({ message, tag, epoch }, () => {
-          this.#subscriber.next(message);
-        });
-      }
     }
+    if (areDeliveriesWatched()) this.#watched(attachment, message as Delivery<T>);
+    // The overload with `noAck` promises messages only.
+    else this.#subscriber.next(message as Delivery<T>);
+  }
+
+  #watched({ tag, epoch }: Attachment, message: Delivery<T>): void {
+    const emit = (): void => {
+      this.#subscriber.next(message);
+    };
+    if (this.#options.noAck) {
+      tellDelivered({ message, tag, epoch });
+      emit();
+    } else traceDelivery({ message, tag, epoch }, emit);
+  }
+
+  #decode(raw: ConsumeMessage): T {
+    const { codec } = this.#options;
+    const parsedHere = raw instanceof Arrival;
+    if (!parsedHere && headersUnread(raw.properties)) throw tooDeep();
+    if (readsBodyOnly(codec)) return codec.decode(raw.content, NO_PROPERTIES);
+    // It is what T stands for, where nobody named another codec.
+    if (isAuto(codec)) {
+      const { contentType, contentEncoding } = parsedHere ? raw : fromAmqp(raw.properties);
+      return decodeByType(raw.content, contentType, contentEncoding) as T;
+    }
+    return codec.decode(raw.content, fromAmqp(raw.properties));
   }
 
   #undecodable(message: Message<Buffer>, cause: unknown): void {

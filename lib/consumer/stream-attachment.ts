@@ -1,8 +1,8 @@
 import type { ConsumeMessage } from 'amqplib';
 import { timer } from 'rxjs';
 import { Attachment, type AttachmentFacts, type Refusal } from './attachment';
-import type { StreamPlace } from './channel-delivery';
 import { InOrderWindow } from './in-order-window';
+import type { StreamPlace } from './stream-offset';
 import type { StreamReading } from './stream-reading';
 
 /** A message, and where it stands. */

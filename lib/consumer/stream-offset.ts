@@ -1,3 +1,9 @@
+/** Where in its stream a message stands, and how often it was tried before: the broker does not count there. */
+export interface StreamPlace {
+  readonly offset: number;
+  readonly attempts: number;
+}
+
 /** A message that was handed out, or may be again. */
 interface Entry {
   /** How often it was handed out and was, or may have been, tried. */

@@ -61,9 +61,9 @@ export class VitalSigns {
   }
 
   /** Counts a producer in until it is closed. */
-  include(producer: Pick<Producer, 'outbox' | 'outbox$'>): void {
+  include(producer: Pick<Producer, 'outbox' | 'closed$'>): void {
     this.#producers.add(producer);
-    producer.outbox$.subscribe({
+    producer.closed$.subscribe({
       complete: () => {
         this.#producers.delete(producer);
       },

@@ -25,7 +25,11 @@ const headersGetter: TextMapGetter<Arguments> = {
 export function traced<T, R>(work: Worker<T, R>): Worker<T, R> {
   return (message, workContext) => {
     const parent = propagation.extract(ROOT_CONTEXT, message.properties.headers ?? {}, headersGetter);
-    const span = tracer().startSpan(`process ${message.queue}`, { kind: SpanKind.CONSUMER, attributes: of(message) }, parent);
+    const span = tracer().startSpan(
+      `process ${message.queue}`,
+      { kind: SpanKind.CONSUMER, attributes: of(message) },
+      parent,
+    );
     const active = trace.setSpan(parent, span);
     const fail = (error: unknown): void => failed(span, error);
     let result: Work<R>;

@@ -4,7 +4,9 @@ interface Timed {
   readonly settled: boolean;
 }
 interface Lane<E> {
-  entries: { readonly entry: E; readonly at: number }[];
+  entries: E[];
+  /** When each falls due; beside them, since an object for each would be one more per message. */
+  ats: number[];
   head: number;
   /** How long it may grow before settled entries are thrown out. */
   limit: number;
@@ -13,9 +15,9 @@ interface Lane<E> {
 const LANE = 1024;
 
 /** Steps over what is settled; returns the first that is not. */
-function firstOpen<E extends Timed>(lane: Lane<E>): Lane<E>['entries'][number] | undefined {
+function firstOpen<E extends Timed>(lane: Lane<E>): E | undefined {
   let first = lane.entries[lane.head];
-  while (first?.entry.settled) first = lane.entries[++lane.head];
+  while (first?.settled) first = lane.entries[++lane.head];
   return first;
 }
 
@@ -25,7 +27,10 @@ function firstOpen<E extends Timed>(lane: Lane<E>): Lane<E>['entries'][number] |
  */
 function forgetSettled<E extends Timed>(lane: Lane<E>): void {
   if (lane.entries.length < lane.limit) return;
-  lane.entries = lane.entries.filter(({ entry }, i) => i >= lane.head && !entry.settled);
+  const { entries, head } = lane;
+  const open = (_: unknown, i: number): boolean => i >= head && entries[i]?.settled === false;
+  lane.ats = lane.ats.filter(open);
+  lane.entries = entries.filter(open);
   lane.head = 0;
   lane.limit = Math.max(LANE, lane.entries.length * 2);
 }
@@ -44,12 +49,13 @@ export class Deadlines<E extends Timed> {
     this.#due = due;
   }
 
-  /** `entry` falls due in `within` ms, unless it is settled by then. */
-  add(entry: E, within: number): void {
+  /** `entry` falls due `within` ms after `from` (monotonic), unless it is settled by then. */
+  add(entry: E, within: number, from = performance.now()): void {
     let lane = this.#lanes.get(within);
-    if (!lane) this.#lanes.set(within, (lane = { entries: [], head: 0, limit: LANE }));
-    const at = performance.now() + within;
-    lane.entries.push({ entry, at });
+    if (!lane) this.#lanes.set(within, (lane = { entries: [], ats: [], head: 0, limit: LANE }));
+    const at = from + within;
+    lane.entries.push(entry);
+    lane.ats.push(at);
     forgetSettled(lane);
     this.#wake(at);
   }
@@ -77,12 +83,13 @@ export class Deadlines<E extends Timed> {
     let next = Infinity;
     for (const [within, lane] of this.#lanes) {
       for (let first = firstOpen(lane); first; first = firstOpen(lane)) {
-        if (first.at > now) {
-          next = Math.min(next, first.at);
+        const at = lane.ats[lane.head] ?? 0;
+        if (at > now) {
+          next = Math.min(next, at);
           break;
         }
         lane.head++;
-        this.#due(first.entry);
+        this.#due(first);
       }
       if (lane.head === lane.entries.length) this.#lanes.delete(within);
     }

@@ -61,7 +61,7 @@ export class Entry implements Sized, Suspect {
     return this.message.exchange;
   }
   get userId(): string | undefined {
-    return this.message.options.userId;
+    return this.message.properties?.userId;
   }
   /** May the broker have it? Each attempt that it did not decline may have arrived. */
   get maybeDelivered(): boolean {

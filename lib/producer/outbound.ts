@@ -5,6 +5,7 @@ import { PublishError, sentenceOf } from '../errors';
 import { boolean, checkOptions, date, integer, isObject, number, object, shortString, type Shape } from '../options';
 import { toAmqp, type MessageProperties, type Route } from '../properties';
 import { checkRoute } from '../topology';
+import type { WireMessage } from '../wire/publish-frames';
 import { tableSize } from './table-size';
 
 /** A message on its way out: where it goes, what it says, its properties. */
@@ -51,23 +52,80 @@ const MESSAGE: Shape<
 const HEADERS = 65_536;
 /** Class, weight, body size, flags, and the frame around them. */
 const PROPERTIES_FRAME = 22;
+/** A random UUID, and its length in front. */
+const UUID = 37;
+/** All that is neither the route, the body, the id nor the content type. */
+const PROPERTIES = [
+  'correlationId',
+  'replyTo',
+  'type',
+  'appId',
+  'userId',
+  'contentEncoding',
+  'timestamp',
+  'expiration',
+  'priority',
+  'headers',
+] as const;
 
 /** A message encoded, checked, and ready for the wire. */
-export interface Encoded {
+export class Encoded implements WireMessage {
   readonly messageId: string;
   readonly exchange: string;
   readonly routingKey: string;
   /** The queue to be ensured, for a route that names one. */
   readonly queue: string | undefined;
+  readonly persistent: boolean;
+  readonly mandatory: boolean;
+  readonly contentType: string | undefined;
+  /** What it says beside these; undefined: nothing. */
+  readonly properties: MessageProperties | undefined;
   /** Let go of once the message is settled. */
   content: Buffer;
-  readonly options: Options.Publish;
-  /** ms */
-  readonly expiration: number | undefined;
   /** Bytes of the properties frame, which is never split. */
   readonly propertiesFrame: number;
   /** Bytes held while it waits: content and properties. */
   readonly bytes: number;
+
+  constructor(
+    messageId: string,
+    { queue, exchange, routingKey, persistent, mandatory }: OutboundMessage,
+    defaults: { readonly persistent: boolean; readonly mandatory: boolean },
+    contentType: string | undefined,
+    properties: MessageProperties | undefined,
+    content: Buffer,
+    propertiesFrame: number,
+  ) {
+    this.messageId = messageId;
+    this.exchange = exchange ?? '';
+    this.routingKey = queue ?? routingKey ?? '';
+    this.queue = queue;
+    this.persistent = persistent ?? defaults.persistent;
+    this.mandatory = mandatory ?? defaults.mandatory;
+    this.contentType = contentType;
+    this.properties = properties;
+    this.content = content;
+    this.propertiesFrame = propertiesFrame;
+    this.bytes = content.length + propertiesFrame;
+  }
+
+  /** ms */
+  get expiration(): number | undefined {
+    return this.properties?.expiration;
+  }
+
+  /** The same as amqplib takes it. */
+  get options(): Options.Publish {
+    const { properties, contentType, messageId, persistent, mandatory } = this;
+    if (!properties && contentType !== undefined) return { contentType, messageId, persistent, mandatory };
+    return toAmqp({
+      ...properties,
+      ...(contentType !== undefined && { contentType }),
+      messageId,
+      persistent,
+      mandatory,
+    });
+  }
 }
 
 /** The id a message was given, whatever else is wrong with it. */
@@ -84,77 +142,80 @@ export function encode<T>(
   codec: Codec<T>,
   defaults: { readonly persistent: boolean; readonly mandatory: boolean },
 ): Encoded {
-  const messageId = givenId(message) ?? randomUUID();
-  const invalid = (cause: unknown, what: string): PublishError => {
-    return new PublishError('PUBLISH_INVALID', messageId.slice(0, 255), `${what}: ${sentenceOf(cause)}`, { cause });
-  };
-  const attempt = <R>(what: string, step: () => R): R => {
-    try {
-      return step();
-    } catch (cause) {
-      throw invalid(cause, what);
-    }
-  };
-
-  const { queue, exchange, routingKey, body, persistent, mandatory, ...properties } = attempt(
-    'This message cannot be sent',
-    () => {
-      // A body in the place of the message is named by its type alone: no body is in a sentence.
-      if (!isObject(message))
-        throw new TypeError(
-          `Expected an object with a route and a \`body\`, got ${Array.isArray(message) ? 'an array' : typeof message}.`,
-        );
-      checkOptions(message as object, MESSAGE as Shape<object>, { of: 'a message' });
-      checkRoute({ queue: message.queue, exchange: message.exchange, routingKey: message.routingKey }, 'message');
-      return message;
-    },
-  );
-  if (queue === '') throw invalid('a queue route needs the name of a queue', 'This message cannot be sent');
-  const headers = attempt('The headers of this message cannot be sent', () => {
-    const size = properties.headers ? tableSize(properties.headers) : 4;
-    if (size > HEADERS)
-      throw new RangeError(
-        `they take ${String(size)} bytes, at most ${String(HEADERS)} fit. Put large data into the body.`,
-      );
-    return size;
-  });
+  const given = givenId(message);
+  const messageId = given ?? randomUUID();
+  let properties: MessageProperties | undefined;
+  try {
+    check(message);
+    properties = propertiesOf(message);
+  } catch (cause) {
+    throw invalid(messageId, 'This message cannot be sent', cause);
+  }
+  let headers: number;
+  try {
+    headers = headersSize(properties);
+  } catch (cause) {
+    throw invalid(messageId, 'The headers of this message cannot be sent', cause);
+  }
   // The codec's own error may quote the body: it is the cause, and not in the sentence.
   let content: Buffer;
   try {
-    content = codec.encode(body);
+    content = codec.encode(message.body);
     if (!Buffer.isBuffer(content)) throw new TypeError('`encode` returned no Buffer.');
   } catch (cause) {
-    throw new PublishError(
-      'PUBLISH_INVALID',
-      messageId,
-      'The codec cannot encode the body of this message (see `cause`).',
-      { cause },
-    );
+    const sentence = 'The codec cannot encode the body of this message (see `cause`).';
+    throw new PublishError('PUBLISH_INVALID', messageId, sentence, { cause });
   }
-
-  const contentType = properties.contentType ?? contentTypeOf(codec, body);
-  // The caller may go on to change its headers while the message waits.
-  const copy = properties.headers && { headers: { ...properties.headers } };
-  const all = { ...properties, ...copy, ...(contentType !== undefined && { contentType }), messageId };
-  const options = toAmqp({
-    ...all,
-    persistent: persistent ?? defaults.persistent,
-    mandatory: mandatory ?? defaults.mandatory,
-  });
-  const strings = Object.values(options).reduce(
-    (sum: number, v) => sum + (typeof v === 'string' ? 1 + Buffer.byteLength(v) : 0),
-    0,
-  );
+  const contentType = message.contentType ?? contentTypeOf(codec, message.body);
+  const strings =
+    (properties ? stringsSize(properties) : 0) + sizeOf(contentType) + (given === undefined ? UUID : sizeOf(given));
   const propertiesFrame = PROPERTIES_FRAME + headers + strings + 10;
-  return {
-    messageId,
-    exchange: exchange ?? '',
-    routingKey: queue ?? routingKey ?? '',
-    queue,
-    content,
-    options,
-    expiration: properties.expiration,
-    propertiesFrame,
-    bytes: content.length + propertiesFrame,
-  };
+  return new Encoded(messageId, message, defaults, contentType, properties, content, propertiesFrame);
+}
+
+function check(message: unknown): void {
+  // A body in the place of the message is named by its type alone: no body is in a sentence.
+  if (!isObject(message))
+    throw new TypeError(
+      `Expected an object with a route and a \`body\`, got ${Array.isArray(message) ? 'an array' : typeof message}.`,
+    );
+  checkOptions<object>(message, MESSAGE, A_MESSAGE);
+  // What is there and nothing else is the case of nearly all; the sentences are checkRoute's.
+  const { queue, exchange, routingKey } = message;
+  if ((queue === undefined) === (exchange === undefined) || (queue !== undefined && routingKey !== undefined))
+    checkRoute({ queue, exchange, routingKey }, 'message');
+  if (queue === '') throw new TypeError('a queue route needs the name of a queue');
+}
+const A_MESSAGE = { of: 'a message' };
+
+/** What a message says beside its route, body, id and content type; undefined: nothing. A copy: the caller may go on to change it. */
+function propertiesOf(message: OutboundMessage): MessageProperties | undefined {
+  let properties: Record<string, unknown> | undefined;
+  for (const name of PROPERTIES) {
+    const value = message[name];
+    if (value !== undefined) (properties ??= {})[name] = name === 'headers' ? { ...message.headers } : value;
+  }
+  return properties;
+}
+
+function headersSize(properties: MessageProperties | undefined): number {
+  if (!properties?.headers) return 4;
+  const size = tableSize(properties.headers);
+  if (size > HEADERS)
+    throw new RangeError(
+      `they take ${String(size)} bytes, at most ${String(HEADERS)} fit. Put large data into the body.`,
+    );
+  return size;
+}
+
+function stringsSize({ expiration, ...properties }: MessageProperties): number {
+  let size = expiration === undefined ? 0 : 1 + String(Math.floor(expiration)).length;
+  for (const value of Object.values(properties)) if (typeof value === 'string') size += sizeOf(value);
+  return size;
+}
+
+const sizeOf = (value: string | undefined): number => (value === undefined ? 0 : 1 + Buffer.byteLength(value));
+
+function invalid(messageId: string, what: string, cause: unknown): PublishError {
+  return new PublishError('PUBLISH_INVALID', messageId.slice(0, 255), `${what}: ${sentenceOf(cause)}`, { cause });
 }

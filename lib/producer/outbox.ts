@@ -60,6 +60,11 @@ export class Outbox<E extends Sized> {
 
   /** To the end: inside if there is room and nobody waits, else outside. */
   push(entry: E): void {
+    if (this.#waiting.length === this.#waitingHead && this.hasRoom(entry.bytes)) {
+      this.#admitted.push(entry);
+      this.#add(entry);
+      return;
+    }
     this.#waiting.push(entry);
     this.#admit();
   }

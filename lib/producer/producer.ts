@@ -116,10 +116,14 @@ export class Producer<T = unknown> extends EventEmitter<ProducerEvents> implemen
       distinctUntilChanged((a, b) => a.queued === b.queued && a.unconfirmed === b.unconfirmed && a.bytes === b.bytes),
     );
   }
+  /** @internal Completes when closed. */
+  get closed$(): Observable<never> {
+    return this.#pump.stopped$;
+  }
   /** The present gauges. */
   get outbox(): OutboxState {
-    const { outbox, unconfirmed, nacked } = this.#pump;
-    return { queued: outbox.queued + nacked.length, unconfirmed, bytes: outbox.bytes };
+    const { outbox, unconfirmed, waiting } = this.#pump;
+    return { queued: outbox.queued + waiting, unconfirmed, bytes: outbox.bytes };
   }
 
   /**
@@ -166,26 +170,37 @@ export class Producer<T = unknown> extends EventEmitter<ProducerEvents> implemen
     return this.#ended === undefined;
   }
 
-  async #send(message: OutboundMessage<T>, options: SendOptions = {}): Promise<Confirmation> {
-    checkOptions(options, SEND, { of: 'send()' });
+  #send(message: OutboundMessage<T>, options: SendOptions | undefined): Promise<Confirmation> {
+    // Not async, which would make two promises more of each message; what is thrown in here rejects.
+    return new Promise((resolve, reject) => {
+      this.#accept(message, options, resolve, reject);
+    });
+  }
+
+  #accept(
+    message: OutboundMessage<T>,
+    options: SendOptions | undefined,
+    resolve: (confirmation: Confirmation) => void,
+    reject: (error: PublishError) => void,
+  ): void {
+    if (options !== undefined) checkOptions(options, SEND, { of: 'send()' });
     if (this.#ended !== undefined || this.#closing) throw this.#closedError(givenId(message) ?? '');
     const encoded = encode(message, this.#codec, this.#defaults);
     const { messageId, bytes } = encoded;
-    const { signal, timeout = this.#timeout } = options;
+    const signal = options?.signal;
     if (signal?.aborted) throw aborted(messageId, signal, false);
-    if (!this.#pump.outbox.fits(bytes) || (this.#overflow === 'reject' && !this.#pump.outbox.hasRoom(bytes))) {
+    const { outbox } = this.#pump;
+    if (!outbox.fits(bytes) || (this.#overflow === 'reject' && !outbox.hasRoom(bytes))) {
       throw outboxFull(messageId, bytes, this.outbox);
     }
     // The connection may be closed for good, which is heard of in the moment of asking.
     if (!this.#start()) throw this.#closedError(messageId);
-    return new Promise((resolve, reject) => {
-      const entry = new Entry(this.#order++, encoded, resolve, reject);
-      if (this.#overflow === 'drop-oldest') this.#makeRoom(bytes);
-      if (signal) entry.onSettled(this.#aborts.add(entry, signal));
-      this.#deadlines.add(entry, timeout);
-      this.#pump.outbox.push(entry);
-      this.#pump.pump();
-    });
+    const entry = new Entry(this.#order++, encoded, resolve, reject);
+    if (this.#overflow === 'drop-oldest') this.#makeRoom(bytes);
+    if (signal) entry.onSettled(this.#aborts.add(entry, signal));
+    this.#deadlines.add(entry, options?.timeout ?? this.#timeout, entry.since);
+    outbox.push(entry);
+    this.#pump.pump();
   }
 
   #makeRoom(bytes: number): void {

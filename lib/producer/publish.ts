@@ -1,9 +1,10 @@
-import { mergeMap, type OperatorFunction } from 'rxjs';
+import { Observable, Subject, takeUntil, type OperatorFunction, type Subscriber } from 'rxjs';
 import { DEFAULTS, checkOptions, integer, type Shape } from '../options';
 import type { Confirmation } from './entry';
 import type { OutboundMessage } from './outbound';
 import type { Producer } from './producer';
 import { SEND, type SendOptions } from './producer-options';
+import { Sends } from './sends';
 
 /** How a stream is sent: the options of each `send`, and how many are under way. */
 export interface PublishOptions extends SendOptions {
@@ -11,10 +12,17 @@ export interface PublishOptions extends SendOptions {
   readonly concurrency?: number;
 }
 
+/** Messages that are fetched one by one, when there is room for them. */
+export type MessageIterable<T> = Iterable<OutboundMessage<T>> | AsyncIterable<OutboundMessage<T>>;
+
 const PUBLISH: Shape<PublishOptions> = { ...SEND, concurrency: integer(1, 1_000_000) };
 
 /**
  * Sends what the source emits, in order.
+ *
+ * An Observable cannot be held back: what it emits beyond `concurrency` waits in memory, as it is, not encoded. An iterable
+ * or async iterable (a generator, a stream of Node's, rows of a query) is handed over as the second argument instead: it
+ * is asked for a message when there is room for one, so that millions go through in constant memory.
  *
  * Emits: a confirmation per message, as they come. Completes: when the source has and all is confirmed. Errors: with the
  * source, or with the first PublishError. Unsubscribe: nothing more is taken from the source; what was sent stays sent.
@@ -25,9 +33,123 @@ const PUBLISH: Shape<PublishOptions> = { ...SEND, concurrency: integer(1, 1_000_
  */
 export function publish<T>(
   producer: Pick<Producer<T>, 'send'>,
-  options: PublishOptions = {},
-): OperatorFunction<OutboundMessage<T>, Confirmation> {
+  options?: PublishOptions,
+): OperatorFunction<OutboundMessage<T>, Confirmation>;
+export function publish<T>(
+  producer: Pick<Producer<T>, 'send'>,
+  messages: MessageIterable<T>,
+  options?: PublishOptions,
+): Observable<Confirmation>;
+export function publish<T>(
+  producer: Pick<Producer<T>, 'send'>,
+  first: MessageIterable<T> | PublishOptions = {},
+  second: PublishOptions = {},
+): OperatorFunction<OutboundMessage<T>, Confirmation> | Observable<Confirmation> {
+  const iterable = isIterable(first) ? first : undefined;
+  const options = isIterable(first) ? second : first;
   checkOptions(options, PUBLISH, { of: 'publish()' });
   const { concurrency = DEFAULTS.maxInFlight, ...send } = options;
-  return mergeMap((message) => producer.send(message, send), concurrency);
+  const sends = (subscriber: Subscriber<Confirmation>, settled: () => void): Sends<T> =>
+    new Sends(producer, send, concurrency, subscriber, settled);
+  if (iterable) return new Observable((subscriber) => pull(iterable, subscriber, sends));
+  return (source) =>
+    new Observable((subscriber) => {
+      push(source, subscriber, sends);
+    });
+}
+
+type MakeSends<T> = (subscriber: Subscriber<Confirmation>, settled: () => void) => Sends<T>;
+
+/** Options are no iterable, and what is iterable no options. */
+export const isIterable = <T>(value: MessageIterable<T> | PublishOptions | undefined): value is MessageIterable<T> =>
+  typeof value === 'object' && (Symbol.iterator in value || Symbol.asyncIterator in value);
+
+/** What comes is queued. Not by `mergeMap`, whose queue takes ever longer to shift once it is long. */
+function push<T>(
+  source: Observable<OutboundMessage<T>>,
+  subscriber: Subscriber<Confirmation>,
+  sendsFor: MakeSends<T>,
+): void {
+  let waiting: OutboundMessage<T>[] = [];
+  let head = 0;
+  let completed = false;
+  const pump = (): void => {
+    for (let next = waiting[head]; next && sends.room; next = waiting[++head]) sends.start(next);
+    if (head === waiting.length || head > SLACK) {
+      waiting = waiting.slice(head);
+      head = 0;
+    }
+    if (completed && waiting.length === 0) sends.finish();
+  };
+  const sends = sendsFor(subscriber, pump);
+  // Also from within its own `subscribe`: a source that emits all at once is not held by any subscription yet.
+  const stop$ = new Subject<void>();
+  subscriber.add(() => {
+    stop$.next();
+    waiting = [];
+  });
+  source.pipe(takeUntil(stop$)).subscribe({
+    next: (message) => {
+      waiting.push(message);
+      if (sends.room) pump();
+    },
+    error: (error: unknown) => {
+      subscriber.error(error);
+    },
+    complete: () => {
+      completed = true;
+      pump();
+    },
+  });
+}
+
+/** So many sent messages may lie in front of those that wait. */
+const SLACK = 10_000;
+
+/** What there is room for is fetched. Returns how to stop. */
+function pull<T>(
+  messages: MessageIterable<T>,
+  subscriber: Subscriber<Confirmation>,
+  sendsFor: MakeSends<T>,
+): () => void {
+  const iterator = Symbol.asyncIterator in messages ? messages[Symbol.asyncIterator]() : messages[Symbol.iterator]();
+  let fetching = false;
+  let exhausted = false;
+  const take = ({ done, value }: IteratorResult<OutboundMessage<T>, unknown>): void => {
+    if (done === true) {
+      exhausted = true;
+      sends.finish();
+    } else if (!subscriber.closed) sends.start(value);
+  };
+  const failed = (error: unknown): void => {
+    exhausted = true;
+    subscriber.error(error);
+  };
+  const pump = (): void => {
+    try {
+      while (sends.room && !fetching && !exhausted) {
+        const fetched = iterator.next();
+        if (!('then' in fetched)) take(fetched);
+        else {
+          fetching = true;
+          fetched
+            .then((result) => {
+              fetching = false;
+              take(result);
+              pump();
+            })
+            .catch(failed);
+        }
+      }
+    } catch (error) {
+      failed(error);
+    }
+  };
+  const sends = sendsFor(subscriber, pump);
+  pump();
+  return () => {
+    if (exhausted) return;
+    // What it holds open (a file, a cursor) is let go. Nobody waits for that, nor for what comes of it.
+    void Promise.resolve(iterator.return?.()).catch(() => undefined);
+  };
 }

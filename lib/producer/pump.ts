@@ -35,6 +35,9 @@ export class Pump {
   /** Emits when the outbox, or what is in flight, changed. */
   readonly changed$: Observable<void>;
   readonly #changed = new Subject<void>();
+  /** Completes when it is stopped. Who waits for that alone should not be told of each change. */
+  readonly stopped$: Observable<never>;
+  readonly #stopped = new Subject<never>();
   readonly #core: ConnectionCore;
   readonly #options: PumpOptions;
   readonly #events: PumpEvents;
@@ -51,6 +54,7 @@ export class Pump {
     this.#events = events;
     this.outbox = new Outbox(options.outbox);
     this.changed$ = this.#changed.asObservable();
+    this.stopped$ = this.#stopped.asObservable();
     this.#nacked = new Nacked((entries) => {
       this.outbox.restore(entries);
       this.pump();
@@ -84,6 +88,10 @@ export class Pump {
   /** Waiting for another try after a nack. */
   get nacked(): readonly Entry[] {
     return this.#nacked.all;
+  }
+  /** How many these are. */
+  get waiting(): number {
+    return this.#nacked.size;
   }
 
   /** A fresh channel: the messages of the last one have been dealt with. */
@@ -124,7 +132,7 @@ export class Pump {
     const innocent = this.#losses.judge(session, error);
     if (this.#options.onUnknown === 'resend') this.outbox.restore(innocent);
     else for (const entry of innocent) rejectUnknown(entry, error);
-    this.#changed.next();
+    this.#tell();
   }
 
   /** Nothing is sent any more, no timer is left. */
@@ -132,6 +140,7 @@ export class Pump {
     this.#unblocked.unsubscribe();
     this.#nacked.stop();
     this.#changed.complete();
+    this.#stopped.complete();
   }
 
   /** An entry was settled from outside (its deadline, its signal): its place is free. */
@@ -149,7 +158,12 @@ export class Pump {
       while (this.#next(session));
       this.#pumping = false;
     }
-    this.#changed.next();
+    this.#tell();
+  }
+
+  #tell(): void {
+    // A Subject that nobody listens to costs several times as much as this question, for each message.
+    if (this.#changed.observed) this.#changed.next();
   }
 
   /** One message; `false`: not now. */
@@ -174,8 +188,10 @@ export class Pump {
 
   #send(session: Session, entry: Entry): void {
     const written = write(session, entry);
-    if (written === 'closing') this.outbox.restore([entry]);
-    else if (written === 'written') this.#sent(session, entry);
+    if (written === 'closing') {
+      session.writable = false;
+      this.outbox.restore([entry]);
+    } else if (written === 'written') this.#sent(session, entry);
     else if (written.code === 'PUBLISH_TIMEOUT') this.#drop(entry, written);
     else entry.reject(written);
   }

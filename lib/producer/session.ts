@@ -1,5 +1,6 @@
 import type { ConfirmChannel } from 'amqplib';
 import type { OpenChannel } from '../connection/channel';
+import { Publisher } from '../wire/publisher';
 import type { Entry } from './entry';
 import { InFlight } from './in-flight';
 
@@ -17,6 +18,9 @@ export class Session {
   /** Since when it has had nothing but nacks; monotonic, ms. */
   nackingSince: number | undefined;
 
+  /** Writes faster than amqplib; undefined where it is not wanted, or amqplib not as known. */
+  readonly publisher: Publisher | undefined;
+
   constructor(
     readonly open: OpenChannel<ConfirmChannel>,
     readonly epoch: number,
@@ -30,5 +34,9 @@ export class Session {
     };
     open.channel.prependListener('ack', check);
     open.channel.prependListener('nack', check);
+    const full = (): void => {
+      this.writable = false;
+    };
+    this.publisher = open.link.wire ? Publisher.on(open.channel, full) : undefined;
   }
 }

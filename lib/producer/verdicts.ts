@@ -48,7 +48,7 @@ export class Verdicts {
         message.messageId === properties.messageId &&
         message.exchange === exchange &&
         message.routingKey === routingKey &&
-        message.options.mandatory === true,
+        message.mandatory,
     );
     if (returned) returned.returned = returnedBecause(fields);
   }

@@ -5,9 +5,9 @@ import type { Session } from './session';
 /** `closing`: nothing was written, the channel is about to be gone. An error: this message can never be sent as it is. */
 export type Written = 'written' | 'closing' | PublishError;
 
-/** Hands one message to amqplib. */
+/** Writes one message, behind those before it. */
 export function write(session: Session, entry: Entry): Written {
-  const { messageId, exchange, routingKey, content, options, propertiesFrame } = entry.message;
+  const { messageId, propertiesFrame } = entry.message;
   const { remaining, maybeDelivered } = entry;
   const { frameMax } = session.open.link;
   if (remaining !== undefined && remaining <= 0) {
@@ -18,17 +18,33 @@ export function write(session: Session, entry: Entry): Written {
     const message = `The properties of this message take ${String(propertiesFrame)} bytes; the broker takes frames of ${String(frameMax)}. Put large headers into the body.`;
     return new PublishError('PUBLISH_INVALID', messageId, message, { maybeDelivered });
   }
-  const left = remaining === undefined ? options : { ...options, expiration: String(Math.ceil(remaining)) };
+  const expiration = remaining === undefined ? undefined : String(Math.ceil(remaining));
+  return writeFast(session, entry, expiration) ?? publish(session, entry, expiration);
+}
+
+/** In frames of our own. Undefined: what only amqplib can write. */
+function writeFast({ publisher }: Session, { message }: Entry, expiration: string | undefined): Written | undefined {
+  if (!publisher) return undefined;
+  try {
+    return publisher.publish(message, expiration, message.propertiesFrame) ? 'written' : 'closing';
+  } catch {
+    // An exotic header, or one that amqplib will refuse with reasons. What was written so far goes first.
+    publisher.flush();
+    return undefined;
+  }
+}
+
+/** By amqplib. */
+function publish(session: Session, { message, maybeDelivered }: Entry, expiration: string | undefined): Written {
+  const { messageId, exchange, routingKey, content, options } = message;
+  const left = expiration === undefined ? options : { ...options, expiration };
   try {
     session.writable = session.open.channel.publish(exchange, routingKey, content, left);
   } catch (cause) {
-    if (isError(cause) && cause.name === 'IllegalOperationError') {
-      // The channel is closing and has not told us yet. Nothing was written.
-      session.writable = false;
-      return 'closing';
-    }
-    const message = `This message cannot be encoded: ${sentenceOf(cause)}`;
-    return new PublishError('PUBLISH_INVALID', messageId, message, { cause, maybeDelivered });
+    // The channel is closing and has not told us yet. Nothing was written.
+    if (isError(cause) && cause.name === 'IllegalOperationError') return 'closing';
+    const sentence = `This message cannot be encoded: ${sentenceOf(cause)}`;
+    return new PublishError('PUBLISH_INVALID', messageId, sentence, { cause, maybeDelivered });
   }
   return 'written';
 }

@@ -1,8 +1,9 @@
 import type { ConsumeMessage } from 'amqplib';
 import type { Codec } from '../codec';
-import { propertiesOf, toMessage, type Message } from '../consumer/delivery';
+import { ArrivedMessage, type Message } from '../consumer/delivery';
 import { ConsumerError, PublishError } from '../errors';
 import { OWN } from '../own-headers';
+import { fromAmqp } from '../properties';
 
 /** RabbitMQ's direct reply-to: no queue, but the channel itself. https://www.rabbitmq.com/docs/direct-reply-to */
 export const REPLY_TO = 'amq.rabbitmq.reply-to';
@@ -12,7 +13,7 @@ export const REPLY_TO = 'amq.rabbitmq.reply-to';
  * UNDECODABLE
  */
 export function readReply<Res>(raw: ConsumeMessage, codec: Codec<Res>, messageId: string): Message<Res> {
-  const properties = propertiesOf(raw);
+  const properties = fromAmqp(raw.properties);
   const { headers = {} } = properties;
   if (Object.hasOwn(headers, OWN.errorMessage)) throw failed(headers, messageId);
   let body: Res;
@@ -22,7 +23,7 @@ export function readReply<Res>(raw: ConsumeMessage, codec: Codec<Res>, messageId
     const sentence = `Cannot decode the reply to request ${messageId} (content type ${properties.contentType ?? 'none'}, ${String(raw.content.length)} bytes).`;
     throw new ConsumerError('UNDECODABLE', REPLY_TO, sentence, { cause });
   }
-  return toMessage(raw, REPLY_TO, body, properties);
+  return new ArrivedMessage(raw, REPLY_TO, body);
 }
 
 function failed(headers: Readonly<Record<string, unknown>>, messageId: string): PublishError {

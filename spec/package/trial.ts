@@ -45,7 +45,11 @@ async function trial(folder: string) {
   mkdirSync(user);
   write(user, 'package.json', { private: true });
   const quiet = ['--prefer-offline', '--no-audit', '--no-fund', '--loglevel=error'];
-  await run('npm', ['install', ...quiet, tarball, ...['rxjs', 'typescript', '@opentelemetry/api'].map(atOurVersion)], user);
+  await run(
+    'npm',
+    ['install', ...quiet, tarball, ...['rxjs', 'typescript', '@opentelemetry/api'].map(atOurVersion)],
+    user,
+  );
 
   for (const extension of ['cts', 'mts']) copyFileSync(join(__dirname, 'user.ts'), join(user, `user.${extension}`));
   copyFileSync(join(__dirname, 'identity.mjs'), join(user, 'identity.mjs'));

@@ -110,7 +110,9 @@ function askForOrder() {
   return queue.request<Order>({ queue: 'orders', body: 'a' }, { codec: json(parse), idempotent: true, timeout: 1000 });
 }
 same<Observable<Handled<Order, string>>, typeof answered$>(true);
-const answered$ = queue.respond<Order, string>({ queue: 'orders' }, ({ body }) => Promise.resolve(body.id), { concurrency: 5 });
+const answered$ = queue.respond<Order, string>({ queue: 'orders' }, ({ body }) => Promise.resolve(body.id), {
+  concurrency: 5,
+});
 // @ts-expect-error: what is not settled cannot wait for its reply
 void queue.respond({ queue: 'orders', noAck: true }, () => 1);
 // @ts-expect-error: the codec of a reply reads what the caller expects

@@ -107,7 +107,9 @@ test('each of many messages keeps its own trace, also behind others that wait fo
 
 test('work that is an Observable runs in its span, until it ends', async () => {
   const seen: unknown[] = [];
-  const work = traced(() => defer(() => (seen.push(activeTrace()), timer(5))).pipe(map(() => seen.push(activeTrace()))));
+  const work = traced(() =>
+    defer(() => (seen.push(activeTrace()), timer(5))).pipe(map(() => seen.push(activeTrace()))),
+  );
   queue.consume({ queue: name }).pipe(handle(work)).subscribe();
   await queue.send({ queue: name, body: 1 });
   const [span] = await finished(SpanKind.CONSUMER, 1);
@@ -115,12 +117,26 @@ test('work that is an Observable runs in its span, until it ends', async () => {
 });
 
 test.each([
-  ['throws', () => { throw new RangeError('no'); }],
+  [
+    'throws',
+    () => {
+      throw new RangeError('no');
+    },
+  ],
   ['rejects', () => Promise.reject(new RangeError('no'))],
-  ['errors', () => defer(() => { throw new RangeError('no'); })],
+  [
+    'errors',
+    () =>
+      defer(() => {
+        throw new RangeError('no');
+      }),
+  ],
 ])('work that %s fails its span, and the message', async (_how, work) => {
   const handled: unknown[] = [];
-  queue.consume({ queue: name }).pipe(handle(traced(work), { onError: 'reject' })).subscribe((one) => handled.push(one));
+  queue
+    .consume({ queue: name })
+    .pipe(handle(traced(work), { onError: 'reject' }))
+    .subscribe((one) => handled.push(one));
   await queue.send({ queue: name, body: 1 });
   const [span] = await finished(SpanKind.CONSUMER, 1);
   expect(span).toMatchObject({ status: { code: SpanStatusCode.ERROR, message: 'no' } });
@@ -133,15 +149,23 @@ test.each([
 test('a send that fails fails its span with its code', async () => {
   await publishError(queue.send({ exchange: 'amq.direct', routingKey: name, body: 1 }));
   expect(spans(SpanKind.PRODUCER)).toMatchObject([
-    { name: 'send amq.direct', status: { code: SpanStatusCode.ERROR }, attributes: { 'error.type': 'PUBLISH_RETURNED' } },
+    {
+      name: 'send amq.direct',
+      status: { code: SpanStatusCode.ERROR },
+      attributes: { 'error.type': 'PUBLISH_RETURNED' },
+    },
   ]);
 });
 
 test('a message without a context, or with nonsense for one, begins a trace of its own', async () => {
   const seen: unknown[] = [];
-  queue.consume({ queue: name }).pipe(handle(traced(() => void seen.push(activeTrace())))).subscribe();
+  queue
+    .consume({ queue: name })
+    .pipe(handle(traced(() => void seen.push(activeTrace()))))
+    .subscribe();
   stop();
-  for (const headers of [{}, { traceparent: 'nonsense' }, { traceparent: 5 }]) await queue.send({ queue: name, body: 1, headers });
+  for (const headers of [{}, { traceparent: 'nonsense' }, { traceparent: 5 }])
+    await queue.send({ queue: name, body: 1, headers });
   const all = await finished(SpanKind.CONSUMER, 3);
   expect(all.map(({ parentSpanContext }) => parentSpanContext)).toEqual([undefined, undefined, undefined]);
   expect(new Set(seen).size).toBe(3);

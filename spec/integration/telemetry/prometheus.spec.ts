@@ -20,11 +20,19 @@ interface Recipe {
 
 /** The recipe as the README has it, run. */
 function recipe(): Recipe {
-  const found = fences(readFileSync(join(root, 'README.md'), 'utf8'), ['ts']).find(({ code }) => code.includes('prom-client'));
+  const found = fences(readFileSync(join(root, 'README.md'), 'utf8'), ['ts']).find(({ code }) =>
+    code.includes('prom-client'),
+  );
   if (!found) throw new Error('The README has no recipe for prom-client.');
-  const { outputText } = ts.transpileModule(found.code, { compilerOptions: { module: ts.ModuleKind.CommonJS, target: ts.ScriptTarget.ES2022 } });
+  const { outputText } = ts.transpileModule(found.code, {
+    compilerOptions: { module: ts.ModuleKind.CommonJS, target: ts.ScriptTarget.ES2022 },
+  });
   const module = { exports: {} as Recipe };
-  new Function('module', 'exports', 'require', outputText)(module, module.exports, createRequire(join(root, 'README.md')));
+  new Function('module', 'exports', 'require', outputText)(
+    module,
+    module.exports,
+    createRequire(join(root, 'README.md')),
+  );
   return module.exports;
 }
 
@@ -38,7 +46,10 @@ test('the recipe for Prometheus tells every counter and gauge, as they are when 
     return line === undefined ? undefined : Number(line.slice(metric.length + 1));
   };
   expect(await value('instance_queue_sent_total')).toBe(0);
-  queue.consume({ queue: name }).pipe(handle(() => undefined)).subscribe();
+  queue
+    .consume({ queue: name })
+    .pipe(handle(() => undefined))
+    .subscribe();
   for (const body of [1, 2, 3]) await queue.send({ queue: name, body });
   await eventually(() => queue.metrics.acked === 3);
   expect(await value('instance_queue_sent_total')).toBe(3);

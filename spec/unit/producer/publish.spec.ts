@@ -1,4 +1,18 @@
-import { EMPTY, NEVER, Subject, firstValueFrom, from, lastValueFrom, map, of, throwError, toArray } from 'rxjs';
+import {
+  EMPTY,
+  NEVER,
+  Subject,
+  count,
+  firstValueFrom,
+  from,
+  lastValueFrom,
+  map,
+  of,
+  range,
+  take,
+  throwError,
+  toArray,
+} from 'rxjs';
 import {
   publish,
   type Confirmation,
@@ -108,11 +122,131 @@ describe('publish()', () => {
     expect(fake.sent).toHaveLength(1);
   });
 
+  it('goes through what comes at once in time that grows with it, and no faster', async () => {
+    // By mergeMap half a million take minutes: its queue is shifted, and each shift moves the rest.
+    const confirmed = Promise.resolve({ messageId: 'm', attempts: 1, epoch: 1 });
+    let sent = 0;
+    const producer = { send: () => (sent++, confirmed) };
+    const source = range(0, 500_000).pipe(map((body) => ({ queue: 'q', body })));
+    expect(await firstValueFrom(source.pipe(publish(producer, { concurrency: 10 }), count()))).toBe(500_000);
+    expect(sent).toBe(500_000);
+  });
+
   it.each<[PublishOptions, string]>([
     [{ concurrency: 0 }, 'Expected `concurrency` to be an integer from 1'],
     [{ timeout: 0 }, 'Expected `timeout` to be a number of milliseconds from 1'],
     [{ concurency: 5 } as PublishOptions, 'Did you mean `concurrency`?'],
   ])('refuses wrong options at once: %j', (options, sentence) => {
     expect(() => NEVER.pipe(publish(new Fake(), options))).toThrow(sentence);
+  });
+});
+
+/** The same messages, fetched one by one, and whether whoever fetches them has let go. */
+const KINDS = {
+  iterable: (bodies: readonly number[], fetched: number[], ended: () => void) => ({
+    *[Symbol.iterator]() {
+      try {
+        for (const body of bodies) {
+          fetched.push(body);
+          yield { queue: 'q', body };
+        }
+      } finally {
+        ended();
+      }
+    },
+  }),
+  'async iterable': (bodies: readonly number[], fetched: number[], ended: () => void) => ({
+    async *[Symbol.asyncIterator]() {
+      try {
+        for (const body of bodies) {
+          await Promise.resolve();
+          fetched.push(body);
+          yield { queue: 'q', body };
+        }
+      } finally {
+        ended();
+      }
+    },
+  }),
+};
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+describe.each(Object.entries(KINDS))('publish() of an %s', (_kind, make) => {
+  it('fetches a message when there is room for one, and not before', async () => {
+    const fake = new Fake();
+    const fetched: number[] = [];
+    const done = firstValueFrom(
+      publish(
+        fake,
+        make([1, 2, 3, 4], fetched, () => undefined),
+        { concurrency: 2 },
+      ).pipe(toArray()),
+    );
+    await turn();
+    expect(fetched).toEqual([1, 2]);
+    await fake.confirm(2);
+    expect(fetched).toEqual([1, 2, 3]);
+    await fake.confirm(1);
+    await fake.confirm(3);
+    expect(fetched).toEqual([1, 2, 3, 4]);
+    await fake.confirm(4);
+    expect((await done).map(({ messageId }) => messageId)).toEqual(['2', '1', '3', '4']);
+  });
+
+  it('completes at once when there is nothing', async () => {
+    const nothing = publish(
+      new Fake(),
+      make([], [], () => undefined),
+    );
+    expect(await firstValueFrom(nothing.pipe(toArray()))).toEqual([]);
+  });
+
+  it('lets go of it when unsubscribed, and fetches nothing more', async () => {
+    const fake = new Fake();
+    const fetched: number[] = [];
+    let ended = 0;
+    const first$ = publish(
+      fake,
+      make([1, 2, 3], fetched, () => ended++),
+      { concurrency: 1 },
+    ).pipe(take(1));
+    const done = lastValueFrom(first$);
+    await turn();
+    await fake.confirm(1);
+    await done;
+    await turn();
+    expect([fetched.length <= 2, ended]).toEqual([true, 1]);
+  });
+
+  it('errors with the first send that fails, and lets go', async () => {
+    const fake = new Fake();
+    let ended = 0;
+    const failed = rejection(
+      lastValueFrom(
+        publish(
+          fake,
+          make([1, 2, 3], [], () => ended++),
+          { concurrency: 2 },
+        ),
+      ),
+    );
+    await turn();
+    const error = new Error('returned');
+    await fake.confirm(1, error);
+    expect(await failed).toBe(error);
+    await turn();
+    expect(ended).toBe(1);
+  });
+
+  it('errors with what fetching throws', async () => {
+    const error = new Error('no such row');
+    const broken = make([1], [], () => {
+      throw error;
+    });
+    const fake = new Fake();
+    const failed = rejection(lastValueFrom(publish(fake, broken, { concurrency: 1 })));
+    await turn();
+    await fake.confirm(1);
+    expect(await failed).toBe(error);
   });
 });

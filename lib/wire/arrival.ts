@@ -1,0 +1,97 @@
+import type { ConsumeMessage } from 'amqplib';
+
+/** Makes amqplib decode a header frame, when somebody asks for what is in it. */
+export type DecodeHeader = (frame: Buffer) => ConsumeMessage['properties'];
+
+/** The names of a message, which most messages share with the one before. */
+export interface Names {
+  readonly consumerTag: string;
+  readonly exchange: string;
+  readonly routingKey: string;
+}
+
+const FRAME_HEADER = 7;
+const FLAGS_AT = FRAME_HEADER + 12;
+const PROPERTIES_AT = FRAME_HEADER + 14;
+const HAS_CONTENT_TYPE = 0x8000;
+const HAS_CONTENT_ENCODING = 0x4000;
+const HAS_HEADERS = 0x2000;
+
+/** Do the properties that are read at once end before `end`? */
+export function beginsWithin(bytes: Buffer, headerAt: number, end: number): boolean {
+  const flags = bytes.readUInt16BE(headerAt + FLAGS_AT);
+  let at = headerAt + PROPERTIES_AT;
+  if (flags & HAS_CONTENT_TYPE) at += 1 + (bytes[at] ?? 0);
+  if (flags & HAS_CONTENT_ENCODING) at += 1 + (bytes[at] ?? 0);
+  return (flags & HAS_HEADERS ? at + 4 : at) <= end;
+}
+
+/** A message as amqplib hands it out, parsed where it lies; what is in its header frame only when it is asked for. */
+export class Arrival implements ConsumeMessage {
+  readonly content: Buffer;
+  readonly fields: ConsumeMessage['fields'];
+  /** The first two properties: a body cannot be read without them. */
+  readonly contentType: string | undefined;
+  readonly contentEncoding: string | undefined;
+  /** An empty table counts as none. */
+  readonly hasHeaders: boolean;
+  readonly #bytes: Buffer;
+  readonly #headerAt: number;
+  readonly #headerEnd: number;
+  readonly #decode: DecodeHeader;
+  #properties: ConsumeMessage['properties'] | undefined;
+
+  constructor(
+    bytes: Buffer,
+    { consumerTag, exchange, routingKey }: Names,
+    deliveryTag: number,
+    redelivered: boolean,
+    headerAt: number,
+    headerEnd: number,
+    content: Buffer,
+    decode: DecodeHeader,
+  ) {
+    this.content = content;
+    this.fields = { consumerTag, deliveryTag, redelivered, exchange, routingKey };
+    this.#bytes = bytes;
+    this.#headerAt = headerAt;
+    this.#headerEnd = headerEnd;
+    this.#decode = decode;
+    const flags = bytes.readUInt16BE(headerAt + FLAGS_AT);
+    let at = headerAt + PROPERTIES_AT;
+    let contentType: string | undefined;
+    let contentEncoding: string | undefined;
+    if (flags & HAS_CONTENT_TYPE) {
+      contentType = contentTypes.read(bytes, at);
+      at += 1 + (bytes[at] ?? 0);
+    }
+    if (flags & HAS_CONTENT_ENCODING) {
+      contentEncoding = contentEncodings.read(bytes, at);
+      at += 1 + (bytes[at] ?? 0);
+    }
+    this.contentType = contentType;
+    this.contentEncoding = contentEncoding;
+    this.hasHeaders = (flags & HAS_HEADERS) !== 0 && bytes.readUInt32BE(at) > 0;
+  }
+
+  get properties(): ConsumeMessage['properties'] {
+    return (this.#properties ??= this.#decode(this.#bytes.subarray(this.#headerAt, this.#headerEnd)));
+  }
+}
+
+/** A short string that is nearly always the same: then no other string is made of it. */
+class Repeated {
+  #bytes: Buffer = Buffer.of(0);
+  #text = '';
+
+  read(from: Buffer, at: number): string {
+    const end = at + 1 + (from[at] ?? 0);
+    if (from.compare(this.#bytes, 0, this.#bytes.length, at, end) !== 0) {
+      this.#bytes = Buffer.from(from.subarray(at, end));
+      this.#text = from.toString('utf8', at + 1, end);
+    }
+    return this.#text;
+  }
+}
+const contentTypes = new Repeated();
+const contentEncodings = new Repeated();

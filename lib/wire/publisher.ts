@@ -1,0 +1,136 @@
+import type { ConfirmChannel } from 'amqplib';
+import { FRAME_OVERHEAD, publishFrame, writeBodyHeader, writeFrameEnd, writeHeaderFrame } from './publish-frames';
+import type { WireMessage } from './publish-frames';
+import { encodesAsKnown } from './self-test';
+import { Templates } from './template';
+import { writableChannel, type WritableChannel } from './writable-channel';
+
+/** Bytes of a chunk, in which many small messages go to the socket at once. */
+const CHUNK = 32 * 1024;
+/** Bodies from here on are not copied. */
+const LARGE = 16 * 1024;
+
+/**
+ * Publishes on one confirm channel in frames of its own making. amqplib makes three buffers of each message, copies them
+ * into a fourth and writes that to the socket by itself; here many messages share a chunk, which is written into the
+ * channel's own buffer at the end of the turn, behind whatever amqplib has written there.
+ */
+export class Publisher {
+  readonly #channel: WritableChannel;
+  readonly #templates: Templates;
+  readonly #full: () => void;
+  #chunk = Buffer.allocUnsafeSlow(CHUNK);
+  #start = 0;
+  #end = 0;
+  #scheduled = false;
+
+  private constructor(channel: WritableChannel, full: () => void) {
+    this.#channel = channel;
+    this.#templates = new Templates(channel.number);
+    this.#full = full;
+  }
+
+  /** `full` is told when nothing more should be published until 'drain'. Undefined: this amqplib is not as we know it. */
+  static on(channel: ConfirmChannel, full: () => void): Publisher | undefined {
+    const known = writableChannel(channel);
+    return known && encodesAsKnown(channel) ? new Publisher(known, full) : undefined;
+  }
+
+  /**
+   * `expiration`: ms, as the broker is to read it; `propertiesFrame`: bytes of the header frame at most. Returns `false` if
+   * the channel is closing; throws over what only amqplib can write. In both cases nothing was written.
+   */
+  publish(message: WireMessage, expiration: string | undefined, propertiesFrame: number): boolean {
+    const { content } = message;
+    if (!this.#scheduled && !this.#channel.buffer) return false;
+    const fixed = propertiesFrame + ROUTE_FRAME;
+    if (content.length < LARGE) {
+      this.#reserve(fixed + content.length + FRAME_OVERHEAD);
+      this.#end = this.#writeBody(this.#writeHead(message, expiration), content);
+      this.#flushSoon();
+    } else {
+      this.#reserve(fixed);
+      this.#end = this.#writeHead(message, expiration);
+      this.#writeLarge(content);
+    }
+    this.#channel.count();
+    return true;
+  }
+
+  /** Writes what has gathered. What comes behind from amqplib stays behind. */
+  flush(): void {
+    this.#scheduled = false;
+    if (this.#end === this.#start) return;
+    const bytes = this.#chunk.subarray(this.#start, this.#end);
+    this.#start = this.#end;
+    this.#write(bytes);
+  }
+
+  #writeHead(message: WireMessage, expiration: string | undefined): number {
+    const { number } = this.#channel;
+    const { content, properties, messageId } = message;
+    if (properties === undefined && expiration === undefined) {
+      return this.#templates.for(message).write(this.#chunk, this.#end, messageId, content.length);
+    }
+    const method = publishFrame(number, message);
+    this.#chunk.set(method, this.#end);
+    return writeHeaderFrame(this.#chunk, this.#end + method.length, number, message, expiration);
+  }
+
+  #writeBody(at: number, content: Buffer): number {
+    const { number, frameMax } = this.#channel;
+    const most = frameMax - FRAME_OVERHEAD;
+    let end = at;
+    for (let from = 0; from < content.length; from += most) {
+      const size = Math.min(most, content.length - from);
+      const bodyAt = writeBodyHeader(this.#chunk, end, number, size);
+      if (size === content.length) this.#chunk.set(content, bodyAt);
+      else content.copy(this.#chunk, bodyAt, from, from + size);
+      end = writeFrameEnd(this.#chunk, bodyAt + size);
+    }
+    return end;
+  }
+
+  /** As it is, between the ends of its frames: what would be copied is too much, and goes in writes of its own anyway. */
+  #writeLarge(content: Buffer): void {
+    const { number, frameMax } = this.#channel;
+    const most = frameMax - FRAME_OVERHEAD;
+    for (let from = 0; from < content.length; from += most) {
+      const piece = content.subarray(from, from + most);
+      this.#reserve(FRAME_OVERHEAD * 2);
+      this.#end = writeBodyHeader(this.#chunk, this.#end, number, piece.length);
+      this.flush();
+      this.#write(piece);
+      this.#end = writeFrameEnd(this.#chunk, this.#end);
+    }
+    this.#flushSoon();
+  }
+
+  /** Room for so many bytes in one piece. */
+  #reserve(bytes: number): void {
+    if (this.#end + bytes <= this.#chunk.length) return;
+    this.flush();
+    // The last one may still be on its way to the socket.
+    this.#chunk = Buffer.allocUnsafeSlow(Math.max(CHUNK, bytes));
+    this.#start = this.#end = 0;
+  }
+
+  #flushSoon(): void {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    process.nextTick(() => {
+      this.flush();
+    });
+  }
+
+  #write(bytes: Buffer): void {
+    const { buffer, wrote } = this.#channel;
+    // Closing: what was not written is told lost with all that was.
+    if (!buffer) return;
+    wrote();
+    if (!buffer.write(bytes)) this.#full();
+  }
+}
+
+/** Both names of a route at their longest, and what is around them. */
+const ROUTE_FRAME = FRAME_OVERHEAD + 4 + 2 + 2 * 256 + 1;

@@ -1,0 +1,66 @@
+import type { ConfirmChannel } from 'amqplib';
+import type { Writable } from 'node:stream';
+
+/** What lies below amqplib's documented surface of a confirm channel, and is used here. */
+export interface WritableChannel {
+  readonly number: number;
+  /** Bytes of a frame, at most. */
+  readonly frameMax: number;
+  /** Its own way to the socket, behind what amqplib has written; undefined once it is closing or closed. */
+  readonly buffer: Writable | undefined;
+  /** A message was published: amqplib counts along, so that what it publishes itself is counted right. */
+  readonly count: () => void;
+  /** Bytes were written: no heartbeat is due. */
+  readonly wrote: () => void;
+}
+
+const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null;
+const isFunction = (value: unknown): value is (...args: unknown[]) => unknown => typeof value === 'function';
+const isWritable = (value: unknown): value is Writable =>
+  isObject(value) && isFunction(Reflect.get(value, 'write')) && Reflect.get(value, 'writableObjectMode') === true;
+
+/** Finds it, on this channel alone; undefined if anything is not as it was in the amqplib we know. */
+export function writableChannel(channel: ConfirmChannel): WritableChannel | undefined {
+  const number: unknown = Reflect.get(channel, 'ch');
+  const connection: unknown = Reflect.get(channel, 'connection');
+  if (typeof number !== 'number' || !isObject(connection)) return undefined;
+  const frameMax: unknown = Reflect.get(connection, 'frameMax');
+  const push: unknown = Reflect.get(channel, 'pushConfirmCallback');
+  const known =
+    typeof frameMax === 'number' &&
+    frameMax >= 4096 &&
+    isFunction(push) &&
+    Array.isArray(Reflect.get(channel, 'unconfirmed')) &&
+    typeof Reflect.get(connection, 'sentSinceLastCheck') === 'boolean' &&
+    isFunction(Reflect.get(channel, 'sendMessage')) &&
+    isFunction(Reflect.get(connection, 'sendMessage'));
+  // Instrumentation that wraps amqplib's publish (the mark is shimmer's) wants to see each message.
+  const watched = [Reflect.get(channel, 'publish'), Reflect.get(connection, 'sendMessage')].some(
+    (method) => isFunction(method) && Reflect.get(method, '__wrapped') === true,
+  );
+  if (!known || watched) return undefined;
+
+  const bufferOf = (): Writable | undefined => {
+    // While closing, amqplib covers its methods with ones that throw.
+    if (Object.hasOwn(channel, 'sendMessage') || Object.hasOwn(connection, 'sendMessage')) return undefined;
+    const channels: unknown = Reflect.get(connection, 'channels');
+    const record: unknown = Array.isArray(channels) ? channels[number] : undefined;
+    if (!isObject(record) || Reflect.get(record, 'channel') !== channel) return undefined;
+    const buffer: unknown = Reflect.get(record, 'buffer');
+    return isWritable(buffer) ? buffer : undefined;
+  };
+  if (!bufferOf()) return undefined;
+  return {
+    number,
+    frameMax,
+    get buffer() {
+      return bufferOf();
+    },
+    count: () => {
+      Reflect.apply(push, channel, []);
+    },
+    wrote: () => {
+      Reflect.set(connection, 'sentSinceLastCheck', true);
+    },
+  };
+}

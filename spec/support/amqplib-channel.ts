@@ -1,0 +1,77 @@
+/** A confirm channel of amqplib whose connection ends in memory. None of its documented surface: tests only. */
+import type { ChannelModel, ConfirmChannel, ConsumeMessage } from 'amqplib';
+import type { EventEmitter } from 'node:events';
+import { join } from 'node:path';
+import { Duplex } from 'node:stream';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+
+interface Allocating extends ConfirmChannel {
+  allocate(): void;
+  accept(frame: object): void;
+  registerConsumer(tag: string, callback: (message: ConsumeMessage) => void): void;
+}
+interface AmqplibConnection extends EventEmitter {
+  frameMax: number;
+  channelMax: number;
+  readonly channels: ({ readonly channel: Allocating } | null | undefined)[];
+  accept: (frame: { readonly channel: number }) => void;
+  acceptLoop(): void;
+}
+
+/** By its path: the package does not export it. */
+const load = (name: string): Record<string, unknown> =>
+  jest.requireActual(join(__dirname, '../../node_modules/amqplib/lib', name));
+
+export class MemoryChannel {
+  readonly channel: Allocating;
+  readonly connection: AmqplibConnection;
+  readonly #stream: Duplex;
+  readonly #written: Buffer[] = [];
+
+  constructor(frameMax = 131_072) {
+    this.#stream = new Duplex({
+      read: () => undefined,
+      write: (chunk: Buffer, _encoding, done) => {
+        this.#written.push(Buffer.from(chunk));
+        done();
+      },
+    });
+    const Connection = load('connection.js')['Connection'] as new (stream: Duplex) => AmqplibConnection;
+    const Channel = load('channel_model.js')['ConfirmChannel'] as new (connection: object) => Allocating;
+    this.connection = new Connection(this.#stream);
+    this.connection.frameMax = frameMax;
+    this.connection.channelMax = 2047;
+    // As behind the handshake.
+    this.connection.accept = (frame) => this.connection.channels[frame.channel]?.channel.accept(frame);
+    this.connection.acceptLoop();
+    const channel = new Channel(this.connection);
+    channel.allocate();
+    this.channel = channel;
+  }
+
+  /** In how many pieces. */
+  get writes(): number {
+    return this.#written.length;
+  }
+
+  /** All that went to the socket so far. */
+  async written(): Promise<Buffer> {
+    // The end of this turn, amqplib's own, and the one in which its stream tells that there is more.
+    for (let turn = 0; turn < 4; turn++) await nextTurn();
+    return Buffer.concat(this.#written);
+  }
+
+  /** As much of a model as its connection. */
+  get model(): ChannelModel {
+    return { connection: this.connection } as unknown as ChannelModel;
+  }
+
+  /** Bytes come from the broker, a read for each piece. */
+  async receive(pieces: readonly Buffer[]): Promise<void> {
+    for (const piece of pieces) {
+      this.#stream.push(piece);
+      await nextTurn();
+    }
+    await nextTurn();
+  }
+}
