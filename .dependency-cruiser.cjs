@@ -101,7 +101,8 @@ module.exports = {
       'declared',
       'What is imported is in package.json.',
       { path: '^(spec|demo|compose)/' },
-      { dependencyTypes: ['npm-no-pkg', 'npm-unknown'] },
+      // An optional peer counts as undeclared, whatever else it is.
+      { dependencyTypes: ['npm-no-pkg', 'npm-unknown'], dependencyTypesNot: ['npm-dev'] },
     ),
   ],
   options: {

@@ -67,7 +67,7 @@ export function json<T = unknown>(parse?: (value: unknown) => T): Codec<T> {
 }
 
 /** Codecs of ours that read nothing but the body. */
-const bodyOnly = new WeakSet<object>([bytes, text]);
+const bodyOnly = new WeakSet().add(bytes).add(text);
 export const readsBodyOnly = (codec: object): boolean => bodyOnly.has(codec);
 
 const media = (contentType: string | undefined): string =>

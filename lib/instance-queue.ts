@@ -125,7 +125,14 @@ export class InstanceQueue extends EventEmitter<InstanceQueueEvents> implements 
     return this.#producer.send(message, options);
   }
 
-  /** Sends what a source emits over the producing connection; see `publish`. @throws OptionsError */
+  /**
+   * Sends what a source emits, or an iterable holds, over the producing connection; see `publish`.
+   *
+   * Cold. Emits: a confirmation per message, as they come. Completes: when the source has and all is confirmed. Errors: with
+   * the source, or with the first PublishError. Unsubscribe: nothing more is taken; what was sent stays sent.
+   *
+   * @throws OptionsError if an option cannot be right
+   */
   publish<T = unknown>(options?: PublishOptions): OperatorFunction<OutboundMessage<T>, Confirmation>;
   publish<T = unknown>(messages: MessageIterable<T>, options?: PublishOptions): Observable<Confirmation>;
   publish<T>(
@@ -168,8 +175,8 @@ export class InstanceQueue extends EventEmitter<InstanceQueueEvents> implements 
    * A failure is judged by `handling.onError` (here 'reject' unless given); when that says 'reject', or a `retry` is
    * spent, the reply tells the error's name and message. At least once, like all consuming: a lost delivery comes again.
    *
-   * Cold. Emits: for each request what became of it. Completes and errors: as `consume` and `handle` do. Unsubscribe: as with
-   * `handle`; work under way goes on and replies.
+   * Cold. Emits: for each request what became of it. Completes: as `consume` does. Errors: as `consume` and `handle` do.
+   * Unsubscribe: as with `handle`; work under way goes on and replies.
    *
    * @throws OptionsError if an option cannot be right
    */

@@ -33,9 +33,10 @@ const SAMPLE = Buffer.from(
 /** Does it work on this amqplib? */
 export function decodesAsKnown(connection: object): boolean {
   try {
-    const { contentType, headers, messageId } = headerDecoder(connection)(SAMPLE);
+    const properties = headerDecoder(connection)(SAMPLE);
+    const headers: unknown = properties.headers;
     const header: unknown = isObject(headers) ? Reflect.get(headers, 'a') : undefined;
-    return contentType === 't' && messageId === 'm' && header === 1;
+    return properties.contentType === 't' && properties.messageId === 'm' && header === 1;
   } catch {
     return false;
   }

@@ -28,7 +28,8 @@ export class Receiver {
     // amqplib calls it for each frame, and again whenever it has read more.
     Reflect.set(connection, 'recvFrame', (): unknown => {
       this.#take();
-      return Reflect.apply(receive, connection, []);
+      const frame: unknown = Reflect.apply(receive, connection, []);
+      return frame;
     });
   }
 

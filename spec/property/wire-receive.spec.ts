@@ -137,7 +137,7 @@ describe('what is received past amqplib', () => {
             outcomes.push(seen);
           }
           // Damage inside a header frame amqplib notices at once, and here only who reads the properties.
-          const [theirs = [], ours = []] = outcomes as [unknown[], unknown[]];
+          const [theirs, ours] = outcomes as [unknown[], unknown[]];
           const beforeDamage = theirs.filter((one) => one !== 'frame error');
           expect(ours.slice(0, beforeDamage.length)).toEqual(beforeDamage);
         },

@@ -33,7 +33,7 @@ function responder(): { readonly works: unknown[]; readonly answer: () => void }
   let answer = (): void => undefined;
   const gate = new Promise<void>((resolve) => (answer = resolve));
   other
-    .respond<unknown, unknown>({ queue, prefetch: 100 }, async ({ body }) => {
+    .respond({ queue, prefetch: 100 }, async ({ body }) => {
       works.push(body);
       if (body !== 'warm') await gate;
       return body;

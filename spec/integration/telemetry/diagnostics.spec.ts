@@ -33,7 +33,11 @@ function steps<N extends keyof DiagnosticsTraces>(name: N) {
     error: listen('error'),
   };
   tracing.subscribe(listeners);
-  closing({ close: () => void tracing.unsubscribe(listeners) });
+  closing({
+    close: () => {
+      tracing.unsubscribe(listeners);
+    },
+  });
   return told;
 }
 
@@ -108,10 +112,15 @@ test('a send is traced from its call to its confirm, or to its error', async () 
 });
 
 test('headers that the start of a send is given travel with the message, and the caller keeps its own', async () => {
-  const tracing = tracingChannel<unknown, DiagnosticsTraces['instance-queue:publish']>('instance-queue:publish');
-  const start = ({ headers }: DiagnosticsTraces['instance-queue:publish']): void => void (headers['added'] = 'yes');
-  tracing.start.subscribe(start as (message: unknown) => void);
-  closing({ close: () => tracing.start.unsubscribe(start as (message: unknown) => void) });
+  const start = (message: unknown): void => {
+    (message as DiagnosticsTraces['instance-queue:publish']).headers['added'] = 'yes';
+  };
+  subscribe('tracing:instance-queue:publish:start', start);
+  closing({
+    close: () => {
+      unsubscribe('tracing:instance-queue:publish:start', start);
+    },
+  });
   const queue = closing(new InstanceQueue(url));
   const headers = { own: 1 };
   await queue.send({ queue: name, body: 1, headers });

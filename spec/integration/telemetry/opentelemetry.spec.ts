@@ -83,9 +83,10 @@ test('each of many messages keeps its own trace, also behind others that wait fo
   const own = new Map<number, string>();
   const messages$ = from(bodies).pipe(map((body) => ({ queue: name, body, headers: { body } })));
   const worked = new Map<number, unknown>();
-  const work = traced<number, void>(async ({ body }) => {
+  const work = traced<number, undefined>(async ({ body }) => {
     await new Promise((resolve) => setImmediate(resolve));
     worked.set(body, activeTrace());
+    return undefined;
   });
   queue
     .consume<number>({ queue: name })

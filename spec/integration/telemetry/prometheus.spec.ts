@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
+import { compileFunction } from 'node:vm';
 import { Registry } from 'prom-client';
 import ts from 'typescript';
 import { InstanceQueue, handle } from 'instance-queue';
@@ -28,11 +29,8 @@ function recipe(): Recipe {
     compilerOptions: { module: ts.ModuleKind.CommonJS, target: ts.ScriptTarget.ES2022 },
   });
   const module = { exports: {} as Recipe };
-  new Function('module', 'exports', 'require', outputText)(
-    module,
-    module.exports,
-    createRequire(join(root, 'README.md')),
-  );
+  const load = compileFunction(outputText, ['module', 'exports', 'require']) as (...parts: unknown[]) => void;
+  load(module, module.exports, createRequire(join(root, 'README.md')));
   return module.exports;
 }
 
