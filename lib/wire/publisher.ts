@@ -7,7 +7,7 @@ import { writableChannel, type WritableChannel } from './writable-channel';
 
 /** Bytes of a chunk, in which many small messages go to the socket at once. */
 const CHUNK = 32 * 1024;
-/** Bodies from here on are not copied. */
+/** Bodies from here on need not be in one piece with what is in front of them. */
 const LARGE = 16 * 1024;
 
 /**
@@ -43,16 +43,10 @@ export class Publisher {
   publish(message: WireMessage, expiration: string | undefined, propertiesFrame: number): boolean {
     const { content } = message;
     if (!this.#scheduled && !this.#channel.buffer) return false;
-    const fixed = propertiesFrame + ROUTE_FRAME;
-    if (content.length < LARGE) {
-      this.#reserve(fixed + content.length + FRAME_OVERHEAD);
-      this.#end = this.#writeBody(this.#writeHead(message, expiration), content);
-      this.#flushSoon();
-    } else {
-      this.#reserve(fixed);
-      this.#end = this.#writeHead(message, expiration);
-      this.#writeLarge(content);
-    }
+    this.#reserve(propertiesFrame + ROUTE_FRAME + (content.length < LARGE ? content.length + FRAME_OVERHEAD : 0));
+    this.#end = this.#writeHead(message, expiration);
+    this.#writeBody(content);
+    this.#flushSoon();
     this.#channel.count();
     return true;
   }
@@ -77,33 +71,18 @@ export class Publisher {
     return writeHeaderFrame(this.#chunk, this.#end + method.length, number, message, expiration);
   }
 
-  #writeBody(at: number, content: Buffer): number {
+  /** Each frame in one piece: amqplib lets channels take turns between writes, and a frame must not be torn. */
+  #writeBody(content: Buffer): void {
     const { number, frameMax } = this.#channel;
     const most = frameMax - FRAME_OVERHEAD;
-    let end = at;
     for (let from = 0; from < content.length; from += most) {
       const size = Math.min(most, content.length - from);
-      const bodyAt = writeBodyHeader(this.#chunk, end, number, size);
+      this.#reserve(size + FRAME_OVERHEAD);
+      const bodyAt = writeBodyHeader(this.#chunk, this.#end, number, size);
       if (size === content.length) this.#chunk.set(content, bodyAt);
       else content.copy(this.#chunk, bodyAt, from, from + size);
-      end = writeFrameEnd(this.#chunk, bodyAt + size);
+      this.#end = writeFrameEnd(this.#chunk, bodyAt + size);
     }
-    return end;
-  }
-
-  /** As it is, between the ends of its frames: what would be copied is too much, and goes in writes of its own anyway. */
-  #writeLarge(content: Buffer): void {
-    const { number, frameMax } = this.#channel;
-    const most = frameMax - FRAME_OVERHEAD;
-    for (let from = 0; from < content.length; from += most) {
-      const piece = content.subarray(from, from + most);
-      this.#reserve(FRAME_OVERHEAD * 2);
-      this.#end = writeBodyHeader(this.#chunk, this.#end, number, piece.length);
-      this.flush();
-      this.#write(piece);
-      this.#end = writeFrameEnd(this.#chunk, this.#end);
-    }
-    this.#flushSoon();
   }
 
   /** Room for so many bytes in one piece. */

@@ -37,16 +37,21 @@ export class MemoryChannel {
       },
     });
     const Connection = load('connection.js')['Connection'] as new (stream: Duplex) => AmqplibConnection;
-    const Channel = load('channel_model.js')['ConfirmChannel'] as new (connection: object) => Allocating;
     this.connection = new Connection(this.#stream);
     this.connection.frameMax = frameMax;
     this.connection.channelMax = 2047;
     // As behind the handshake.
     this.connection.accept = (frame) => this.connection.channels[frame.channel]?.channel.accept(frame);
     this.connection.acceptLoop();
+    this.channel = this.open();
+  }
+
+  /** One more channel of the connection. */
+  open(): Allocating {
+    const Channel = load('channel_model.js')['ConfirmChannel'] as new (connection: object) => Allocating;
     const channel = new Channel(this.connection);
     channel.allocate();
-    this.channel = channel;
+    return channel;
   }
 
   /** In how many pieces. */

@@ -34,6 +34,8 @@ test('a responder whose links are cut while it works answers all the same', asyn
     return Promise.resolve(body);
   };
   other.respond<number, number>({ queue, prefetch: 10 }, work).subscribe();
+  // From the first reply on both links are up, and both are cut.
+  await front.request({ queue, body: 'first' });
   const replies = await Promise.all(Array.from({ length: 50 }, (_, body) => front.request<number>({ queue, body })));
   expect(replies.map(({ body }) => body)).toEqual(Array.from({ length: 50 }, (_, i) => i));
   expect(other.metrics.reconnects).toBeGreaterThanOrEqual(2);

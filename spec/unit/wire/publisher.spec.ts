@@ -107,6 +107,27 @@ describe('own frames', () => {
     await drained;
   });
 
+  it('of channels that take turns are whole, however large the body', async () => {
+    const memory = new MemoryChannel();
+    const publishers = [memory.channel, memory.open()].map((channel) => Publisher.on(channel, () => undefined));
+    for (const size of [10, 16_384, 140_000, 300_000]) {
+      const large = encode({ queue: 'q', body: Buffer.alloc(size), messageId: 'm' }, auto, {
+        persistent: true,
+        mandatory: true,
+      });
+      for (const publisher of publishers) publisher?.publish(large, undefined, large.propertiesFrame);
+    }
+    const written = await memory.written();
+    let at = 0;
+    while (at < written.length) {
+      const end = at + 7 + written.readUInt32BE(at + 3);
+      expect(written[end]).toBe(0xce);
+      at = end + 1;
+    }
+    // A method, a header, and as many body frames as it takes.
+    expect(written.length).toBeGreaterThan(2 * 456_394);
+  });
+
   it('of many messages go in one write', async () => {
     const memory = new MemoryChannel();
     const publisher = Publisher.on(memory.channel, () => undefined);
