@@ -101,7 +101,7 @@ describe('metrics', () => {
     await queue.send({ exchange: 'amq.direct', routingKey: name, body: 1 }).catch(() => undefined);
     await eventually(() => queue.metrics.acked === 3);
     expect(queue.metrics).toEqual({
-      ...{ sent: 5, confirmed: 4, resent: 0, returned: 1, nacked: 0, timedOut: 0, dropped: 0 },
+      ...{ sent: 5, confirmed: 4, resent: 0, returned: 1, nacked: 0, timedOut: 0, dropped: 0, unclaimed: 0 },
       ...{
         delivered: 5,
         redelivered: 1,

@@ -87,6 +87,7 @@ test('the metrics count each message once, and each attempt where it belongs', a
     nacked: 1,
     timedOut: 0,
     dropped: 0,
+    unclaimed: 0,
     delivered: 0,
     redelivered: 0,
     acked: 0,
