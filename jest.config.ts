@@ -1,5 +1,6 @@
 /** @jest-config-loader esbuild-register */
 import type { Config } from 'jest';
+import { whyNotInstallable } from './compose/install';
 import { findPrograms } from './compose/rabbitmq-programs';
 
 type Project = Exclude<NonNullable<Config['projects']>[number], string>;
@@ -22,29 +23,32 @@ function project(name: string, rooms: string[], more: Partial<Project> = {}): Pr
   };
 }
 
-/** Laws of a cluster bring three nodes up themselves, for which a RabbitMQ has to be installed on this machine. */
-function clusters(): Project[] {
-  if (findPrograms() !== undefined) return [project('cluster', ['fault/cluster'])];
-  process.stderr.write('cluster: no rabbitmq-server on this machine, so spec/fault/cluster is left out\n');
+/** Laws of a cluster bring three nodes up themselves, of a RabbitMQ that is, or can be, installed on this machine. */
+async function clusters(): Promise<Project[]> {
+  const whyNot = findPrograms() === undefined ? await whyNotInstallable() : undefined;
+  if (whyNot === undefined) return [project('cluster', ['fault/cluster'])];
+  process.stderr.write(`cluster: no rabbitmq-server, and ${whyNot}: spec/fault/cluster is left out\n`);
   return [];
 }
 
-const config: Config = {
-  projects: [
-    project('fast', ['unit', 'property', 'types', 'docs']),
-    project('broker', ['integration', 'fault'], {
-      globalSetup: '<rootDir>/spec/support/broker-setup.ts',
-      globalTeardown: '<rootDir>/spec/support/broker-teardown.ts',
-      testPathIgnorePatterns: ['<rootDir>/spec/fault/cluster/'],
-    }),
-    ...clusters(),
-  ],
-  // Each worker of the broker project has a RabbitMQ of its own.
-  maxWorkers: 2,
-  testTimeout: 30_000,
-  reporters: ['default', '<rootDir>/spec/support/summary-reporter.cjs'],
-  collectCoverageFrom: ['lib/**/*.ts'],
-};
+async function config(): Promise<Config> {
+  return {
+    projects: [
+      project('fast', ['unit', 'property', 'types', 'docs']),
+      project('broker', ['integration', 'fault'], {
+        globalSetup: '<rootDir>/spec/support/broker-setup.ts',
+        globalTeardown: '<rootDir>/spec/support/broker-teardown.ts',
+        testPathIgnorePatterns: ['<rootDir>/spec/fault/cluster/'],
+      }),
+      ...(await clusters()),
+    ],
+    // Each worker of the broker project has a RabbitMQ of its own.
+    maxWorkers: 2,
+    testTimeout: 30_000,
+    reporters: ['default', '<rootDir>/spec/support/summary-reporter.cjs'],
+    collectCoverageFrom: ['lib/**/*.ts'],
+  };
+}
 
 // Not `export default`: newer versions of Node would try the file as an ES module first, and warn.
 module.exports = config;

@@ -6,9 +6,8 @@ import { addressOf } from './amqp-answer';
 import type { BrokerHandle } from './broker-handle';
 import { ControlledBroker, type Broker } from './control';
 import { dockerHost, startDocker } from './docker-broker';
-import { installRabbitMQ, whyNotInstallable } from './install';
 import { localHost, startLocal } from './local-broker';
-import { findPrograms } from './rabbitmq-programs';
+import { localPrograms } from './local-programs';
 import { urlHost, useUrl } from './url-broker';
 
 export type { BrokerHandle } from './broker-handle';
@@ -40,7 +39,7 @@ export async function startBroker(options: BrokerOptions = {}): Promise<Broker> 
     return attachBroker(handle);
   }
   const began = performance.now();
-  const started = (await startDocker(options.port, say)) ?? (await startLocal(await programs(say), options.port));
+  const started = (await startDocker(options.port, say)) ?? (await startLocal(await localPrograms(say), options.port));
   const { handle, host } = started;
   const seconds = ((performance.now() - began) / 1000).toFixed(1);
   const where =
@@ -59,27 +58,4 @@ export function attachBroker(handle: BrokerHandle): Broker {
     case 'local':
       return new ControlledBroker(handle, localHost(handle));
   }
-}
-
-async function programs(say: (line: string) => void): Promise<string> {
-  const found = findPrograms();
-  if (found !== undefined) {
-    say(`Starting a private node of the rabbitmq-server in ${found}`);
-    return found;
-  }
-  const whyNot = await whyNotInstallable();
-  if (whyNot !== undefined) {
-    throw new Error(
-      `Found no way to a RabbitMQ broker on this machine: AMQP_URL is not set or not wanted, no Docker engine could give one, ` +
-        `there is no rabbitmq-server, and none can be installed, since ${whyNot}. Do one of these:\n` +
-        '  - set AMQP_URL to a broker, e.g. AMQP_URL=amqp://guest:guest@127.0.0.1:5672\n' +
-        '  - start a Docker engine; RABBITMQ_IMAGE names another image than the default\n' +
-        '  - install RabbitMQ so that rabbitmq-server is in PATH\n' +
-        '  - on Debian or Ubuntu, be root or have passwordless sudo, and the package is installed for you',
-    );
-  }
-  say(
-    'No rabbitmq-server on this machine: installing the package with apt-get (about a minute; no broker of the machine is started)',
-  );
-  return installRabbitMQ();
 }

@@ -2,9 +2,8 @@
  * `npm run cluster`: three nodes on this machine, 250 confirmed messages a second through a quorum queue, and one node after
  * the other goes. Ends with a table; exit code 1 if anything was lost, rejected or hung, or a gap was too long.
  */
-import { installRabbitMQ } from '../../../compose/install';
 import { startCluster } from '../../../compose/local-cluster';
-import { findPrograms } from '../../../compose/rabbitmq-programs';
+import { localPrograms } from '../../../compose/local-programs';
 import { oneReceiver, singleActive } from './scenes';
 import { CLOSED, CUT_OFF } from './single-active';
 import { spread } from './spread';
@@ -20,7 +19,7 @@ const say = (line: string): void => console.log(line);
 
 async function main(): Promise<boolean> {
   const began = performance.now();
-  const cluster = await startCluster(findPrograms() ?? (await installRabbitMQ()));
+  const cluster = await startCluster(await localPrograms(say));
   say(
     `Three nodes of RabbitMQ ${cluster.nodes[0]?.version ?? ''} after ${((performance.now() - began) / 1000).toFixed(0)} s`,
   );

@@ -2,7 +2,7 @@ import { connect } from 'node:net';
 import { existsSync } from 'node:fs';
 import { once } from 'node:events';
 import { startCluster, type Cluster } from '../../../compose/local-cluster';
-import { findPrograms } from '../../../compose/rabbitmq-programs';
+import { localPrograms } from '../../../compose/local-programs';
 import { oneReceiver, singleActive } from './scenes';
 import { CLOSED, CUT_OFF } from './single-active';
 import { spread } from './spread';
@@ -13,8 +13,8 @@ import { complaints } from './verdict';
 describe('on a cluster of three nodes', () => {
   let cluster: Cluster;
   beforeAll(async () => {
-    cluster = await startCluster(findPrograms() ?? '');
-  }, 180_000);
+    cluster = await startCluster(await localPrograms((line) => process.stderr.write(`cluster: ${line}\n`)));
+  }, 600_000);
   afterAll(async () => {
     await cluster.stop();
   }, 60_000);
