@@ -44,7 +44,7 @@ async function config(): Promise<Config> {
     ],
     // Each worker of the broker project has a RabbitMQ of its own.
     maxWorkers: 2,
-    testTimeout: 30_000,
+    testTimeout: 90_000,
     reporters: ['default', '<rootDir>/spec/support/summary-reporter.cjs'],
     collectCoverageFrom: ['lib/**/*.ts'],
   };

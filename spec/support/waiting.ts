@@ -2,7 +2,7 @@
 import { filter, firstValueFrom, timeout, type Observable } from 'rxjs';
 
 /** The first value that fits; rejects after `limit` ms with what was waited for. */
-export function until<T>(values$: Observable<T>, fits: (value: T) => boolean, limit = 15_000): Promise<T> {
+export function until<T>(values$: Observable<T>, fits: (value: T) => boolean, limit = 30_000): Promise<T> {
   let last: T | undefined;
   return firstValueFrom(
     values$.pipe(
@@ -21,7 +21,7 @@ export function until<T>(values$: Observable<T>, fits: (value: T) => boolean, li
 }
 
 /** Asks again and again until it is true (or returns something); rejects after `limit` ms. */
-export async function eventually<T>(ask: () => T | Promise<T>, limit = 15_000): Promise<NonNullable<T>> {
+export async function eventually<T>(ask: () => T | Promise<T>, limit = 30_000): Promise<NonNullable<T>> {
   const deadline = performance.now() + limit;
   for (;;) {
     const answer = await ask();
