@@ -1,5 +1,6 @@
 import { connect, type ChannelModel, type ConfirmChannel, type Options } from 'amqplib';
 import { uniqueName } from './cleanup';
+import { eventually } from './waiting';
 
 /**
  * Another client of the same broker, by amqplib alone: it prepares what our client finds, and says what is really there.
@@ -65,9 +66,17 @@ export class Bystander {
   }
 
   raw(exchange: string, routingKey: string, contents: readonly Buffer[], options: Options.Publish): Promise<void> {
+    const publish = (channel: ConfirmChannel, content: Buffer): Promise<boolean> =>
+      new Promise((resolve) => {
+        channel.publish(exchange, routingKey, content, { persistent: true, ...options }, (error: unknown) => {
+          resolve(error === null);
+        });
+      });
     return this.#on(async (channel) => {
-      for (const content of contents) channel.publish(exchange, routingKey, content, { persistent: true, ...options });
-      await channel.waitForConfirms();
+      const confirmed = await Promise.all(contents.map((content) => publish(channel, content)));
+      // A quorum queue that is between leaders says: not now.
+      for (const [i, content] of contents.entries())
+        if (!confirmed[i]) await eventually(() => publish(channel, content));
     });
   }
 
