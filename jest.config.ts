@@ -1,6 +1,6 @@
 /** @jest-config-loader esbuild-register */
 import type { Config } from 'jest';
-import { whyNotInstallable } from './compose/install';
+import { whyNotInstallable } from './compose/debian';
 import { findPrograms } from './compose/rabbitmq-programs';
 
 type Project = Exclude<NonNullable<Config['projects']>[number], string>;

@@ -1,4 +1,5 @@
-import { installRabbitMQ, whyNotInstallable } from './install';
+import { whyNotInstallable } from './debian';
+import { installRabbitMQ } from './install';
 import { findPrograms } from './rabbitmq-programs';
 
 /** The folder of RabbitMQ's programs on this machine; installs them where that can be done. Rejects with what else to do. */
