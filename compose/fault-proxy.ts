@@ -17,7 +17,7 @@ export type Tap = (direction: Direction, chunk: Buffer, link: number) => void;
 export class FaultProxy {
   readonly port: number;
   readonly #target: LinkTarget;
-  readonly #links = new Set<FaultLink>();
+  readonly #links = new Map<number, FaultLink>();
   readonly #taps = new Set<Tap>();
   readonly #linkListeners = new Set<(link: number) => void>();
   #server: Server | undefined;
@@ -63,14 +63,14 @@ export class FaultProxy {
     return this.#count;
   }
 
-  /** RST to both ends of every link. Gives how many. */
-  cut(): number {
-    return this.#each((link) => link.reset());
+  /** RST to both ends of every link, or of those with these numbers. Gives how many. */
+  cut(numbers?: ReadonlySet<number>): number {
+    return this.#each((link) => link.reset(), numbers);
   }
 
   /** The links that their clients have left in a black hole: nobody hears of that, and they would stay for ever. Gives how many. */
   sweep(): number {
-    const forsaken = [...this.#links].filter((link) => link.forsaken);
+    const forsaken = [...this.#links.values()].filter((link) => link.forsaken);
     for (const link of forsaken) link.reset();
     return forsaken.length;
   }
@@ -155,8 +155,9 @@ export class FaultProxy {
     const server = this.#server;
     this.#server = undefined;
     const stopped = new Promise<void>((resolve) => (server ? server.close(() => resolve()) : resolve()));
-    const closed = [...this.#links].map((link) => link.closed);
-    for (const link of this.#links) link.reset();
+    const links = [...this.#links.values()];
+    const closed = links.map((link) => link.closed);
+    for (const link of links) link.reset();
     await Promise.all([stopped, ...closed]);
     this.#taps.clear();
     this.#linkListeners.clear();
@@ -175,18 +176,18 @@ export class FaultProxy {
     const link = new FaultLink(client, target, this.#courses, (direction, chunk) => {
       for (const tap of this.#taps) tap(direction, chunk, number);
     });
-    this.#links.add(link);
-    void link.closed.then(() => this.#links.delete(link));
+    this.#links.set(number, link);
+    void link.closed.then(() => this.#links.delete(number));
     for (const listener of this.#linkListeners) listener(number);
   }
 
   #change(ways: readonly Direction[], change: (course: Courses[Direction]) => void): void {
     for (const way of ways) change(this.#courses[way]);
-    for (const link of this.#links) link.pump();
+    for (const link of this.#links.values()) link.pump();
   }
 
-  #each(fault: (link: FaultLink) => void): number {
-    const links = [...this.#links];
+  #each(fault: (link: FaultLink) => void, numbers?: ReadonlySet<number>): number {
+    const links = [...this.#links].flatMap(([number, link]) => (numbers?.has(number) === false ? [] : link));
     links.forEach(fault);
     return links.length;
   }

@@ -1,9 +1,9 @@
-import { connect } from 'amqplib';
 import type { InstanceQueue } from 'instance-queue';
 import { once } from 'node:events';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Broker } from '../../compose/broker';
 import type { FaultProxy } from '../../compose/fault-proxy';
+import { deleteQueue } from '../delete-queue';
 
 /** What the tour works with. */
 export interface Scene {
@@ -91,14 +91,7 @@ export const DISRUPTIONS: readonly Disruption[] = [
   {
     title: 'queue deleted under both',
     sinks: true,
-    act: async ({ broker, queueName }) => {
-      const connection = await connect(broker.url);
-      const channel = await connection.createChannel();
-      await channel.deleteQueue(queueName);
-      const deleted = now();
-      await connection.close();
-      return deleted;
-    },
+    act: ({ broker, queueName }) => deleteQueue(broker.url, queueName),
   },
   {
     title: 'broker restarted',
