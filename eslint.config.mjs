@@ -35,6 +35,20 @@ const dollar = {
   },
 };
 
+/** What of a browser the page of the dashboard uses. */
+const browserGlobals = Object.fromEntries(
+  [
+    'document',
+    'fetch',
+    'matchMedia',
+    'getComputedStyle',
+    'setInterval',
+    'setTimeout',
+    'EventSource',
+    'ResizeObserver',
+  ].map((name) => [name, 'readonly']),
+);
+
 export default defineConfig(
   globalIgnores(['dist/', 'coverage/']),
   { linterOptions: { reportUnusedDisableDirectives: 'error' } },
@@ -125,6 +139,13 @@ export default defineConfig(
   {
     files: ['spec/support/broker-{setup,teardown}.ts'],
     rules: { 'no-restricted-exports': 'off' },
+  },
+
+  // ── The dashboard's page, which runs in a browser as it is ───────────────────────────────────────────────────
+  {
+    files: ['demo/dashboard/page/*.js'],
+    languageOptions: { globals: browserGlobals },
+    rules: { eqeqeq: ['error', 'always'], 'object-shorthand': 'error', 'prefer-const': 'error' },
   },
 
   // ── The few files that are plain JavaScript ──────────────────────────────────────────────────────────────────

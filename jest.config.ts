@@ -2,6 +2,7 @@
 import type { Config } from 'jest';
 import { whyNotInstallable } from './compose/debian';
 import { findPrograms } from './compose/rabbitmq-programs';
+import { whyNoChromium } from './spec/support/chromium';
 
 type Project = Exclude<NonNullable<Config['projects']>[number], string>;
 
@@ -31,6 +32,14 @@ async function clusters(): Promise<Project[]> {
   return [];
 }
 
+/** The laws of the dashboard look at it with a Chromium, installed if need be, and bring a broker up themselves. */
+async function dashboards(): Promise<Project[]> {
+  const whyNot = await whyNoChromium();
+  if (whyNot === undefined) return [project('dashboard', ['fault/dashboard'])];
+  process.stderr.write(`dashboard: ${whyNot}, so spec/fault/dashboard is left out\n`);
+  return [];
+}
+
 async function config(): Promise<Config> {
   return {
     projects: [
@@ -38,9 +47,10 @@ async function config(): Promise<Config> {
       project('broker', ['integration', 'fault'], {
         globalSetup: '<rootDir>/spec/support/broker-setup.ts',
         globalTeardown: '<rootDir>/spec/support/broker-teardown.ts',
-        testPathIgnorePatterns: ['<rootDir>/spec/fault/cluster/'],
+        testPathIgnorePatterns: ['<rootDir>/spec/fault/(cluster|dashboard)/'],
       }),
       ...(await clusters()),
+      ...(await dashboards()),
     ],
     // Each worker of the broker project has a RabbitMQ of its own.
     maxWorkers: 2,

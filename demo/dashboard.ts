@@ -1,0 +1,100 @@
+/**
+ * `npm run demo:dashboard`: a service on a RabbitMQ, and a page on this machine that shows how it fares and has buttons that
+ * hurt it. Until Ctrl-C; then it counts up. Exit code 0 only if nothing was lost.
+ */
+import { InstanceQueue } from 'instance-queue';
+import { lastValueFrom } from 'rxjs';
+import { startBroker } from '../compose/broker';
+import { FaultProxy } from '../compose/fault-proxy';
+import { say, shutdown } from './console';
+import { Books, type Balance } from './dashboard/books';
+import { LinkRoles } from './dashboard/link-roles';
+import { LogTail } from './dashboard/log-tail';
+import { Meter } from './dashboard/meter';
+import { Runner } from './dashboard/runner';
+import type { Scene } from './dashboard/scene';
+import { DashboardServer } from './dashboard/server';
+import { dashboardSettings } from './dashboard/settings';
+import { Traffic } from './dashboard/traffic';
+import { TROUBLES } from './dashboard/troubles';
+import { Watch } from './dashboard/watch';
+import { deleteQueue } from './delete-queue';
+
+/** At the broker, with `.producer` and `.consumer` behind it. */
+const NAME = 'dashboard';
+/** Seconds: so that a black hole is found out while one watches. */
+const HEARTBEAT = 2;
+/** ms at the end for what is still under way. */
+const PATIENCE = 15_000;
+
+async function main(): Promise<boolean> {
+  const { port, own } = dashboardSettings();
+  const broker = await startBroker({ say: console.log, private: own });
+  const proxy = await FaultProxy.before(broker.url);
+  const links = new LinkRoles(proxy, NAME);
+  const log = new LogTail();
+  const queue = new InstanceQueue({
+    url: proxy.url(broker.url),
+    name: NAME,
+    heartbeat: HEARTBEAT,
+    logger: log.logger,
+  });
+  const queueName = `instance-queue-dashboard-${String(process.pid)}`;
+  const [books, meter] = [new Books(), new Meter()];
+  try {
+    await queue.connect();
+    const traffic = new Traffic(queue, queueName, books, meter);
+    return await serve({ broker, proxy, links, queue, queueName, traffic, books, log }, meter, port);
+  } finally {
+    await queue.close({ drainTimeout: 1000 });
+    if (broker.how === 'url') await deleteQueue(broker.url, queueName).catch(() => undefined);
+    await proxy.close();
+    await broker.stop();
+  }
+}
+
+async function serve(scene: Scene, meter: Meter, port: number): Promise<boolean> {
+  const { traffic, books } = scene;
+  const runner = new Runner(scene, TROUBLES);
+  const watch = new Watch(scene, runner, meter);
+  const server = await DashboardServer.start({ watch, runner, traffic }, port).catch((error: unknown) => {
+    watch.end(true);
+    throw error;
+  });
+  traffic.start();
+  console.log(
+    `\n  Dashboard   ${server.url}\n\n  Ctrl-C ends it: what is under way arrives first, and all is counted up.\n`,
+  );
+
+  await lastValueFrom(shutdown());
+  say('closing');
+  watch.end(false);
+  await runner.stop();
+  await traffic.settle(PATIENCE);
+  await traffic.stop();
+  books.close();
+  const balance = books.balance();
+  watch.end(true);
+  await server.close();
+  say(summary(balance));
+  return balance.lost === 0 && balance.failed === 0 && balance.open === 0;
+}
+
+function summary({ sent, confirmed, received, duplicates, lost, sunk, failed, open }: Balance): string {
+  const also = [
+    ...(sunk > 0 ? [`${String(sunk)} went with a queue that was deleted`] : []),
+    ...(failed > 0 ? [`${String(failed)} were refused`] : []),
+    ...(open > 0 ? [`${String(open)} were still under way`] : []),
+  ];
+  const counts = { sent, confirmed, received, duplicates, lost };
+  const text = Object.entries(counts).map(([what, count]) => `${what} ${String(count)}`);
+  return [text.join(', '), ...also].join('; ');
+}
+
+main().then(
+  (good) => (process.exitCode = good ? 0 : 1),
+  (error: unknown) => {
+    console.error(error instanceof Error ? error.message : error);
+    process.exitCode = 1;
+  },
+);

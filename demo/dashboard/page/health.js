@@ -1,0 +1,42 @@
+import { announce } from './announcer.js';
+import { byId, make, setText } from './elements.js';
+
+const WORDS = { up: 'Up', degraded: 'Degraded', down: 'Down' };
+const TONES = { attached: 'good', paused: 'calm', detached: 'warn', draining: 'warn', stopped: 'bad' };
+
+let before;
+
+export function showHealth({ status, connections, consumers, paused }) {
+  const pill = byId('health');
+  pill.dataset.status = status;
+  setText(byId('health-word'), WORDS[status]);
+  setText(byId('health-why'), whyOf(status, connections, consumers));
+  if (before !== undefined && before !== status) announce(`Health: ${WORDS[status]}.`);
+  before = status;
+  byId('pause').setAttribute('aria-checked', String(paused));
+  byId('consumers').replaceChildren(...consumers.map(consumerLine));
+}
+
+/** Before and behind: nobody tells how it is. */
+export function showNoHealth(word, why) {
+  byId('health').dataset.status = 'waiting';
+  setText(byId('health-word'), word);
+  setText(byId('health-why'), why);
+}
+
+function whyOf(status, { producer, consumer }, consumers) {
+  const away = ['producer', 'consumer'].filter((_, i) => [producer, consumer][i].status !== 'connected');
+  if (away.length === 2) return 'both connections away';
+  if (away.length === 1) return `${away[0]} ${{ producer, consumer }[away[0]].status}`;
+  if (consumers.some((one) => one.status === 'paused')) return 'consumer paused on purpose';
+  if (consumers.some((one) => one.status !== 'attached')) return 'consumer not attached';
+  return status === 'up' ? 'connected, attached, confirming' : 'the producer cannot confirm';
+}
+
+function consumerLine({ queue, status, tag, epoch }) {
+  return make('li', {}, [
+    make('span', { className: 'chip', text: status, data: { tone: TONES[status] ?? '' } }),
+    make('span', { text: epoch === undefined ? queue : `${queue}, epoch ${epoch}` }),
+    ...(tag ? [make('span', { className: 'tag', text: tag })] : []),
+  ]);
+}

@@ -1,0 +1,20 @@
+import type { InstanceQueue } from 'instance-queue';
+import type { Broker } from '../../compose/broker';
+import type { FaultProxy } from '../../compose/fault-proxy';
+import type { Books } from './books';
+import type { LinkRoles } from './link-roles';
+import type { LogTail } from './log-tail';
+import type { Traffic } from './traffic';
+
+/** Everything that runs, and that can be hurt. */
+export interface Scene {
+  readonly broker: Broker;
+  /** In front of the broker; both connections go through it. */
+  readonly proxy: FaultProxy;
+  readonly links: LinkRoles;
+  readonly queue: InstanceQueue;
+  readonly queueName: string;
+  readonly traffic: Traffic;
+  readonly books: Books;
+  readonly log: LogTail;
+}

@@ -1,0 +1,251 @@
+import { mkdtempSync, readFileSync } from 'node:fs';
+import { request } from 'node:http';
+import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { launchBrowser, type Browser, type ContextOptions } from '../../support/browser';
+import { startChild, type Child } from '../../support/child';
+import { eventually } from '../../support/waiting';
+import { WatchedPage } from './watched-page';
+
+jest.setTimeout(60_000);
+
+const WIDE = { width: 1280, height: 900 };
+const PHONE = { width: 390, height: 844 };
+const pictures = mkdtempSync(join(tmpdir(), 'instance-queue-dashboard-'));
+
+let child: Child;
+let browser: Browser;
+let url: string;
+let watched: WatchedPage;
+
+async function look(options: ContextOptions): Promise<WatchedPage> {
+  const context = await browser.newContext(options);
+  return new WatchedPage(await context.newPage()).open(url);
+}
+
+// A broker has to come up, and perhaps the browser be installed.
+beforeAll(async () => {
+  child = startChild('demo/dashboard.ts', ['--own', '--port', '0'], 400_000);
+  browser = await launchBrowser();
+  await child.says(/Dashboard +http\S+/);
+  url = /Dashboard +(http\S+)/.exec(child.output())?.[1] ?? '';
+  watched = await look({ colorScheme: 'light', viewport: WIDE });
+}, 300_000);
+afterAll(async () => {
+  child.signal('SIGKILL');
+  await browser.close();
+  process.stderr.write(`dashboard: screenshots are in ${pictures}\n`);
+});
+
+it('the page shows both connections up, and messages that arrive', async () => {
+  await eventually(async () => (await watched.count('received')) > 20);
+  expect(await watched.now('producer')).toEqual(['Up', 1]);
+  expect(await watched.now('consumer')).toEqual(['Up', 1]);
+  expect(await watched.text('health')).toMatch(/Up\s+connected, attached, confirming/);
+  expect(await watched.text('consumers')).toMatch(/attached\s+instance-queue-dashboard-\d+, epoch 1/);
+  expect(await watched.text('log')).toMatch(/consumer attached/);
+});
+
+describe('a button that hurts is disabled while it runs, tells how long it took to recover, and loses nothing:', () => {
+  /** Presses it, sees it disabled, waits for the recovery. Gives the epochs before. */
+  async function press(trouble: string, meanwhile?: () => Promise<void>, limit = 30_000) {
+    const before = await watched.epochs();
+    const received = await watched.count('received');
+    await watched.button(trouble).click();
+    await meanwhile?.();
+    await watched.recovered(trouble, limit);
+    expect(await watched.button(trouble).innerText()).toMatch(/back in [\d.]+ m?s/);
+    expect(await watched.button(trouble).getAttribute('aria-disabled')).toBe('false');
+    await eventually(async () => (await watched.count('received')) > received);
+    expect(await watched.count('lost')).toBe(0);
+    return before;
+  }
+  const disabled = (trouble: string) =>
+    eventually(async () => (await watched.button(trouble).getAttribute('aria-disabled')) === 'true');
+
+  it('cut consumer', async () => {
+    const { producer, consumer } = await press('cut-consumer');
+    expect(await watched.epochs()).toEqual({ producer, consumer: consumer + 1 });
+    expect(await watched.lastOutage('consumer')).toMatch(
+      /Consumer Reconnecting [\d.]+ m?s epoch 1 → 2 Lost the connection .*ECONNRESET/,
+    );
+  });
+
+  it('cut producer', async () => {
+    const { producer, consumer } = await press('cut-producer');
+    expect(await watched.epochs()).toEqual({ producer: producer + 1, consumer });
+    expect(await watched.lastOutage('producer')).toMatch(/Producer Reconnecting .* epoch 1 → 2 .*ECONNRESET/);
+  });
+
+  it('refuse for 5 s', async () => {
+    const { producer, consumer } = await press('refuse', async () => {
+      await disabled('refuse');
+      // What needs the network as well has to wait.
+      await disabled('black-hole');
+      await eventually(async () => (await watched.text('health-word')) === 'Degraded');
+      expect((await watched.now('producer'))[0]).toBe('Reconnecting');
+      await eventually(async () => (await watched.gauge('Outbox, queued')) > 0);
+    });
+    expect(await watched.epochs()).toEqual({ producer: producer + 1, consumer: consumer + 1 });
+  });
+
+  it('black-hole', async () => {
+    const { producer, consumer } = await press('black-hole', async () => {
+      await disabled('black-hole');
+      // Nobody is told: heartbeats find out.
+      await eventually(async () => (await watched.now('consumer'))[0] === 'Reconnecting');
+    });
+    expect(await watched.epochs()).toEqual({ producer: producer + 1, consumer: consumer + 1 });
+    expect(await watched.lastOutage('consumer')).toMatch(/[Hh]eartbeat/);
+  });
+
+  it('memory alarm', async () => {
+    const before = await press('memory-alarm', async () => {
+      await disabled('memory-alarm');
+      await eventually(async () => (await watched.now('producer'))[0] === 'Blocked');
+      expect((await watched.now('consumer'))[0]).toBe('Up');
+    });
+    expect(await watched.epochs()).toEqual(before);
+    expect(await watched.lastOutage('producer')).toMatch(/Blocked .* The broker says: low on memory/);
+  });
+
+  it('delete queue', async () => {
+    const before = await press('delete-queue');
+    expect(await watched.epochs()).toEqual(before);
+    expect(await watched.lastOutage('consumer')).toMatch(/Attaching .*cancelled/);
+  });
+
+  it('poison message, which is refused alone', async () => {
+    const before = await press('poison');
+    expect(await watched.epochs()).toEqual(before);
+    expect(await watched.button('poison').innerText()).toContain('Refused alone (PUBLISH_REFUSED)');
+  });
+
+  it('undecodable message, which is rejected alone', async () => {
+    const before = await press('undecodable');
+    expect(await watched.epochs()).toEqual(before);
+    await eventually(async () => (await watched.gauge('Undecodable')) === 1);
+    expect(await watched.text('log')).toMatch(/undecodable message/);
+  });
+
+  it('restart broker', async () => {
+    const { producer, consumer } = await press('restart-broker', () => disabled('memory-alarm').then(() => undefined));
+    expect(await watched.epochs()).toEqual({ producer: producer + 1, consumer: consumer + 1 });
+    expect(await watched.lastOutage('producer')).toMatch(/CONNECTION.FORCED/);
+  });
+});
+
+it('the pause switch, by keyboard, lets messages wait and then come', async () => {
+  const pause = watched.page.locator('#pause');
+  await pause.focus();
+  await watched.page.keyboard.press('Space');
+  await eventually(async () => (await pause.getAttribute('aria-checked')) === 'true');
+  expect((await watched.now('consumer'))[0]).toBe('Paused');
+  await eventually(async () => (await watched.count('on-the-way')) > 30);
+  // What waits is not lost, and a trouble meanwhile can end.
+  expect(await watched.count('lost')).toBe(0);
+  await watched.button('cut-producer').click();
+  await eventually(async () => (await watched.button('cut-producer').getAttribute('data-status')) === 'recovered');
+  await pause.focus();
+  await watched.page.keyboard.press('Space');
+  await eventually(async () => (await watched.now('consumer'))[0] === 'Up');
+  await eventually(async () => (await watched.count('on-the-way')) < 5);
+  expect(await watched.lastOutage('consumer')).toMatch(/Consumer Paused/);
+});
+
+it('the keyboard reaches everything, and what it stands on says what it is', async () => {
+  await watched.page.reload();
+  await eventually(() => watched.button('poison').isVisible());
+  const reached: string[] = [];
+  for (let i = 0; i < 30; i++) {
+    await watched.page.keyboard.press('Tab');
+    const what = await watched.page.evaluate<string>(
+      '(document.activeElement.dataset.trouble ?? document.activeElement.id) || document.activeElement.className',
+    );
+    reached.push(what);
+    if (what === 'log') break;
+  }
+  expect(reached[0]).toBe('skip');
+  expect(reached.filter((what) => what.startsWith('span'))).toHaveLength(2);
+  expect(reached).toEqual(expect.arrayContaining(['happenings', 'pause', 'cut-consumer', 'restart-broker', 'log']));
+
+  // Along a timeline with the arrows; the tip says why.
+  await watched.page.locator('#track-consumer [tabindex="0"]').focus();
+  await watched.page.keyboard.press('End');
+  expect(await watched.text('tip')).toMatch(/^Consumer: Up for .*, epoch \d+\./);
+  await watched.page.keyboard.press('ArrowLeft');
+  expect(await watched.text('tip')).not.toMatch(/^Consumer: Up/);
+});
+
+describe.each([
+  ['light and wide', { colorScheme: 'light', viewport: WIDE }],
+  ['dark and wide', { colorScheme: 'dark', viewport: WIDE }],
+  ['light and narrow', { colorScheme: 'light', viewport: PHONE }],
+  ['dark and narrow', { colorScheme: 'dark', viewport: PHONE }],
+  ['as narrow as phones are', { colorScheme: 'light', viewport: { width: 360, height: 740 } }],
+] as const)('%s', (name, options) => {
+  it('a page that comes later shows all that was, fits, and is accessible', async () => {
+    const late = await look({ ...options, reducedMotion: 'reduce' });
+    await eventually(async () => (await late.count('received')) > 100);
+    expect(await late.lastOutage('producer')).toMatch(/Producer/);
+    const width = await late.page.evaluate<number>('document.documentElement.scrollWidth');
+    expect(width).toBeLessThanOrEqual(options.viewport.width);
+
+    await late.page.screenshot({ path: join(pictures, `${name.replaceAll(' ', '-')}.png`), fullPage: true });
+    await late.page.evaluate(readFileSync(createRequire(__filename).resolve('axe-core/axe.min.js'), 'utf8'));
+    const violations = await late.page.evaluate<{ id: string; impact: string; nodes: { html: string }[] }[]>(
+      'axe.run().then(({ violations }) => violations)',
+    );
+    expect(violations.map(({ id, nodes }) => [id, nodes.map(({ html }) => html)])).toEqual([]);
+    expect(late.errors).toEqual([]);
+    await late.page.evaluate('window.close()').catch(() => undefined);
+  });
+});
+
+describe('only the page itself may press buttons', () => {
+  /** Gives the status. */
+  const post = (path: string, headers: Record<string, string>): Promise<number | undefined> =>
+    new Promise((resolve, reject) => {
+      const { port } = new URL(url);
+      const sent = request({ host: '127.0.0.1', port, path, method: 'POST', headers }, (response) => {
+        response.resume();
+        resolve(response.statusCode);
+      });
+      sent.once('error', reject).end();
+    });
+
+  it.each<[string, Record<string, string>, number]>([
+    ['another origin', { origin: 'http://127.0.0.1:1' }, 403],
+    ['an origin that is kept secret', { origin: 'null' }, 403],
+    ['another site, as the browser says', { 'sec-fetch-site': 'cross-site' }, 403],
+    ['another name for this machine', { host: 'evil.example' }, 421],
+  ])('not %s', async (_, headers, status) => {
+    expect(await post('/troubles/poison', headers)).toBe(status);
+    expect(await post('/pause', headers)).toBe(status);
+    expect((await watched.now('consumer'))[0]).toBe('Up');
+  });
+
+  it('and only those that there are', async () => {
+    expect(await post('/troubles/nonsense', {})).toBe(404);
+  });
+});
+
+it('SIGTERM in the middle of a trouble ends it with everything confirmed and received, and the page says the same', async () => {
+  await watched.button('refuse').click();
+  await eventually(async () => (await watched.button('refuse').getAttribute('data-status')) === 'running');
+  child.signal('SIGTERM');
+  const { code, signal, stdout, stderr } = await child.ended;
+  expect({ code, signal, stderr }).toEqual({ code: 0, signal: null, stderr: '' });
+  const [, sent, confirmed, received, lost] =
+    /sent (\d+), confirmed (\d+), received (\d+), duplicates \d+, lost (\d+)/.exec(stdout)?.map(Number) ?? [];
+  const sunk = Number(/; (\d+) went with a queue/.exec(stdout)?.[1] ?? 0);
+  expect(confirmed).toBe(sent);
+  expect(received! + sunk).toBe(sent);
+  expect(lost).toBe(0);
+  await eventually(async () => (await watched.text('banner')).startsWith('The dashboard has ended'));
+  expect(await watched.count('sent')).toBe(sent);
+  expect(await watched.count('received')).toBe(received);
+  expect(await watched.count('lost')).toBe(0);
+  expect(watched.errors.filter((error) => !error.includes('ERR_CONNECTION_REFUSED'))).toEqual([]);
+});

@@ -1,0 +1,27 @@
+import { Timeline, WINDOW } from '../../../demo/dashboard/timeline';
+
+it('a phase lasts until the next one, and all attempts of one outage are one', () => {
+  const timeline = new Timeline('producer');
+  timeline.enter({ name: 'up', epoch: 1 }, 1000);
+  timeline.enter({ name: 'reconnecting', attempt: 1, cause: 'ECONNRESET' }, 2000);
+  timeline.enter({ name: 'reconnecting', attempt: 2, cause: 'ECONNREFUSED' }, 2100);
+  timeline.enter({ name: 'up', epoch: 2 }, 2500);
+  expect(timeline.spans).toEqual([
+    { id: 1, name: 'up', epoch: 1, from: 1000, to: 2000 },
+    { id: 2, name: 'reconnecting', attempt: 2, cause: 'ECONNRESET', from: 2000, to: 2500 },
+    { id: 3, name: 'up', epoch: 2, from: 2500 },
+  ]);
+});
+
+it('forgets what is too long ago to be shown, and not what still lasts', () => {
+  const timeline = new Timeline('producer');
+  timeline.enter({ name: 'connecting' }, 0);
+  timeline.enter({ name: 'up', epoch: 1 }, 1000);
+  timeline.enter({ name: 'reconnecting' }, 2 * WINDOW);
+  timeline.enter({ name: 'up', epoch: 2 }, 2 * WINDOW + 50);
+  expect(timeline.spans.map(({ name, epoch }) => [name, epoch])).toEqual([
+    ['up', 1],
+    ['reconnecting', undefined],
+    ['up', 2],
+  ]);
+});
