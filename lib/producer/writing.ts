@@ -22,11 +22,11 @@ export function write(session: Session, entry: Entry): Written {
   return writeFast(session, entry, expiration) ?? publish(session, entry, expiration);
 }
 
-/** In frames of our own. Undefined: what only amqplib can write. */
+/** In frames of our own. Undefined: amqplib's to write, or to refuse: it alone knows whether it is closing. */
 function writeFast({ publisher }: Session, { message }: Entry, expiration: string | undefined): Written | undefined {
   if (!publisher) return undefined;
   try {
-    return publisher.publish(message, expiration, message.propertiesFrame) ? 'written' : 'closing';
+    return publisher.publish(message, expiration, message.propertiesFrame) ? 'written' : undefined;
   } catch {
     // An exotic header, or one that amqplib will refuse with reasons. What was written so far goes first.
     publisher.flush();

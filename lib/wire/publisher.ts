@@ -9,6 +9,8 @@ import { writableChannel, type WritableChannel } from './writable-channel';
 const CHUNK = 32 * 1024;
 /** Bodies from here on need not be in one piece with what is in front of them. */
 const LARGE = 16 * 1024;
+/** The broker may take frames of any size: ours are no larger than its default, lest a body is copied as a whole. */
+const LARGEST_FRAME = 128 * 1024;
 
 /**
  * Publishes on one confirm channel in frames of its own making. amqplib makes three buffers of each message, copies them
@@ -38,15 +40,18 @@ export class Publisher {
 
   /**
    * `expiration`: ms, as the broker is to read it; `propertiesFrame`: bytes of the header frame at most. Returns `false` if
-   * the channel is closing; throws over what only amqplib can write. In both cases nothing was written.
+   * the channel is closing, or is not as it was; throws over what only amqplib can write. In both cases nothing was written.
    */
   publish(message: WireMessage, expiration: string | undefined, propertiesFrame: number): boolean {
     const { content } = message;
     if (!this.#scheduled && !this.#channel.buffer) return false;
     this.#reserve(propertiesFrame + ROUTE_FRAME + (content.length < LARGE ? content.length + FRAME_OVERHEAD : 0));
+    const chunk = this.#chunk;
     this.#end = this.#writeHead(message, expiration);
     this.#writeBody(content);
-    this.#flushSoon();
+    // What has begun has to end: nobody may close the channel in the middle of it, which costs the whole connection.
+    if (this.#chunk !== chunk) this.flush();
+    else this.#flushSoon();
     this.#channel.count();
     return true;
   }
@@ -74,7 +79,7 @@ export class Publisher {
   /** Each frame in one piece: amqplib lets channels take turns between writes, and a frame must not be torn. */
   #writeBody(content: Buffer): void {
     const { number, frameMax } = this.#channel;
-    const most = frameMax - FRAME_OVERHEAD;
+    const most = Math.min(frameMax, LARGEST_FRAME) - FRAME_OVERHEAD;
     for (let from = 0; from < content.length; from += most) {
       const size = Math.min(most, content.length - from);
       this.#reserve(size + FRAME_OVERHEAD);

@@ -68,10 +68,21 @@ export class Receiver {
         const message = registered.frames.parse(rest, at);
         if (!message) break;
         at = registered.frames.end;
-        registered.onMessage(message);
+        this.#hand(registered, message);
       }
     } finally {
       if (at > 0) Reflect.set(this.#connection, 'rest', rest.subarray(at));
+    }
+  }
+
+  /** What throws costs its channel, as with amqplib, and not the neighbours on this connection. */
+  #hand({ channel, onMessage }: Registered, message: ConsumeMessage): void {
+    try {
+      onMessage(message);
+    } catch (error) {
+      const close: unknown = Reflect.get(channel, 'closeWithError');
+      if (typeof close !== 'function') throw error;
+      Reflect.apply(close, channel, [undefined, 'Error while processing message', INTERNAL_ERROR, error]);
     }
   }
 
@@ -84,5 +95,7 @@ export class Receiver {
   }
 }
 
+/** https://www.rabbitmq.com/amqp-0-9-1-reference#constants */
+const INTERNAL_ERROR = 541;
 /** Bytes of the three frames of a message that says nothing. */
 const LEAST = 40;

@@ -35,9 +35,11 @@ export function writableChannel(channel: ConfirmChannel): WritableChannel | unde
     isFunction(Reflect.get(channel, 'sendMessage')) &&
     isFunction(Reflect.get(connection, 'sendMessage'));
   // Instrumentation that wraps amqplib's publish (the mark is shimmer's) wants to see each message.
-  const watched = [Reflect.get(channel, 'publish'), Reflect.get(connection, 'sendMessage')].some(
-    (method) => isFunction(method) && Reflect.get(method, '__wrapped') === true,
-  );
+  const watched = [
+    Reflect.get(channel, 'publish'),
+    Reflect.get(channel, 'sendMessage'),
+    Reflect.get(connection, 'sendMessage'),
+  ].some((method) => isFunction(method) && Reflect.get(method, '__wrapped') === true);
   if (!known || watched) return undefined;
 
   const bufferOf = (): Writable | undefined => {

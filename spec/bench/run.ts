@@ -26,7 +26,7 @@ async function main(): Promise<void> {
   const rounds = Number(flags.rounds ?? 5);
   const scale = Number(flags.scale ?? (flags.quick ? 0.15 : 1));
   const wanted = scenarios(scale).filter(({ title }) => title.includes(flags.scenarios));
-  const names = flags.clients?.split(/, ?(?!wire)/) ?? CLIENT_NAMES;
+  const names = flags.clients?.split(/,(?! wire)/).map((name) => name.trim()) ?? CLIENT_NAMES;
   const clients = names.filter(isClientName);
   if (clients.length < names.length) throw new Error(`Known clients: ${CLIENT_NAMES.join('; ')}.`);
 

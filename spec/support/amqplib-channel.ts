@@ -28,12 +28,15 @@ export class MemoryChannel {
   readonly #stream: Duplex;
   readonly #written: Buffer[] = [];
 
-  constructor(frameMax = 131_072) {
+  /** `slow`: the socket takes a write per turn, and its buffer is full with one. */
+  constructor(frameMax = 131_072, { slow = false } = {}) {
     this.#stream = new Duplex({
+      ...(slow && { writableHighWaterMark: 1 }),
       read: () => undefined,
       write: (chunk: Buffer, _encoding, done) => {
         this.#written.push(Buffer.from(chunk));
-        done();
+        if (slow) setImmediate(done);
+        else done();
       },
     });
     const Connection = load('connection.js')['Connection'] as new (stream: Duplex) => AmqplibConnection;
@@ -61,8 +64,12 @@ export class MemoryChannel {
 
   /** All that went to the socket so far. */
   async written(): Promise<Buffer> {
-    // The end of this turn, amqplib's own, and the one in which its stream tells that there is more.
-    for (let turn = 0; turn < 4; turn++) await nextTurn();
+    // The end of this turn, amqplib's own, and the one in which its stream tells that there is more; of a slow socket
+    // as many as it takes.
+    for (let idle = 0, seen = -1; idle < 4; idle++) {
+      if (this.writes > seen) [idle, seen] = [0, this.writes];
+      await nextTurn();
+    }
     return Buffer.concat(this.#written);
   }
 

@@ -45,6 +45,13 @@ describe('own frames', () => {
         ),
     ],
     [
+      'is watched one level deeper',
+      ({ channel }) => {
+        const sendMessage = { value: Object.assign(() => true, { __wrapped: true }) };
+        Object.setPrototypeOf(channel, Object.create(Object.getPrototypeOf(channel) as object, { sendMessage }) as object);
+      },
+    ],
+    [
       'throws where it should write',
       ({ channel }) =>
         Reflect.set(channel, 'publish', () => {

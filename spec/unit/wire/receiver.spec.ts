@@ -78,17 +78,28 @@ describe('messages', () => {
     expect(past).toEqual(['a']);
   });
 
-  it('come once, whatever a consumer throws, which ends the connection as it does with amqplib', async () => {
+  it.each([
+    ['past amqplib', true],
+    ['by amqplib', false],
+  ])('come once, whatever a consumer throws, which costs its channel and no other: %s', async (_how, own) => {
     const memory = new MemoryChannel();
     const past: string[] = [];
     const errors: unknown[] = [];
+    const neighbour = memory.open();
+    neighbour.on('close', () => errors.push('the neighbour'));
     memory.connection.on('frameError', (error) => errors.push(error));
-    Receiver.on(memory.model)?.register(memory.channel, TAG, ({ content }) => {
+    memory.channel.on('error', (error) => errors.push(error));
+    const onMessage = ({ content }: ConsumeMessage): void => {
       past.push(content.toString());
       throw new Error('not my day');
-    });
-    await memory.receive([message('a')]);
+    };
+    memory.channel.registerConsumer(TAG, onMessage);
+    if (own) Receiver.on(memory.model)?.register(memory.channel, TAG, onMessage);
+    await memory.receive([Buffer.concat([message('a'), message('b')])]);
+    expect(errors).toEqual([]);
+    await memory.receive([encodeMethod('channel.close-ok', 1, {})]);
     expect(past).toEqual(['a']);
-    expect(errors).toEqual([new Error('not my day')]);
+    expect(errors).toEqual([Object.assign(new Error('not my day'), { code: 541 })]);
+    expect((await memory.written()).includes('Error while processing message')).toBe(true);
   });
 });
