@@ -36,10 +36,7 @@ let gated = true;
  * One connection to one endpoint. Cold. Emits: the link, once it is open. Errors: ConnectionError, CONNECT_FAILED before
  * the link, CONNECTION_LOST after it. Completes: never. Unsubscribe: destroys the socket, whatever phase it is in.
  */
-function dial(
-  endpoint: Endpoint,
-  { name, heartbeat, connectTimeout, tls, wire }: DialOptions,
-): Observable<Link> {
+function dial(endpoint: Endpoint, { name, heartbeat, connectTimeout, tls, wire }: DialOptions): Observable<Link> {
   return new Observable((subscriber) => {
     // The only handle on the socket that amqplib lets us have: it destroys it in every phase, and with an Error, which
     // amqplib notices (it misses a plain destroy(), and keeps its heartbeat timers).

@@ -38,7 +38,8 @@ export class FakeInstanceQueue extends InstanceQueue {
   /**
    * Resolves when there is nothing left to do: what was sent is confirmed or rejected, every consumer is attached, what was
    * delivered is settled, and nothing waits in a queue that somebody consumes from. Messages that wait for a time of their
-   * own (a `retry`) do not count. Rejects: Error, when it is not so `within` ms; it says what is under way.
+   * own (a `retry`) do not count. Rejects: Error, when it is not so `within` ms; it says what is under way. Its time is that
+   * of RxJS, too: a test that holds the clock moves it instead of resting.
    */
   async rest(within = 5000): Promise<void> {
     const underWay$ = merge(this.broker.changed$, this.health$, interval(LOOK_EVERY)).pipe(

@@ -172,6 +172,9 @@ export class MemoryBroker {
         return alarm();
       },
       publish: (message, mandatory) => this.#publish(message, mandatory),
+      joined: () => {
+        this.#vhost.wake();
+      },
       left: (model) => {
         this.#links.left(model);
         this.#vhost.left(model);

@@ -25,6 +25,7 @@ export function memoryWorld(): World {
         body,
         messageId: properties.messageId,
         headers: properties.headers ?? {},
+        expiration: properties.expiration,
       }));
       broker.purge(queue);
       return letters;

@@ -25,6 +25,7 @@ export async function rabbitmqWorld(): Promise<World> {
         body: JSON.parse(content.toString()),
         messageId: properties.messageId,
         headers: properties.headers ?? {},
+        expiration: properties.expiration as unknown,
       })),
     count: (queue) => bystander.count(queue),
     deleteQueue: (queue) => bystander.deleteQueue(queue),

@@ -5,6 +5,7 @@ export interface Letter {
   readonly body: unknown;
   readonly messageId: unknown;
   readonly headers: Arguments;
+  readonly expiration: unknown;
 }
 
 /** A broker, real or in memory, with what a law has to be able to do to it from outside. */

@@ -105,6 +105,7 @@ export class Links implements Dialer {
   #open(): MemoryModel {
     const model = new MemoryModel(this.#host, new Wire(this.#pace, this.#held));
     this.#models.add(model);
+    this.#host.joined();
     return model;
   }
 

@@ -14,6 +14,7 @@ export interface Host {
   /** Why nobody may publish for now. */
   readonly alarm: string | undefined;
   publish(message: StoredMessage, mandatory: boolean): Published | 'returned';
+  joined(): void;
   left(model: MemoryModel): void;
 }
 
@@ -63,7 +64,6 @@ export class MemoryModel extends EventEmitter implements UsedModel, ChannelHost 
   /** The connection breaks, and what was under way is lost. */
   break(error: Error): void {
     if (this.#ended) return;
-    this.wire.cut();
     this.#leave();
     this.emit('error', error);
     this.#end(error);

@@ -142,6 +142,11 @@ export class Vhost implements Surroundings {
     return { address, end: () => this.#askers.delete(address) };
   }
 
+  /** A connection is there, to wait for what time brings. */
+  wake(): void {
+    for (const queue of this.queues) queue.dispatch();
+  }
+
   /** A connection is gone, and with it what was for it alone. */
   left(user: object): void {
     for (const { name, owner } of [...this.#queues.values()]) if (owner === user) this.deleteQueue(name);

@@ -1,11 +1,10 @@
 import type { Pace } from './pace';
 
-/** What the broker says on one connection, heard in order; can be held up, and cut. */
+/** What the broker says on one connection, heard in order; can be held up. */
 export class Wire {
   readonly #pace: Pace;
   readonly #said: (() => void)[] = [];
   #held: boolean;
-  #cut = false;
 
   constructor(pace: Pace, held: boolean) {
     this.#pace = pace;
@@ -18,7 +17,6 @@ export class Wire {
   }
 
   say(hear: () => void): void {
-    if (this.#cut) return;
     this.#said.push(hear);
     this.#pace.soon(() => {
       this.#next();
@@ -36,12 +34,6 @@ export class Wire {
         this.#next();
       });
     }
-  }
-
-  /** What was not heard never will be. */
-  cut(): void {
-    this.#cut = true;
-    this.#said.length = 0;
   }
 
   #next(): void {

@@ -129,6 +129,44 @@ export function sendingLaws(world: () => World): void {
     expect(await world().letters(name, 1)).toMatchObject([{ body: 2 }]);
   });
 
+  it('a queue of bounded length lets its oldest go, to its dead-letter queue', async () => {
+    const dead = await world().queue();
+    const name = await world().queue({ maxLength: 2, deadLetter: { queue: dead } });
+    const queue = world().open();
+    for (const body of [1, 2, 3]) await queue.send({ queue: name, body });
+    expect(await world().letters(dead, 1)).toMatchObject([{ body: 1, headers: { 'x-death': [{ reason: 'maxlen' }] } }]);
+    expect((await world().letters(name, 2)).map(({ body }) => body)).toEqual([2, 3]);
+  });
+
+  it('an alternate exchange takes what its exchange has no queue for', async () => {
+    const [exchange, alternate, name] = [world().freeName(), world().freeName(), world().freeName()];
+    const topology = {
+      exchanges: [
+        { name: alternate, type: 'fanout', autoDelete: true },
+        { name: exchange, type: 'direct', alternateExchange: alternate },
+      ],
+      queues: [{ name }],
+      bindings: [{ exchange: alternate, queue: name }],
+    } as const;
+    const queue = world().open({ topology });
+    await queue.send({ exchange, routingKey: 'nobody', body: 1 });
+    expect(await world().letters(name, 1)).toMatchObject([{ body: 1 }]);
+  });
+
+  it('headers arrive as what they are, typed ones as their values', async () => {
+    const name = await world().queue();
+    const queue = world().open();
+    const headers = {
+      text: 'x',
+      list: [1, { deep: true }],
+      typed: { '!': 'short', value: 5 },
+      bytes: Buffer.from('b'),
+    };
+    await queue.send({ queue: name, body: 1, headers });
+    const [letter] = await world().letters(name, 1);
+    expect(letter?.headers).toEqual({ ...headers, typed: 5 });
+  });
+
   it('the publish operator confirms all that its source emits, in order', async () => {
     const name = await world().queue();
     const queue = world().open();

@@ -11,7 +11,9 @@ describe('a FakeInstanceQueue while the clock stands still', () => {
     queue = new FakeInstanceQueue();
   });
   afterEach(async () => {
-    await queue.close({ drainTimeout: 0 });
+    const closed = queue.close();
+    await jest.advanceTimersByTimeAsync(HOUR);
+    await closed;
     jest.useRealTimers();
   });
 
@@ -54,6 +56,18 @@ describe('a FakeInstanceQueue while the clock stands still', () => {
     await queue.connect();
     await jest.advanceTimersByTimeAsync(HOUR);
     expect(queue.broker.queues.map(({ name }) => name)).toEqual(['used']);
+  });
+
+  it('waits for nothing on behalf of a broker that nobody is connected to, and for all as soon as somebody is', async () => {
+    queue.broker.declare({ name: 'dead' });
+    queue.broker.declare({ name: 'mayflies', deadLetter: { queue: 'dead' } });
+    const before = jest.getTimerCount();
+    queue.broker.put({ queue: 'mayflies', body: 1, expiration: 1000 });
+    expect(jest.getTimerCount()).toBe(before);
+    await queue.connect();
+    const deliveries = gather(queue.consume({ queue: 'dead', noAck: true }));
+    await jest.advanceTimersByTimeAsync(1000);
+    expect(deliveries.values).toHaveLength(1);
   });
 
   it('gives a send up at its deadline', async () => {
