@@ -143,7 +143,7 @@ export function togetherLaws(world: () => World): void {
     const deliveries = gather(other.consume({ queue: { name } }));
     await other.send({ queue: name, body: 1 });
     await eventually(() => deliveries.values.length === 1);
-    await other.close();
+    await other.close({ drainTimeout: 0 });
     expect(await world().count(name)).toEqual({ ready: 1, consumers: 0 });
   });
 
