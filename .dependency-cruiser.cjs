@@ -11,6 +11,9 @@ const connection = '^lib/connection/';
 const consumer = '^lib/consumer/';
 const producer = '^lib/producer/';
 const rpc = '^lib/rpc/';
+/** What users' tests need; the fault proxy in it knows nothing of the library. */
+const testing = '^lib/testing/';
+const faults = '^lib/testing/faults/';
 const frontDoor = '^lib/((index|instance-queue|health)\\.ts$|front-door/)';
 /** Everything else that has no room of its own: topology, codec, options, log … */
 const ground = '^lib/(?!(index|instance-queue|health|errors|state|backoff|outbox)\\.)[\\w-]+\\.ts$';
@@ -48,6 +51,18 @@ module.exports = {
       { path: [consumer, producer, rpc, frontDoor], pathNot: pure },
     ),
     forbid(
+      'testing-is-for-tests',
+      'What users test with stands on the library, and never the other way round: it is not loaded without being asked for.',
+      { path: '^lib/', pathNot: testing },
+      { path: testing },
+    ),
+    forbid(
+      'faults-stand-alone',
+      'The fault proxy knows TCP, and nothing of the library.',
+      { path: faults },
+      { path: '^lib/', pathNot: faults },
+    ),
+    forbid(
       'ground-is-low',
       'topology, codec, options and log stand on the pure files and on each other.',
       { path: ground },
@@ -78,13 +93,13 @@ module.exports = {
       'demo-is-a-user',
       'The demo uses the library as its users do: through the door.',
       { path: '^demo/' },
-      { path: ['^lib/', '^spec/'], pathNot: '^lib/index\\.ts$' },
+      { path: ['^lib/', '^spec/'], pathNot: '^lib/(testing/)?index\\.ts$' },
     ),
     forbid(
       'compose-knows-brokers-only',
-      'What brings a broker up knows neither the library nor its tests.',
+      'What brings a broker up knows neither the library nor its tests; how ports and sockets are dealt with is the same.',
       { path: '^compose/' },
-      { path: '^(lib|spec|demo)/' },
+      { path: '^(lib|spec|demo)/', pathNot: faults },
     ),
 
     // ── hygiene ──

@@ -1,6 +1,7 @@
 import type { AddressInfo, Server } from 'node:net';
 import { FakeClient } from './fake-client';
-import { freePort, listenAt } from './ports';
+import { listenAt } from '../lib/testing/faults/listening';
+import { freePort } from './ports';
 
 export type { FakeClient, Handler } from './fake-client';
 export type { PublishedMessage, ReceivedMethod } from './fake-publish';

@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import { abort } from './abort';
+import { abort } from '../lib/testing/faults/abort';
 import { PublishAssembler, type PublishedMessage, type ReceivedMethod } from './fake-publish';
 import { FrameDecoder, fieldsOf, type Frame } from './frames';
 import { defaultReply } from './fake-replies';

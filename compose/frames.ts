@@ -1,4 +1,4 @@
-import type { FaultProxy, Direction } from './fault-proxy';
+import type { FaultDirection, FaultProxy } from '../lib/testing/faults/fault-proxy';
 import { decodeMethod, nameOfMethod, type Fields } from './methods';
 
 export type FrameType = 'method' | 'header' | 'body' | 'heartbeat';
@@ -61,7 +61,7 @@ export function fieldsOf(frame: Frame): Fields {
 
 /** A frame that a proxy saw. */
 export interface SeenFrame extends Frame {
-  readonly direction: Direction;
+  readonly direction: FaultDirection;
   /** The number of the connection, as the proxy counts them. */
   readonly link: number;
 }
@@ -88,7 +88,7 @@ export class FrameLog {
   }
 
   /** The names of the methods of one direction, in order. */
-  methods(direction: Direction): string[] {
+  methods(direction: FaultDirection): string[] {
     return this.frames
       .filter((frame) => frame.direction === direction && frame.type === 'method')
       .map((frame) => frame.name);

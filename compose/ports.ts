@@ -1,30 +1,6 @@
-import { createServer, type Server } from 'node:net';
-
-/**
- * Below the range from which Linux and macOS take the ports of outgoing connections. A broker or proxy that is down for a
- * while must find its port again: in that range a dialling client could get it as its own, or even be connected to itself.
- */
-const FIRST = 20_000;
-const LAST = 32_000;
+import { PORTS, listenAt, randomPort } from '../lib/testing/faults/listening';
 
 const given = new Set<number>();
-
-/** A port from the quiet range at random; not known to be free. */
-export function randomPort(): number {
-  return FIRST + Math.floor(Math.random() * (LAST - FIRST));
-}
-
-/** A server that listens on 127.0.0.1, or else where it is told. Rejects if the port is taken. */
-export function listenAt(port: number, host = '127.0.0.1'): Promise<Server> {
-  return new Promise((resolve, reject) => {
-    const server = createServer({ allowHalfOpen: true, noDelay: true });
-    server.once('error', reject);
-    server.listen({ host, port, exclusive: true }, () => {
-      server.off('error', reject);
-      resolve(server);
-    });
-  });
-}
 
 /** Whether a listener on 127.0.0.1 can have this port now. */
 export function isFree(port: number): Promise<boolean> {
@@ -44,7 +20,9 @@ export async function freePort(): Promise<number> {
     given.add(port);
     if (await isFree(port)) return port;
   }
-  throw new Error(`Expected a free port on 127.0.0.1 between ${FIRST} and ${LAST}, but 200 tries found none`);
+  throw new Error(
+    `Expected a free port on 127.0.0.1 between ${PORTS.first} and ${PORTS.last}, but 200 tries found none`,
+  );
 }
 
 async function canListen(port: number, host?: string): Promise<boolean> {

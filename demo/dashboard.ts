@@ -5,7 +5,7 @@
 import { InstanceQueue } from 'instance-queue';
 import { lastValueFrom } from 'rxjs';
 import { startBroker } from '../compose/broker';
-import { FaultProxy } from '../compose/fault-proxy';
+import { FaultProxy } from 'instance-queue/testing';
 import { say, shutdown } from './console';
 import { Books, type Balance } from './dashboard/books';
 import { LinkRoles } from './dashboard/link-roles';

@@ -6,7 +6,7 @@ import { handle, InstanceQueue } from 'instance-queue';
 import { setTimeout as pause } from 'node:timers/promises';
 import { interval, lastValueFrom, Subject, takeUntil } from 'rxjs';
 import { startBroker } from '../compose/broker';
-import { FaultProxy } from '../compose/fault-proxy';
+import { FaultProxy } from 'instance-queue/testing';
 import { Ledger } from '../compose/ledger';
 import { median } from '../compose/median';
 import { DISRUPTIONS, type Disruption, type Scene } from './tour/disruptions';

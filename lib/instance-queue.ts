@@ -3,6 +3,7 @@ import type { Observable, OperatorFunction } from 'rxjs';
 import { auto } from './codec';
 import { drainTimeoutOf } from './connection/connection';
 import type { CloseOptions, CloseReport } from './connection/core';
+import { amqp, type Dialer } from './connection/dial';
 import { consuming, resolveConsumeOptions } from './consumer/consume';
 import type { ConsumeOptions, NoAckConsumeOptions } from './consumer/consume';
 import { Consumer } from './consumer/consumer';
@@ -47,14 +48,17 @@ export class InstanceQueue extends EventEmitter<InstanceQueueEvents> implements 
   #closed: Promise<CloseReport> | undefined;
 
   /** @throws OptionsError if the URL or an option cannot be right */
-  constructor(target: string | InstanceQueueOptions) {
+  constructor(target: string | InstanceQueueOptions);
+  /** @internal */
+  constructor(target: string | InstanceQueueOptions, dialer: Dialer);
+  constructor(target: string | InstanceQueueOptions, dialer: Dialer = amqp) {
     super();
     const options: InstanceQueueOptions = typeof target === 'string' ? { url: target } : target;
     checkInstanceQueueOptions(options);
     const { topology: _, producer: __, consumer: ___, downAfter = DEFAULTS.downAfter, ...connection } = options;
     this.#options = options;
     this.#drainTimeout = options.drainTimeout ?? DEFAULTS.drainTimeout;
-    this.#connections = new TwoConnections(connection, this);
+    this.#connections = new TwoConnections(connection, dialer, this);
     this.#vitals = new VitalSigns(this.#connections, downAfter);
     this.#producer = this.producer();
   }

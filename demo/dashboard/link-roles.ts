@@ -1,5 +1,5 @@
 import type { Role } from 'instance-queue';
-import type { FaultProxy } from '../../compose/fault-proxy';
+import type { FaultProxy } from 'instance-queue/testing';
 
 /** Which link of a proxy belongs to which of the two connections: each tells the broker its name when it opens. */
 export class LinkRoles {

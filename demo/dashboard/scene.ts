@@ -1,6 +1,6 @@
 import type { InstanceQueue } from 'instance-queue';
 import type { Broker } from '../../compose/broker';
-import type { FaultProxy } from '../../compose/fault-proxy';
+import type { FaultProxy } from 'instance-queue/testing';
 import type { Books } from './books';
 import type { LinkRoles } from './link-roles';
 import type { LogTail } from './log-tail';

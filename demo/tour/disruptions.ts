@@ -1,8 +1,8 @@
 import type { InstanceQueue } from 'instance-queue';
+import type { FaultProxy } from 'instance-queue/testing';
 import { once } from 'node:events';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Broker } from '../../compose/broker';
-import type { FaultProxy } from '../../compose/fault-proxy';
 import { deleteQueue } from '../delete-queue';
 
 /** What the tour works with. */

@@ -6,6 +6,7 @@ import { DEFAULTS, boolean, checkOptions, countFrom, duration, either, func, int
 import { object, oneOf, shortString, string, withDefaults, type Shape } from '../options';
 import type { Backoff, BackoffOptions } from './backoff';
 import { ConnectionCore, type CloseOptions, type CloseReport } from './core';
+import { amqp, type Dialer } from './dial';
 import { endpointSource, type EndpointSource } from './endpoints';
 import type { EventsOf } from './state';
 import type { ConnectionState } from './supervisor';
@@ -113,11 +114,15 @@ export class Connection extends EventEmitter<ConnectionEvents> implements AsyncD
   readonly core: ConnectionCore;
 
   /** @throws OptionsError if the URL or an option cannot be right. */
-  constructor(target: string | ConnectionOptions) {
+  constructor(target: string | ConnectionOptions);
+  /** @internal */
+  constructor(target: string | ConnectionOptions, dialer: Dialer);
+  constructor(target: string | ConnectionOptions, dialer: Dialer = amqp) {
     super();
     const options: ConnectionOptions = typeof target === 'string' ? { url: target } : target;
     checkOptions(options, CONNECTION, { of: 'a connection', required: ['url'] });
     this.core = new ConnectionCore({
+      dialer,
       endpoints: endpointSource(options.url),
       name: options.name,
       heartbeat: options.heartbeat ?? DEFAULTS.heartbeat,

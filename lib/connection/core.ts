@@ -6,7 +6,7 @@ import type { Logger } from '../log';
 import { Counters } from '../metrics';
 import { mergeTopologies, type QueueSpec, type Topology } from '../topology';
 import type { Backoff } from './backoff';
-import { dial, type DialOptions } from './dial';
+import type { DialOptions, Dialer } from './dial';
 import { shuffled, type Endpoint } from './endpoints';
 import { firstToOpen } from './first-to-open';
 import type { Link } from './link';
@@ -37,6 +37,7 @@ export interface Member {
 }
 
 export interface CoreOptions extends DialOptions {
+  readonly dialer: Dialer;
   readonly endpoints: () => Promise<readonly Endpoint[]>;
   readonly reconnect: Backoff;
   readonly reopen: Backoff;
@@ -75,6 +76,11 @@ export class ConnectionCore {
       failFast: authErrors === 'terminal',
     });
     this.#watches = this.#watch(options.heartbeat);
+    this.#watches.add(
+      options.dialer.back$.subscribe(() => {
+        this.skipWait();
+      }),
+    );
   }
 
   get state$(): Observable<ConnectionState> {
@@ -251,7 +257,7 @@ function round(options: CoreOptions): Observable<Link> {
     switchMap((endpoints) =>
       firstToOpen(
         shuffled(endpoints),
-        (endpoint) => dial(endpoint, options),
+        (endpoint) => options.dialer.dial(endpoint, options),
         (errors) => {
           const told = errors.map((error) => connectFailed('', error));
           return told.find((error) => !error.retryable) ?? told.at(-1);

@@ -1,5 +1,5 @@
 import { connect, credentials, type ChannelModel } from 'amqplib';
-import { Observable, timer, type Subscription } from 'rxjs';
+import { NEVER, Observable, timer, type Subscription } from 'rxjs';
 import type { ConnectionOptions as TlsOptions } from 'node:tls';
 import { ConnectionError } from '../errors';
 import { guardFrames } from '../wire/frame-guard';
@@ -21,6 +21,14 @@ export interface DialOptions {
   readonly wire: boolean;
 }
 
+/** A way to brokers. */
+export interface Dialer {
+  /** One connection to one endpoint, as `dial`. */
+  readonly dial: (endpoint: Endpoint, options: DialOptions) => Observable<Link>;
+  /** Hot. Emits: when a broker that refused takes connections again, and nobody need wait any longer. */
+  readonly back$: Observable<void>;
+}
+
 /** Until the runtime shows that its sockets cannot be: then what comes together with open-ok is at amqplib's mercy. */
 let gated = true;
 
@@ -28,10 +36,7 @@ let gated = true;
  * One connection to one endpoint. Cold. Emits: the link, once it is open. Errors: ConnectionError, CONNECT_FAILED before
  * the link, CONNECTION_LOST after it. Completes: never. Unsubscribe: destroys the socket, whatever phase it is in.
  */
-export function dial(
-  endpoint: Endpoint,
-  { name, heartbeat, connectTimeout, tls, wire }: DialOptions,
-): Observable<Link> {
+function dial(endpoint: Endpoint, { name, heartbeat, connectTimeout, tls, wire }: DialOptions): Observable<Link> {
   return new Observable((subscriber) => {
     // The only handle on the socket that amqplib lets us have: it destroys it in every phase, and with an Error, which
     // amqplib notices (it misses a plain destroy(), and keeps its heartbeat timers).
@@ -106,6 +111,9 @@ export function dial(
     };
   });
 }
+
+/** Over TCP or TLS, by amqplib. */
+export const amqp: Dialer = { dial, back$: NEVER };
 
 function target(endpoint: Endpoint, heartbeat: number): Parameters<typeof connect>[0] {
   const { protocol, hostname, port, username, password, vhost, frameMax, channelMax, locale } = endpoint;

@@ -2,6 +2,7 @@ import type { EventEmitter } from 'node:events';
 import { combineLatest, type Observable } from 'rxjs';
 import { Connection, type ConnectionEvents, type ConnectionOptions } from '../connection/connection';
 import type { CloseReport } from '../connection/core';
+import type { Dialer } from '../connection/dial';
 import { StateSubject } from '../connection/state';
 import type { InstanceQueueState } from '../health';
 
@@ -16,9 +17,9 @@ export class TwoConnections {
   readonly consumer: Connection;
   readonly #state: StateSubject<InstanceQueueState>;
 
-  constructor(options: ConnectionOptions, events: EventEmitter<InstanceQueueEvents>) {
+  constructor(options: ConnectionOptions, dialer: Dialer, events: EventEmitter<InstanceQueueEvents>) {
     const open = (role: Role): Connection =>
-      new Connection({ ...options, name: `${options.name ?? 'instance-queue'}.${role}` });
+      new Connection({ ...options, name: `${options.name ?? 'instance-queue'}.${role}` }, dialer);
     this.producer = open('producer');
     this.consumer = open('consumer');
     relay(this.producer, 'producer', this.consumer, events);

@@ -2,6 +2,7 @@
 import { InstanceQueue, type Delivery, type InstanceQueueState, type Worker } from 'instance-queue';
 import { liveness, probes, readiness } from 'instance-queue/health';
 import { traceSends, traced } from 'instance-queue/opentelemetry';
+import { FakeInstanceQueue, FaultProxy, fakeDelivery, type FakeDelivery } from 'instance-queue/testing';
 import { createServer } from 'node:http';
 import { map, type Observable } from 'rxjs';
 
@@ -26,3 +27,14 @@ if (statusCode !== 503 || body.reasons[0]?.of !== 'nothing')
 console.log(liveness().body.alive);
 createServer(probes(queue));
 void queue.close().then(({ unsettled }) => console.log(unsettled, typeof ids$, typeof work));
+
+const delivery: FakeDelivery<Order> = fakeDelivery({ id: 'a' }, { queue: 'orders' });
+if (!delivery.ack() || delivery.settled !== 'ack') throw new Error(`acked, and yet: ${String(delivery.settled)}`);
+async function tested(double: FakeInstanceQueue): Promise<void> {
+  const real: InstanceQueue = double;
+  await real.send({ queue: 'orders', body: { id: 'a' } });
+  await double.rest();
+  if (double.broker.messages('orders').length !== 1) throw new Error('sent, and yet nowhere');
+  await real.close();
+}
+void tested(new FakeInstanceQueue()).then(() => console.log(typeof FaultProxy.before));

@@ -86,6 +86,8 @@ const IN_WORDS = [
   'ExchangeSpec.autoDelete',
   'ExchangeSpec.internal',
   'ExchangeSpec.passive',
+  'FakeDeliveryFields.codec',
+  'FakeInstanceQueueOptions.broker',
   'HandleOptions.concurrency',
   'HandleOptions.key',
   'HandleOptions.timeout',

@@ -1,4 +1,4 @@
-import { FaultProxy } from '../../../compose/fault-proxy';
+import { FaultProxy } from 'instance-queue/testing';
 import { freePort } from '../../../compose/ports';
 import { privateBroker, sharedBroker } from '../../support/broker';
 import { Bystander } from '../../support/bystander';

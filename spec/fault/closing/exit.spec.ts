@@ -1,5 +1,5 @@
 import { FakeBroker, type FakeClient } from '../../../compose/fake-broker';
-import { FaultProxy } from '../../../compose/fault-proxy';
+import { FaultProxy } from 'instance-queue/testing';
 import { freePort } from '../../../compose/ports';
 import { sharedBroker } from '../../support/broker';
 import { runChild, startChild } from '../../support/child';

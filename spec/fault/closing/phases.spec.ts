@@ -1,6 +1,6 @@
 import { Connection, InstanceQueue, handle, type CloseReport } from 'instance-queue';
 import { FakeBroker } from '../../../compose/fake-broker';
-import { FaultProxy } from '../../../compose/fault-proxy';
+import { FaultProxy } from 'instance-queue/testing';
 import { freePort } from '../../../compose/ports';
 import { sharedBroker } from '../../support/broker';
 import { uniqueName } from '../../support/cleanup';

@@ -1,4 +1,4 @@
-import { FaultProxy } from '../../../compose/fault-proxy';
+import { FaultProxy } from 'instance-queue/testing';
 import { until } from '../../support/waiting';
 import { receiver, type Receiver, type Traffic } from './traffic';
 import type { Scene, Trial } from './trials';

@@ -1,7 +1,7 @@
 import { connect } from 'amqplib';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Broker } from '../../../compose/broker';
-import { FaultProxy } from '../../../compose/fault-proxy';
+import { FaultProxy } from 'instance-queue/testing';
 import { Ledger, type Counts } from '../../../compose/ledger';
 import { ClientProcess } from './client-process';
 import { monotonic } from './clock';

@@ -1,5 +1,5 @@
 import type { Broker } from '../../../compose/broker';
-import type { FaultProxy } from '../../../compose/fault-proxy';
+import type { FaultProxy } from 'instance-queue/testing';
 import type { Ledger } from '../../../compose/ledger';
 import type { ClientProcess } from './client-process';
 

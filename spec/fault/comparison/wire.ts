@@ -1,4 +1,4 @@
-import type { FaultProxy } from '../../../compose/fault-proxy';
+import type { FaultProxy } from 'instance-queue/testing';
 import { monotonic } from './clock';
 
 /** Class and method of what a broker says of a whole connection. */

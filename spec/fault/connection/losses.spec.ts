@@ -1,5 +1,5 @@
 import { Connection, type ConnectionState } from 'instance-queue';
-import { FaultProxy } from '../../../compose/fault-proxy';
+import { FaultProxy } from 'instance-queue/testing';
 import { privateBroker } from '../../support/broker';
 import { closeAll, closing, uniqueName } from '../../support/cleanup';
 import { until } from '../../support/waiting';

@@ -1,7 +1,7 @@
 import { inspect } from 'node:util';
 import { pino } from 'pino';
 import { InstanceQueue, handle } from 'instance-queue';
-import { FaultProxy } from '../../../compose/fault-proxy';
+import { FaultProxy } from 'instance-queue/testing';
 import { privateBroker } from '../../support/broker';
 import { closeAll, closing, uniqueName } from '../../support/cleanup';
 import { rejection, until } from '../../support/waiting';

@@ -1,6 +1,6 @@
 import { Connection, Consumer, consume, handle } from 'instance-queue';
 import { firstValueFrom, Subject } from 'rxjs';
-import { FaultProxy } from '../../../compose/fault-proxy';
+import { FaultProxy } from 'instance-queue/testing';
 import { FrameLog } from '../../../compose/frames';
 import { sharedBroker } from '../../support/broker';
 import { Bystander } from '../../support/bystander';

@@ -1,6 +1,6 @@
 import { timer, map } from 'rxjs';
 import { Connection, Consumer, InstanceQueue, handle, type Message } from 'instance-queue';
-import { FaultProxy } from '../../../compose/fault-proxy';
+import { FaultProxy } from 'instance-queue/testing';
 import { FrameLog } from '../../../compose/frames';
 import { sharedBroker } from '../../support/broker';
 import { Bystander } from '../../support/bystander';

@@ -1,6 +1,6 @@
 import { Connection, Producer, type ConnectionOptions } from 'instance-queue';
 import { FakeBroker } from '../../../compose/fake-broker';
-import { FaultProxy } from '../../../compose/fault-proxy';
+import { FaultProxy } from 'instance-queue/testing';
 import { sharedBroker } from '../../support/broker';
 import { closeAll, closing, uniqueName } from '../../support/cleanup';
 import { outcomes, publishError } from '../../support/publish-error';

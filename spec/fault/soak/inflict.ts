@@ -1,6 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Broker } from '../../../compose/broker';
-import type { FaultProxy } from '../../../compose/fault-proxy';
+import type { FaultProxy } from 'instance-queue/testing';
 import type { Fault } from './faults';
 
 /** What a fault can get hold of. */

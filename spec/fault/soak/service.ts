@@ -1,5 +1,5 @@
 import { InstanceQueue } from 'instance-queue';
-import type { FaultProxy } from '../../../compose/fault-proxy';
+import type { FaultProxy } from 'instance-queue/testing';
 import type { Book } from './book';
 import type { Queues } from './queues';
 import { Reader } from './reader';

@@ -1,6 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Broker } from '../../../compose/broker';
-import { FaultProxy } from '../../../compose/fault-proxy';
+import { FaultProxy } from 'instance-queue/testing';
 import { uniqueName } from '../../support/cleanup';
 import { eventually } from '../../support/waiting';
 import { Book } from './book';

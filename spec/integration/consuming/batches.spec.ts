@@ -1,6 +1,6 @@
 import { Subject, concatMap, tap } from 'rxjs';
 import { InstanceQueue, batch, type Batch } from 'instance-queue';
-import { FaultProxy } from '../../../compose/fault-proxy';
+import { FaultProxy } from 'instance-queue/testing';
 import { FrameLog } from '../../../compose/frames';
 import { sharedBroker } from '../../support/broker';
 import { Bystander } from '../../support/bystander';

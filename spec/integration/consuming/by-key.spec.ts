@@ -1,6 +1,6 @@
 import { BehaviorSubject, type Observable, map, timer } from 'rxjs';
 import { InstanceQueue, handle, type Message } from 'instance-queue';
-import { FaultProxy } from '../../../compose/fault-proxy';
+import { FaultProxy } from 'instance-queue/testing';
 import { sharedBroker } from '../../support/broker';
 import { Bystander } from '../../support/bystander';
 import { closeAll, closing } from '../../support/cleanup';

@@ -1,5 +1,5 @@
 import { Connection, InstanceQueue, consume } from 'instance-queue';
-import { FaultProxy } from '../../../compose/fault-proxy';
+import { FaultProxy } from 'instance-queue/testing';
 import { FrameLog } from '../../../compose/frames';
 import { sharedBroker } from '../../support/broker';
 import { Bystander } from '../../support/bystander';

@@ -1,6 +1,6 @@
 import { BehaviorSubject, NEVER, Subject, concat, firstValueFrom, of, throwError } from 'rxjs';
 import { Connection, Consumer, InstanceQueue, OptionsError, consume, handle, type ConsumerState } from 'instance-queue';
-import { FaultProxy } from '../../../compose/fault-proxy';
+import { FaultProxy } from 'instance-queue/testing';
 import { FrameLog } from '../../../compose/frames';
 import { sharedBroker } from '../../support/broker';
 import { Bystander } from '../../support/bystander';

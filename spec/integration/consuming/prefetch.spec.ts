@@ -1,6 +1,6 @@
 import { Connection, InstanceQueue, consume, handle } from 'instance-queue';
 import { tap } from 'rxjs';
-import { FaultProxy } from '../../../compose/fault-proxy';
+import { FaultProxy } from 'instance-queue/testing';
 import { FrameLog } from '../../../compose/frames';
 import { sharedBroker } from '../../support/broker';
 import { Bystander } from '../../support/bystander';

@@ -1,5 +1,5 @@
 import { InstanceQueue, handle, type Message } from 'instance-queue';
-import { FaultProxy } from '../../../compose/fault-proxy';
+import { FaultProxy } from 'instance-queue/testing';
 import { freePort } from '../../../compose/ports';
 import { sharedBroker } from '../../support/broker';
 import { closeAll, closing, uniqueName } from '../../support/cleanup';

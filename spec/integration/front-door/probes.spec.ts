@@ -1,7 +1,7 @@
 import { InstanceQueue } from 'instance-queue';
 import { createServer, request } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { FaultProxy } from '../../../compose/fault-proxy';
+import { FaultProxy } from 'instance-queue/testing';
 import { probes, type ProbesOptions } from 'instance-queue/health';
 import { sharedBroker } from '../../support/broker';
 import { Bystander } from '../../support/bystander';

@@ -1,6 +1,6 @@
 import { Connection, Producer, type OutboxState, type ProducerOptions, type PublishError } from 'instance-queue';
 import { pino } from 'pino';
-import { FaultProxy } from '../../../compose/fault-proxy';
+import { FaultProxy } from 'instance-queue/testing';
 import { sharedBroker } from '../../support/broker';
 import { Bystander } from '../../support/bystander';
 import { closeAll, closing } from '../../support/cleanup';

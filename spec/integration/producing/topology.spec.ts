@@ -1,5 +1,5 @@
 import { Connection, InstanceQueue, Producer } from 'instance-queue';
-import { FaultProxy } from '../../../compose/fault-proxy';
+import { FaultProxy } from 'instance-queue/testing';
 import { sharedBroker } from '../../support/broker';
 import { Bystander } from '../../support/bystander';
 import { closeAll, closing, uniqueName } from '../../support/cleanup';

@@ -1,6 +1,6 @@
 import { Connection, Producer, type QueueSpec } from 'instance-queue';
 import { FORWARDING, Forwarder } from '../../../lib/producer/forwarder';
-import { FaultProxy } from '../../../compose/fault-proxy';
+import { FaultProxy } from 'instance-queue/testing';
 import { sharedBroker } from '../../support/broker';
 import { Bystander } from '../../support/bystander';
 import { closeAll, closing } from '../../support/cleanup';

@@ -1,7 +1,7 @@
 import { InstanceQueue, handle, type DiagnosticsEvents, type DiagnosticsTraces } from 'instance-queue';
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { channel, subscribe, tracingChannel, unsubscribe } from 'node:diagnostics_channel';
-import { FaultProxy } from '../../../compose/fault-proxy';
+import { FaultProxy } from 'instance-queue/testing';
 import { sharedBroker } from '../../support/broker';
 import { Bystander } from '../../support/bystander';
 import { closeAll, closing } from '../../support/cleanup';

@@ -3,11 +3,12 @@ import { Lane, type Course } from './fault-lane';
 import { abort } from './abort';
 
 /** The way of the bytes. */
-export type Direction = 'toClient' | 'toBroker';
+export type FaultDirection = 'toClient' | 'toBroker';
 
-export type Courses = Readonly<Record<Direction, Course>>;
+export type Courses = Readonly<Record<FaultDirection, Course>>;
 
-export interface LinkTarget {
+/** Where the connections go. */
+export interface FaultTarget {
   readonly host: string;
   readonly port: number;
 }
@@ -25,9 +26,9 @@ export class FaultLink {
   /** Without a target nothing is dialled: the client has come into a black hole. */
   constructor(
     client: Socket,
-    target: LinkTarget | undefined,
+    target: FaultTarget | undefined,
     courses: Courses,
-    tap: (direction: Direction, chunk: Buffer) => void,
+    tap: (direction: FaultDirection, chunk: Buffer) => void,
   ) {
     const broker = target && connect({ ...target, noDelay: true, allowHalfOpen: true });
     client.setNoDelay(true);
@@ -67,7 +68,7 @@ export class FaultLink {
   }
 
   /** An abrupt end on one side becomes one on the other, unless a black hole lies between. */
-  #aborted(way: Direction): void {
+  #aborted(way: FaultDirection): void {
     if (!this.courses[way].swallowed) this.reset();
   }
 

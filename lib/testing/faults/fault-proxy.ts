@@ -1,36 +1,42 @@
 import type { Server, Socket } from 'node:net';
 import { clearCourse } from './fault-lane';
-import { FaultLink, type Courses, type Direction, type LinkTarget } from './fault-link';
-import { listenAt, randomPort } from './ports';
+import { FaultLink, type Courses, type FaultDirection, type FaultTarget } from './fault-link';
+import { listenAt, randomPort } from './listening';
 
-export type { Direction } from './fault-link';
+export type { FaultDirection, FaultTarget } from './fault-link';
 
 /** Is told of bytes as the proxy reads them, before any fault touches them; `link` counts the connections from 1. */
-export type Tap = (direction: Direction, chunk: Buffer, link: number) => void;
+export type FaultTap = (direction: FaultDirection, chunk: Buffer, link: number) => void;
 
 /**
  * A TCP proxy on 127.0.0.1 that breaks connections on demand: between a client and a broker, in this process. Faults apply
  * to the links there are and to those that come, until {@link restore}.
  *
  * While the target refuses connections, a dial to the proxy is accepted and then reset: it can't know earlier.
+ *
+ * @example
+ * const proxy = await FaultProxy.before('amqp://localhost');
+ * const queue = new InstanceQueue(proxy.url('amqp://localhost'));
+ * proxy.cut();
  */
 export class FaultProxy {
   readonly port: number;
-  readonly #target: LinkTarget;
+  readonly #target: FaultTarget;
   readonly #links = new Map<number, FaultLink>();
-  readonly #taps = new Set<Tap>();
+  readonly #taps = new Set<FaultTap>();
   readonly #linkListeners = new Set<(link: number) => void>();
   #server: Server | undefined;
   #courses = clearCourses();
   #count = 0;
 
-  private constructor(target: LinkTarget, server: Server, port: number) {
+  private constructor(target: FaultTarget, server: Server, port: number) {
     this.#target = target;
     this.port = port;
     this.#serve(server);
   }
 
-  static async start(target: LinkTarget): Promise<FaultProxy> {
+  /** A proxy before this host and port. Rejects: Error, if there is no free port. */
+  static async start(target: FaultTarget): Promise<FaultProxy> {
     for (let tries = 0; tries < 100; tries += 1) {
       const port = randomPort();
       const server = await listenAt(port).catch(() => undefined);
@@ -98,13 +104,13 @@ export class FaultProxy {
 
   /** Nothing is read from one side, or from both: its buffers fill up, and it has to wait. */
   stopReading(side?: 'client' | 'broker'): void {
-    const ways: Direction[] =
+    const ways: FaultDirection[] =
       side === undefined ? ['toBroker', 'toClient'] : [side === 'client' ? 'toBroker' : 'toClient'];
     this.#change(ways, (course) => (course.unread = true));
   }
 
   /** The bytes of one direction are read, but wait here. */
-  hold(direction: Direction): void {
+  hold(direction: FaultDirection): void {
     this.#change([direction], (course) => (course.held = true));
   }
 
@@ -145,7 +151,7 @@ export class FaultProxy {
   }
 
   /** Gives a function that ends it. */
-  onBytes(tap: Tap): () => void {
+  onBytes(tap: FaultTap): () => void {
     this.#taps.add(tap);
     return () => this.#taps.delete(tap);
   }
@@ -181,7 +187,7 @@ export class FaultProxy {
     for (const listener of this.#linkListeners) listener(number);
   }
 
-  #change(ways: readonly Direction[], change: (course: Courses[Direction]) => void): void {
+  #change(ways: readonly FaultDirection[], change: (course: Courses[FaultDirection]) => void): void {
     for (const way of ways) change(this.#courses[way]);
     for (const link of this.#links.values()) link.pump();
   }

@@ -1,0 +1,12 @@
+/// <reference types="node" preserve="true" />
+// The entry point `instance-queue/testing`: an app's tests without a broker, and faults between an app and a broker.
+export { fakeDelivery } from './fake-delivery';
+export type { FakeDelivery, FakeDeliveryFields } from './fake-delivery';
+export { FakeInstanceQueue } from './fake-instance-queue';
+export type { FakeInstanceQueueOptions } from './fake-instance-queue';
+export { MemoryBroker } from './memory-broker';
+export type { QueueView } from './memory-broker';
+export type { BrokerMessage } from './memory/stored-message';
+
+export { FaultProxy } from './faults/fault-proxy';
+export type { FaultDirection, FaultTap, FaultTarget } from './faults/fault-proxy';

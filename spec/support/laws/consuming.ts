@@ -1,0 +1,254 @@
+import { handle, text, type ConsumerError, type Delivery, type Message } from 'instance-queue';
+import { Subject, lastValueFrom, toArray } from 'rxjs';
+import { gather } from '../gather';
+import { eventually, rejection, until } from '../waiting';
+import type { World } from '../world';
+
+/** What holds for messages on their way in, on any broker. */
+export function consumingLaws(world: () => World): void {
+  const sent = async (name: string, ...bodies: unknown[]): Promise<void> => {
+    for (const body of bodies) await world().put(name, Buffer.from(JSON.stringify(body)), 'application/json');
+  };
+
+  it('deliveries come in order, with what was sent, and are gone when they are acked', async () => {
+    const name = await world().queue();
+    const queue = world().open();
+    const deliveries = gather(queue.consume<number>({ queue: name }));
+    for (const body of [1, 2, 3]) {
+      await queue.send({
+        queue: name,
+        body,
+        messageId: `m${String(body)}`,
+        headers: { trace: 't', deep: { list: [1] } },
+      });
+    }
+    await eventually(() => deliveries.values.length === 3);
+    expect(deliveries.values.map(({ body }) => body)).toEqual([1, 2, 3]);
+    expect(deliveries.values[0]).toMatchObject({
+      queue: name,
+      exchange: '',
+      routingKey: name,
+      redelivered: false,
+      deliveryCount: 0,
+    });
+    expect(deliveries.values[0]?.properties).toMatchObject({
+      messageId: 'm1',
+      contentType: 'application/json',
+      headers: { trace: 't', deep: { list: [1] } },
+    });
+    expect(deliveries.values.map((delivery) => delivery.ack())).toEqual([true, true, true]);
+    expect(deliveries.values.map((delivery) => delivery.ack())).toEqual([false, false, false]);
+    await queue.close();
+    expect((await world().count(name)).ready).toBe(0);
+  });
+
+  it('requeue and release bring a message back to its place, reject to its dead-letter queue', async () => {
+    const dead = await world().queue();
+    const name = await world().queue({ deadLetter: { queue: dead } });
+    const queue = world().open();
+    const seen: [number, boolean][] = [];
+    const verbs: ((delivery: Delivery<number>) => boolean)[] = [
+      (delivery) => delivery.requeue(),
+      (delivery) => delivery.release(),
+      (delivery) => delivery.reject(),
+      (delivery) => delivery.ack(),
+    ];
+    queue.consume<number>({ queue: name, prefetch: 1 }).subscribe((delivery) => {
+      seen.push([delivery.body, delivery.redelivered]);
+      verbs[seen.length - 1]?.(delivery);
+    });
+    await sent(name, 1, 2);
+    await eventually(() => seen.length === 4);
+    expect(seen).toEqual([
+      [1, false],
+      [1, true],
+      [1, true],
+      [2, false],
+    ]);
+    const [letter] = await world().letters(dead, 1);
+    expect(letter).toMatchObject({ body: 1, headers: { 'x-death': [{ queue: name, reason: 'rejected', count: 1 }] } });
+    expect(queue.metrics).toMatchObject({
+      delivered: 4,
+      redelivered: 2,
+      requeued: 1,
+      released: 1,
+      rejected: 1,
+      acked: 1,
+    });
+  });
+
+  it('no more is out than the prefetch', async () => {
+    const name = await world().queue();
+    const queue = world().open();
+    const [one, other] = [0, 1].map(() => gather(queue.consume<number>({ queue: name, prefetch: 2 })));
+    await until(queue.health$, ({ consumers }) => consumers.filter(({ status }) => status === 'attached').length === 2);
+    await sent(name, 1, 2, 3, 4, 5);
+    await eventually(() => one!.values.length === 2 && other!.values.length === 2);
+    expect((await world().count(name)).ready).toBe(1);
+    one!.values[0]?.ack();
+    await eventually(() => one!.values.length === 3);
+  });
+
+  it('consumers of one queue take turns', async () => {
+    const name = await world().queue();
+    const queue = world().open();
+    const [one, other] = [0, 1].map(() => gather(queue.consume<number>({ queue: name })));
+    await until(queue.health$, ({ consumers }) => consumers.filter(({ status }) => status === 'attached').length === 2);
+    await sent(name, 1, 2, 3, 4);
+    await eventually(() => one!.values.length === 2 && other!.values.length === 2);
+    expect(one!.values.map(({ body }) => body % 2)).toEqual([one!.values[0]!.body % 2, one!.values[0]!.body % 2]);
+  });
+
+  it('work that fails is tried once more, then rejected', async () => {
+    const dead = await world().queue();
+    const name = await world().queue({ deadLetter: { queue: dead } });
+    const queue = world().open();
+    const work = ({ body }: Message<number>): number => {
+      if (body === 1) throw new RangeError('one');
+      return body * 10;
+    };
+    const handled = gather(queue.consume<number>({ queue: name, prefetch: 1 }).pipe(handle(work)));
+    await sent(name, 1, 2);
+    await eventually(() => handled.values.length === 3);
+    expect(handled.values.map(({ settlement, value }) => [settlement, value])).toEqual([
+      ['requeue', undefined],
+      ['reject', undefined],
+      ['ack', 20],
+    ]);
+    expect(await world().letters(dead, 1)).toMatchObject([{ body: 1 }]);
+  });
+
+  it('what cannot be decoded is told, rejected, and never reaches the stream', async () => {
+    const dead = await world().queue();
+    const name = await world().queue({ deadLetter: { queue: dead } });
+    const queue = world().open();
+    const consumer = queue.consumer<number>({ queue: name });
+    const told: [string, ConsumerError][] = [];
+    consumer.on('undecodable', ({ content }, cause) => told.push([content.toString(), cause]));
+    const bodies: number[] = [];
+    consumer.deliveries$.subscribe((delivery) => {
+      bodies.push(delivery.body);
+      delivery.ack();
+    });
+    await world().put(name, Buffer.from('{broken'), 'application/json');
+    await sent(name, 2);
+    await eventually(() => bodies.length === 1);
+    expect(bodies).toEqual([2]);
+    expect(told).toMatchObject([['{broken', { code: 'UNDECODABLE' }]]);
+    await eventually(async () => (await world().count(dead)).ready === 1);
+    expect(queue.metrics).toMatchObject({ undecodable: 1, delivered: 1 });
+  });
+
+  it('without acks a message is gone when it is handed out', async () => {
+    const name = await world().queue();
+    const queue = world().open();
+    await world().put(name, Buffer.from('plain'), 'text/plain');
+    const message = await until(queue.consume({ queue: name, noAck: true, codec: text }), () => true);
+    expect(message).toMatchObject({ body: 'plain', queue: name });
+    expect(message).not.toHaveProperty('ack');
+    await queue.close();
+    expect((await world().count(name)).ready).toBe(0);
+  });
+
+  it('what is out at a loss is lost to its handler, aborted, and comes again', async () => {
+    const name = await world().queue();
+    const queue = world().open();
+    const runs: { body: number; redelivered: boolean; aborted: boolean }[] = [];
+    let go = (): void => undefined;
+    const work = ({ body, redelivered }: Message<number>, { signal }: { signal: AbortSignal }): Promise<void> =>
+      new Promise((resolve) => {
+        const run = { body, redelivered, aborted: false };
+        runs.push(run);
+        signal.addEventListener('abort', () => (run.aborted = true));
+        if (redelivered) resolve();
+        else go = resolve;
+      });
+    const handled = gather(queue.consume<number>({ queue: name }).pipe(handle(work)));
+    await sent(name, 1);
+    await eventually(() => runs.length === 1);
+    await world().disconnect();
+    await eventually(() => runs[0]?.aborted);
+    go();
+    await world().reconnect();
+    await eventually(() => handled.values.length === 2);
+    expect(runs).toEqual([
+      { body: 1, redelivered: false, aborted: true },
+      { body: 1, redelivered: true, aborted: false },
+    ]);
+    expect(handled.values.map(({ sent: accepted }) => accepted)).toEqual([false, true]);
+    expect(queue.metrics).toMatchObject({ lost: 1, redelivered: 1, acked: 1 });
+  });
+
+  it('a consumer whose queue is deleted attaches to a new one', async () => {
+    const name = await world().queue();
+    const queue = world().open();
+    const consumer = queue.consumer<number>({ queue: name });
+    const statuses: string[] = [];
+    consumer.state$.subscribe(({ status }) => {
+      if (statuses.at(-1) !== status) statuses.push(status);
+    });
+    const deliveries = gather(consumer.deliveries$);
+    await until(consumer.state$, ({ status }) => status === 'attached');
+    await world().deleteQueue(name);
+    await until(consumer.state$, () => statuses.filter((status) => status === 'attached').length === 2);
+    await queue.send({ queue: name, body: 1 });
+    await eventually(() => deliveries.values.length === 1);
+    expect(statuses).toEqual(['detached', 'attached', 'detached', 'attached']);
+  });
+
+  it('a queue that is there with other arguments ends the first attach', async () => {
+    const name = await world().queue({ messageTtl: 1000 });
+    const queue = world().open();
+    const error = await rejection(lastValueFrom(queue.consume({ queue: { name, messageTtl: 2000 } })));
+    expect(error).toMatchObject({ code: 'CHANNEL_CLOSED', replyCode: 406 });
+    expect(queue.health.status).toBe('down');
+  });
+
+  it('`until` cancels, lets what runs finish, and completes', async () => {
+    const name = await world().queue();
+    const queue = world().open();
+    const stop$ = new Subject<void>();
+    let go = (): void => undefined;
+    const gate = new Promise<void>((resolve) => (go = resolve));
+    let running = 0;
+    const work = async ({ body }: Message<number>): Promise<number> => {
+      running++;
+      await gate;
+      return body;
+    };
+    const done = lastValueFrom(
+      queue.consume<number>({ queue: name, until: stop$ }).pipe(handle(work, { concurrency: 2 }), toArray()),
+    );
+    await sent(name, 1, 2, 3, 4);
+    await eventually(() => running === 2 && queue.metrics.inFlight === 4);
+    stop$.next();
+    await eventually(async () => (await world().count(name)).ready === 2);
+    go();
+    expect((await done).map(({ value }) => value)).toEqual([1, 2]);
+    expect((await world().letters(name, 2)).map(({ body }) => body)).toEqual([3, 4]);
+  });
+
+  it('close stops consuming, waits for what runs, and takes what it still sends', async () => {
+    const name = await world().queue();
+    const target = await world().queue();
+    const queue = world().open();
+    let go = (): void => undefined;
+    const gate = new Promise<void>((resolve) => (go = resolve));
+    let running = false;
+    const work = async ({ body }: Message<unknown>): Promise<void> => {
+      running = true;
+      await gate;
+      await queue.send({ queue: target, body });
+    };
+    queue.consume({ queue: name }).pipe(handle(work)).subscribe();
+    await sent(name, 1);
+    await eventually(() => running);
+    const closed = queue.close();
+    await until(queue.state$, ({ consumer }) => consumer.status === 'closing');
+    go();
+    expect(await closed).toEqual({ unsettled: 0, unconfirmed: 0 });
+    expect(await world().letters(target, 1)).toMatchObject([{ body: 1 }]);
+    expect((await world().count(name)).ready).toBe(0);
+    expect(queue.state).toEqual({ producer: { status: 'closed' }, consumer: { status: 'closed' } });
+  });
+}

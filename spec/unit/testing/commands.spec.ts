@@ -1,0 +1,179 @@
+import { handle, InstanceQueue, type Message } from 'instance-queue';
+import { FakeInstanceQueue, MemoryBroker } from 'instance-queue/testing';
+import { closeAll, closing } from '../../support/cleanup';
+import { gather } from '../../support/gather';
+import { publishError } from '../../support/publish-error';
+import { eventually, until } from '../../support/waiting';
+
+afterEach(closeAll);
+
+describe('a FakeInstanceQueue', () => {
+  it('is an InstanceQueue, and refuses what one refuses', () => {
+    const queue: InstanceQueue = closing(new FakeInstanceQueue({ name: 'app', consumer: { prefetch: 5 } }));
+    expect(queue).toBeInstanceOf(InstanceQueue);
+    expect(() => new FakeInstanceQueue({ consumer: { prefetch: 0 } })).toThrow('`consumer.prefetch`');
+    expect(() => queue.consume({ queue: { name: '', type: 'quorum' } })).toThrow('quorum');
+  });
+
+  it('shares a broker with others, as services do', async () => {
+    const broker = new MemoryBroker();
+    const [shop, store] = [closing(new FakeInstanceQueue({ broker })), closing(new FakeInstanceQueue({ broker }))];
+    const bodies = gather(store.consume({ queue: 'orders' }));
+    await shop.send({ queue: 'orders', body: 1 });
+    await eventually(() => bodies.values.length === 1);
+    expect(new FakeInstanceQueue().broker).not.toBe(broker);
+  });
+
+  it('is at rest when all is sent, delivered and settled; until then it says what is under way', async () => {
+    const queue = closing(new FakeInstanceQueue());
+    await queue.rest();
+    let go = (): void => undefined;
+    const gate = new Promise<void>((resolve) => (go = resolve));
+    const work = async ({ body }: Message<unknown>): Promise<void> => {
+      await gate;
+      await queue.send({ queue: 'done', body });
+    };
+    queue.consume({ queue: 'orders' }).pipe(handle(work)).subscribe();
+    void queue.send({ queue: 'orders', body: 1 });
+    await expect(queue.rest(20)).rejects.toThrow('Not at rest within 20 ms: work on 1 messages under way.');
+    go();
+    await queue.rest();
+    expect(queue.broker.messages('done').map(({ body }) => body)).toEqual([1]);
+    queue.broker.disconnect();
+    const waiting = queue.send({ queue: 'done', body: 2 });
+    await expect(queue.rest(20)).rejects.toThrow('1 messages to be sent');
+    queue.broker.reconnect();
+    await Promise.all([waiting, queue.rest()]);
+  });
+});
+
+describe('a MemoryBroker', () => {
+  it('shows what was published and what lies where', async () => {
+    const queue = closing(new FakeInstanceQueue());
+    queue.consume({ queue: 'held', prefetch: 1 }).subscribe();
+    for (const body of [1, 2]) await queue.send({ queue: 'held', body, headers: { n: body } });
+    await eventually(() => queue.metrics.inFlight === 1);
+    expect(queue.broker.published).toMatchObject([
+      { body: 1, exchange: '', routingKey: 'held', properties: { headers: { n: 1 }, contentType: 'application/json' } },
+      { body: 2 },
+    ]);
+    expect(queue.broker.queues).toMatchObject([{ name: 'held', messages: [{ body: 2 }], unsettled: 1, consumers: 1 }]);
+    queue.broker.purge('held');
+    expect(queue.broker.messages('held')).toEqual([]);
+    expect(queue.broker.messages('no such queue')).toEqual([]);
+  });
+
+  it('puts what no `send` would write, also through an exchange', async () => {
+    const queue = closing(new FakeInstanceQueue());
+    queue.broker.put({ queue: 'orders', body: Buffer.from('{'), contentType: 'application/json' });
+    expect(queue.broker.messages('orders')).toMatchObject([{ body: undefined, content: Buffer.from('{') }]);
+    queue.broker.put({ exchange: 'amq.topic', routingKey: 'nobody', body: 1 });
+    expect(() => {
+      queue.broker.put({ exchange: 'missing', body: 1 });
+    }).toThrow("NOT_FOUND - no exchange 'missing'");
+    expect(queue.broker.published).toEqual([]);
+    await queue.rest();
+  });
+
+  it('returns on command', async () => {
+    const queue = closing(new FakeInstanceQueue());
+    queue.broker.declare({ name: 'orders' });
+    queue.broker.returnNext();
+    const send = queue.send({ exchange: '', routingKey: 'orders', body: 1 });
+    expect(await publishError(send)).toMatchObject({ code: 'PUBLISH_RETURNED', replyCode: 312 });
+    queue.broker.returnNext(2);
+    expect(await publishError(queue.send({ queue: 'orders', body: 2 }))).toMatchObject({ code: 'PUBLISH_RETURNED' });
+    await queue.send({ queue: 'orders', body: 3 });
+    expect(queue.broker.messages('orders').map(({ body }) => body)).toEqual([3]);
+  });
+
+  it('nacks on command', async () => {
+    const queue = closing(new FakeInstanceQueue({ producer: { onNack: 'reject' } }));
+    queue.broker.nackNext();
+    expect(await publishError(queue.send({ queue: 'orders', body: 1 }))).toMatchObject({ code: 'PUBLISH_NACKED' });
+    await queue.send({ queue: 'orders', body: 2 });
+    expect(queue.broker.messages('orders').map(({ body }) => body)).toEqual([2]);
+  });
+
+  it('cancels consumers on command: what is out is lost, and comes again', async () => {
+    const queue = closing(new FakeInstanceQueue());
+    const consumer = queue.consumer<number>({ queue: 'orders' });
+    const lost: unknown[] = [];
+    consumer.on('lost', ({ body }) => lost.push(body));
+    const deliveries = gather(consumer.deliveries$);
+    await queue.send({ queue: 'orders', body: 1 });
+    await eventually(() => deliveries.values.length === 1);
+    queue.broker.cancelConsumers('orders');
+    await eventually(() => deliveries.values.length === 2);
+    expect(lost).toEqual([1]);
+    expect(deliveries.values.map(({ settled, redelivered }) => [settled, redelivered])).toEqual([
+      ['lost', false],
+      [undefined, true],
+    ]);
+  });
+
+  it('comes back at once when it is told to, however long the next attempt would have waited', async () => {
+    const queue = closing(new FakeInstanceQueue({ reconnect: { min: 60_000, max: 60_000, jitter: 0 } }));
+    await queue.connect();
+    queue.broker.disconnect();
+    const { producer } = await until(queue.state$, (state) => state.producer.status === 'reconnecting');
+    expect(producer).toMatchObject({ delay: 60_000, cause: { code: 'CONNECTION_LOST' } });
+    await expect(queue.rest(10)).resolves.toBeUndefined();
+    queue.broker.reconnect();
+    await until(
+      queue.state$,
+      (state) => state.producer.status === 'connected' && state.consumer.status === 'connected',
+      1000,
+    );
+    queue.broker.disconnect();
+    queue.broker.reconnect();
+    await until(queue.state$, (state) => state.producer.status === 'connected' && state.producer.epoch === 3, 1000);
+  });
+
+  it('has no streams, and says so', async () => {
+    const queue = closing(new FakeInstanceQueue());
+    const refused = gather(queue.consume({ queue: { name: 'log', type: 'stream' }, offset: 'first' }));
+    await eventually(() => refused.error);
+    expect(refused.error).toMatchObject({ replyCode: 540, message: expect.stringContaining('no streams') as string });
+  });
+
+  it('counts the failures of quorum queues, and keeps their delivery limit', async () => {
+    const queue = closing(new FakeInstanceQueue());
+    const spec = { name: 'q', type: 'quorum', deliveryLimit: 2, deadLetter: { queue: 'dead' } } as const;
+    queue.broker.declare({ name: 'dead' });
+    const counts: number[] = [];
+    queue.consume({ queue: spec }).subscribe((delivery) => {
+      counts.push(delivery.deliveryCount);
+      delivery.requeue();
+    });
+    await queue.send({ queue: 'q', body: 1 });
+    await eventually(() => queue.broker.messages('dead').length === 1);
+    expect(counts).toEqual([0, 1, 2]);
+    const [letter] = queue.broker.messages('dead');
+    expect(letter?.properties.headers?.['x-death']).toMatchObject([{ reason: 'delivery_limit', queue: 'q' }]);
+  });
+
+  it('hands messages to the first consumers of the highest priority', async () => {
+    const queue = closing(new FakeInstanceQueue());
+    const low = gather(queue.consume({ queue: 'q', priority: 1 }));
+    const high = gather(queue.consume({ queue: 'q', priority: 2, prefetch: 2 }));
+    await queue.rest();
+    for (const body of [1, 2, 3]) await queue.send({ queue: 'q', body });
+    await eventually(() => queue.metrics.inFlight === 3);
+    expect([high.values.length, low.values.length]).toEqual([2, 1]);
+  });
+
+  it('is not brought to a stop by messages that go in circles', async () => {
+    const queue = closing(new FakeInstanceQueue());
+    const work = (): never => {
+      throw new Error('never');
+    };
+    queue
+      .consume({ queue: 'q', prefetch: 1 })
+      .pipe(handle(work, { onError: 'requeue' }))
+      .subscribe();
+    await queue.send({ queue: 'q', body: 1 });
+    await new Promise((resolve) => setTimeout(resolve, 1));
+    await eventually(() => queue.metrics.requeued > 2000);
+  });
+});

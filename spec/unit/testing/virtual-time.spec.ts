@@ -1,0 +1,112 @@
+import { handle, type Message } from 'instance-queue';
+import { FakeInstanceQueue } from 'instance-queue/testing';
+import { gather } from '../../support/gather';
+
+const HOUR = 3_600_000;
+
+describe('a FakeInstanceQueue while the clock stands still', () => {
+  let queue: FakeInstanceQueue;
+  beforeEach(() => {
+    jest.useFakeTimers();
+    queue = new FakeInstanceQueue();
+  });
+  afterEach(async () => {
+    const closed = queue.close();
+    await jest.advanceTimersByTimeAsync(HOUR);
+    await closed;
+    jest.useRealTimers();
+  });
+
+  it('sends and is confirmed without a tick of it', async () => {
+    const before = Date.now();
+    for (const body of [1, 2, 3]) await queue.send({ queue: 'orders', body });
+    expect(queue.broker.messages('orders')).toHaveLength(3);
+    expect(Date.now()).toBe(before);
+  });
+
+  it('lets hours of retries pass in no time, each at its hour', async () => {
+    const runs: number[] = [];
+    const began = Date.now();
+    const work = ({ body }: Message<string>): void => {
+      runs.push(Date.now() - began);
+      if (body === 'bad') throw new RangeError('no');
+    };
+    const onError = queue.retry<string>({ attempts: 3, delay: [HOUR, 2 * HOUR] });
+    const handled = gather(queue.consume<string>({ queue: 'orders' }).pipe(handle(work, { onError })));
+    await queue.send({ queue: 'orders', body: 'bad' });
+    await jest.advanceTimersByTimeAsync(HOUR - 1);
+    expect(runs).toHaveLength(1);
+    expect(queue.broker.messages(`orders.retry.${String(HOUR)}`)).toHaveLength(1);
+    await jest.advanceTimersByTimeAsync(2 * HOUR + 2);
+    expect(runs).toEqual([0, HOUR, 3 * HOUR]);
+    expect(handled.values.map(({ settlement }) => settlement)).toEqual(['ack', 'ack', 'reject']);
+  });
+
+  it('expires messages when their time has come', async () => {
+    await queue.send({ queue: 'orders', body: 1, expiration: 1000 });
+    await jest.advanceTimersByTimeAsync(999);
+    expect(queue.broker.messages('orders')).toHaveLength(1);
+    await jest.advanceTimersByTimeAsync(1);
+    expect(queue.broker.messages('orders')).toHaveLength(0);
+  });
+
+  it('deletes queues that nobody used for as long as they say', async () => {
+    queue.consume({ queue: { name: 'used', expires: HOUR } }).subscribe();
+    queue.broker.declare({ name: 'unused', expires: HOUR });
+    await queue.connect();
+    await jest.advanceTimersByTimeAsync(HOUR);
+    expect(queue.broker.queues.map(({ name }) => name)).toEqual(['used']);
+  });
+
+  it('waits for nothing on behalf of a broker that nobody is connected to, and for all as soon as somebody is', async () => {
+    queue.broker.declare({ name: 'dead' });
+    queue.broker.declare({ name: 'mayflies', deadLetter: { queue: 'dead' } });
+    const before = jest.getTimerCount();
+    queue.broker.put({ queue: 'mayflies', body: 1, expiration: 1000 });
+    expect(jest.getTimerCount()).toBe(before);
+    await queue.connect();
+    const deliveries = gather(queue.consume({ queue: 'dead', noAck: true }));
+    await jest.advanceTimersByTimeAsync(1000);
+    expect(deliveries.values).toHaveLength(1);
+  });
+
+  it('gives a send up at its deadline', async () => {
+    queue.broker.disconnect();
+    const sending = expect(queue.send({ queue: 'orders', body: 1 })).rejects.toMatchObject({
+      code: 'PUBLISH_TIMEOUT',
+      maybeDelivered: false,
+    });
+    await jest.advanceTimersByTimeAsync(30_000);
+    await sending;
+  });
+
+  it('is down when it has not recovered for long enough', async () => {
+    await queue.connect();
+    expect(queue.health.status).toBe('up');
+    queue.broker.disconnect();
+    await jest.advanceTimersByTimeAsync(29_999);
+    expect(queue.health.status).toBe('degraded');
+    await jest.advanceTimersByTimeAsync(1);
+    expect(queue.health.status).toBe('down');
+    queue.broker.reconnect();
+    await jest.advanceTimersByTimeAsync(0);
+    expect(queue.health.status).toBe('up');
+  });
+
+  it('leaves no timer when it is closed, whatever waits at its broker', async () => {
+    const onError = queue.retry({ attempts: 2, delay: HOUR });
+    const work = (): never => {
+      throw new Error('no');
+    };
+    queue.consume({ queue: 'orders' }).pipe(handle(work, { onError })).subscribe();
+    await queue.send({ queue: 'orders', body: 1 });
+    await queue.send({ queue: 'mayflies', body: 1, expiration: 1000 });
+    await jest.advanceTimersByTimeAsync(10);
+    await queue.close();
+    expect(jest.getTimerCount()).toBe(0);
+    await jest.advanceTimersByTimeAsync(HOUR);
+    // Nobody was there to wait for it, and yet its time has come.
+    expect(queue.broker.messages('mayflies')).toEqual([]);
+    expect(queue.broker.messages('orders').map(({ body }) => body)).toEqual([1]);
+  });
+});
