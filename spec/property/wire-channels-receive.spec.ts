@@ -15,7 +15,7 @@ type Frame = Buffer;
 
 function framesOf(bytes: Buffer): Frame[] {
   const frames: Frame[] = [];
-  for (let at = 0; at < bytes.length; ) {
+  for (let at = 0; at < bytes.length;) {
     const end = at + 8 + bytes.readUInt32BE(at + 3);
     frames.push(bytes.subarray(at, end));
     at = end;

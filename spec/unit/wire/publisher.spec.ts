@@ -48,7 +48,10 @@ describe('own frames', () => {
       'is watched one level deeper',
       ({ channel }) => {
         const sendMessage = { value: Object.assign(() => true, { __wrapped: true }) };
-        Object.setPrototypeOf(channel, Object.create(Object.getPrototypeOf(channel) as object, { sendMessage }) as object);
+        Object.setPrototypeOf(
+          channel,
+          Object.create(Object.getPrototypeOf(channel) as object, { sendMessage }) as object,
+        );
       },
     ],
     [
