@@ -1,4 +1,5 @@
 import { FaultProxy } from 'instance-queue/testing';
+import { FrameLog } from '../../../compose/frames';
 import { sharedBroker } from '../../support/broker';
 import { Bystander } from '../../support/bystander';
 import { closeAll, closing } from '../../support/cleanup';
@@ -23,6 +24,7 @@ const options = { attempts: 3, delay: 1000 };
 
 /** One that has a wait queue already, and whose next message fails behind `fault`; `heard` is told when it is settled. */
 async function failing(fault: () => void, heard: () => void = () => undefined): Promise<Retrying> {
+  const log = new FrameLog(proxy);
   const one = retrying(
     proxy.url(url),
     queue,
@@ -37,6 +39,8 @@ async function failing(fault: () => void, heard: () => void = () => undefined): 
   );
   await bystander.put(queue, 'warm');
   await eventually(() => one.handled.values.length === 2);
+  // Acks are written a little later: held back by the fault, they would make of it one message more.
+  await eventually(() => log.of('basic.ack').filter(({ direction }) => direction === 'toBroker').length === 2);
   return one;
 }
 

@@ -47,7 +47,7 @@ test('messages that wait for a full queue arrive in order, and others do not wai
 });
 
 test('a message that is nacked until its deadline rejects, and the broker does not have it', async () => {
-  const error = await publishError(producing().send({ queue: full, body: 'c' }, { timeout: 400 }));
+  const error = await publishError(producing().send({ queue: full, body: 'c' }, { timeout: 3000 }));
   // `maybeDelivered` depends on whether the last nack was there before the deadline.
   expect(error).toMatchObject({ code: 'PUBLISH_NACKED', retryable: true });
   expect(error.message).toMatch(/the queue is full/);
