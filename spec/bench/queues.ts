@@ -20,7 +20,8 @@ export class Queues {
   /** Durable, classic and empty, or with the messages that are to be consumed. */
   async prepare(job: Job): Promise<void> {
     const { queue } = job;
-    await this.#channel.assertQueue(queue, { durable: true });
+    const type = job.kind === 'publish' ? job.type : 'classic';
+    await this.#channel.assertQueue(queue, { durable: true, arguments: { 'x-queue-type': type } });
     await this.#channel.purgeQueue(queue);
     if (job.kind === 'consume') await this.#fill(queue, job.count);
   }

@@ -1,15 +1,18 @@
 /**
  * `npm run bench`: this library beside its peers, against one broker, each client in a process of its own, interleaved.
- * Flags: `--quick`, `--rounds 7`, `--scale 1`, `--clients amqplib,instance-queue`, `--scenarios publish`.
+ * Then other sizes and kinds of messages, then what concerns this library alone.
+ * Flags: `--quick` (the first part, short), `--rounds 7`, `--scale 1`, `--clients amqplib,instance-queue`,
+ * `--scenarios publish`, `--parts peers,variations,own`, `--own memory`.
  */
 import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
 import { startBroker } from '../../compose/broker';
 import { CLIENT_NAMES, isClientName, type ClientName } from './clients/all';
+import { ownFigures } from './own/own';
 import { ClientProcess } from './process';
 import { Queues } from './queues';
 import type { Sample } from './scenario/job';
-import { scenarios, type Scenario } from './scenario/scenarios';
+import { scenarios, variations, type Scenario } from './scenario/scenarios';
 import { table, type Measured } from './table';
 
 const { values: flags } = parseArgs({
@@ -19,13 +22,19 @@ const { values: flags } = parseArgs({
     scale: { type: 'string' },
     clients: { type: 'string' },
     scenarios: { type: 'string', default: '' },
+    parts: { type: 'string' },
+    own: { type: 'string', default: '' },
   },
 });
 
 async function main(): Promise<void> {
   const rounds = Number(flags.rounds ?? 5);
   const scale = Number(flags.scale ?? (flags.quick ? 0.15 : 1));
-  const wanted = scenarios(scale).filter(({ title }) => title.includes(flags.scenarios));
+  const parts = flags.parts?.split(',') ?? (flags.quick ? ['peers'] : ['peers', 'variations', 'own']);
+  const wanted = [
+    ...(parts.includes('peers') ? scenarios(scale) : []),
+    ...(parts.includes('variations') ? variations(scale) : []),
+  ].filter(({ title }) => title.includes(flags.scenarios));
   const names = flags.clients?.split(/,(?! wire)/).map((name) => name.trim()) ?? CLIENT_NAMES;
   const clients = names.filter(isClientName);
   if (clients.length < names.length) throw new Error(`Known clients: ${CLIENT_NAMES.join('; ')}.`);
@@ -37,7 +46,8 @@ async function main(): Promise<void> {
     for (const client of clients) processes.set(client, await ClientProcess.start(client, broker.url));
     const measured: Measured[] = [];
     for (const scenario of wanted) measured.push(...(await compare(scenario, processes, queues, rounds)));
-    console.log(`\n${table(measured)}\n`);
+    if (measured.length > 0) console.log(`\n${table(measured)}\n`);
+    if (parts.includes('own')) console.log(`${await ownFigures(broker.url, scale, flags.own)}\n`);
     const { model = 'unknown' } = cpus()[0] ?? {};
     console.log(
       `RabbitMQ ${broker.version}, Node ${process.versions.node}, ${cpus().length} × ${model}, ${new Date().toISOString().slice(0, 10)}; medians of ${rounds} rounds.`,

@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { Connection, Consumer, Producer, handle } from 'instance-queue';
+import type { SendingOptions } from './client';
 import { serve } from './serve';
 
 /** Everything as it comes: confirms, mandatory, message ids, deadlines, the outbox; one connection, as the peers have. */
@@ -7,13 +8,15 @@ serve(async (url) => {
   const wire = !process.argv.includes('no-wire');
   const connection = new Connection({ url, wire });
   await connection.connect();
+  const sender = (queue: string, { persistent }: SendingOptions): ((body: object, confirmed: () => void) => void) => {
+    const producer = new Producer(connection, { persistent });
+    return (body, confirmed) => {
+      void producer.send({ queue, body }).then(confirmed);
+    };
+  };
   return {
-    sender(queue, { persistent }) {
-      const producer = new Producer(connection, { persistent });
-      return Promise.resolve((body, confirmed) => {
-        void producer.send({ queue, body }).then(confirmed);
-      });
-    },
+    sender: (queue, options) => Promise.resolve(sender(queue, options)),
+    jsonSender: (queue, options) => Promise.resolve(sender(queue, options)),
     async receiver(queue, prefetch, work) {
       const consumer = new Consumer(connection, { queue, prefetch });
       const attached = once(consumer, 'attached');

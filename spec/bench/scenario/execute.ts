@@ -18,10 +18,9 @@ export function execute(client: BenchClient, job: Job): Promise<Sample> {
 /** As many confirmed messages as fast as `inFlight` allows. */
 async function publish(
   client: BenchClient,
-  { queue, count, bytes, inFlight, persistent }: Of<'publish'>,
+  { queue, count, bytes, inFlight, persistent, json }: Of<'publish'>,
 ): Promise<Sample> {
-  const send = await client.sender(queue, { persistent });
-  const body = randomBytes(bytes);
+  const send = json ? await jsonSender(client, queue, persistent) : await bodySender(client, queue, persistent, bytes);
   const run = (total: number): Promise<void> =>
     new Promise((resolve) => {
       let sent = 0;
@@ -30,17 +29,48 @@ async function publish(
         if (++confirmed === total) resolve();
         else if (sent < total) {
           sent++;
-          send(body, onConfirmed);
+          send(onConfirmed);
         }
       };
       const first = Math.min(inFlight, total);
-      for (sent = 0; sent < first; sent++) send(body, onConfirmed);
+      for (sent = 0; sent < first; sent++) send(onConfirmed);
     });
   // The queue is ensured, the channel open, before the clock starts.
   await run(1);
   const stop = stopwatch();
   await run(count);
   return { messages: count, ...stop() };
+}
+
+type Send = (confirmed: () => void) => void;
+
+async function bodySender(client: BenchClient, queue: string, persistent: boolean, bytes: number): Promise<Send> {
+  const send = await client.sender(queue, { persistent });
+  const body = randomBytes(bytes);
+  return (confirmed) => {
+    send(body, confirmed);
+  };
+}
+
+/** Some 200 bytes of JSON each. */
+async function jsonSender(client: BenchClient, queue: string, persistent: boolean): Promise<Send> {
+  let n = 0;
+  const order = () => ({
+    id: n++,
+    customer: 'c-1742',
+    lines: [{ sku: 'A-7', count: 2, price: 1995 }],
+    note: 'x'.repeat(100),
+  });
+  if (client.jsonSender) {
+    const send = await client.jsonSender(queue, { persistent });
+    return (confirmed) => {
+      send(order(), confirmed);
+    };
+  }
+  const send = await client.sender(queue, { persistent });
+  return (confirmed) => {
+    send(Buffer.from(JSON.stringify(order())), confirmed);
+  };
 }
 
 /** As many messages as lie in the queue, each acked after the work. */

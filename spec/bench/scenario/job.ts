@@ -7,6 +7,10 @@ export type Job =
       readonly bytes: number;
       readonly inFlight: number;
       readonly persistent: boolean;
+      /** Of the queue. */
+      readonly type: 'classic' | 'quorum';
+      /** Objects, each made into JSON by the client, or by the bench for a client that takes bytes. */
+      readonly json: boolean;
     }
   | {
       readonly kind: 'consume';

@@ -9,9 +9,29 @@ export interface Scenario {
 const PREFETCH = 250;
 const BYTES = 256;
 
-const publish = (title: string, count: number, bytes = BYTES, persistent = false): Scenario => ({
+interface Publishing {
+  readonly bytes?: number;
+  readonly persistent?: boolean;
+  readonly type?: 'classic' | 'quorum';
+  readonly json?: boolean;
+}
+const publish = (
+  title: string,
+  count: number,
+  { bytes = BYTES, persistent = false, type = 'classic', json = false }: Publishing = {},
+): Scenario => ({
   title,
-  job: (queue) => ({ kind: 'publish', queue, count, bytes, inFlight: 1000, persistent }),
+  job: (queue) => ({
+    kind: 'publish',
+    queue: `${queue}-${type}`,
+    count,
+    bytes,
+    // A thousand large ones would be a test of memory.
+    inFlight: bytes < 16 * 1024 ? 1000 : 50,
+    persistent,
+    type,
+    json,
+  }),
 });
 const consume = (title: string, count: number, worker: 'sync' | 'async'): Scenario => ({
   title,
@@ -30,5 +50,20 @@ export function scenarios(scale: number): readonly Scenario[] {
     consume('consume + ack, sync worker, prefetch 250', count(40_000), 'sync'),
     consume('consume + ack, async worker, prefetch 250', count(40_000), 'async'),
     roundTrip('round trip, one at a time, one connection', count(100), BYTES),
+  ];
+}
+
+/** Other sizes and kinds of messages. */
+export function variations(scale: number): readonly Scenario[] {
+  const count = (full: number): number => Math.max(1, Math.round(full * scale));
+  return [
+    publish('publish 16 B', count(40_000), { bytes: 16 }),
+    publish('publish 1 KiB', count(40_000), { bytes: 1024 }),
+    publish('publish 16 KiB', count(8000), { bytes: 16 * 1024 }),
+    publish('publish 256 KiB', count(600), { bytes: 256 * 1024 }),
+    publish('publish JSON', count(40_000), { json: true }),
+    publish('publish, persistent, quorum queue', count(8000), { persistent: true, type: 'quorum' }),
+    roundTrip('round trip, 4 KiB', count(100), 4 * 1024),
+    roundTrip('round trip, 64 KiB', count(100), 64 * 1024),
   ];
 }
