@@ -143,6 +143,7 @@ export class Producer<T = unknown> extends EventEmitter<ProducerEvents> implemen
     return this.#close(drainTimeoutOf(options, this.#core.drainTimeout));
   }
 
+  /** `await using`: closes at the end of the block. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
