@@ -7,7 +7,9 @@ import type { MessageProperties } from './properties';
 export interface Codec<T> {
   /** Written into `contentType` of what is sent, unless the message names its own; '' writes none. */
   readonly contentType: string;
+  /** What goes on the wire. Throws for what it cannot write. */
   encode(value: T): Buffer;
+  /** What came off the wire. Throws for what it cannot read. */
   decode(content: Buffer, properties: MessageProperties): T;
 }
 

@@ -85,6 +85,9 @@ export interface ErrorDetails {
   readonly replyCode?: number | undefined;
 }
 
+/** Where codes are explained: a file of the package, there without a network. */
+const GUIDE = 'instance-queue/demo/guides/errors.md';
+
 /**
  * What every error of this library is: a sentence for people, a stable `code` for programs, the `cause` underneath.
  * Messages hold no credentials and no message bodies.
@@ -94,6 +97,8 @@ export abstract class InstanceQueueError<C extends ErrorCode = ErrorCode> extend
   readonly code: C;
   /** Can the same call succeed later with nobody changing anything? */
   readonly retryable: boolean;
+  /** What to do: where the code is explained, below `node_modules`. Shown beside the stack, and in logged errors. */
+  readonly help: string;
   /** The AMQP reply code, when the broker gave one. */
   declare readonly replyCode?: number;
 
@@ -102,6 +107,7 @@ export abstract class InstanceQueueError<C extends ErrorCode = ErrorCode> extend
     this.name = new.target.name;
     this.code = code;
     this.retryable = RETRYABLE[code] && (replyCode === undefined || replyCodeRetryable(replyCode));
+    this.help = `${GUIDE}#${code.toLowerCase()}`;
     if (replyCode !== undefined) this.replyCode = replyCode;
   }
 }
@@ -112,6 +118,9 @@ export const isError = (thrown: unknown): thrown is Error => thrown instanceof E
 /** What was thrown, said in words. */
 export const sentenceOf = (thrown: unknown): string =>
   isError(thrown) && thrown.message !== '' ? thrown.message : String(thrown);
+
+/** What was thrown, by its name: its sentence may quote a message, and is not for every ear. */
+export const nameOf = (thrown: unknown): string => (isError(thrown) ? thrown.name : typeof thrown);
 
 /** Is it an error of this library? */
 export const isInstanceQueueError = (error: unknown): error is InstanceQueueError =>

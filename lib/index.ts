@@ -1,4 +1,9 @@
 /// <reference types="node" preserve="true" />
+/**
+ * RabbitMQ as streams: `InstanceQueue` is the way in.
+ * @module instance-queue
+ */
+
 // The front door
 export { InstanceQueue } from './instance-queue';
 export type { DiagnosticsEvents, DiagnosticsTraces, StateEvent } from './front-door/diagnostics';
@@ -12,7 +17,7 @@ export { Connection } from './connection/connection';
 export type { ConnectionEvents, ConnectionOptions } from './connection/connection';
 export type { BackoffOptions } from './connection/backoff';
 export type { CloseOptions, CloseReport } from './connection/core';
-export type { Endpoints } from './connection/endpoints';
+export type { Endpoints, EndpointSource } from './connection/endpoints';
 export type { EventsOf } from './connection/state';
 export type { ConnectionState } from './connection/supervisor';
 
@@ -28,6 +33,7 @@ export type { DeliverEvent, DeliverTrace, SettleEvent } from './consumer/deliver
 export type { ConsumerState } from './consumer/consumer-state';
 export type { Delivery, Message, Settlement } from './consumer/delivery';
 export type { Batch } from './consumer/gathered-batch';
+export type { WaitIn } from './consumer/wait-queue';
 export type { StreamStart } from './consumer/stream-reading';
 export type { RetryOptions, RetryPolicy } from './consumer/retry';
 export type { ErrorPolicy, HandleOptions, Handled, Work, Worker } from './consumer/work';

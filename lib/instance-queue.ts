@@ -219,6 +219,7 @@ export class InstanceQueue extends EventEmitter<InstanceQueueEvents> implements 
     return (this.#closed ??= this.#connections.close(within));
   }
 
+  /** `await using`: closes at the end of the block. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }

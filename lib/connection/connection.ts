@@ -180,6 +180,7 @@ export class Connection extends EventEmitter<ConnectionEvents> implements AsyncD
     return this.core.close(drainTimeoutOf(options, this.core.drainTimeout));
   }
 
+  /** `await using`: closes at the end of the block. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }

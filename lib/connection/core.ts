@@ -63,6 +63,7 @@ export class ConnectionCore {
   readonly #known = new Map<string, QueueSpec>();
   readonly #watches: Subscription;
   #toldCause: string | undefined;
+  #lostAt = 0;
   #closed: Promise<CloseReport> | undefined;
 
   constructor(options: CoreOptions) {
@@ -216,6 +217,11 @@ export class ConnectionCore {
     return watches;
   }
 
+  /** How long there was no connection, ms; nothing of the first one. */
+  #outage(epoch: number): { readonly outage?: number } {
+    return epoch > 1 ? { outage: Math.round(performance.now() - this.#lostAt) } : {};
+  }
+
   #tell(before: ConnectionState | undefined, state: ConnectionState): void {
     const { log } = this;
     tellState({ of: 'connection', connection: this.name, state });
@@ -226,15 +232,17 @@ export class ConnectionCore {
       case 'connected':
         this.#toldCause = undefined;
         if (state.epoch > 1) this.counters.reconnects++;
-        log.info({ epoch: state.epoch, endpoint: state.endpoint }, 'connected');
+        log.info({ epoch: state.epoch, endpoint: state.endpoint, ...this.#outage(state.epoch) }, 'connected');
         break;
       case 'reconnecting': {
         const facts = { attempt: state.attempt, delay: state.delay, err: state.cause };
         // A night without a broker is one line per cause, and not one per attempt.
         const again = this.#toldCause === state.cause.message;
         this.#toldCause = state.cause.message;
-        if (before?.status === 'connected') log.warn(facts, 'connection lost');
-        else log[again ? 'debug' : 'warn'](facts, 'cannot connect');
+        if (before?.status === 'connected') {
+          this.#lostAt = performance.now();
+          log.warn(facts, 'connection lost');
+        } else log[again ? 'debug' : 'warn'](facts, 'cannot connect');
         break;
       }
       case 'closing':

@@ -64,21 +64,51 @@ export function connectFailed(endpoint: string, cause: unknown): ConnectionError
   });
 }
 
+/** The same of a connection that was up. */
+const LOST: Readonly<Record<string, string>> = {
+  ECONNRESET: 'the other side, or something in between, dropped it.',
+  EPIPE: 'the other side, or something in between, dropped it.',
+  ETIMEDOUT: 'the other side does not answer any more.',
+};
+/** As amqplib says it. */
+const SILENCE = 'Heartbeat timeout';
+
 /** Why a connection that was up is gone. */
 export function connectionLost(endpoint: string, cause: unknown): ConnectionError {
   if (cause instanceof ConnectionError) return cause;
-  const why = cause === undefined ? 'the connection ended' : sentenceOf(cause);
-  return new ConnectionError('CONNECTION_LOST', endpoint, `Lost the connection to ${endpoint}: ${why}`, {
+  const replyCode = replyCodeOf(cause);
+  return new ConnectionError('CONNECTION_LOST', endpoint, `Lost the connection to ${endpoint}: ${whyLost(cause)}`, {
     cause,
-    replyCode: replyCodeOf(cause),
+    replyCode,
   });
+}
+
+function whyLost(cause: unknown): string {
+  if (cause === undefined) return 'the connection ended';
+  const replyCode = replyCodeOf(cause);
+  if (replyCode !== undefined) return `the broker closed it: ${String(replyCode)} ${brokersWords(cause)}`;
+  const system = systemCodeOf(cause);
+  if (system !== undefined && system in LOST) return `${LOST[system] ?? ''} (${system})`;
+  const told = sentenceOf(cause);
+  return told === SILENCE
+    ? `no heartbeat came for too long. Is the network down, or did this process stand still? (${SILENCE})`
+    : told;
+}
+
+/** amqplib wraps the broker's sentence: Operation failed: QueueDeclare; 404 (NOT-FOUND) with message "…" */
+function brokersWords(error: unknown): string {
+  const told = /with message "(.*)"$/s.exec(sentenceOf(error))?.[1];
+  if (told !== undefined) return told;
+  // What a channel is told of its connection has the broker's words one step further down.
+  return error instanceof ConnectionError && error.replyCode !== undefined && error.cause !== undefined
+    ? brokersWords(error.cause)
+    : sentenceOf(error);
 }
 
 /** Why the broker closed a channel, or would not do what was asked on it. */
 export function channelRefused(what: string, cause: unknown): ChannelError {
   if (cause instanceof ChannelError) return cause;
-  // amqplib wraps the broker's sentence: Operation failed: QueueDeclare; 404 (NOT-FOUND) with message "…"
-  const told = /with message "(.*)"$/s.exec(sentenceOf(cause))?.[1] ?? sentenceOf(cause);
+  const told = brokersWords(cause);
   const replyCode = replyCodeOf(cause);
   return new ChannelError(`${what}: ${replyCode === undefined ? '' : `${String(replyCode)} `}${told}`, {
     cause,

@@ -87,6 +87,7 @@ export class Consumer<T = unknown> extends EventEmitter<ConsumerEvents> implemen
     return (this.#closed ??= this.#close(within));
   }
 
+  /** `await using`: closes at the end of the block. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }

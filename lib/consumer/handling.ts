@@ -1,4 +1,5 @@
 import { Subject, isObservable, takeUntil, type Observable, type Subscriber } from 'rxjs';
+import { nameOf } from '../errors';
 import { DEFAULTS } from '../options';
 import { Attempt, type AttemptEnd } from './attempt';
 import { ChannelDelivery, type DeliveryChannel } from './channel-delivery';
@@ -167,6 +168,12 @@ export class Handling<T, R> implements AttemptEnd<T, R> {
   #settle(attempt: Attempt<T, R>, { settlement, error }: Verdict): void {
     const { delivery } = attempt;
     const sent = settleBy(delivery, settlement);
+    if (settlement === 'reject') {
+      const { queue, deliveryCount, properties } = delivery;
+      // Their own error may quote the message: it is in `Handled`, and stays out of our log.
+      const facts = { queue, messageId: properties.messageId, deliveryCount, error: nameOf(error) };
+      attempt.channel?.log.warn(facts, 'work failed: message rejected');
+    }
     if (this.#options.onError === 'fail') {
       this.#running.delete(attempt);
       this.#subscriber.error(error);

@@ -2,7 +2,7 @@ import type { ConsumeMessage } from 'amqplib';
 import type { Subscriber } from 'rxjs';
 import type { ConnectionCore } from '../connection/core';
 import { auto, decodeByType, readsBodyOnly } from '../codec';
-import { ConsumerError } from '../errors';
+import { ConsumerError, nameOf } from '../errors';
 import { fromAmqp, type MessageProperties } from '../properties';
 import { Arrival } from '../wire/arrival';
 import { headersUnread, tooDeep } from '../wire/frame-guard';
@@ -91,8 +91,10 @@ export class Intake<T> {
     const sentence = `Cannot decode a message of queue \`${queue}\` (content type ${properties.contentType ?? 'none'}, ${String(message.content.length)} bytes).`;
     // The codec's own error may quote the body; it is kept as the cause, and stays out of the log.
     const error = new ConsumerError('UNDECODABLE', queue, sentence, { cause });
-    const facts = { queue, exchange, routingKey, messageId: properties.messageId, policy: this.#options.onUndecodable };
-    this.#core.log.warn(facts, 'undecodable message');
+    const { messageId, contentType } = properties;
+    const facts = { queue, exchange, routingKey, messageId, contentType, bytes: message.content.length };
+    const { onUndecodable: policy } = this.#options;
+    this.#core.log.warn({ ...facts, error: nameOf(cause), policy }, 'undecodable message');
     this.#watch.undecodable?.(message, error);
   }
 }

@@ -1,4 +1,8 @@
 /// <reference types="node" preserve="true" />
-// The entry point `instance-queue/opentelemetry`: spans, and their context in the headers of messages.
+/**
+ * Spans around sends and work, linked by the headers of the message.
+ * @module instance-queue/opentelemetry
+ */
+
 export { traceSends } from './sends';
 export { traced } from './work';

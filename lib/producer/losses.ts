@@ -51,11 +51,12 @@ export class Losses {
   }
 
   #refuse(entry: Entry, cause: InstanceQueueError): void {
-    const { messageId } = entry.message;
+    const { messageId, exchange, routingKey, queue } = entry.message;
     this.#suspects.delete(entry);
     entry.declined++;
-    this.#core.log.warn({ messageId, exchange: entry.exchange, err: cause }, 'publish refused');
-    const message = `The broker refused the message sent to exchange \`${entry.exchange}\`. ${cause.message}`;
+    this.#core.log.warn({ messageId, exchange, routingKey, err: cause }, 'message refused');
+    const where = queue === undefined ? `exchange \`${exchange}\`` : `queue \`${queue}\``;
+    const message = `The broker refused the message sent to ${where}. ${cause.message}`;
     const { maybeDelivered } = entry;
     entry.reject(
       new PublishError('PUBLISH_REFUSED', messageId, message, { cause, replyCode: cause.replyCode, maybeDelivered }),

@@ -143,6 +143,7 @@ export class Producer<T = unknown> extends EventEmitter<ProducerEvents> implemen
     return this.#close(drainTimeoutOf(options, this.#core.drainTimeout));
   }
 
+  /** `await using`: closes at the end of the block. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
@@ -210,14 +211,16 @@ export class Producer<T = unknown> extends EventEmitter<ProducerEvents> implemen
       if (!oldest) return;
       const cause = droppedForNewer(oldest);
       this.#core.counters.dropped++;
-      this.#core.log.warn({ messageId: cause.messageId, err: cause }, 'dropped');
+      this.#core.log.warn({ messageId: cause.messageId, err: cause }, 'message dropped: the outbox is full');
       if (oldest.reject(cause)) this.#events.dropped(cause);
     }
   }
 
   #timedOut(entry: Entry): void {
-    if (!entry.reject(timedOut(entry, this.#core))) return;
+    const cause = timedOut(entry, this.#core);
+    if (!entry.reject(cause)) return;
     this.#core.counters.timedOut++;
+    this.#core.log.warn({ messageId: cause.messageId, err: cause }, 'message timed out');
     this.#pump.settled(entry);
   }
 

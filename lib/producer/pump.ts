@@ -215,7 +215,7 @@ export class Pump {
   #drop(entry: Entry, cause: PublishError): void {
     if (!entry.reject(cause)) return;
     this.#core.counters.timedOut++;
-    this.#core.log.warn({ messageId: cause.messageId, err: cause }, 'dropped');
+    this.#core.log.warn({ messageId: cause.messageId, err: cause }, 'message timed out');
     this.#events.dropped(cause);
   }
 }

@@ -28,11 +28,11 @@ export function droppedForNewer({ message: { messageId }, maybeDelivered }: Entr
 }
 
 export function timedOut(entry: Entry, core: ConnectionCore): PublishError {
+  // Written before the broker said so, it waits there unread.
+  const blocked = core.blocked === undefined ? undefined : `the broker blocks publishing (${core.blocked}).`;
   const where = entry.maybeDelivered
-    ? 'It was sent; the broker may have it.'
-    : core.blocked === undefined
-      ? `It was not sent; the connection is ${core.state.status}.`
-      : 'It was not sent; the broker blocks publishing.';
+    ? `It was sent; ${blocked === undefined ? 'the broker may have it.' : `the broker may have it, and ${blocked.replace('the broker ', '')}`}`
+    : `It was not sent; ${blocked ?? `the connection is ${core.state.status}.`}`;
   const code: PublishErrorCode = entry.nacks > 0 ? 'PUBLISH_NACKED' : 'PUBLISH_TIMEOUT';
   const waited = `${String(Math.round(performance.now() - entry.since))} ms`;
   const message =

@@ -102,7 +102,10 @@ export class Verdicts {
       replyCode,
       maybeDelivered: entry.maybeDelivered,
     });
-    this.#core.log.warn({ messageId, exchange, routingKey, replyCode, replyText }, 'returned');
+    this.#core.log.warn(
+      { messageId, exchange, routingKey, replyCode, replyText },
+      'message returned: no queue took it',
+    );
     if (entry.reject(cause)) this.#events.returned(cause);
   }
 }

@@ -5,16 +5,16 @@ import ts from 'typescript';
 import { root } from '../support/compiler';
 import { fences } from '../support/fences';
 
-/** The tests that the README shows, each fence a module of its own. */
-const recipes = fences(readFileSync(join(root, 'README.md'), 'utf8'), ['ts']).filter(({ code }) =>
+/** The tests that the guide shows, each fence a module of its own. */
+const recipes = fences(readFileSync(join(root, 'demo/guides/testing.md'), 'utf8'), ['ts']).filter(({ code }) =>
   /^\s*test\(/m.test(code),
 );
 
-it('the README shows tests of an app', () => {
+it('the guide shows tests of an app', () => {
   expect(recipes.length).toBeGreaterThanOrEqual(2);
 });
 
-describe.each(recipes)('the tests at line $line of the README', ({ code }) => {
+describe.each(recipes)('the tests at line $line of the guide', ({ code }) => {
   const { outputText } = ts.transpileModule(code, {
     compilerOptions: { module: ts.ModuleKind.CommonJS, target: ts.ScriptTarget.ES2022 },
   });

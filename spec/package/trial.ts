@@ -1,12 +1,15 @@
 /**
  * What users get: packs the tarball, looks at it with publint and are-the-types-wrong, installs it in an empty folder
- * and tries it there, compiled and run as CommonJS and as ESM.
+ * and tries it there against a broker, compiled and run as CommonJS and as ESM, with each generation of Node that
+ * package.json promises.
  */
 import { execFile } from 'node:child_process';
 import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { startBroker } from '../../compose/broker';
+import { nodeBinary } from './node-binary';
 
 const root = join(__dirname, '..', '..');
 
@@ -17,10 +20,17 @@ const settings = [
   { name: 'bundler', options: { module: 'preserve', moduleResolution: 'bundler' }, files: ['user.mts'] },
 ];
 const programs = ['node16/user.cjs', 'node16/user.mjs', 'identity.mjs'];
+/** `engines` says from which on; these are the ones that are looked after. */
+const generations = [20, 22, 24];
 
 /** What a tarball may hold, and what it must. */
-const allowed = /^(package\.json|README\.md|LICENSE|CHANGELOG\.md|dist\/[\w/-]+(\.js|\.d\.ts))$/;
-const needed = ['package.json', 'README.md', 'LICENSE', 'CHANGELOG.md', 'dist/index.js', 'dist/index.d.ts'];
+const allowed =
+  /^(package\.json|README\.md|LICENSE|CHANGELOG\.md|dist\/[\w/-]+(\.js|\.d\.ts)|demo\/guides\/[\w-]+\.md)$/;
+const needed = [
+  ...['package.json', 'README.md', 'LICENSE', 'CHANGELOG.md', 'dist/index.js', 'dist/index.d.ts'],
+  // `error.help` leads there.
+  'demo/guides/errors.md',
+];
 
 const folder = mkdtempSync(join(tmpdir(), 'instance-queue-trial-'));
 trial(folder)
@@ -63,9 +73,16 @@ async function trial(folder: string) {
     }),
   );
 
-  for (const program of programs) {
-    step(`run: ${program}`);
-    await run(process.execPath, [program], user);
+  const broker = await startBroker();
+  try {
+    for (const generation of generations) {
+      const node = await nodeBinary(generation, join(folder, 'nodes'), run);
+      const version = await run(node, ['--version']);
+      step(`run with Node ${version.trim()}: ${programs.join(', ')}`);
+      for (const program of programs) await run(node, [program], user, { AMQP_URL: broker.url });
+    }
+  } finally {
+    await broker.stop();
   }
 }
 
@@ -80,10 +97,22 @@ async function pack(into: string): Promise<string> {
   if (strange.length > 0) throw new Error(`The tarball holds what it should not: ${strange.join(', ')}`);
   const missing = needed.filter((path) => !paths.includes(path));
   if (missing.length > 0) throw new Error(`The tarball lacks ${missing.join(', ')}`);
+  compareSizes(packed);
   return join(into, packed.filename);
 }
 
+/** The README tells how large the package is: about so, in kB. */
+function compareSizes({ size, unpackedSize }: Packed) {
+  const readme = readFileSync(join(root, 'README.md'), 'utf8');
+  const [, ...told] = /(\d+) kB packed, (\d+) kB unpacked/.exec(readme) ?? [];
+  const real = [size, unpackedSize].map((bytes) => Math.round(bytes / 1000));
+  const near = told.length === 2 && real.every((kB, index) => Math.abs(kB - Number(told[index])) <= kB / 10);
+  if (!near) throw new Error(`README.md does not say what is so: ${real[0]!} kB packed, ${real[1]!} kB unpacked`);
+}
+
 interface Packed {
+  readonly size: number;
+  readonly unpackedSize: number;
   readonly filename: string;
   readonly files: readonly { readonly path: string }[];
 }
@@ -98,9 +127,10 @@ function tool(name: string, within = root): string {
   return join(within, 'node_modules', '.bin', name);
 }
 
-async function run(command: string, args: readonly string[], cwd = root): Promise<string> {
+async function run(command: string, args: readonly string[], cwd = root, env: NodeJS.ProcessEnv = {}): Promise<string> {
   try {
-    const { stdout } = await promisify(execFile)(command, args, { cwd, timeout: 120_000 });
+    const options = { cwd, env: { ...process.env, ...env }, timeout: 120_000 };
+    const { stdout } = await promisify(execFile)(command, args, options);
     return stdout;
   } catch (error) {
     const { stdout = '', stderr = '' } = error as { stdout?: string; stderr?: string };

@@ -1,40 +1,68 @@
-// The program of a user: the trial compiles it under `strict`, as CommonJS and as ESM, against the packed tarball.
-import { InstanceQueue, type Delivery, type InstanceQueueState, type Worker } from 'instance-queue';
+// The program of a user: the trial compiles it under `strict`, as CommonJS and as ESM, against the packed tarball, and
+// runs it against a broker.
+import { handle, InstanceQueue, OptionsError, type InstanceQueueState, type Worker } from 'instance-queue';
 import { liveness, probes, readiness } from 'instance-queue/health';
 import { traceSends, traced } from 'instance-queue/opentelemetry';
 import { FakeInstanceQueue, FaultProxy, fakeDelivery, type FakeDelivery } from 'instance-queue/testing';
 import { createServer } from 'node:http';
-import { map, type Observable } from 'rxjs';
+import { firstValueFrom, map, timeout, type Observable } from 'rxjs';
 
 interface Order {
   id: string;
 }
 
-const queue = new InstanceQueue('amqp://localhost');
-const ids$: Observable<string> = queue
-  .consume<Order>({ queue: 'orders' })
-  .pipe(map((order: Delivery<Order>) => order.body.id));
-const stop = traceSends();
-stop();
-const work: Worker<Order, string> = traced(({ body }) => body.id);
-const state: InstanceQueueState = queue.state;
-queue.on('closed', (closed, role) => console.log(role, closed.status));
-if (state.consumer.status !== 'disconnected')
-  throw new Error(`nobody has connected, and yet: ${state.consumer.status}`);
-const { statusCode, body } = readiness(queue);
-if (statusCode !== 503 || body.reasons[0]?.of !== 'nothing')
-  throw new Error(`nobody has connected, and yet: ${JSON.stringify(body)}`);
-console.log(liveness().body.alive);
-createServer(probes(queue));
-void queue.close().then(({ unsettled }) => console.log(unsettled, typeof ids$, typeof work));
+function expect(so: boolean, what: string): void {
+  if (!so) throw new Error(`Not so: ${what}`);
+}
 
-const delivery: FakeDelivery<Order> = fakeDelivery({ id: 'a' }, { queue: 'orders' });
-if (!delivery.ack() || delivery.settled !== 'ack') throw new Error(`acked, and yet: ${String(delivery.settled)}`);
+async function main(): Promise<void> {
+  const url = process.env['AMQP_URL'];
+  if (url === undefined) throw new Error('AMQP_URL names no broker.');
+  try {
+    new InstanceQueue({ url, heartbeat: -1 });
+    expect(false, 'wrong options are refused');
+  } catch (error) {
+    expect(error instanceof OptionsError && error.option === 'heartbeat', `an OptionsError, but ${String(error)}`);
+  }
+
+  const queue = new InstanceQueue(url);
+  const state: InstanceQueueState = queue.state;
+  expect(state.consumer.status === 'disconnected', 'nobody has connected');
+  expect(readiness(queue).body.reasons[0]?.of === 'nothing', 'nothing was asked for');
+  expect(liveness().body.alive, 'it is alive');
+  createServer(probes(queue));
+  queue.on('closed', (closed, role) => console.log(role, closed.status));
+
+  const stop = traceSends();
+  const work: Worker<Order, string> = traced(({ body }) => body.id);
+  const name = `trial-${String(process.pid)}-${String(Date.now())}`;
+  const ids$: Observable<string | undefined> = queue
+    .consume<Order>({ queue: { name, expires: 60_000 } })
+    .pipe(handle(work))
+    .pipe(map(({ value }) => value));
+  const first = firstValueFrom(ids$.pipe(timeout(20_000)));
+  const { messageId } = await queue.send({ queue: name, body: { id: 'o-1' } });
+  expect(messageId !== '', 'it is confirmed');
+  expect((await first) === 'o-1', 'what was sent is worked on');
+  expect(readiness(queue, { from: 'degraded' }).statusCode === 200, 'it is ready');
+  stop();
+  const { unsettled, unconfirmed } = await queue.close();
+  expect(unsettled === 0 && unconfirmed === 0, 'nothing is left behind');
+  await tested(new FakeInstanceQueue());
+}
+
 async function tested(double: FakeInstanceQueue): Promise<void> {
+  const delivery: FakeDelivery<Order> = fakeDelivery({ id: 'a' }, { queue: 'orders' });
+  expect(delivery.ack() && delivery.settled === 'ack', 'a fake delivery can be acked');
   const real: InstanceQueue = double;
   await real.send({ queue: 'orders', body: { id: 'a' } });
   await double.rest();
-  if (double.broker.messages('orders').length !== 1) throw new Error('sent, and yet nowhere');
+  expect(double.broker.messages('orders').length === 1, 'what was sent lies in the queue');
   await real.close();
+  expect(typeof FaultProxy.before === 'function', 'the fault proxy is there');
 }
-void tested(new FakeInstanceQueue()).then(() => console.log(typeof FaultProxy.before));
+
+main().catch((error: unknown) => {
+  console.error(error);
+  process.exitCode = 1;
+});

@@ -105,7 +105,9 @@ test('with `drop-oldest` the oldest gives its place, and is told of: rejection, 
     ['m2', false],
   ]);
   expect(await publishError(sends[0]!)).toBe(dropped[0]);
-  const lines = log.map((line) => JSON.parse(line) as Record<string, unknown>).filter(({ msg }) => msg === 'dropped');
+  const lines = log
+    .map((line) => JSON.parse(line) as Record<string, unknown>)
+    .filter(({ msg }) => msg === 'message dropped: the outbox is full');
   expect(lines.map(({ messageId, level }) => [messageId, level])).toEqual([
     ['m1', 40],
     ['m2', 40],

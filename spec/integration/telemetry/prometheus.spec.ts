@@ -1,15 +1,9 @@
-import { readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { join } from 'node:path';
-import { compileFunction } from 'node:vm';
 import { Registry } from 'prom-client';
-import ts from 'typescript';
 import { InstanceQueue, handle } from 'instance-queue';
 import { sharedBroker } from '../../support/broker';
 import { Bystander } from '../../support/bystander';
 import { closeAll, closing } from '../../support/cleanup';
-import { root } from '../../support/compiler';
-import { fences } from '../../support/fences';
+import { recipe } from '../../support/recipe';
 import { eventually } from '../../support/waiting';
 
 const { url } = sharedBroker();
@@ -19,26 +13,12 @@ interface Recipe {
   register(queue: InstanceQueue, registry: Registry): void;
 }
 
-/** The recipe as the README has it, run. */
-function recipe(): Recipe {
-  const found = fences(readFileSync(join(root, 'README.md'), 'utf8'), ['ts']).find(({ code }) =>
-    code.includes('prom-client'),
-  );
-  if (!found) throw new Error('The README has no recipe for prom-client.');
-  const { outputText } = ts.transpileModule(found.code, {
-    compilerOptions: { module: ts.ModuleKind.CommonJS, target: ts.ScriptTarget.ES2022 },
-  });
-  const module = { exports: {} as Recipe };
-  const load = compileFunction(outputText, ['module', 'exports', 'require']) as (...parts: unknown[]) => void;
-  load(module, module.exports, createRequire(join(root, 'README.md')));
-  return module.exports;
-}
-
 test('the recipe for Prometheus tells every counter and gauge, as they are when asked', async () => {
   const name = await closing(await Bystander.at(url)).queue();
   const queue = closing(new InstanceQueue(url));
   const registry = new Registry();
-  recipe().register(queue, registry);
+  const { register } = await recipe<Recipe>('demo/guides/observing.md', 'prom-client');
+  register(queue, registry);
   const value = async (metric: string): Promise<number | undefined> => {
     const line = (await registry.metrics()).split('\n').find((one) => one.startsWith(`${metric} `));
     return line === undefined ? undefined : Number(line.slice(metric.length + 1));

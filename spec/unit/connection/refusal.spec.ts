@@ -137,7 +137,17 @@ describe('what was up and is gone', () => {
     const error = connectionLost(HERE, cause);
     expect(error).toMatchObject({ code: 'CONNECTION_LOST', endpoint: HERE, replyCode: 320, retryable: true });
     expect(error.cause).toBe(cause);
-    expect(error.message).toContain('Closed via management plugin');
+    expect(error.message).toBe(
+      `Lost the connection to ${HERE}: the broker closed it: 320 CONNECTION_FORCED - Closed via management plugin`,
+    );
+  });
+
+  it.each([
+    ['a reset', system('ECONNRESET', 'read ECONNRESET'), 'something in between, dropped it. (ECONNRESET)'],
+    ['silence', new Error('Heartbeat timeout'), 'did this process stand still? (Heartbeat timeout)'],
+    ['anything else, in its own words', new Error('Unexpected close'), `${HERE}: Unexpected close`],
+  ])('says of %s what it means', (_what, cause, words) => {
+    expect(connectionLost(HERE, cause).message).toContain(words);
   });
 
   it('is a lost connection without any reason, too', () => {
@@ -164,6 +174,13 @@ describe('a channel that was refused something', () => {
     ],
   ])('knows whether that can mend itself: %s', (text, replyCode, retryable) => {
     expect(channelRefused('x', new Error(text))).toMatchObject({ replyCode, retryable });
+  });
+
+  it('tells the broker’s own sentence also where it closed the whole connection', () => {
+    const error = channelRefused('The channel ended with its connection', connectionLost(HERE, amqp(320, FORCED)));
+    expect(error.message).toBe(
+      'The channel ended with its connection: 320 CONNECTION_FORCED - Closed via management plugin',
+    );
   });
 
   it('keeps an error that says it already', () => {

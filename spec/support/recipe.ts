@@ -1,0 +1,65 @@
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { compileFunction } from 'node:vm';
+import ts from 'typescript';
+import * as library from 'instance-queue';
+import * as health from 'instance-queue/health';
+import { closing } from './cleanup';
+import { root } from './compiler';
+import { fences } from './fences';
+
+/** Where a recipe finds what it only declares, or has in other words than the test. */
+export interface Surroundings {
+  /** The broker it meets, whatever its URL says. */
+  readonly url?: string;
+  /** What `declare` promises it. */
+  readonly declared?: Readonly<Record<string, unknown>>;
+}
+
+/**
+ * Runs the one fence of a document that holds `words`, to its end, and yields what it exports. It meets this project's
+ * library; each InstanceQueue that it makes is closed behind the test.
+ */
+export async function recipe<Exports = unknown>(
+  path: string,
+  words: string,
+  { url, declared = {} }: Surroundings = {},
+): Promise<Exports> {
+  const found = fences(readFileSync(join(root, path), 'utf8'), ['ts']).filter(({ code }) => code.includes(words));
+  const [fence, another] = found;
+  if (!fence || another) throw new Error(`${path} has ${found.length} fences with \`${words}\`.`);
+  const { outputText } = ts.transpileModule(fence.code, {
+    compilerOptions: {
+      module: ts.ModuleKind.CommonJS,
+      target: ts.ScriptTarget.ES2022,
+      experimentalDecorators: true,
+    },
+  });
+  const exports = {} as Exports;
+  const given = { require: requiring(url), exports, ...declared };
+  // `await` at the top is fine: the fence is the body of an asynchronous function.
+  const run = compileFunction(`return (async () => {${outputText}\n})();`, Object.keys(given), {
+    filename: join(root, `${path}.line-${fence.line}.js`),
+    lineOffset: fence.line - 2,
+  }) as (...values: unknown[]) => Promise<void>;
+  await run(...Object.values(given));
+  return exports;
+}
+
+/** The project's `require`, but for the library, which is the one under test and meets the broker of the test. */
+function requiring(url: string | undefined): (name: string) => unknown {
+  const require = createRequire(join(root, 'package.json'));
+  class InstanceQueue extends library.InstanceQueue {
+    constructor(target: string | library.InstanceQueueOptions) {
+      const options = typeof target === 'string' ? { url: target } : target;
+      super(url === undefined ? options : { ...options, url });
+      closing(this);
+    }
+  }
+  return (name) => {
+    if (name === 'instance-queue') return { ...library, InstanceQueue };
+    if (name === 'instance-queue/health') return health;
+    return require(name) as unknown;
+  };
+}
