@@ -137,6 +137,7 @@ export class MemoryBroker {
     this.#alarm = reason;
   }
 
+  /** The alarm is over: publishers go on. */
   unblock(): void {
     this.#alarm = undefined;
     this.#links.unblock();
@@ -147,6 +148,7 @@ export class MemoryBroker {
     this.#links.hold();
   }
 
+  /** Answers what `hold` kept, in order, and at once from now on. */
   release(): void {
     this.#links.release();
   }

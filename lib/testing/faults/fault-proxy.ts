@@ -10,7 +10,7 @@ export type FaultTap = (direction: FaultDirection, chunk: Buffer, link: number) 
 
 /**
  * A TCP proxy on 127.0.0.1 that breaks connections on demand: between a client and a broker, in this process. Faults apply
- * to the links there are and to those that come, until {@link restore}.
+ * to the links there are and to those that come, until `restore()`.
  *
  * While the target refuses connections, a dial to the proxy is accepted and then reset: it can't know earlier.
  *
