@@ -48,6 +48,8 @@ function compile(texts: readonly Document[]): string[] {
     // An example shows a declaration without having a use for it.
     noUnusedLocals: false,
     noUnusedParameters: false,
+    // Nest's.
+    experimentalDecorators: true,
     // The declarations of the dependencies are checked with the project.
     skipLibCheck: true,
   };

@@ -47,18 +47,29 @@ export async function recipe<Exports = unknown>(
   return exports;
 }
 
-/** The project's `require`, but for the library, which is the one under test and meets the broker of the test. */
-function requiring(url: string | undefined): (name: string) => unknown {
-  const require = createRequire(join(root, 'package.json'));
+const meeting = new Map<string, typeof library.InstanceQueue>();
+
+/** The InstanceQueue of recipes: the library's own, but that it meets this broker and is closed behind the test. */
+export function queueMeeting(url: string): typeof library.InstanceQueue {
+  const known = meeting.get(url);
+  if (known) return known;
   class InstanceQueue extends library.InstanceQueue {
     constructor(target: string | library.InstanceQueueOptions) {
-      const options = typeof target === 'string' ? { url: target } : target;
-      super(url === undefined ? options : { ...options, url });
+      super({ ...(typeof target === 'string' ? {} : target), url });
       closing(this);
     }
   }
+  meeting.set(url, InstanceQueue);
+  return InstanceQueue;
+}
+
+/** The project's `require`, but for the library, which is the one under test and meets the broker of the test. */
+function requiring(url: string | undefined): (name: string) => unknown {
+  const require = createRequire(join(root, 'package.json'));
   return (name) => {
-    if (name === 'instance-queue') return { ...library, InstanceQueue };
+    if (name === 'instance-queue') {
+      return url === undefined ? library : { ...library, InstanceQueue: queueMeeting(url) };
+    }
     if (name === 'instance-queue/health') return health;
     return require(name) as unknown;
   };

@@ -1,0 +1,99 @@
+import 'reflect-metadata';
+import type { INestApplication, Type } from '@nestjs/common';
+import { Test } from '@nestjs/testing';
+import type { Express } from 'express';
+import type { FastifyInstance } from 'fastify';
+import { createServer, get, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { InstanceQueue } from 'instance-queue';
+import { FaultProxy } from 'instance-queue/testing';
+import { sharedBroker } from '../../support/broker';
+import { Bystander } from '../../support/bystander';
+import { closeAll, closing } from '../../support/cleanup';
+import { recipe } from '../../support/recipe';
+import { until } from '../../support/waiting';
+
+const GUIDE = 'demo/guides/health.md';
+const { url } = sharedBroker();
+afterEach(closeAll);
+
+interface Answer {
+  readonly statusCode: number | undefined;
+  readonly body: unknown;
+}
+type Ask = (path: string) => Promise<Answer>;
+
+/** Asks over HTTP, as a kubelet does: a connection of its own each time. */
+const asking =
+  (base: string): Ask =>
+  (path) =>
+    new Promise((resolve, reject) => {
+      get(`${base}${path}`, { agent: false }, (response) => {
+        let text = '';
+        response.on('data', (chunk: Buffer) => (text += chunk.toString()));
+        response.on('end', () => resolve({ statusCode: response.statusCode, body: JSON.parse(text) as unknown }));
+      }).on('error', reject);
+    });
+
+async function listening(server: Server): Promise<Ask> {
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  closing({ close: () => new Promise((resolve) => server.close(resolve)) });
+  return asking(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+}
+
+async function express(queue: InstanceQueue): Promise<Ask> {
+  const { expressApp } = await recipe<{ expressApp(queue: InstanceQueue): Express }>(GUIDE, 'express()');
+  return listening(createServer(expressApp(queue)));
+}
+
+async function fastify(queue: InstanceQueue): Promise<Ask> {
+  const { fastifyApp } = await recipe<{ fastifyApp(queue: InstanceQueue): FastifyInstance }>(GUIDE, 'fastify()');
+  const app = fastifyApp(queue);
+  closing({ close: () => app.close() });
+  return asking(await app.listen({ port: 0, host: '127.0.0.1' }));
+}
+
+async function nest(queue: InstanceQueue): Promise<Ask> {
+  const { HealthController } = await recipe<{ HealthController: Type }>(GUIDE, '@Controller()');
+  const module = await Test.createTestingModule({
+    controllers: [HealthController],
+    providers: [{ provide: InstanceQueue, useValue: queue }],
+  }).compile();
+  module.useLogger(false);
+  const app: INestApplication = closing(module.createNestApplication());
+  await app.listen(0, '127.0.0.1');
+  return asking(await app.getUrl());
+}
+
+describe.each([
+  ['Express', express],
+  ['Fastify', fastify],
+  ['Nest', nest],
+])('the health checks of the guide, in %s,', (_name, serve) => {
+  it('are ready with the broker, not ready without it, ready again, and always alive', async () => {
+    const side = closing(await Bystander.at(url));
+    const proxy = closing(await FaultProxy.before(url));
+    const queue = closing(new InstanceQueue({ url: proxy.url(url), reconnect: { min: 10, max: 50 } }));
+    const ask = await serve(queue);
+    expect(await ask('/ready')).toMatchObject({
+      statusCode: 503,
+      body: { ready: false, reasons: [{ of: 'nothing' }] },
+    });
+
+    queue.consume({ queue: await side.queue() }).subscribe();
+    await until(queue.health$, ({ status }) => status === 'up');
+    expect(await ask('/ready')).toMatchObject({ statusCode: 200, body: { ready: true, status: 'up' } });
+
+    proxy.refuse();
+    proxy.cut();
+    await until(queue.health$, ({ status }) => status === 'degraded');
+    const away = await ask('/ready');
+    expect(away).toMatchObject({ statusCode: 503, body: { ready: false, status: 'degraded' } });
+    expect(JSON.stringify(away.body)).toContain('"of":"consumer"');
+    expect(await ask('/live')).toEqual({ statusCode: 200, body: { alive: true } });
+
+    await proxy.restore();
+    await until(queue.health$, ({ status }) => status === 'up');
+    expect(await ask('/ready')).toMatchObject({ statusCode: 200 });
+  });
+});

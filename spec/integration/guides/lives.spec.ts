@@ -1,0 +1,89 @@
+import { createServer, type Server } from 'node:http';
+import { handle, InstanceQueue } from 'instance-queue';
+import { privateBroker } from '../../support/broker';
+import { Bystander } from '../../support/bystander';
+import { closeAll, closing } from '../../support/cleanup';
+import { gather } from '../../support/gather';
+import { recipe } from '../../support/recipe';
+import { eventually, until } from '../../support/waiting';
+
+// Its queues have the names that the guide gives them.
+const { url } = privateBroker();
+let side: Bystander;
+beforeEach(async () => {
+  side = await Bystander.at(url);
+});
+afterEach(async () => {
+  await closeAll();
+  await side.close();
+});
+
+interface Order {
+  readonly id: number;
+}
+
+test('the fifteen lines of the README send an order, and receive it', async () => {
+  side.tidies('orders');
+  await side.deleteQueue('orders');
+  const lines: unknown[][] = [];
+  const ends: (() => void)[] = [];
+  const fakes = {
+    console: { log: (...line: unknown[]) => lines.push(line) },
+    process: { once: (_signal: string, end: () => void) => ends.push(end) },
+  };
+  await recipe('README.md', 'process.once', { url, declared: fakes });
+  await eventually(() => lines.some(([what, id]) => what === 'order' && id === 1));
+  expect(lines).toContainEqual(['health:', 'up']);
+  // What SIGTERM does.
+  for (const end of ends) end();
+  await eventually(() => lines.some(([, status]) => status === 'down'));
+});
+
+test('shutting down as the guide does lets work end, settles it, and tells that nothing is left', async () => {
+  const { shutDown } = await recipe<{
+    shutDown(server: Server, queue: InstanceQueue, within: number): Promise<boolean>;
+  }>('demo/guides/closing.md', 'export async function shutDown');
+  const name = await side.queue();
+  const queue = closing(new InstanceQueue(url));
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  let end: (() => void) | undefined;
+  const work = async (): Promise<void> => {
+    await new Promise<void>((resolve) => (end = resolve));
+    await queue.send({ queue: name, body: 'from the work' }, { timeout: 5000 });
+  };
+  gather(queue.consume({ queue: name, prefetch: 1 }).pipe(handle(work)));
+  await side.put(name, 'work');
+  await eventually(() => end !== undefined);
+  const clean = shutDown(server, queue, 10_000);
+  await until(queue.state$, ({ consumer }) => consumer.status === 'closing');
+  end?.();
+  expect(await clean).toBe(true);
+  expect(server.listening).toBe(false);
+  expect(await side.take(name)).toMatchObject({ body: 'from the work' });
+  expect(await side.take(name)).toBeUndefined();
+});
+
+test('what failed for good waits where the guide says, and is put back as it says', async () => {
+  for (const name of ['orders', 'orders.dead', 'orders.retry.30000']) {
+    side.tidies(name);
+    await side.deleteQueue(name);
+  }
+  const ids: number[] = [];
+  const charge = (order: Order): Promise<void> => {
+    ids.push(order.id);
+    return Promise.resolve();
+  };
+  const fence = { url, declared: { charge } };
+  await recipe('demo/guides/retrying.md', 'messageTtl: 14', fence);
+  const { putBack } = await recipe<{
+    putBack(queue: InstanceQueue, from: string, to: string, quiet: number): Promise<number>;
+  }>('demo/guides/retrying.md', 'export async function putBack');
+  const queue = closing(new InstanceQueue(url));
+  await eventually(() => side.has('orders.dead'));
+  await side.put('orders.dead', { id: 1 }, { id: 2 });
+  expect(await putBack(queue, 'orders.dead', 'orders', 500)).toBe(2);
+  await eventually(() => ids.length === 2);
+  expect([...ids].sort()).toEqual([1, 2]);
+  expect((await side.count('orders.dead')).ready).toBe(0);
+});

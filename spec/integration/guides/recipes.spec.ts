@@ -1,0 +1,125 @@
+import type { Observable } from 'rxjs';
+import { lastValueFrom, take, toArray } from 'rxjs';
+import { InstanceQueue, type Delivery } from 'instance-queue';
+import { FaultProxy } from 'instance-queue/testing';
+import { sharedBroker } from '../../support/broker';
+import { Bystander } from '../../support/bystander';
+import { closeAll, closing } from '../../support/cleanup';
+import { gather } from '../../support/gather';
+import { recipe } from '../../support/recipe';
+import { eventually, until } from '../../support/waiting';
+
+const GUIDE = 'demo/guides/recipes.md';
+const { url } = sharedBroker();
+let side: Bystander;
+beforeEach(async () => {
+  side = await Bystander.at(url);
+});
+afterEach(async () => {
+  await closeAll();
+  await side.close();
+});
+
+test('the rate limit begins no more than one message per interval, and loses none', async () => {
+  const { polite } = await recipe<{
+    polite(deliveries$: Observable<Delivery<number>>, call: (id: number) => Promise<void>): Observable<unknown>;
+  }>(GUIDE, 'polite');
+  const name = await side.queue();
+  await side.put(name, 1, 2, 3, 4);
+  const began: [number, number][] = [];
+  const queue = closing(new InstanceQueue(url));
+  const call = (id: number): Promise<void> => Promise.resolve(void began.push([id, performance.now()]));
+  await lastValueFrom(polite(queue.consume<number>({ queue: name }), call).pipe(take(4)));
+  expect(began.map(([id]) => id)).toEqual([1, 2, 3, 4]);
+  // Timers may be a millisecond early.
+  for (const [index, [, at]] of began.entries()) if (index > 0) expect(at - began[index - 1]![1]).toBeGreaterThan(95);
+});
+
+test('fan-in works on several queues, and its concurrency bounds them together', async () => {
+  const { fanIn } = await recipe<{
+    fanIn(queue: InstanceQueue, names: string[], work: (body: string) => Promise<void>): Observable<unknown>;
+  }>(GUIDE, 'fanIn');
+  const names = await Promise.all([side.queue(), side.queue(), side.queue()]);
+  for (const name of names) await side.put(name, `${name}-1`, `${name}-2`, `${name}-3`);
+  const queue = closing(new InstanceQueue(url));
+  const [done, ends] = [new Set<string>(), [] as (() => void)[]];
+  let [running, most] = [0, 0];
+  const work = async (body: string): Promise<void> => {
+    most = Math.max(most, ++running);
+    await new Promise<void>((resolve) => ends.push(resolve));
+    running--;
+    done.add(body);
+  };
+  const { subscription } = gather(fanIn(queue, names, work));
+  await eventually(() => running === 4);
+  await eventually(() => {
+    ends.shift()?.();
+    return done.size === 9;
+  });
+  expect(most).toBe(4);
+  subscription.unsubscribe();
+});
+
+test('the circuit breaker stops receiving after three failures, and goes on later, with nothing lost', async () => {
+  const { payInvoices } = await recipe<{
+    payInvoices(queue: InstanceQueue, name: string, pay: (id: number) => Promise<void>): Observable<unknown>;
+  }>(GUIDE, 'payInvoices');
+  const name = await side.queue();
+  await side.put(name, 1, 2);
+  const queue = closing(new InstanceQueue(url));
+  let [calls, broken] = [0, true];
+  const paid = new Set<number>();
+  const pay = (id: number): Promise<void> => {
+    calls++;
+    if (broken) return Promise.reject(new Error('away'));
+    paid.add(id);
+    return Promise.resolve();
+  };
+  gather(payInvoices(queue, name, pay));
+  await until(queue.health$, ({ consumers }) => consumers.some(({ status }) => status === 'paused'));
+  expect(calls).toBe(3);
+  expect(queue.health.status).toBe('up');
+  broken = false;
+  await eventually(() => paid.size === 2);
+});
+
+test('what is in the outbox of the database is sent while the broker comes and goes, and removed when confirmed', async () => {
+  interface Row {
+    readonly id: string;
+    readonly queue: string;
+    readonly body: unknown;
+  }
+  interface Table {
+    next(): Promise<readonly Row[]>;
+    remove(ids: readonly string[]): Promise<void>;
+  }
+  const { relay } = await recipe<{
+    relay(queue: InstanceQueue, table: Table, every: number): Observable<never>;
+  }>(GUIDE, 'relay');
+  const name = await side.queue();
+  const rows = [1, 2, 3, 4, 5].map((body) => ({ id: `row-${String(body)}`, queue: name, body }));
+  const table: Table = {
+    next: () => Promise.resolve(rows.slice(0, 2)),
+    remove: (ids) => {
+      for (const id of ids)
+        rows.splice(
+          rows.findIndex((row) => row.id === id),
+          1,
+        );
+      return Promise.resolve();
+    },
+  };
+  const proxy = closing(await FaultProxy.before(url));
+  proxy.refuse();
+  const options = { url: proxy.url(url), reconnect: { min: 10, max: 50 }, producer: { timeout: 100 } };
+  const queue = closing(new InstanceQueue(options));
+  const { subscription } = gather(relay(queue, table, 20));
+  await eventually(() => queue.metrics.timedOut > 0);
+  expect(rows).toHaveLength(5);
+  await proxy.restore();
+  await eventually(() => rows.length === 0);
+  subscription.unsubscribe();
+  const messages = await lastValueFrom(queue.consume({ queue: name, noAck: true }).pipe(take(5), toArray()));
+  expect(messages.map(({ body }) => body)).toEqual(expect.arrayContaining([1, 2, 3, 4, 5]));
+  expect(messages[0]?.properties.messageId).toMatch(/^row-/);
+});
