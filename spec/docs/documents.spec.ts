@@ -35,9 +35,22 @@ describe.each(documents)('$path', ({ path, text }) => {
   });
 });
 
-it('every guide is linked from README.md', () => {
+it('every file that contributors are sent to exists', () => {
+  const { text } = documents.find(({ path }) => path === '.github/CONTRIBUTING.md')!;
+  let room = '';
+  const named = [...text.matchAll(/`([\w./-]+)`/g)].flatMap(([, path = '']) => {
+    // The first of a row names the room of those behind it: `lib/connection/supervisor.ts`, `backoff.ts`.
+    if (/^(lib|spec|demo|compose)\//.test(path)) room = dirname(path);
+    else if (!/^[\w-]+\.ts$/.test(path)) return [];
+    return [path.includes('/') ? path : `${room}/${path}`];
+  });
+  expect(named.length).toBeGreaterThan(10);
+  expect(named.filter((path) => !existsSync(join(root, path)))).toEqual([]);
+});
+
+it('every other document is linked from README.md', () => {
   const readme = documents.find(({ path }) => path === 'README.md')!;
-  const guides = documents.filter((document) => document !== readme).map(({ path }) => path);
+  const guides = documents.map(({ path }) => path).filter((path) => path !== 'README.md');
   expect(guides.filter((path) => !readme.text.includes(`](${path})`))).toEqual([]);
 });
 

@@ -9,9 +9,10 @@ export interface Document {
   readonly text: string;
 }
 
-/** README.md and the guides. */
+/** README.md, the guides, and what contributors read. */
 export const documents: readonly Document[] = [
   'README.md',
+  '.github/CONTRIBUTING.md',
   ...readdirSync(join(root, 'demo', 'guides'))
     .filter((name) => name.endsWith('.md'))
     .map((name) => `demo/guides/${name}`),
