@@ -42,8 +42,8 @@ export interface ConnectionOptions {
   /** ms that closing waits for handlers and confirms; 0 does not wait. @default 30 000 */
   readonly drainTimeout?: number;
   /**
-   * May the library go below amqplib's documented surface: write publishes and read deliveries in its own way (about half
-   * the CPU time of a message), read the negotiated frame size, guard against hostile frames? Looked for anew on each
+   * May the library go below amqplib's documented surface: write publishes and read deliveries in its own way (publishing
+   * takes about half the CPU time), read the negotiated frame size, guard against hostile frames? Looked for anew on each
    * connection, and left to amqplib where that is not as known, or is watched by instrumentation. `false`: never.
    * @default true
    */
