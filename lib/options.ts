@@ -150,16 +150,17 @@ export function checkOptions<T extends object>(
     throw expected(path === '' ? 'options' : path.slice(0, -1), `an object with the options of ${of}`, given);
   const checks = shape as Readonly<Record<string, Check>>;
   for (const name of Object.keys(given)) {
-    const value: unknown = Reflect.get(given, name);
-    if (!Object.hasOwn(checks, name)) {
+    const check = Object.hasOwn(checks, name) ? checks[name] : undefined;
+    if (!check) {
       const known = Object.keys(checks);
       throw new OptionsError(
         `${path}${name}`,
         `Unknown option \`${path}${name}\` for ${of}.${suggestion(name, known)} Known options: ${known.join(', ')}.`,
       );
     }
+    const value: unknown = given[name as keyof T];
     if (value === undefined) continue;
-    const wrong = checks[name]?.(value);
+    const wrong = check(value);
     if (wrong !== undefined) throw expected(`${path}${name}`, wrong, value);
   }
   for (const name of required) {

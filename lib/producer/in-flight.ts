@@ -3,57 +3,72 @@
  * confirms by that number, one or all up to it, in any order. https://www.rabbitmq.com/docs/confirms#publisher-confirms
  */
 export class InFlight<E> {
-  readonly #entries = new Map<number, E>();
-  #next = 1;
+  /** By their numbers, from `#first` on; undefined: confirmed out of turn. A Map of the same costs twice as much. */
+  #entries: (E | undefined)[] = [];
+  #first = 1;
+  /** Before it, all are confirmed. */
+  #head = 0;
+  #size = 0;
 
   get size(): number {
-    return this.#entries.size;
+    return this.#size;
   }
 
   /** How many were ever written: the highest number that a confirm can speak of. */
   get written(): number {
-    return this.#next - 1;
+    return this.#first + this.#entries.length - 1;
   }
 
   /** The next one was written. */
   add(entry: E): void {
-    this.#entries.set(this.#next++, entry);
+    this.#entries.push(entry);
+    this.#size++;
   }
 
-  /** Those that a confirm speaks of, in order; unknown numbers are ignored. */
-  confirm(tag: number, multiple: boolean): readonly E[] {
-    const confirmed: E[] = [];
-    if (multiple) {
-      // A Map iterates in the order of insertion, here that of the numbers.
-      for (const [number, entry] of this.#entries) {
-        if (number > tag) break;
-        confirmed.push(entry);
-        this.#entries.delete(number);
-      }
-      return confirmed;
+  /** Tells of those that a confirm speaks of, in order; unknown numbers are ignored. */
+  confirm(tag: number, multiple: boolean, confirmed: (entry: E) => void): void {
+    const last = Math.min(tag - this.#first, this.#entries.length - 1);
+    if (!multiple && tag - this.#first !== last) return;
+    for (let at = multiple ? this.#head : last; at <= last; at++) {
+      const entry = this.#entries[at];
+      if (entry === undefined) continue;
+      this.#entries[at] = undefined;
+      this.#size--;
+      confirmed(entry);
     }
-    const entry = this.#entries.get(tag);
-    if (entry === undefined) return confirmed;
-    this.#entries.delete(tag);
-    confirmed.push(entry);
-    return confirmed;
+    this.#forget();
   }
 
   /** The oldest that fits. */
   oldest(fits: (entry: E) => boolean): E | undefined {
-    for (const entry of this.#entries.values()) if (fits(entry)) return entry;
+    for (let at = this.#head; at < this.#entries.length; at++) {
+      const entry = this.#entries[at];
+      if (entry !== undefined && fits(entry)) return entry;
+    }
     return undefined;
   }
 
   /** All that is left, in order. */
   all(): readonly E[] {
-    return [...this.#entries.values()];
+    return this.#entries.filter((entry) => entry !== undefined);
   }
 
   /** The same; it is empty from here on. */
   takeAll(): readonly E[] {
     const left = this.all();
-    this.#entries.clear();
+    this.#first = this.written + 1;
+    this.#entries = [];
+    this.#head = this.#size = 0;
     return left;
+  }
+
+  /** Steps over what is confirmed; cutting off the larger part now and then costs next to nothing for each. */
+  #forget(): void {
+    const { length } = this.#entries;
+    while (this.#head < length && this.#entries[this.#head] === undefined) this.#head++;
+    if (this.#head < length && (this.#head < 1024 || this.#head * 2 < length)) return;
+    this.#entries = this.#entries.slice(this.#head);
+    this.#first += this.#head;
+    this.#head = 0;
   }
 }

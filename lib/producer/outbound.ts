@@ -1,11 +1,22 @@
 import type { Options } from 'amqplib';
-import { randomUUID } from 'node:crypto';
 import { contentTypeOf, type Codec } from '../codec';
 import { PublishError, sentenceOf } from '../errors';
-import { boolean, checkOptions, date, integer, isObject, number, object, shortString, type Shape } from '../options';
+import {
+  boolean,
+  checkOptions,
+  date,
+  integer,
+  isObject,
+  number,
+  object,
+  shortString,
+  withDefaults,
+  type Shape,
+} from '../options';
 import { toAmqp, type MessageProperties, type Route } from '../properties';
 import { checkRoute } from '../topology';
 import type { WireMessage } from '../wire/publish-frames';
+import { newMessageId } from './message-ids';
 import { tableSize } from './table-size';
 
 /** A message on its way out: where it goes, what it says, its properties. */
@@ -54,20 +65,6 @@ const HEADERS = 65_536;
 const PROPERTIES_FRAME = 22;
 /** A random UUID, and its length in front. */
 const UUID = 37;
-/** All that is neither the route, the body, the id nor the content type. */
-const PROPERTIES = [
-  'correlationId',
-  'replyTo',
-  'type',
-  'appId',
-  'userId',
-  'contentEncoding',
-  'timestamp',
-  'expiration',
-  'priority',
-  'headers',
-] as const;
-
 /** A message encoded, checked, and ready for the wire. */
 export class Encoded implements WireMessage {
   readonly messageId: string;
@@ -143,7 +140,7 @@ export function encode<T>(
   defaults: { readonly persistent: boolean; readonly mandatory: boolean },
 ): Encoded {
   const given = givenId(message);
-  const messageId = given ?? randomUUID();
+  const messageId = given ?? newMessageId();
   let properties: MessageProperties | undefined;
   try {
     check(message);
@@ -190,12 +187,23 @@ const A_MESSAGE = { of: 'a message' };
 
 /** What a message says beside its route, body, id and content type; undefined: nothing. A copy: the caller may go on to change it. */
 function propertiesOf(message: OutboundMessage): MessageProperties | undefined {
-  let properties: Record<string, unknown> | undefined;
-  for (const name of PROPERTIES) {
-    const value = message[name];
-    if (value !== undefined) (properties ??= {})[name] = name === 'headers' ? { ...message.headers } : value;
-  }
-  return properties;
+  // Most say nothing, which is found out five times as fast by name.
+  const { correlationId, replyTo, type, appId, userId, contentEncoding, timestamp, expiration, priority, headers } =
+    message;
+  const nothing =
+    correlationId === undefined &&
+    replyTo === undefined &&
+    type === undefined &&
+    appId === undefined &&
+    userId === undefined &&
+    contentEncoding === undefined &&
+    timestamp === undefined &&
+    expiration === undefined &&
+    priority === undefined &&
+    headers === undefined;
+  if (nothing) return undefined;
+  const all = { correlationId, replyTo, type, appId, userId, contentEncoding, timestamp, expiration, priority };
+  return withDefaults(headers === undefined ? {} : { headers: { ...headers } }, all);
 }
 
 function headersSize(properties: MessageProperties | undefined): number {

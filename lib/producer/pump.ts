@@ -98,17 +98,21 @@ export class Pump {
   opened(open: OpenChannel<ConfirmChannel>, epoch: number, replace: (why: ChannelError) => void): Session {
     const session = new Session(open, epoch);
     const { channel } = open;
+    const acked = (entry: Entry): void => {
+      session.proven = true;
+      session.nackingSince = undefined;
+      this.#nacked.taken();
+      this.#verdicts.acked(session, entry);
+    };
+    const nacked = (entry: Entry): void => {
+      this.#verdicts.nacked(session, entry);
+    };
     channel.on('ack', ({ deliveryTag, multiple }: { deliveryTag: number; multiple: boolean }) => {
-      for (const entry of session.inFlight.confirm(deliveryTag, multiple)) {
-        session.proven = true;
-        session.nackingSince = undefined;
-        this.#nacked.taken();
-        this.#verdicts.acked(session, entry);
-      }
+      session.inFlight.confirm(deliveryTag, multiple, acked);
       this.pump();
     });
     channel.on('nack', ({ deliveryTag, multiple }: { deliveryTag: number; multiple: boolean }) => {
-      for (const entry of session.inFlight.confirm(deliveryTag, multiple)) this.#verdicts.nacked(session, entry);
+      session.inFlight.confirm(deliveryTag, multiple, nacked);
       session.nackingSince ??= performance.now();
       if (performance.now() - session.nackingSince >= NACKING_FOR) {
         replace(new ChannelError(`The channel did nothing but nack for ${String(NACKING_FOR)} ms: replaced.`));

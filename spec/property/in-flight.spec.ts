@@ -35,7 +35,10 @@ describe('what is in flight', () => {
             model.push({ number: published, entry });
           } else if (next.do === 'confirm') {
             const meant = model.filter(({ number }) => (next.multiple ? number <= next.tag : number === next.tag));
-            const told = inFlight.confirm(next.tag, next.multiple);
+            const told: string[] = [];
+            inFlight.confirm(next.tag, next.multiple, (entry) => {
+              told.push(entry);
+            });
             expect(told).toEqual(meant.map(({ entry }) => entry));
             confirmed.push(...told);
             model = model.filter((one) => !meant.includes(one));

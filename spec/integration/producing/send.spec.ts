@@ -104,7 +104,7 @@ test('the content type is that of the codec, unless the message names its own', 
   const messages = await arrivals(bystander, queue, 5);
   expect(messages.map(({ properties }) => properties.contentType as unknown)).toEqual([
     'application/json',
-    'application/octet-stream',
+    undefined,
     'text/plain; charset=utf-8',
     'application/octet-stream',
     'application/vnd.spec+json',

@@ -15,9 +15,9 @@ describe('auto', () => {
     expect(contentTypeOf(auto, value)).toBe('application/json');
   });
 
-  it('writes a Buffer as it is, and says so', () => {
+  it('writes a Buffer as it is, and says nothing of what is in it', () => {
     expect(auto.encode(NOT_UTF8)).toBe(NOT_UTF8);
-    expect(contentTypeOf(auto, NOT_UTF8)).toBe('application/octet-stream');
+    expect(contentTypeOf(auto, NOT_UTF8)).toBeUndefined();
   });
 
   it.each<[string, unknown]>([
