@@ -16,39 +16,35 @@ export interface Window {
   ack(tag: number): void;
   /** Settled by a frame of its own. */
   settle(tag: number): void;
-  /** All gathered acks, as frames; they count as told from here on. */
-  flush(): Acks;
+  /** All gathered acks, as frames; they count as told from here on. `lowest`: of the tags still open; Infinity: none. */
+  flush(lowest: number): Acks;
 }
 
 /**
  * Gathers acks of one channel and says how few frames tell them. Pure. A `multiple` ack settles *everything* up to its
- * tag, so it never reaches beyond the lowest delivery still open. It remembers what is open and what has gathered, and
- * nothing in between: one delivery that stays open for hours costs no more than any other.
+ * tag, so it never reaches beyond the lowest delivery still open. It remembers what has gathered and nothing else: one
+ * delivery that stays open for hours costs no more than any other.
  */
 export class AckWindow implements Window {
-  /** In the order in which they came, which is that of their tags. */
-  readonly #open = new Set<number>();
   #acked: number[] = [];
 
   get gathered(): number {
     return this.#acked.length;
   }
 
-  open(tag: number): void {
-    this.#open.add(tag);
+  open(): void {
+    // Whoever hands out deliveries knows which are open.
   }
 
   ack(tag: number): void {
-    this.#open.delete(tag);
     this.#acked.push(tag);
   }
 
-  settle(tag: number): void {
-    this.#open.delete(tag);
+  settle(): void {
+    // Told already.
   }
 
-  flush(): Acks {
-    const [lowest = Infinity] = this.#open;
+  flush(lowest: number): Acks {
     let upTo: number | undefined;
     const singly: number[] = [];
     for (const tag of this.#acked) {

@@ -131,7 +131,9 @@ export class Attachment implements DeliveryChannel {
     this.#flushing?.unsubscribe();
     this.#flushing = undefined;
     if (this.ended || this.#window.gathered === 0) return;
-    const { upTo, singly } = this.#window.flush();
+    // In the order in which they came, which is that of their tags.
+    const [lowest = Infinity] = this.#unsettled.keys();
+    const { upTo, singly } = this.#window.flush(lowest);
     this.#write((channel) => {
       if (upTo !== undefined) channel.ack(tagged(upTo), true);
       for (const tag of singly) channel.ack(tagged(tag), false);

@@ -69,7 +69,8 @@ export class Handling<T, R> implements AttemptEnd<T, R> {
   succeeded(attempt: Attempt<T, R>, value: R | undefined): void {
     const { delivery } = attempt;
     const sent = delivery.ack();
-    this.#emit(attempt, { message: delivery, settlement: 'ack', sent, ...(value !== undefined && { value }) });
+    const handled = { message: delivery, settlement: 'ack', sent } as const;
+    this.#emit(attempt, value === undefined ? handled : { ...handled, value });
   }
 
   failed(attempt: Attempt<T, R>, error: unknown): void {

@@ -1,4 +1,5 @@
 import type { ConsumeMessage } from 'amqplib';
+import { liesAt } from './lies-at';
 
 /** Makes amqplib decode a header frame, when somebody asks for what is in it. */
 export type DecodeHeader = (frame: Buffer) => ConsumeMessage['properties'];
@@ -86,7 +87,7 @@ class Repeated {
 
   read(from: Buffer, at: number): string {
     const end = at + 1 + (from[at] ?? 0);
-    if (from.compare(this.#bytes, 0, this.#bytes.length, at, end) !== 0) {
+    if (!liesAt(from, at, end, this.#bytes)) {
       this.#bytes = Buffer.from(from.subarray(at, end));
       this.#text = from.toString('utf8', at + 1, end);
     }

@@ -1,4 +1,5 @@
 import { Arrival, beginsWithin, type DecodeHeader, type Names } from './arrival';
+import { liesAt } from './lies-at';
 
 /** Type, channel and size in front of a frame: AMQP 0-9-1, section 4.2.3. */
 const FRAME_HEADER = 7;
@@ -47,7 +48,7 @@ export class DeliveryFrames {
     const deliveryTagAt = tagAt + 1 + this.#tag.length;
     // Tag, number, redelivered, two names at least.
     if (deliveryTagAt + 8 + 1 + 2 >= headerAt || bytes[tagAt] !== this.#tag.length) return undefined;
-    if (bytes.compare(this.#tag, 0, this.#tag.length, tagAt + 1, deliveryTagAt) !== 0) return undefined;
+    if (!liesAt(bytes, tagAt + 1, deliveryTagAt, this.#tag)) return undefined;
     if (!this.#readRoute(bytes, deliveryTagAt + 9, headerAt - 1)) return undefined;
 
     const bodyAt = this.#frameEnd(bytes, headerAt, HEADER);
@@ -79,7 +80,7 @@ export class DeliveryFrames {
   }
 
   #readRoute(bytes: Buffer, from: number, end: number): boolean {
-    if (bytes.compare(this.#route, 0, this.#route.length, from, end) === 0) return true;
+    if (liesAt(bytes, from, end, this.#route)) return true;
     const keyAt = from + 1 + (bytes[from] ?? 0);
     if (keyAt >= end || keyAt + 1 + (bytes[keyAt] ?? 0) !== end) return false;
     this.#route = Buffer.from(bytes.subarray(from, end));

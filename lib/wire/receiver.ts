@@ -8,7 +8,23 @@ interface Registered {
   readonly onMessage: (message: ConsumeMessage) => void;
 }
 
-const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null;
+/** What lies below amqplib's documented surface of a connection, and is read here. */
+interface ReadingConnection {
+  /** Read, and not yet cut into frames. */
+  rest: Buffer;
+  /** Takes each frame; another one while it closes. */
+  readonly accept: unknown;
+  /** By their numbers. */
+  readonly channels: readonly ({ readonly channel: unknown } | null | undefined)[];
+  recvFrame: unknown;
+}
+
+/** Is it as in the amqplib we know? */
+const isReading = (connection: object): connection is ReadingConnection =>
+  typeof Reflect.get(connection, 'recvFrame') === 'function' &&
+  Buffer.isBuffer(Reflect.get(connection, 'rest')) &&
+  Array.isArray(Reflect.get(connection, 'channels')) &&
+  typeof Reflect.get(connection, 'accept') === 'function';
 
 /**
  * Takes whole messages out of what was read before amqplib cuts it into frames: for each of the three frames of a message
@@ -16,33 +32,26 @@ const isObject = (value: unknown): value is object => typeof value === 'object' 
  * named here is amqplib's, as ever: everything goes on in the order in which it came.
  */
 export class Receiver {
-  readonly #connection: object;
+  readonly #connection: ReadingConnection;
   readonly #accept: unknown;
   readonly #byChannel = new Map<number, Registered>();
   readonly #decode: (frame: Buffer) => ConsumeMessage['properties'];
 
-  private constructor(connection: object, receive: CallableFunction) {
+  private constructor(connection: ReadingConnection) {
     this.#connection = connection;
-    this.#accept = Reflect.get(connection, 'accept');
+    this.#accept = connection.accept;
     this.#decode = headerDecoder(connection);
+    const receive: unknown = connection.recvFrame;
     // amqplib calls it for each frame, and again whenever it has read more.
-    Reflect.set(connection, 'recvFrame', (): unknown => {
+    connection.recvFrame = (): unknown => {
       this.#take();
-      const frame: unknown = Reflect.apply(receive, connection, []);
-      return frame;
-    });
+      return typeof receive === 'function' ? (Reflect.apply(receive, connection, []) as unknown) : undefined;
+    };
   }
 
   /** On this connection alone; undefined if anything is not as it was in the amqplib we know. */
   static on({ connection }: ChannelModel): Receiver | undefined {
-    const receive: unknown = Reflect.get(connection, 'recvFrame');
-    const known =
-      typeof receive === 'function' &&
-      Buffer.isBuffer(Reflect.get(connection, 'rest')) &&
-      Array.isArray(Reflect.get(connection, 'channels')) &&
-      typeof Reflect.get(connection, 'accept') === 'function' &&
-      decodesAsKnown(connection);
-    return known ? new Receiver(connection, receive) : undefined;
+    return isReading(connection) && decodesAsKnown(connection) ? new Receiver(connection) : undefined;
   }
 
   /** The messages of this consumer come here from now on, and not to amqplib's callback. */
@@ -57,8 +66,8 @@ export class Receiver {
   }
 
   #take(): void {
-    const rest: unknown = Reflect.get(this.#connection, 'rest');
-    if (!Buffer.isBuffer(rest) || this.#byChannel.size === 0) return;
+    const { rest } = this.#connection;
+    if (this.#byChannel.size === 0) return;
     let at = 0;
     try {
       while (rest.length - at > LEAST) {
@@ -71,7 +80,7 @@ export class Receiver {
         this.#hand(registered, message);
       }
     } finally {
-      if (at > 0) Reflect.set(this.#connection, 'rest', rest.subarray(at));
+      if (at > 0) this.#connection.rest = rest.subarray(at);
     }
   }
 
@@ -88,10 +97,8 @@ export class Receiver {
 
   /** While closing, amqplib puts another `accept` in the way, which drops what comes. */
   #isOpen(channel: Channel, number: number): boolean {
-    if (Object.hasOwn(channel, 'accept') || Reflect.get(this.#connection, 'accept') !== this.#accept) return false;
-    const channels: unknown = Reflect.get(this.#connection, 'channels');
-    const record: unknown = Array.isArray(channels) ? channels[number] : undefined;
-    return isObject(record) && Reflect.get(record, 'channel') === channel;
+    if (Object.hasOwn(channel, 'accept') || this.#connection.accept !== this.#accept) return false;
+    return this.#connection.channels[number]?.channel === channel;
   }
 }
 
