@@ -43,6 +43,8 @@ export class Attachment implements DeliveryChannel {
   readonly #listeners = new Set<() => void>();
   readonly #quarter: number;
   #flushing: Subscription | undefined;
+  /** Is what has gathered told at the end of this turn? */
+  #due = false;
   #draining = false;
   #ended: InstanceQueueError | true | undefined;
 
@@ -196,7 +198,7 @@ export class Attachment implements DeliveryChannel {
   /** To be told with others, soon. */
   protected acked(tag: number): void {
     this.#window.ack(tag);
-    if (this.#window.gathered >= this.#quarter) this.flush();
+    if (this.#window.gathered >= this.#quarter) this.#flushThisTurn();
     else {
       this.#flushing ??= timer(GATHER_FOR).subscribe(() => {
         this.flush();
@@ -210,6 +212,16 @@ export class Attachment implements DeliveryChannel {
     this.#write((channel) => {
       if (how === 'release') channel.nack(tagged(tag), false, true);
       else channel.reject(tagged(tag), how === 'requeue');
+    });
+  }
+
+  /** Once what was read is worked off: one read can bring several quarters of the prefetch. */
+  #flushThisTurn(): void {
+    if (this.#due) return;
+    this.#due = true;
+    process.nextTick(() => {
+      this.#due = false;
+      this.flush();
     });
   }
 
