@@ -6,6 +6,7 @@ import { guardFrames } from '../wire/frame-guard';
 import { Receiver } from '../wire/receiver';
 import type { Endpoint } from './endpoints';
 import { Gate } from './gate';
+import { Gathering } from './gathering';
 import { Link } from './link';
 import { connectFailed, connectionLost } from './refusal';
 
@@ -75,7 +76,8 @@ function dial(endpoint: Endpoint, { name, heartbeat, connectTimeout, tls, wire }
       if (wire) guardFrames(model);
       // In front of the guard: what it takes cannot nest deep.
       const receiver = wire ? Receiver.on(model) : undefined;
-      const born = new Link(model, label, wire, receiver, () => {
+      const gathering = gate?.socket && new Gathering(gate.socket);
+      const born = new Link(model, label, wire, receiver, gathering, () => {
         socket.abort();
       });
       link = born;

@@ -1,5 +1,5 @@
 import type { OnReadOpts } from 'node:net';
-import { Readable } from 'node:stream';
+import { Duplex } from 'node:stream';
 import { OpenOk } from './open-ok';
 
 /** Bytes of one read at most; Node reads as many. */
@@ -16,7 +16,7 @@ export class Gate {
   readonly #openOk = new OpenOk();
   #open = false;
   #held: Buffer | undefined;
-  #socket: Readable | undefined;
+  #socket: Duplex | undefined;
 
   /** `unfit` is called when there is no socket to be had for what was read. */
   constructor(unfit: () => void) {
@@ -28,6 +28,11 @@ export class Gate {
         return take(this, buffer.subarray(0, length));
       },
     };
+  }
+
+  /** Known as soon as anything was read. */
+  get socket(): Duplex | undefined {
+    return this.#socket;
   }
 
   /** Somebody listens. Was there something held back? It is read by the next turn of the event loop. */
@@ -43,15 +48,15 @@ export class Gate {
   /** What Node itself does with a read, but for the gate. `false`: enough for now. */
   #take(socket: unknown, bytes: Uint8Array, unfit: () => void): boolean {
     // Node calls it on the socket, and does not promise to.
-    if (!(socket instanceof Readable)) {
+    if (!(socket instanceof Duplex)) {
       unfit();
       return false;
     }
+    this.#socket = socket;
     const read = Buffer.from(bytes);
     if (this.#open) return socket.push(read);
     const passing = this.#held === undefined ? this.#openOk.endsIn(read) : 0;
     if (passing < read.length) {
-      this.#socket = socket;
       this.#held = Buffer.concat([this.#held ?? Buffer.alloc(0), read.subarray(passing)]);
     }
     return passing > 0 ? socket.push(read.subarray(0, passing)) : true;

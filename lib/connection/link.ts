@@ -2,6 +2,7 @@ import type { ChannelModel } from 'amqplib';
 import { BehaviorSubject, firstValueFrom, fromEvent, race, take, timer, type Observable } from 'rxjs';
 import type { ConnectionError } from '../errors';
 import type { Receiver } from '../wire/receiver';
+import type { Gathering } from './gathering';
 import { Turns } from './turns';
 
 /** amqplib's default, and RabbitMQ's; the broker may have negotiated it down. */
@@ -28,6 +29,8 @@ export class Link {
     readonly wire: boolean,
     /** Reads messages faster than amqplib; undefined where it is not wanted, or amqplib not as known. */
     readonly receiver: Receiver | undefined,
+    /** undefined where the runtime does not tell which socket it is. */
+    readonly gathering: Gathering | undefined,
     destroy: () => void,
   ) {
     this.#destroy = destroy;

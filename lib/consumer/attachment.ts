@@ -230,6 +230,7 @@ export class Attachment implements DeliveryChannel {
     if (open.ended) return;
     try {
       send(open.channel);
+      open.link.gathering?.gather();
     } catch (err) {
       // The channel is closing and has not said so yet; the broker takes everything unsettled back.
       this.log.debug({ err, queue: this.queue, tag: this.tag }, 'settled on a closing channel');

@@ -114,7 +114,10 @@ export class Encoded implements WireMessage {
   /** The same as amqplib takes it. */
   get options(): Options.Publish {
     const { properties, contentType, messageId, persistent, mandatory } = this;
-    if (!properties && contentType !== undefined) return { contentType, messageId, persistent, mandatory };
+    if (!properties) {
+      if (contentType === undefined) return { messageId, persistent, mandatory };
+      return { contentType, messageId, persistent, mandatory };
+    }
     return toAmqp({
       ...properties,
       ...(contentType !== undefined && { contentType }),

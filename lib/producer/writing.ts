@@ -39,7 +39,9 @@ function publish(session: Session, { message, maybeDelivered }: Entry, expiratio
   const { messageId, exchange, routingKey, content, options } = message;
   const left = expiration === undefined ? options : { ...options, expiration };
   try {
-    session.writable = session.open.channel.publish(exchange, routingKey, content, left);
+    const { channel, link } = session.open;
+    session.writable = channel.publish(exchange, routingKey, content, left);
+    link.gathering?.gather();
   } catch (cause) {
     // The channel is closing and has not told us yet. Nothing was written.
     if (isError(cause) && cause.name === 'IllegalOperationError') return 'closing';
