@@ -25,20 +25,19 @@ function project(name: string, rooms: string[], more: Partial<Project> = {}): Pr
   };
 }
 
-/** Laws of a cluster bring three nodes up themselves, of a RabbitMQ that is, or can be, installed on this machine. */
-async function clusters(): Promise<Project[]> {
-  const whyNot = findPrograms() === undefined ? await whyNotInstallable() : undefined;
-  if (whyNot === undefined) return [project('cluster', ['fault/cluster'])];
-  process.stderr.write(`cluster: no rabbitmq-server, and ${whyNot}: spec/fault/cluster is left out\n`);
+/** Laws that need more than Node: they are run where it is, or can be, installed on this machine. */
+const where = async (name: string, whyNot: () => Promise<string | undefined>): Promise<Project[]> => {
+  const room = `fault/${name}`;
+  const reason = await whyNot();
+  if (reason === undefined) return [project(name, [room])];
+  process.stderr.write(`${name}: ${reason}, so spec/${room} is left out\n`);
   return [];
-}
+};
 
-/** The laws of the dashboard look at it with a Chromium, installed if need be, and bring a broker up themselves. */
-async function dashboards(): Promise<Project[]> {
-  const whyNot = await whyNoChromium();
-  if (whyNot === undefined) return [project('dashboard', ['fault/dashboard'])];
-  process.stderr.write(`dashboard: ${whyNot}, so spec/fault/dashboard is left out\n`);
-  return [];
+/** A cluster brings up three nodes of its own. */
+async function whyNoNodes(): Promise<string | undefined> {
+  const whyNot = findPrograms() === undefined ? await whyNotInstallable() : undefined;
+  return whyNot === undefined ? undefined : `no rabbitmq-server, and ${whyNot}`;
 }
 
 async function config(): Promise<Config> {
@@ -50,8 +49,8 @@ async function config(): Promise<Config> {
         globalTeardown: '<rootDir>/spec/support/broker-teardown.ts',
         testPathIgnorePatterns: ['<rootDir>/spec/fault/(cluster|dashboard)/'],
       }),
-      ...(await clusters()),
-      ...(await dashboards()),
+      ...(await where('cluster', whyNoNodes)),
+      ...(await where('dashboard', whyNoChromium)),
     ],
     // Each worker of the broker project has a RabbitMQ of its own.
     maxWorkers: 2,

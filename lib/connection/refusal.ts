@@ -77,18 +77,23 @@ const SILENCE = 'Heartbeat timeout';
 export function connectionLost(endpoint: string, cause: unknown): ConnectionError {
   if (cause instanceof ConnectionError) return cause;
   const replyCode = replyCodeOf(cause);
-  return new ConnectionError('CONNECTION_LOST', endpoint, `Lost the connection to ${endpoint}: ${whyLost(cause)}`, {
-    cause,
-    replyCode,
-  });
+  return new ConnectionError(
+    'CONNECTION_LOST',
+    endpoint,
+    `Lost the connection to ${endpoint}: ${whyLost(cause, replyCode)}`,
+    {
+      cause,
+      replyCode,
+    },
+  );
 }
 
-function whyLost(cause: unknown): string {
+function whyLost(cause: unknown, replyCode: number | undefined): string {
   if (cause === undefined) return 'the connection ended';
-  const replyCode = replyCodeOf(cause);
   if (replyCode !== undefined) return `the broker closed it: ${String(replyCode)} ${brokersWords(cause)}`;
-  const system = systemCodeOf(cause);
-  if (system !== undefined && system in LOST) return `${LOST[system] ?? ''} (${system})`;
+  const system = systemCodeOf(cause) ?? '';
+  const known = LOST[system];
+  if (known !== undefined) return `${known} (${system})`;
   const told = sentenceOf(cause);
   return told === SILENCE
     ? `no heartbeat came for too long. Is the network down, or did this process stand still? (${SILENCE})`

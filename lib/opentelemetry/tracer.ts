@@ -1,5 +1,5 @@
 import { SpanStatusCode, trace, type Attributes, type Span, type Tracer } from '@opentelemetry/api';
-import { isError, isInstanceQueueError, sentenceOf } from '../errors';
+import { isError, isInstanceQueueError, nameOf, sentenceOf } from '../errors';
 
 /** Asked anew each time: a provider may be registered later. */
 export const tracer = (): Tracer => trace.getTracer('instance-queue');
@@ -27,15 +27,10 @@ interface Destination {
   readonly messageId?: string | undefined;
 }
 
-function typeOf(error: unknown): string {
-  if (isInstanceQueueError(error)) return error.code;
-  return isError(error) ? error.name : typeof error;
-}
-
 /** Marks a span as failed. Errors of this library hold no bodies and no credentials; what others throw is theirs. */
 export function failed(span: Span, error: unknown): void {
   const thrown: unknown = error;
   span.recordException(isError(thrown) ? thrown : sentenceOf(thrown));
-  span.setAttribute('error.type', typeOf(thrown));
+  span.setAttribute('error.type', isInstanceQueueError(thrown) ? thrown.code : nameOf(thrown));
   span.setStatus({ code: SpanStatusCode.ERROR, message: sentenceOf(error) });
 }

@@ -1,4 +1,5 @@
 import type { ConsumeMessage } from 'amqplib';
+import { FLAG, FLAGS_AT, PROPERTIES_AT } from './frames';
 import { liesAt } from './lies-at';
 
 /** Makes amqplib decode a header frame, when somebody asks for what is in it. */
@@ -11,20 +12,13 @@ export interface Names {
   readonly routingKey: string;
 }
 
-const FRAME_HEADER = 7;
-const FLAGS_AT = FRAME_HEADER + 12;
-const PROPERTIES_AT = FRAME_HEADER + 14;
-const HAS_CONTENT_TYPE = 0x8000;
-const HAS_CONTENT_ENCODING = 0x4000;
-const HAS_HEADERS = 0x2000;
-
 /** Do the properties that are read at once end before `end`? */
 export function beginsWithin(bytes: Buffer, headerAt: number, end: number): boolean {
   const flags = bytes.readUInt16BE(headerAt + FLAGS_AT);
   let at = headerAt + PROPERTIES_AT;
-  if (flags & HAS_CONTENT_TYPE) at += 1 + (bytes[at] ?? 0);
-  if (flags & HAS_CONTENT_ENCODING) at += 1 + (bytes[at] ?? 0);
-  return (flags & HAS_HEADERS ? at + 4 : at) <= end;
+  if (flags & FLAG.contentType) at += 1 + (bytes[at] ?? 0);
+  if (flags & FLAG.contentEncoding) at += 1 + (bytes[at] ?? 0);
+  return (flags & FLAG.headers ? at + 4 : at) <= end;
 }
 
 /** A message as amqplib hands it out, parsed where it lies; what is in its header frame only when it is asked for. */
@@ -62,17 +56,17 @@ export class Arrival implements ConsumeMessage {
     let at = headerAt + PROPERTIES_AT;
     let contentType: string | undefined;
     let contentEncoding: string | undefined;
-    if (flags & HAS_CONTENT_TYPE) {
+    if (flags & FLAG.contentType) {
       contentType = contentTypes.read(bytes, at);
       at += 1 + (bytes[at] ?? 0);
     }
-    if (flags & HAS_CONTENT_ENCODING) {
+    if (flags & FLAG.contentEncoding) {
       contentEncoding = contentEncodings.read(bytes, at);
       at += 1 + (bytes[at] ?? 0);
     }
     this.contentType = contentType;
     this.contentEncoding = contentEncoding;
-    this.hasHeaders = (flags & HAS_HEADERS) !== 0 && bytes.readUInt32BE(at) > 0;
+    this.hasHeaders = (flags & FLAG.headers) !== 0 && bytes.readUInt32BE(at) > 0;
   }
 
   get properties(): ConsumeMessage['properties'] {

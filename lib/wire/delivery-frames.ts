@@ -1,18 +1,11 @@
 import { Arrival, beginsWithin, type DecodeHeader, type Names } from './arrival';
+import { BASIC, BODY, BODY_SIZE_AT, FRAME_END, FRAME_HEADER, FRAME_OVERHEAD, HEADER, METHOD, SIZE_AT } from './frames';
 import { liesAt } from './lies-at';
 
-/** Type, channel and size in front of a frame: AMQP 0-9-1, section 4.2.3. */
-const FRAME_HEADER = 7;
-const FRAME_END = 0xce;
-const METHOD = 1;
-const HEADER = 2;
-const BODY = 3;
 /** Class 60, method 60. */
-const BASIC_DELIVER = 60 * 0x10000 + 60;
-const BASIC = 60;
+const BASIC_DELIVER = BASIC * 0x10000 + 60;
 const TAG_AT = FRAME_HEADER + 4;
-/** Section 4.2.6.1: class (2), weight (2), body size (8), flags (2). */
-const BODY_SIZE_AT = FRAME_HEADER + 4;
+/** Class, weight, body size and flags. */
 const LEAST_HEADER = 14;
 /** Header frames from here on are amqplib's, and its guard's: what is smaller cannot nest deep. */
 const LARGEST_HEADER = 500;
@@ -52,7 +45,7 @@ export class DeliveryFrames {
     if (!this.#readRoute(bytes, deliveryTagAt + 9, headerAt - 1)) return undefined;
 
     const bodyAt = this.#frameEnd(bytes, headerAt, HEADER);
-    const headerSize = bodyAt - headerAt - FRAME_HEADER - 1;
+    const headerSize = bodyAt - headerAt - FRAME_OVERHEAD;
     if (bodyAt === 0 || headerSize < LEAST_HEADER || headerSize >= LARGEST_HEADER) return undefined;
     if (bytes.readUInt16BE(headerAt + FRAME_HEADER) !== BASIC || bytes.readUInt32BE(headerAt + BODY_SIZE_AT) !== 0)
       return undefined;
@@ -62,7 +55,7 @@ export class DeliveryFrames {
     if (size > 0) {
       end = this.#frameEnd(bytes, bodyAt, BODY);
       // In several frames, or not all there yet.
-      if (end === 0 || end - bodyAt - FRAME_HEADER - 1 !== size) return undefined;
+      if (end === 0 || end - bodyAt - FRAME_OVERHEAD !== size) return undefined;
     }
     const content = size === 0 ? NOTHING : bytes.subarray(bodyAt + FRAME_HEADER, end - 1);
     this.end = end;
@@ -75,7 +68,7 @@ export class DeliveryFrames {
   #frameEnd(bytes: Buffer, at: number, type: number): number {
     if (at + FRAME_HEADER > bytes.length || bytes[at] !== type) return 0;
     if (bytes.readUInt16BE(at + 1) !== this.#channel) return 0;
-    const end = at + FRAME_HEADER + bytes.readUInt32BE(at + 3) + 1;
+    const end = at + FRAME_OVERHEAD + bytes.readUInt32BE(at + SIZE_AT);
     return end <= bytes.length && bytes[end - 1] === FRAME_END ? end : 0;
   }
 

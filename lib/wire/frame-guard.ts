@@ -1,23 +1,11 @@
 import type { ChannelModel } from 'amqplib';
+import { BODY, BODY_SIZE_AT, FLAG, FLAGS_AT, FRAME_HEADER, HEADER, PROPERTIES_AT, SIZE_AT } from './frames';
 import { LEAST_PER_LEVEL, nestsDeeper } from './field-tables';
 
 /** As deep as our own headers may be: what comes in can be sent on. RabbitMQ itself nests two levels. */
 const DEEPEST = 100;
 /** Bytes; RabbitMQ allows no `max_message_size` beyond it. https://www.rabbitmq.com/docs/configure#config-items */
 const LARGEST = 512 * 1024 * 1024;
-
-/** AMQP 0-9-1, section 4.2.3: type (1), channel (2), size (4), payload, end (1). */
-const HEADER = 2;
-const BODY = 3;
-const FRAME_HEADER = 7;
-const SIZE_AT = 3;
-/** Section 4.2.6.1: class (2), weight (2), body size (8), flags (2), then the properties that the flags name. */
-const BODY_SIZE_AT = FRAME_HEADER + 4;
-const FLAGS_AT = FRAME_HEADER + 12;
-const PROPERTIES_AT = FRAME_HEADER + 14;
-const HAS_CONTENT_TYPE = 0x8000;
-const HAS_CONTENT_ENCODING = 0x4000;
-const HAS_HEADERS = 0x2000;
 
 const unread = new WeakSet();
 
@@ -64,14 +52,14 @@ function withoutDeepHeaders(rest: Buffer): Buffer | undefined {
   const end = FRAME_HEADER + size;
   if (size < DEEPEST * LEAST_PER_LEVEL || rest.length <= end) return undefined;
   const flags = rest.readUInt16BE(FLAGS_AT);
-  if ((flags & HAS_HEADERS) === 0) return undefined;
+  if ((flags & FLAG.headers) === 0) return undefined;
   let at = PROPERTIES_AT;
-  for (const flag of [HAS_CONTENT_TYPE, HAS_CONTENT_ENCODING]) if (flags & flag) at += 1 + (rest[at] ?? 0);
+  for (const flag of [FLAG.contentType, FLAG.contentEncoding]) if (flags & flag) at += 1 + (rest[at] ?? 0);
   if (at + 4 > end || !nestsDeeper(DEEPEST, rest.subarray(0, end), at)) return undefined;
   const cut = rest.readUInt32BE(at) + 4;
   if (at + cut > end) return undefined;
   const before = Buffer.from(rest.subarray(0, at));
   before.writeUInt32BE(size - cut, SIZE_AT);
-  before.writeUInt16BE(flags & ~HAS_HEADERS, FLAGS_AT);
+  before.writeUInt16BE(flags & ~FLAG.headers, FLAGS_AT);
   return Buffer.concat([before, rest.subarray(at + cut)]);
 }

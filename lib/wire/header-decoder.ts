@@ -1,8 +1,7 @@
 import type { ConsumeMessage } from 'amqplib';
+import { isObject } from './members';
 
 type Properties = ConsumeMessage['properties'];
-
-const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null;
 
 /** Lets amqplib decode one header frame by itself: on a shadow of the connection, which is not touched. */
 export function headerDecoder(connection: object): (frame: Buffer) => Properties {

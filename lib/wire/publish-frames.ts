@@ -1,5 +1,6 @@
 import type { MessageProperties } from '../properties';
 import { writeFieldTable } from './field-table-writer';
+import { BASIC, BODY, FLAG, FRAME_END, FRAME_HEADER, FRAME_OVERHEAD, HEADER, METHOD } from './frames';
 
 /** One message as the wire has it, apart from the channel. */
 export interface WireMessage {
@@ -14,32 +15,8 @@ export interface WireMessage {
   readonly content: Buffer;
 }
 
-/** Type, channel and size in front of a frame, and its end octet: AMQP 0-9-1, section 4.2.3. */
-export const FRAME_OVERHEAD = 8;
-const FRAME_HEADER = 7;
-const FRAME_END = 0xce;
-const METHOD = 1;
-const HEADER = 2;
-const BODY = 3;
-const BASIC = 60;
+/** A method of that class. */
 const PUBLISH = 40;
-/** Bits of the property flags: section 4.2.6.1, in the order in which the properties are written. */
-const FLAG = {
-  contentType: 0x8000,
-  contentEncoding: 0x4000,
-  headers: 0x2000,
-  deliveryMode: 0x1000,
-  priority: 0x0800,
-  correlationId: 0x0400,
-  replyTo: 0x0200,
-  expiration: 0x0100,
-  messageId: 0x0080,
-  timestamp: 0x0040,
-  type: 0x0020,
-  userId: 0x0010,
-  appId: 0x0008,
-} as const;
-
 const NO_HEADERS = Object.freeze({});
 
 /** The `basic.publish` frame of a route: the same for every message that takes it. */

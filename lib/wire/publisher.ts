@@ -1,5 +1,6 @@
 import type { ConfirmChannel } from 'amqplib';
-import { FRAME_OVERHEAD, publishFrame, writeBodyHeader, writeFrameEnd, writeHeaderFrame } from './publish-frames';
+import { FRAME_OVERHEAD } from './frames';
+import { publishFrame, writeBodyHeader, writeFrameEnd, writeHeaderFrame } from './publish-frames';
 import type { WireMessage } from './publish-frames';
 import { encodesAsKnown } from './self-test';
 import { Templates } from './template';

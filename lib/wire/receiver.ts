@@ -69,10 +69,13 @@ export class Receiver {
     const { rest } = this.#connection;
     if (this.#byChannel.size === 0) return;
     let at = 0;
+    let number = -1;
+    let registered: Registered | undefined;
     try {
       while (rest.length - at > LEAST) {
-        const number = rest.readUInt16BE(at + 1);
-        const registered = this.#byChannel.get(number);
+        const next = rest.readUInt16BE(at + 1);
+        // Most messages in one read are of one channel.
+        if (next !== number) registered = this.#byChannel.get((number = next));
         if (!registered || !this.#isOpen(registered.channel, number)) break;
         const message = registered.frames.parse(rest, at);
         if (!message) break;

@@ -1,9 +1,6 @@
+import { BODY_SIZE_AT, FRAME_END, FRAME_OVERHEAD, SIZE_AT } from './frames';
 import { publishFrame, writeHeaderFrame, type WireMessage } from './publish-frames';
 
-/** From the start of a header frame: its size; behind class and weight, the body's size. */
-const SIZE_AT = 3;
-const BODY_SIZE_AT = 7 + 4;
-const FRAME_OVERHEAD = 8;
 /** More routes than this are not remembered: routing keys may be as many as messages. */
 const REMEMBERED = 256;
 
@@ -49,7 +46,7 @@ export class Template {
     to.writeUInt32BE(end - header - FRAME_OVERHEAD + 1, header + SIZE_AT);
     // The upper half is zero: a body here is far below 4 GiB.
     to.writeUInt32BE(bodySize, header + BODY_SIZE_AT + 4);
-    to[end] = 0xce;
+    to[end] = FRAME_END;
     return end + 1;
   }
 }

@@ -1,5 +1,6 @@
 import type { ConfirmChannel } from 'amqplib';
 import type { Writable } from 'node:stream';
+import { isObject } from './members';
 
 /** What lies below amqplib's documented surface of a confirm channel, and is used here. */
 export interface WritableChannel {
@@ -14,7 +15,6 @@ export interface WritableChannel {
   readonly wrote: () => void;
 }
 
-const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null;
 const isFunction = (value: unknown): value is (...args: unknown[]) => unknown => typeof value === 'function';
 const isWritable = (value: unknown): value is Writable =>
   isObject(value) && isFunction(Reflect.get(value, 'write')) && Reflect.get(value, 'writableObjectMode') === true;
