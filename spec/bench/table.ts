@@ -27,14 +27,17 @@ const HEADS = [
 const speeds = ({ samples }: Measured): number[] => samples.map(({ messages, ms }) => messages / ms);
 const costs = ({ samples }: Measured): number[] => samples.map(({ messages, cpu }) => cpu / messages);
 
-/** One Markdown table: medians, the range of all rounds, and ratios of medians. */
+/** One Markdown table: medians over all rounds, their range, and medians of the ratios within each round. */
 export function table(all: readonly Measured[]): string {
   const rows = all.map((one) => {
     const of = (client: ClientName): Measured | undefined =>
       all.find((other) => other.scenario === one.scenario && other.client === client);
     const ratio = (to: ClientName, what: (measured: Measured) => number[]): string => {
       const base = of(to);
-      return base ? (median(what(one)) / median(what(base))).toFixed(2) : '–';
+      if (!base) return '–';
+      const bases = what(base);
+      // Round by round: what slows the machine down for a while slows both.
+      return median(what(one).map((value, round) => value / (bases[round] ?? NaN))).toFixed(2);
     };
     const trips = one.samples.flatMap((sample) => sample.trips ?? []);
     const times = [0.5, 0.99].map((share) => (trips.length === 0 ? '–' : quantile(trips, share).toFixed(2)));
