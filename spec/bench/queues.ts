@@ -23,7 +23,7 @@ export class Queues {
     const type = job.kind === 'publish' ? job.type : 'classic';
     await this.#channel.assertQueue(queue, { durable: true, arguments: { 'x-queue-type': type } });
     await this.#channel.purgeQueue(queue);
-    if (job.kind === 'consume') await this.#fill(queue, job.count);
+    if (job.kind === 'consume') await this.#fill(queue, job.warmUp + job.count);
   }
 
   close(): Promise<void> {

@@ -18,7 +18,7 @@ export function execute(client: BenchClient, job: Job): Promise<Sample> {
 /** As many confirmed messages as fast as `inFlight` allows. */
 async function publish(
   client: BenchClient,
-  { queue, count, bytes, inFlight, persistent, json }: Of<'publish'>,
+  { queue, count, warmUp, bytes, inFlight, persistent, json }: Of<'publish'>,
 ): Promise<Sample> {
   const send = json ? await jsonSender(client, queue, persistent) : await bodySender(client, queue, persistent, bytes);
   const run = (total: number): Promise<void> =>
@@ -36,7 +36,7 @@ async function publish(
       for (sent = 0; sent < first; sent++) send(onConfirmed);
     });
   // The queue is ensured, the channel open, before the clock starts.
-  await run(1);
+  await run(warmUp);
   const stop = stopwatch();
   await run(count);
   return { messages: count, ...stop() };
@@ -74,14 +74,18 @@ async function jsonSender(client: BenchClient, queue: string, persistent: boolea
 }
 
 /** As many messages as lie in the queue, each acked after the work. */
-async function consume(client: BenchClient, { queue, count, prefetch, worker }: Of<'consume'>): Promise<Sample> {
+async function consume(
+  client: BenchClient,
+  { queue, count, warmUp, prefetch, worker }: Of<'consume'>,
+): Promise<Sample> {
   let seen = 0;
+  let stop = stopwatch();
   let done: () => void = () => undefined;
   const all = new Promise<void>((resolve) => (done = resolve));
   const work = (): void => {
-    if (++seen === count) done();
+    if (++seen === warmUp) stop = stopwatch();
+    else if (seen === warmUp + count) done();
   };
-  const stop = stopwatch();
   const end = await client.receiver(
     queue,
     prefetch,
@@ -112,7 +116,7 @@ async function roundTrips(client: BenchClient, { queue, count, bytes }: Of<'roun
       };
       send(body, () => undefined);
     });
-  for (let i = 0; i < 5; i++) await trip();
+  for (let i = 0; i < 25; i++) await trip();
   trips.length = 0;
   const stop = stopwatch();
   for (let i = 0; i < count; i++) await trip();

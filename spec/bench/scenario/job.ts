@@ -4,6 +4,8 @@ export type Job =
       readonly kind: 'publish';
       readonly queue: string;
       readonly count: number;
+      /** So many before the clock starts: what has rested has to be compiled again. */
+      readonly warmUp: number;
       readonly bytes: number;
       readonly inFlight: number;
       readonly persistent: boolean;
@@ -16,6 +18,7 @@ export type Job =
       readonly kind: 'consume';
       readonly queue: string;
       readonly count: number;
+      readonly warmUp: number;
       readonly prefetch: number;
       readonly worker: 'sync' | 'async';
     }

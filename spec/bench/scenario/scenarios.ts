@@ -9,6 +9,8 @@ export interface Scenario {
 const PREFETCH = 250;
 const BYTES = 256;
 
+const warmUpFor = (count: number): number => Math.max(1, Math.round(count / 4));
+
 interface Publishing {
   readonly bytes?: number;
   readonly persistent?: boolean;
@@ -25,6 +27,7 @@ const publish = (
     kind: 'publish',
     queue: `${queue}-${type}`,
     count,
+    warmUp: warmUpFor(count),
     bytes,
     // A thousand large ones would be a test of memory.
     inFlight: bytes < 16 * 1024 ? 1000 : 50,
@@ -35,7 +38,7 @@ const publish = (
 });
 const consume = (title: string, count: number, worker: 'sync' | 'async'): Scenario => ({
   title,
-  job: (queue) => ({ kind: 'consume', queue, count, prefetch: PREFETCH, worker }),
+  job: (queue) => ({ kind: 'consume', queue, count, warmUp: warmUpFor(count), prefetch: PREFETCH, worker }),
 });
 const roundTrip = (title: string, count: number, bytes: number): Scenario => ({
   title,
