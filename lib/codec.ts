@@ -76,8 +76,9 @@ const media = (contentType: string | undefined): string =>
   (contentType ?? '').split(';', 1)[0]?.trim().toLowerCase() ?? '';
 
 /**
- * The default. Out: a Buffer as it is and without a content type, since nobody said what it holds; anything else as JSON. In: `application/json` (and `…+json`) is parsed,
- * `text/*` is a string, the rest stays a Buffer; a `contentEncoding` other than identity or utf-8 stays a Buffer too.
+ * The default. Out: a Buffer as it is and without a content type, since nobody said what it holds; anything else as JSON.
+ * In: `application/json` (and `…+json`) is parsed, `text/*` is a string, the rest stays a Buffer; a `contentEncoding` other
+ * than identity or utf-8 stays a Buffer too.
  */
 export const auto: Codec<unknown> = {
   contentType: 'application/json',

@@ -77,9 +77,10 @@ function dial(endpoint: Endpoint, { name, heartbeat, connectTimeout, tls, wire }
       // In front of the guard: what it takes cannot nest deep.
       const receiver = wire ? Receiver.on(model) : undefined;
       const gathering = gate?.socket && new Gathering(gate.socket);
-      const born = new Link(model, label, wire, receiver, gathering, () => {
+      const destroy = (): void => {
         socket.abort();
-      });
+      };
+      const born = new Link(model, label, destroy, { wire, receiver, gathering });
       link = born;
       const tell = (): void => {
         told = true;

@@ -2,7 +2,7 @@ import type { Duplex } from 'node:stream';
 
 /**
  * Lets what is written within one turn go to the socket at once. amqplib writes each message by itself, and without
- * Nagle's algorithm, which would make single messages wait, each would be a packet: that is half of the cost of a message.
+ * Nagle's algorithm, which would make single messages wait, each would be a packet: that was a third of its cost.
  */
 export class Gathering {
   readonly #socket: Duplex;

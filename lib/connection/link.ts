@@ -8,6 +8,13 @@ import { Turns } from './turns';
 /** amqplib's default, and RabbitMQ's; the broker may have negotiated it down. */
 const FRAME_MAX = 131_072;
 
+/** What goes with a connection over a socket; each may be missing. */
+interface LinkInside {
+  readonly wire?: boolean;
+  readonly receiver?: Receiver | undefined;
+  readonly gathering?: Gathering | undefined;
+}
+
 /** One open connection, from its handshake to its end. */
 export class Link {
   /** The broker's back-pressure reason while it blocks publishing, else undefined. */
@@ -15,6 +22,12 @@ export class Link {
   readonly #blocked = new BehaviorSubject<string | undefined>(undefined);
   /** How large a frame may be, bytes; amqplib splits bodies, but never a properties frame. */
   readonly frameMax: number;
+  /** May what lies below amqplib's documented surface be used? */
+  readonly wire: boolean;
+  /** Reads messages faster than amqplib; undefined where it is not wanted, or amqplib not as known. */
+  readonly receiver: Receiver | undefined;
+  /** Gathers what is written; undefined where the runtime does not tell which socket it is. */
+  readonly gathering: Gathering | undefined;
   /** Who is about to attach. */
   readonly turns = new Turns();
   readonly #destroy: () => void;
@@ -25,15 +38,13 @@ export class Link {
     readonly model: ChannelModel,
     /** `host:port/vhost` */
     readonly endpoint: string,
-    /** May what lies below amqplib's documented surface be used? */
-    readonly wire: boolean,
-    /** Reads messages faster than amqplib; undefined where it is not wanted, or amqplib not as known. */
-    readonly receiver: Receiver | undefined,
-    /** undefined where the runtime does not tell which socket it is. */
-    readonly gathering: Gathering | undefined,
     destroy: () => void,
+    { wire = false, receiver, gathering }: LinkInside = {},
   ) {
     this.#destroy = destroy;
+    this.wire = wire;
+    this.receiver = receiver;
+    this.gathering = gathering;
     const negotiated: unknown = wire ? Reflect.get(model.connection, 'frameMax') : undefined;
     this.frameMax = typeof negotiated === 'number' && negotiated > 0 ? negotiated : FRAME_MAX;
     this.blocked$ = this.#blocked.asObservable();

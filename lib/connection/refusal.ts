@@ -77,15 +77,8 @@ const SILENCE = 'Heartbeat timeout';
 export function connectionLost(endpoint: string, cause: unknown): ConnectionError {
   if (cause instanceof ConnectionError) return cause;
   const replyCode = replyCodeOf(cause);
-  return new ConnectionError(
-    'CONNECTION_LOST',
-    endpoint,
-    `Lost the connection to ${endpoint}: ${whyLost(cause, replyCode)}`,
-    {
-      cause,
-      replyCode,
-    },
-  );
+  const message = `Lost the connection to ${endpoint}: ${whyLost(cause, replyCode)}`;
+  return new ConnectionError('CONNECTION_LOST', endpoint, message, { cause, replyCode });
 }
 
 function whyLost(cause: unknown, replyCode: number | undefined): string {

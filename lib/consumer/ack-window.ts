@@ -6,16 +6,12 @@ export interface Acks {
   readonly singly: readonly number[];
 }
 
-/** What is open and what is acked on one channel, and which acks have to be sent. */
+/** What is acked on one channel, and which acks have to be sent. */
 export interface Window {
   /** Acks gathered and not yet told. */
   readonly gathered: number;
-  /** The next delivery came. Tags of a channel grow by one. */
-  open(tag: number): void;
   /** Acked: to be told at the next flush. */
   ack(tag: number): void;
-  /** Settled by a frame of its own. */
-  settle(tag: number): void;
   /** All gathered acks, as frames; they count as told from here on. `lowest`: of the tags still open; Infinity: none. */
   flush(lowest: number): Acks;
 }
@@ -32,16 +28,8 @@ export class AckWindow implements Window {
     return this.#acked.length;
   }
 
-  open(): void {
-    // Whoever hands out deliveries knows which are open.
-  }
-
   ack(tag: number): void {
     this.#acked.push(tag);
-  }
-
-  settle(): void {
-    // Told already.
   }
 
   flush(lowest: number): Acks {

@@ -1,5 +1,4 @@
-import type { ConsumeMessage, Message as AmqpMessage } from 'amqplib';
-import { timer, type Subscription } from 'rxjs';
+import type { ConsumeMessage } from 'amqplib';
 import type { OpenChannel } from '../connection/channel';
 import type { InstanceQueueError } from '../errors';
 import type { Logger } from '../log';
@@ -7,13 +6,12 @@ import type { Counters } from '../metrics';
 import { AckWindow, type Window } from './ack-window';
 import { ChannelDelivery, type DeliveryChannel } from './channel-delivery';
 import type { Settlement } from './delivery';
+import { Flushing } from './flushing';
 import type { StreamPlace } from './stream-offset';
+import { tagged } from './tagged';
 
 /** Every settlement but the ack. */
 export type Refusal = Exclude<Settlement, 'ack'>;
-
-/** ms that an ack waits for others to share its frame. */
-const GATHER_FOR = 2;
 
 export interface AttachmentFacts {
   readonly open: OpenChannel;
@@ -41,10 +39,7 @@ export class Attachment implements DeliveryChannel {
   readonly #unsettled = new Map<number, ChannelDelivery<unknown>>();
   readonly #window: Window;
   readonly #listeners = new Set<() => void>();
-  readonly #quarter: number;
-  #flushing: Subscription | undefined;
-  /** Is what has gathered told at the end of this turn? */
-  #due = false;
+  readonly #flushing: Flushing;
   #draining = false;
   #ended: InstanceQueueError | true | undefined;
 
@@ -56,7 +51,9 @@ export class Attachment implements DeliveryChannel {
     this.epoch = facts.epoch;
     this.prefetch = facts.prefetch;
     this.log = facts.log;
-    this.#quarter = Math.max(1, Math.floor(facts.prefetch / 4));
+    this.#flushing = new Flushing(facts.prefetch, () => {
+      this.flush();
+    });
   }
 
   /** Handed out and not settled. */
@@ -88,7 +85,6 @@ export class Attachment implements DeliveryChannel {
   deliver<T>(raw: ConsumeMessage, body: T, place?: StreamPlace): ChannelDelivery<T> {
     const delivery = new ChannelDelivery(this, raw, body, place);
     const { deliveryTag } = raw.fields;
-    this.#window.open(deliveryTag);
     this.#unsettled.set(deliveryTag, delivery);
     const { counters } = this.#facts;
     counters.delivered++;
@@ -100,7 +96,6 @@ export class Attachment implements DeliveryChannel {
   /** A message came that is not handed out. */
   refuse(raw: ConsumeMessage, how: Refusal): void {
     const { deliveryTag } = raw.fields;
-    this.opened(deliveryTag);
     if (!this.ended) this.refused(deliveryTag, how);
   }
 
@@ -130,8 +125,7 @@ export class Attachment implements DeliveryChannel {
 
   /** Sends what has gathered. */
   flush(): void {
-    this.#flushing?.unsubscribe();
-    this.#flushing = undefined;
+    this.#flushing.told();
     if (this.ended || this.#window.gathered === 0) return;
     // In the order in which they came, which is that of their tags.
     const [lowest = Infinity] = this.#unsettled.keys();
@@ -191,37 +185,17 @@ export class Attachment implements DeliveryChannel {
     void this.#facts.open.close();
   }
 
-  protected opened(tag: number): void {
-    this.#window.open(tag);
-  }
-
   /** To be told with others, soon. */
   protected acked(tag: number): void {
     this.#window.ack(tag);
-    if (this.#window.gathered >= this.#quarter) this.#flushThisTurn();
-    else {
-      this.#flushing ??= timer(GATHER_FOR).subscribe(() => {
-        this.flush();
-      });
-    }
+    this.#flushing.gathered(this.#window.gathered);
   }
 
   /** To be told at once, by a frame of its own. */
   protected refused(tag: number, how: Refusal): void {
-    this.#window.settle(tag);
     this.#write((channel) => {
       if (how === 'release') channel.nack(tagged(tag), false, true);
       else channel.reject(tagged(tag), how === 'requeue');
-    });
-  }
-
-  /** Once what was read is worked off: one read can bring several quarters of the prefetch. */
-  #flushThisTurn(): void {
-    if (this.#due) return;
-    this.#due = true;
-    process.nextTick(() => {
-      this.#due = false;
-      this.flush();
     });
   }
 
@@ -241,28 +215,3 @@ export class Attachment implements DeliveryChannel {
     for (const listener of [...this.#listeners]) listener();
   }
 }
-
-const NOTHING = Buffer.alloc(0);
-const NO_PROPERTIES: AmqpMessage['properties'] = Object.freeze({
-  contentType: undefined,
-  contentEncoding: undefined,
-  headers: undefined,
-  deliveryMode: undefined,
-  priority: undefined,
-  correlationId: undefined,
-  replyTo: undefined,
-  expiration: undefined,
-  messageId: undefined,
-  timestamp: undefined,
-  type: undefined,
-  userId: undefined,
-  appId: undefined,
-  clusterId: undefined,
-});
-
-/** amqplib settles by message, of which it reads the tag. */
-const tagged = (deliveryTag: number): AmqpMessage => ({
-  content: NOTHING,
-  properties: NO_PROPERTIES,
-  fields: { deliveryTag, redelivered: false, exchange: '', routingKey: '' },
-});

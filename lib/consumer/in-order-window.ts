@@ -13,16 +13,13 @@ export class InOrderWindow implements Window {
     return this.#upTo - this.#told;
   }
 
+  /** A delivery came. Tags of a channel grow by one. */
   open(tag: number): void {
     this.#open.add(tag);
     this.#last = Math.max(this.#last, tag);
   }
 
   ack(tag: number): void {
-    this.#open.delete(tag);
-  }
-
-  settle(tag: number): void {
     this.#open.delete(tag);
   }
 

@@ -18,6 +18,7 @@ interface Read {
  */
 export class StreamAttachment extends Attachment {
   readonly #reading: StreamReading;
+  readonly #window: InOrderWindow;
   readonly #hand: (raw: ConsumeMessage, place: StreamPlace) => void;
   #waiting: Read[] = [];
   /** Handed out, or about to be again, by their tags. */
@@ -29,7 +30,9 @@ export class StreamAttachment extends Attachment {
     reading: StreamReading,
     hand: (attachment: StreamAttachment, raw: ConsumeMessage, place: StreamPlace) => void,
   ) {
-    super(facts, new InOrderWindow());
+    const window = new InOrderWindow();
+    super(facts, window);
+    this.#window = window;
     this.#reading = reading;
     this.#hand = (raw, place) => {
       hand(this, raw, place);
@@ -89,9 +92,9 @@ export class StreamAttachment extends Attachment {
     const { raw, offset } = read;
     const { deliveryTag } = raw.fields;
     const attempts = this.#reading.place.arrive(offset);
+    this.#window.open(deliveryTag);
     if (attempts === 'settled') {
       // By somebody who settled it out of order, before a reconnect.
-      this.opened(deliveryTag);
       super.acked(deliveryTag);
       return;
     }

@@ -1,9 +1,11 @@
+import { worthCutting } from './outbox';
+
 /**
  * What one confirm channel has sent and not yet heard of, in order. Pure. The broker counts publishes from 1 and
  * confirms by that number, one or all up to it, in any order. https://www.rabbitmq.com/docs/confirms#publisher-confirms
  */
 export class InFlight<E> {
-  /** By their numbers, from `#first` on; undefined: confirmed out of turn. A Map of the same costs twice as much. */
+  /** By their numbers, from `#first` on; undefined: confirmed. */
   #entries: (E | undefined)[] = [];
   #first = 1;
   /** Before it, all are confirmed. */
@@ -62,11 +64,11 @@ export class InFlight<E> {
     return left;
   }
 
-  /** Steps over what is confirmed; cutting off the larger part now and then costs next to nothing for each. */
+  /** Steps over what is confirmed. */
   #forget(): void {
     const { length } = this.#entries;
     while (this.#head < length && this.#entries[this.#head] === undefined) this.#head++;
-    if (this.#head < length && (this.#head < 1024 || this.#head * 2 < length)) return;
+    if (!worthCutting(this.#head, length)) return;
     this.#entries = this.#entries.slice(this.#head);
     this.#first += this.#head;
     this.#head = 0;

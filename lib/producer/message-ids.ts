@@ -16,8 +16,8 @@ let ids = '';
 let idAt = 0;
 
 /**
- * A random UUID (RFC 9562, version 4). As random as `crypto.randomUUID`, which joins twenty strings to make one: that,
- * and putting them together again to write it, was a tenth of the cost of a message.
+ * A random UUID (RFC 9562, version 4). As random as `crypto.randomUUID`, which joins twenty strings to make one: an id is
+ * made and written in less than half the time.
  */
 export function newMessageId(): string {
   if (idAt === ids.length) refill();

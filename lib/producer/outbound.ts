@@ -65,6 +65,7 @@ const HEADERS = 65_536;
 const PROPERTIES_FRAME = 22;
 /** A random UUID, and its length in front. */
 const UUID = 37;
+
 /** A message encoded, checked, and ready for the wire. */
 export class Encoded implements WireMessage {
   readonly messageId: string;
@@ -190,7 +191,7 @@ const A_MESSAGE = { of: 'a message' };
 
 /** What a message says beside its route, body, id and content type; undefined: nothing. A copy: the caller may go on to change it. */
 function propertiesOf(message: OutboundMessage): MessageProperties | undefined {
-  // Most say nothing, which is found out five times as fast by name.
+  // Most say nothing, which is found out faster by name than in a loop.
   const { correlationId, replyTo, type, appId, userId, contentEncoding, timestamp, expiration, priority, headers } =
     message;
   const nothing =

@@ -15,7 +15,8 @@ export interface Bounds {
 }
 
 /** A shift would copy the rest each time; cutting off the larger half now and then costs next to nothing. */
-const worthCutting = (head: number, length: number): boolean => head === length || (head > 1024 && head * 2 > length);
+export const worthCutting = (head: number, length: number): boolean =>
+  head === length || (head > 1024 && head * 2 > length);
 
 /**
  * Messages that wait for the wire, in order. Pure. Up to its bounds it is *full of admitted* entries; what comes beyond

@@ -1,6 +1,7 @@
 import type { ChannelModel } from 'amqplib';
 import { BODY, BODY_SIZE_AT, FLAG, FLAGS_AT, FRAME_HEADER, HEADER, PROPERTIES_AT, SIZE_AT } from './frames';
 import { LEAST_PER_LEVEL, nestsDeeper } from './field-tables';
+import { isObject } from './members';
 
 /** As deep as our own headers may be: what comes in can be sent on. RabbitMQ itself nests two levels. */
 const DEEPEST = 100;
@@ -37,8 +38,8 @@ export function guardFrames({ connection }: ChannelModel): void {
     if (!harmless) return receive();
     Reflect.set(connection, 'rest', harmless);
     const frame: unknown = receive();
-    const properties: unknown = typeof frame === 'object' && frame !== null ? Reflect.get(frame, 'fields') : undefined;
-    if (typeof properties === 'object' && properties !== null) unread.add(properties);
+    const properties: unknown = isObject(frame) ? Reflect.get(frame, 'fields') : undefined;
+    if (isObject(properties)) unread.add(properties);
     return frame;
   });
 }

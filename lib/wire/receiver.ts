@@ -16,7 +16,7 @@ interface ReadingConnection {
   readonly accept: unknown;
   /** By their numbers. */
   readonly channels: readonly ({ readonly channel: unknown } | null | undefined)[];
-  recvFrame: unknown;
+  recvFrame: () => unknown;
 }
 
 /** Is it as in the amqplib we know? */
@@ -41,11 +41,11 @@ export class Receiver {
     this.#connection = connection;
     this.#accept = connection.accept;
     this.#decode = headerDecoder(connection);
-    const receive: unknown = connection.recvFrame;
+    const receive = connection.recvFrame;
     // amqplib calls it for each frame, and again whenever it has read more.
     connection.recvFrame = (): unknown => {
       this.#take();
-      return typeof receive === 'function' ? (Reflect.apply(receive, connection, []) as unknown) : undefined;
+      return receive.call(connection);
     };
   }
 

@@ -1,4 +1,5 @@
 import type { ConfirmChannel } from 'amqplib';
+import { isObject } from './members';
 import { publishFrame, writeBodyHeader, writeFrameEnd, writeHeaderFrame, type WireMessage } from './publish-frames';
 
 const SAMPLE: WireMessage = {
@@ -32,7 +33,7 @@ function writesTheSame(channel: ConfirmChannel, publish: CallableFunction): bool
   const written: unknown[] = [];
   const buffer = { write: (bytes: unknown) => written.push(bytes) > 0 };
   const connection: unknown = Reflect.get(channel, 'connection');
-  if (typeof connection !== 'object' || connection === null) return false;
+  if (!isObject(connection)) return false;
   const shadow = (of: object, members: Record<string, unknown>): object =>
     Object.create(
       of,

@@ -43,7 +43,7 @@ export class Links implements Dialer {
           return;
         }
         const model = this.#open();
-        const born = new Link(model.asAmqplib, label, false, undefined, undefined, () => {
+        const born = new Link(model.asAmqplib, label, () => {
           this.#abandon(model);
         });
         link = born;

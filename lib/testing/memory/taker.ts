@@ -25,7 +25,7 @@ export class ChannelTaker implements Taker {
   constructor(
     readonly queue: MemoryQueue,
     options: TakerOptions,
-    /** How many may be out at once; 0: any number. */
+    /** How many may be out at once; 0: no limit. */
     prefetch: number,
     told: Told,
   ) {

@@ -1,11 +1,7 @@
 import { once } from 'node:events';
-import { createRequire } from 'node:module';
+import { Connection, Consumer, Producer, handle } from '../shipped';
 import type { SendingOptions } from './client';
 import { serve } from './serve';
-
-// As it is shipped, like the peers.
-const load = createRequire(__filename);
-const { Connection, Consumer, Producer, handle } = load('../../../dist') as typeof import('instance-queue');
 
 /** Everything as it comes: confirms, mandatory, message ids, deadlines, the outbox; one connection, as the peers have. */
 serve(async (url) => {

@@ -18,7 +18,6 @@ async function took(...modules: string[]): Promise<number> {
 }
 
 measure(async () => {
-  await run('npm', ['run', '-s', 'build'], { cwd: root });
   const [ours, theirs]: [number[], number[]] = [[], []];
   for (let round = 0; round < ROUNDS; round++) {
     ours.push(await took(join(root, 'dist/index.js')));

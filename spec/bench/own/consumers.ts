@@ -1,5 +1,5 @@
 /** Many consumers on one connection: how long they take to attach, and to attach again after a cut. */
-import { Connection, Consumer } from 'instance-queue';
+import { Connection, Consumer } from '../shipped';
 import { FaultProxy } from 'instance-queue/testing';
 import { filter, firstValueFrom } from 'rxjs';
 import { measure, rss, type Figure } from './report';

@@ -1,5 +1,5 @@
 /** Does a message cost the same, however many there are? */
-import { Connection, Producer, publish } from 'instance-queue';
+import { Connection, Producer, publish } from '../shipped';
 import { lastValueFrom } from 'rxjs';
 import { measure, rss, type Figure } from './report';
 

@@ -1,5 +1,5 @@
 /** What is held in memory: through a slow consumer, and in an outbox while nobody is there. */
-import { Connection, Consumer, Producer, handle, publish } from 'instance-queue';
+import { Connection, Consumer, Producer, handle, publish } from '../shipped';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { lastValueFrom } from 'rxjs';
