@@ -80,7 +80,7 @@ function dial(endpoint: Endpoint, { name, heartbeat, connectTimeout, tls, wire }
       const destroy = (): void => {
         socket.abort();
       };
-      const born = new Link(model, label, destroy, { wire, receiver, gathering });
+      const born = new Link(model, label, destroy, { frameMax: endpoint.frameMax, wire, receiver, gathering });
       link = born;
       const tell = (): void => {
         told = true;

@@ -10,6 +10,8 @@ const FRAME_MAX = 131_072;
 
 /** What goes with a connection over a socket; each may be missing. */
 interface LinkInside {
+  /** What was asked for, bytes; 0: no limit. */
+  readonly frameMax?: number | undefined;
   readonly wire?: boolean;
   readonly receiver?: Receiver | undefined;
   readonly gathering?: Gathering | undefined;
@@ -39,14 +41,16 @@ export class Link {
     /** `host:port/vhost` */
     readonly endpoint: string,
     destroy: () => void,
-    { wire = false, receiver, gathering }: LinkInside = {},
+    { frameMax = 0, wire = false, receiver, gathering }: LinkInside = {},
   ) {
     this.#destroy = destroy;
     this.wire = wire;
     this.receiver = receiver;
     this.gathering = gathering;
-    const negotiated: unknown = wire ? Reflect.get(model.connection, 'frameMax') : undefined;
-    this.frameMax = typeof negotiated === 'number' && negotiated > 0 ? negotiated : FRAME_MAX;
+    // What was agreed upon lies below amqplib's documented surface; it never exceeds what was asked for.
+    const agreed: unknown = wire ? Reflect.get(model.connection, 'frameMax') : undefined;
+    const known = typeof agreed === 'number' && agreed > 0 ? agreed : frameMax;
+    this.frameMax = known > 0 ? known : FRAME_MAX;
     this.blocked$ = this.#blocked.asObservable();
     model.on('blocked', (reason) => {
       this.#blocked.next(reason);
