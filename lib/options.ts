@@ -10,6 +10,7 @@ export const DEFAULTS = {
   connectTimeout: 10_000,
   drainTimeout: 30_000,
   downAfter: 30_000,
+  checkAfter: 60_000,
   prefetch: 20,
   tagPrefix: 'instance-queue',
   maxInFlight: 1000,

@@ -10,20 +10,26 @@ export async function ensureQueue(link: Link, name: string, type?: QueueSpec['ty
   await onScratchChannel(link, `Cannot declare queue \`${name}\``, (channel) => declareQueue(channel, spec));
 }
 
-/** Is there a queue of this name? Where nobody may look, it is believed. */
-export async function exists(link: Link, name: string): Promise<boolean> {
+/** What looking for a queue brings; hidden: one may not look. */
+export type Presence = 'there' | 'missing' | 'hidden';
+
+/** Is there a queue of this name? Rejects with ChannelError when that could not be found out. */
+export async function lookFor(link: Link, name: string): Promise<Presence> {
   try {
     await onScratchChannel(link, `Cannot check queue \`${name}\``, (channel) => channel.checkQueue(name));
-    return true;
+    return 'there';
   } catch (error) {
     const replyCode = error instanceof ChannelError ? error.replyCode : undefined;
-    // Checking needs a permission that consuming and publishing do not (RabbitMQ 4.2.6): then the queue is trusted.
+    // Checking needs a permission that consuming and publishing do not (RabbitMQ 4.2.6).
     // https://www.rabbitmq.com/docs/access-control#authorisation
-    if (replyCode === 403) return true;
+    if (replyCode === 403) return 'hidden';
     if (replyCode !== 404) throw error;
-    return false;
+    return 'missing';
   }
 }
+
+/** The same; where nobody may look, it is believed. */
+export const exists = async (link: Link, name: string): Promise<boolean> => (await lookFor(link, name)) !== 'missing';
 
 /** Declares a topology, and the queue `own` as part of it; resolves with that queue's name. */
 export function declare(link: Link, topology: Topology, own?: QueueSpec): Promise<string | undefined> {

@@ -6,6 +6,7 @@ import {
   boolean,
   checkOptions,
   codec,
+  duration,
   func,
   integer,
   observableInput,
@@ -53,6 +54,14 @@ export interface ConsumeOptions<T = unknown> {
   /** What becomes of a message the codec cannot read; it is never emitted. @default 'reject' */
   readonly onUndecodable?: 'reject' | 'requeue';
   /**
+   * Attached, and no message for so many ms: look whether the queue is still there, each time anew; 0: never. Brokers lose
+   * queues without a word to those who consume from them: RabbitMQ 4.3 when one is deleted in the last moments of its start,
+   * clusters behind a partition (https://github.com/rabbitmq/rabbitmq-server/issues/12949). A consumer whose queue is gone
+   * counts as cancelled: it declares and attaches anew. Nobody looks with `declare: false`, or any more after a 403.
+   * @default 60 000
+   */
+  readonly checkAfter?: number;
+  /**
    * Streams: where to begin. 'first' message, 'last' chunk, what comes 'next', an offset, or a time (RabbitMQ begins with
    * the chunk of that time, so somewhat earlier). A name is declared as a stream if it does not exist. Every later attach
    * goes on behind the last contiguous settled offset: nothing is skipped, and what was acked out of order is not emitted
@@ -98,6 +107,7 @@ const CONSUME: Shape<ConsumeOptions & { noAck: boolean }> = {
   priority: integer(-(2 ** 31), 2 ** 31 - 1),
   arguments: table,
   onUndecodable: oneOf('reject', 'requeue'),
+  checkAfter: duration(),
   offset: streamStart,
   onOffset: func,
   pause: observableInput,
@@ -106,9 +116,10 @@ const CONSUME: Shape<ConsumeOptions & { noAck: boolean }> = {
 };
 
 /** The checks of what a front door may decide for all its consumers. */
-export const CONSUMER_DEFAULTS: Shape<Pick<ConsumeOptions, 'prefetch' | 'tagPrefix'>> = {
+export const CONSUMER_DEFAULTS: Shape<Pick<ConsumeOptions, 'prefetch' | 'tagPrefix' | 'checkAfter'>> = {
   prefetch: CONSUME.prefetch,
   tagPrefix: CONSUME.tagPrefix,
+  checkAfter: CONSUME.checkAfter,
 };
 
 /** Checks what can be checked without a broker, and decides what was left open. @throws OptionsError */
@@ -123,7 +134,7 @@ export function resolveConsumeOptions<T>(given: ConsumeOptions<T> | NoAckConsume
   }
   if (given.topology) checkTopology(given.topology);
   if (typeof given.queue !== 'string') checkQueueSpec(given.queue, 'queue');
-  const { prefetch, tagPrefix, onUndecodable, declare } = DEFAULTS;
+  const { prefetch, tagPrefix, onUndecodable, declare, checkAfter } = DEFAULTS;
   // A queue that the broker names goes with its consumer: nobody else knows it, and each attach makes a new one.
   const unnamed = { name: '', autoDelete: true };
   const named = typeof given.queue === 'string' ? queueNamed(given.topology, given.queue) : given.queue;
@@ -131,7 +142,8 @@ export function resolveConsumeOptions<T>(given: ConsumeOptions<T> | NoAckConsume
   const spec =
     queueName !== '' ? named : typeof given.queue === 'string' ? (named ?? unnamed) : { ...unnamed, ...named };
   const stream = streamOptions(given, { queueName, spec, noAck });
-  const defaults = { prefetch, tagPrefix, onUndecodable, declare, exclusive: false, topology: {}, arguments: {} };
+  const own = { prefetch, tagPrefix, onUndecodable, declare, checkAfter };
+  const defaults = { ...own, exclusive: false, topology: {}, arguments: {} };
   return {
     codec: auto as Codec<T>,
     ...withDefaults(defaults, given),

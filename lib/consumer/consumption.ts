@@ -1,6 +1,7 @@
-import { concatMap, defer, filter, from, ignoreElements, retry, switchMap, take, timer } from 'rxjs';
+import { concatMap, defer, filter, from, ignoreElements, merge, retry, switchMap, take, timer } from 'rxjs';
 import type { Observable, ObservableInput, Subscriber, Subscription } from 'rxjs';
 import type { CloseReport, ConnectionCore, Member } from '../connection/core';
+import { lookFor } from '../connection/declare';
 import type { Link } from '../connection/link';
 import { Suspicion } from '../connection/suspicion';
 import type { Up } from '../connection/supervisor';
@@ -14,6 +15,7 @@ import { Draining } from './draining';
 import { Intake } from './intake';
 import { pauseFailed, pauses } from './pausing';
 import { overdrawn } from './overdrawn';
+import { QueueCheck } from './queue-check';
 import { Reattaching } from './reattaching';
 import type { ResolvedConsumeOptions } from './resolved-options';
 import { StreamAttachment } from './stream-attachment';
@@ -36,6 +38,7 @@ export class Consumption<T> implements Member {
   readonly #intake: Intake<T>;
   readonly #reattaching: Reattaching;
   readonly #suspicion = new Suspicion();
+  readonly #check: QueueCheck;
   readonly #stream: StreamReading | undefined;
   #ending: Promise<CloseReport> | undefined;
   /** Why it ends, if that is not what the subscriber wanted. */
@@ -62,7 +65,8 @@ export class Consumption<T> implements Member {
     this.#reattaching = new Reattaching(core, options, (state) => {
       this.#state(state);
     });
-    const { offset } = options;
+    const { offset, declare, checkAfter } = options;
+    this.#check = new QueueCheck(declare ? checkAfter : 0);
     if (offset !== undefined) this.#stream = new StreamReading({ ...options, offset }, core.log);
     this.#unregister = core.register(this);
     watch.started?.(this);
@@ -170,7 +174,9 @@ export class Consumption<T> implements Member {
     return defer(() => {
       const options = this.#stream ? { ...this.#options, stream: this.#stream } : this.#options;
       const attached$ = attach(up.link, options, (attached) => this.#onAttached(up.epoch, attached));
-      return this.#suspicion.turn(up.link).pipe(switchMap(() => attached$));
+      const look = (queue: string) => lookFor(up.link, queue);
+      const forgotten$ = this.#check.watch(look, () => this.#attachment?.queue);
+      return this.#suspicion.turn(up.link).pipe(switchMap(() => merge(attached$, forgotten$)));
     }).pipe(retry({ delay: (error: InstanceQueueError) => this.#again(up.link, error) }));
   }
 
@@ -198,6 +204,7 @@ export class Consumption<T> implements Member {
     this.#state({ status: 'attached', tag, queue, epoch });
     this.#stream?.attached();
     return (message) => {
+      this.#check.heard();
       const wrong = message ? overdrawn(attachment) : undefined;
       if (!message) attachment.abandon();
       else if (wrong) return wrong;

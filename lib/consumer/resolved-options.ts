@@ -19,6 +19,8 @@ export interface ResolvedConsumeOptions<T> {
   readonly priority?: number;
   readonly arguments: Arguments;
   readonly onUndecodable: 'reject' | 'requeue';
+  /** ms; 0: never. */
+  readonly checkAfter: number;
   /** Of a stream: where to begin. */
   readonly offset?: StreamStart;
   readonly onOffset?: (offset: number) => void;

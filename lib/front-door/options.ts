@@ -11,7 +11,7 @@ export interface InstanceQueueOptions extends ConnectionOptions {
   /** For the producer behind `send` and `publish`, and defaults for `producer()`. */
   readonly producer?: Omit<ProducerOptions, 'topology'>;
   /** Defaults for every `consume()` and `consumer()`. */
-  readonly consumer?: Pick<ConsumeOptions, 'prefetch' | 'tagPrefix'>;
+  readonly consumer?: Pick<ConsumeOptions, 'prefetch' | 'tagPrefix' | 'checkAfter'>;
   /** ms of not being up before `health` says down. @default 30 000 */
   readonly downAfter?: number;
 }

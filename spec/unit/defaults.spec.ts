@@ -47,6 +47,7 @@ const TOLD: readonly (readonly [default_: unknown, ...members: string[]])[] = [
   [DEFAULTS.authErrors, 'ConnectionOptions.authErrors'],
   [DEFAULTS.wire, 'ConnectionOptions.wire'],
   [DEFAULTS.logger, 'ConnectionOptions.logger'],
+  [DEFAULTS.checkAfter, 'ConsumeOptions.checkAfter'],
   [DEFAULTS.downAfter, 'InstanceQueueOptions.downAfter'],
   [DEFAULTS.prefetch, 'ConsumeOptions.prefetch'],
   [DEFAULTS.tagPrefix, 'ConsumeOptions.tagPrefix'],
