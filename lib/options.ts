@@ -39,7 +39,7 @@ export type Check = (value: unknown) => string | undefined;
 export type Shape<T> = { readonly [K in keyof Required<T>]: Check };
 
 /** Node's timers take a signed 32-bit number of ms; beyond it they fire at once. */
-const LONGEST = 2 ** 31 - 1;
+export const LONGEST = 2 ** 31 - 1;
 
 const expectation =
   (text: string, fits: (value: unknown) => boolean): Check =>

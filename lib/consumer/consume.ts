@@ -54,7 +54,7 @@ export interface ConsumeOptions<T = unknown> {
   /** What becomes of a message the codec cannot read; it is never emitted. @default 'reject' */
   readonly onUndecodable?: 'reject' | 'requeue';
   /**
-   * Attached, and no message for so many ms: look whether the queue is still there, each time anew; 0: never. Brokers lose
+   * Attached, and no message for so many ms (up to twice as many, lest all ask at once): look whether the queue is still there, each time anew; 0: never. Brokers lose
    * queues without a word to those who consume from them: RabbitMQ 4.3 when one is deleted in the last moments of its start,
    * clusters behind a partition (https://github.com/rabbitmq/rabbitmq-server/issues/12949). A consumer whose queue is gone
    * counts as cancelled: it declares and attaches anew. Nobody looks with `declare: false`, or any more after a 403.

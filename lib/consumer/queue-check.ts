@@ -1,6 +1,7 @@
 import { EMPTY, Observable, catchError, defer, exhaustMap, filter, ignoreElements, takeWhile, tap } from 'rxjs';
 import type { Presence } from '../connection/declare';
 import { ConsumerError } from '../errors';
+import { LONGEST } from '../options';
 
 /**
  * Whether a consumer that hears nothing still has a queue. A broker that loses one should cancel its consumers, and does not
@@ -11,7 +12,7 @@ export class QueueCheck {
   readonly #after: number;
   #heard = false;
 
-  /** Looks after so many ms without a message; 0: never. */
+  /** Looks after so many ms without a message, up to twice as many; 0: never. */
   constructor(after: number) {
     this.#after = after;
   }
@@ -45,15 +46,22 @@ export class QueueCheck {
   }
 }
 
-/** `interval()` that keeps no process alive. */
+/** Every `ms` to twice that, lest a thousand consumers ask in one moment. It keeps no process alive. */
 function ticks(ms: number): Observable<void> {
   return new Observable((subscriber) => {
-    const timer = setInterval(() => {
-      subscriber.next();
-    }, ms);
-    timer.unref();
+    let timer: NodeJS.Timeout;
+    const next = (): void => {
+      timer = setTimeout(
+        () => {
+          next();
+          subscriber.next();
+        },
+        Math.min(ms * (1 + Math.random()), LONGEST),
+      ).unref();
+    };
+    next();
     return () => {
-      clearInterval(timer);
+      clearTimeout(timer);
     };
   });
 }

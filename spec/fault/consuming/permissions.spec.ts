@@ -1,5 +1,7 @@
 import { ChannelError, Connection, Consumer, consume, type ConsumerState } from 'instance-queue';
 import { lastValueFrom } from 'rxjs';
+import { FaultProxy } from 'instance-queue/testing';
+import { FrameLog } from '../../../compose/frames';
 import { privateBroker } from '../../support/broker';
 import { Bystander } from '../../support/bystander';
 import { closeAll, closing, uniqueName } from '../../support/cleanup';
@@ -47,15 +49,23 @@ describe('a consumer without permission', () => {
 
   it('needs only the one to read for a queue that is there, by name or trusted', async () => {
     await permit(none, none, '.*');
-    const connection = closing(new Connection(url()));
-    for (const options of [{ queue }, { queue: { name: queue }, declare: false }]) {
+    const proxy = closing(await FaultProxy.before(broker.url));
+    const log = new FrameLog(proxy);
+    const connection = closing(new Connection(proxy.url(url())));
+    // RabbitMQ 4.2.6 and later do not let it look for the queue, which it does as long as it hears nothing.
+    for (const options of [
+      { queue, checkAfter: 1 },
+      { queue: { name: queue }, declare: false },
+    ]) {
       const consumer = closing(new Consumer(connection, options));
       const { values } = gather(consumer.deliveries$);
       await until(consumer.state$, ({ status }) => status === 'attached');
+      if ('checkAfter' in options) await eventually(() => log.of('queue.declare').length >= 2);
       await side.put(queue, 'readable');
       (await eventually(() => values[0])).ack();
       await consumer.close();
     }
+    expect(connection.core.counters).toMatchObject({ reopens: 0, reconnects: 0 });
   });
 
   it('goes on asking, slowly and visibly, when it was taken away later, and comes back when it is given back', async () => {

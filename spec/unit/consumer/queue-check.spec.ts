@@ -17,12 +17,14 @@ describe('whether a consumer that hears nothing still has a queue', () => {
 
   beforeEach(() => {
     jest.useFakeTimers();
+    jest.spyOn(Math, 'random').mockReturnValue(0);
     looked.length = 0;
     queue = 'orders';
     answer = () => Promise.resolve('there');
   });
   afterEach(() => {
     expect(jest.getTimerCount()).toBe(0);
+    jest.restoreAllMocks();
     jest.useRealTimers();
   });
 
@@ -35,6 +37,26 @@ describe('whether a consumer that hears nothing still has a queue', () => {
     await jest.advanceTimersByTimeAsync(2 * AFTER);
     expect(looked).toEqual(['orders', 'orders', 'orders']);
     expect(watched.error).toBeUndefined();
+    watched.subscription.unsubscribe();
+  });
+
+  it('is looked for at moments of its own, at most twice as late', async () => {
+    jest.spyOn(Math, 'random').mockReturnValueOnce(0.5).mockReturnValue(0.999);
+    const watched = watching(new QueueCheck(AFTER));
+    await jest.advanceTimersByTimeAsync(1.5 * AFTER - 1);
+    expect(looked).toEqual([]);
+    await jest.advanceTimersByTimeAsync(1);
+    expect(looked).toEqual(['orders']);
+    await jest.advanceTimersByTimeAsync(2 * AFTER);
+    expect(looked).toEqual(['orders', 'orders']);
+    watched.subscription.unsubscribe();
+  });
+
+  it('can be left alone for as long as a timer can take', async () => {
+    jest.spyOn(Math, 'random').mockReturnValue(0.999);
+    const watched = watching(new QueueCheck(2 ** 31 - 1));
+    await jest.advanceTimersByTimeAsync(1000 * AFTER);
+    expect(looked).toEqual([]);
     watched.subscription.unsubscribe();
   });
 
