@@ -4,9 +4,10 @@ import type { OpenClient } from './client';
 
 /** Makes a program of a client: opens it, then does what it is told, one job at a time. */
 export function serve(open: OpenClient): void {
-  open(process.argv[2] ?? '').then((client) => {
+  const url = process.argv[2] ?? '';
+  open(url).then((client) => {
     process.on('message', (job: Job) => {
-      execute(client, job).then((sample) => process.send?.(sample), failed);
+      execute(client, job, () => open(url)).then((sample) => process.send?.(sample), failed);
     });
     // Whoever asked is gone.
     process.once('disconnect', () => process.exit());

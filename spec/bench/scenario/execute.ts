@@ -4,14 +4,15 @@ import type { Job, Sample } from './job';
 
 type Of<K extends Job['kind']> = Extract<Job, { kind: K }>;
 
-export function execute(client: BenchClient, job: Job): Promise<Sample> {
+/** `another` opens a client on a connection of its own. */
+export function execute(client: BenchClient, job: Job, another: () => Promise<BenchClient>): Promise<Sample> {
   switch (job.kind) {
     case 'publish':
       return publish(client, job);
     case 'consume':
       return consume(client, job);
     case 'round-trip':
-      return roundTrips(client, job);
+      return roundTrips(client, job, another);
   }
 }
 
@@ -98,12 +99,17 @@ async function consume(
 }
 
 /** One message at a time: published, delivered, acked, the next. */
-async function roundTrips(client: BenchClient, { queue, count, bytes }: Of<'round-trip'>): Promise<Sample> {
+async function roundTrips(
+  client: BenchClient,
+  { queue, count, warmUp, bytes, connections }: Of<'round-trip'>,
+  another: () => Promise<BenchClient>,
+): Promise<Sample> {
+  const consuming = connections === 2 ? await another() : client;
   const send = await client.sender(queue, { persistent: false });
   const body = randomBytes(bytes);
   const trips: number[] = [];
   let arrived: () => void = () => undefined;
-  const end = await client.receiver(queue, 20, () => {
+  const end = await consuming.receiver(queue, 20, () => {
     arrived();
   });
   const trip = (): Promise<void> =>
@@ -116,12 +122,15 @@ async function roundTrips(client: BenchClient, { queue, count, bytes }: Of<'roun
       };
       send(body, () => undefined);
     });
-  for (let i = 0; i < 25; i++) await trip();
+  const warm = performance.now() + warmUp;
+  do await trip();
+  while (performance.now() < warm);
   trips.length = 0;
   const stop = stopwatch();
   for (let i = 0; i < count; i++) await trip();
   const taken = stop();
   await end();
+  if (consuming !== client) await consuming.close();
   return { messages: count, ...taken, trips };
 }
 

@@ -22,7 +22,16 @@ export type Job =
       readonly prefetch: number;
       readonly worker: 'sync' | 'async';
     }
-  | { readonly kind: 'round-trip'; readonly queue: string; readonly count: number; readonly bytes: number };
+  | {
+      readonly kind: 'round-trip';
+      readonly queue: string;
+      readonly count: number;
+      /** ms: in one second a client without Nagle's algorithm makes as many trips as one with it in two minutes. */
+      readonly warmUp: number;
+      readonly bytes: number;
+      /** Two: one to publish, one to consume. */
+      readonly connections: 1 | 2;
+    };
 
 /** What came of it. */
 export interface Sample {

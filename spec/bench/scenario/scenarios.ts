@@ -40,9 +40,16 @@ const consume = (title: string, count: number, worker: 'sync' | 'async'): Scenar
   title,
   job: (queue) => ({ kind: 'consume', queue, count, warmUp: warmUpFor(count), prefetch: PREFETCH, worker }),
 });
-const roundTrip = (title: string, count: number, bytes: number): Scenario => ({
+const roundTrip = (title: string, scale: number, bytes: number, connections: 1 | 2 = 1): Scenario => ({
   title,
-  job: (queue) => ({ kind: 'round-trip', queue, count, bytes }),
+  job: (queue) => ({
+    kind: 'round-trip',
+    queue,
+    count: Math.max(1, Math.round(100 * scale)),
+    warmUp: 1000 * scale,
+    bytes,
+    connections,
+  }),
 });
 
 /** What all clients are compared in. `scale` 1: long enough to be believed. */
@@ -52,7 +59,7 @@ export function scenarios(scale: number): readonly Scenario[] {
     publish('publish, confirmed, 1000 in flight', count(40_000)),
     consume('consume + ack, sync worker, prefetch 250', count(40_000), 'sync'),
     consume('consume + ack, async worker, prefetch 250', count(40_000), 'async'),
-    roundTrip('round trip, one at a time, one connection', count(100), BYTES),
+    roundTrip('round trip, one at a time, one connection', scale, BYTES),
   ];
 }
 
@@ -66,7 +73,10 @@ export function variations(scale: number): readonly Scenario[] {
     publish('publish 256 KiB', count(600), { bytes: 256 * 1024 }),
     publish('publish JSON', count(40_000), { json: true }),
     publish('publish, persistent, quorum queue', count(8000), { persistent: true, type: 'quorum' }),
-    roundTrip('round trip, 4 KiB', count(100), 4 * 1024),
-    roundTrip('round trip, 64 KiB', count(100), 64 * 1024),
+    roundTrip('round trip, two connections', scale, BYTES, 2),
+    roundTrip('round trip, 4 KiB', scale, 4 * 1024),
+    roundTrip('round trip, 4 KiB, two connections', scale, 4 * 1024, 2),
+    roundTrip('round trip, 64 KiB', scale, 64 * 1024),
+    roundTrip('round trip, 64 KiB, two connections', scale, 64 * 1024, 2),
   ];
 }
