@@ -4,6 +4,7 @@ import { join } from 'node:path';
 const PROGRAMS = {
   limit: ['limit'],
   amqplib: ['amqplib'],
+  'amqplib with noDelay': ['amqplib', 'no-delay'],
   'instance-queue': ['ours'],
   'instance-queue, wire: false': ['ours', 'no-wire'],
   '@cloudamqp/amqp-client': ['cloudamqp'],

@@ -1,9 +1,12 @@
 import { connect } from 'amqplib';
 import { serve } from './serve';
 
-/** amqplib by itself: a callback per confirm, an ack per message. What everything else is measured by. */
+/**
+ * amqplib by itself: a callback per confirm, an ack per message. What everything else is measured by. With `no-delay`, without
+ * Nagle's algorithm, which it leaves on: it makes single messages wait, and many share a packet.
+ */
 serve(async (url) => {
-  const model = await connect(url);
+  const model = await connect(url, { noDelay: process.argv.includes('no-delay') });
   return {
     async sender(queue, { persistent }) {
       const channel = await model.createConfirmChannel();
