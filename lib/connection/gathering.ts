@@ -1,5 +1,8 @@
 import type { Duplex } from 'node:stream';
 
+/** Bytes that fill the socket's buffer by themselves: amqplib waits behind each, and held back it would be one a turn. */
+const LARGE = 16 * 1024;
+
 /**
  * Lets what is written within one turn go to the socket at once. amqplib writes each message by itself, and without
  * Nagle's algorithm, which would make single messages wait, each would be a packet: that was a third of its cost.
@@ -7,13 +10,20 @@ import type { Duplex } from 'node:stream';
 export class Gathering {
   readonly #socket: Duplex;
   #corked = false;
+  #small = false;
 
   constructor(socket: Duplex) {
     this.#socket = socket;
     // Before amqplib hears that there is room, and writes what had to wait.
     socket.prependListener('drain', () => {
-      this.gather();
+      if (this.#small) this.gather();
     });
+  }
+
+  /** A message with a body of so many bytes was written. */
+  published(bytes: number): void {
+    this.#small = bytes < LARGE;
+    if (this.#small) this.gather();
   }
 
   /** Something was written: it goes with all that is written before amqplib passes it on. */

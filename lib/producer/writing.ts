@@ -41,7 +41,7 @@ function publish(session: Session, { message, maybeDelivered }: Entry, expiratio
   try {
     const { channel, link } = session.open;
     session.writable = channel.publish(exchange, routingKey, content, left);
-    link.gathering?.gather();
+    link.gathering?.published(content.length);
   } catch (cause) {
     // The channel is closing and has not told us yet. Nothing was written.
     if (isError(cause) && cause.name === 'IllegalOperationError') return 'closing';

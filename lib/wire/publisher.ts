@@ -8,7 +8,7 @@ import { writableChannel, type WritableChannel } from './writable-channel';
 
 /** Bytes of a chunk, in which many small messages go to the socket at once. */
 const CHUNK = 32 * 1024;
-/** Bodies from here on need not be in one piece with what is in front of them. */
+/** What is as large has a chunk of its own, no larger than it is. */
 const LARGE = 16 * 1024;
 /** The broker may take frames of any size: ours are no larger than its default, lest a body is copied as a whole. */
 const LARGEST_FRAME = 128 * 1024;
@@ -46,7 +46,7 @@ export class Publisher {
   publish(message: WireMessage, expiration: string | undefined, propertiesFrame: number): boolean {
     const { content } = message;
     if (!this.#scheduled && !this.#channel.buffer) return false;
-    this.#reserve(propertiesFrame + ROUTE_FRAME + (content.length < LARGE ? content.length + FRAME_OVERHEAD : 0));
+    this.#reserve(propertiesFrame + ROUTE_FRAME + Math.min(content.length, this.#most) + FRAME_OVERHEAD);
     const chunk = this.#chunk;
     this.#end = this.#writeHead(message, expiration);
     this.#writeBody(content);
@@ -77,10 +77,15 @@ export class Publisher {
     return writeHeaderFrame(this.#chunk, this.#end + method.length, number, message, expiration);
   }
 
+  /** Bytes of a body that fit into one frame. */
+  get #most(): number {
+    return Math.min(this.#channel.frameMax, LARGEST_FRAME) - FRAME_OVERHEAD;
+  }
+
   /** Each frame in one piece: amqplib lets channels take turns between writes, and a frame must not be torn. */
   #writeBody(content: Buffer): void {
-    const { number, frameMax } = this.#channel;
-    const most = Math.min(frameMax, LARGEST_FRAME) - FRAME_OVERHEAD;
+    const { number } = this.#channel;
+    const most = this.#most;
     for (let from = 0; from < content.length; from += most) {
       const size = Math.min(most, content.length - from);
       this.#reserve(size + FRAME_OVERHEAD);
@@ -96,7 +101,7 @@ export class Publisher {
     if (this.#end + bytes <= this.#chunk.length) return;
     this.flush();
     // The last one may still be on its way to the socket.
-    this.#chunk = Buffer.allocUnsafeSlow(Math.max(CHUNK, bytes));
+    this.#chunk = Buffer.allocUnsafeSlow(bytes < LARGE ? CHUNK : bytes);
     this.#start = this.#end = 0;
   }
 

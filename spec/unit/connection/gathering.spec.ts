@@ -70,19 +70,33 @@ describe('what is written in one turn', () => {
     expect(phases).toEqual([['a']]);
   });
 
-  it('goes at once, too, when it had to wait until there was room', async () => {
+  it.each([
+    ['small messages', 16 * 1024 - 1, ['full!', 'xyz']],
+    ['large messages by themselves, not held back', 16 * 1024, ['full!', 'x', 'y', 'z']],
+  ])('goes at once, too, when it had to wait until there was room: %s', async (_what, bytes, writes) => {
+    gathering.published(bytes);
+    await turn();
+    await turn();
     socket.stall();
     socket.write('full!');
     // As amqplib does, and registered before.
     socket.on('drain', () => {
       for (const letter of 'xyz') socket.write(letter);
     });
-    socket.stalled?.();
+    const written = socket.stalled;
     socket.stalled = undefined;
+    written?.();
     await turn();
     await turn();
     await turn();
-    expect(socket.writes).toEqual(['full!', 'xyz']);
+    expect(socket.writes).toEqual(writes);
+  });
+
+  it('holds back small messages alone', () => {
+    gathering.published(16 * 1024);
+    expect(socket.writableCorked).toBe(0);
+    gathering.published(1);
+    expect(socket.writableCorked).toBe(1);
   });
 
   it('is followed by what is written in the next one', async () => {
