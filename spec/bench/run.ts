@@ -29,7 +29,7 @@ const { values: flags } = parseArgs({
 
 async function main(): Promise<void> {
   const rounds = Number(flags.rounds ?? 5);
-  const scale = Number(flags.scale ?? (flags.quick ? 0.12 : 1));
+  const scale = Number(flags.scale ?? (flags.quick ? 0.08 : 1));
   const parts = flags.parts?.split(',') ?? (flags.quick ? ['peers'] : ['peers', 'variations', 'own']);
   const wanted = [
     ...(parts.includes('peers') ? scenarios(scale) : []),
