@@ -3,8 +3,8 @@ import { eventually } from '../../support/waiting';
 import { footprint, grown, type Footprint } from './footprint';
 import type { Service } from './service';
 
-/** ms for timers of the last recovery to run out, and for the broker to forget. */
-const SETTLE = 90_000;
+/** ms for the timers of the last recovery and of deadlines long met to run out, and for the broker to forget. */
+const SETTLE = 150_000;
 /** Bytes by which the heap may differ between two rests, whatever the length of the run. */
 const HEAP = 6 * 1024 * 1024;
 

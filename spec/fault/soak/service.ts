@@ -41,7 +41,7 @@ export class Service {
       reconnect: backoff,
       reopen: backoff,
       // Longer than any fault: a broker takes its time to restart on a machine with much else to do.
-      producer: { timeout: 300_000 },
+      producer: { timeout: 120_000 },
       topology: { queues: [...queues.work, queues.deadLetters] },
     });
     const { queue } = this;
