@@ -1,4 +1,5 @@
 import fc from 'fast-check';
+import { tagged } from '../../lib/consumer/tagged';
 import { auto, bytes, contentTypeOf, json, text, type Codec } from '../../lib/codec';
 import { fromAmqp, toAmqp, type MessageProperties } from '../../lib/properties';
 
@@ -101,19 +102,4 @@ describe('properties', () => {
 });
 
 /** As amqplib gives the properties of a message without any. */
-const NONE = {
-  contentType: undefined,
-  contentEncoding: undefined,
-  headers: undefined,
-  deliveryMode: undefined,
-  priority: undefined,
-  correlationId: undefined,
-  replyTo: undefined,
-  expiration: undefined,
-  messageId: undefined,
-  timestamp: undefined,
-  type: undefined,
-  userId: undefined,
-  appId: undefined,
-  clusterId: undefined,
-};
+const NONE = tagged(0).properties;

@@ -9,6 +9,7 @@ export interface Scenario {
 const PREFETCH = 250;
 const BYTES = 256;
 
+const scaled = (full: number, scale: number): number => Math.max(1, Math.round(full * scale));
 const warmUpFor = (count: number): number => Math.max(1, Math.round(count / 4));
 
 interface Publishing {
@@ -45,7 +46,7 @@ const roundTrip = (title: string, scale: number, bytes: number, connections: 1 |
   job: (queue) => ({
     kind: 'round-trip',
     queue,
-    count: Math.max(1, Math.round(100 * scale)),
+    count: scaled(100, scale),
     warmUp: 1000 * scale,
     bytes,
     connections,
@@ -54,7 +55,7 @@ const roundTrip = (title: string, scale: number, bytes: number, connections: 1 |
 
 /** What all clients are compared in. `scale` 1: long enough to be believed. */
 export function scenarios(scale: number): readonly Scenario[] {
-  const count = (full: number): number => Math.max(1, Math.round(full * scale));
+  const count = (full: number): number => scaled(full, scale);
   return [
     publish('publish, confirmed, 1000 in flight', count(40_000)),
     consume('consume + ack, sync worker, prefetch 250', count(40_000), 'sync'),
@@ -65,7 +66,7 @@ export function scenarios(scale: number): readonly Scenario[] {
 
 /** Other sizes and kinds of messages. */
 export function variations(scale: number): readonly Scenario[] {
-  const count = (full: number): number => Math.max(1, Math.round(full * scale));
+  const count = (full: number): number => scaled(full, scale);
   return [
     publish('publish 16 B', count(40_000), { bytes: 16 }),
     publish('publish 1 KiB', count(40_000), { bytes: 1024 }),

@@ -11,9 +11,11 @@ import { eventually, until } from '../../support/waiting';
  * As RabbitMQ 4.3 does it to a queue that is deleted while the broker still starts ("is down. Forcing queue deletion"): its
  * files and what is known of it go, its process stays, with the consumers; nobody is cancelled.
  */
-const forget = (queue: string): string => `
-  {ok, Q} = rabbit_amqqueue:lookup(rabbit_misc:r(<<"/">>, queue, <<"${queue}">>)),
-  rabbit_classic_queue:delete_crashed_internal(Q, <<"guest">>).`;
+const forget = (...queues: string[]): string => `
+  [begin
+    {ok, Q} = rabbit_amqqueue:lookup(rabbit_misc:r(<<"/">>, queue, Name)),
+    rabbit_classic_queue:delete_crashed_internal(Q, <<"guest">>)
+  end || Name <- [${queues.map((name) => `<<"${name}">>`).join(', ')}]].`;
 
 describe('a consumer whose queue the broker forgot', () => {
   const broker = privateBroker();
@@ -70,6 +72,29 @@ describe('a consumer whose queue the broker forgot', () => {
     await eventually(() => looks() >= before + 10);
     await eventually(() => log.of('channel.open').length === log.of('channel.close-ok').length + 1);
     expect(states).toHaveLength(1);
+  });
+
+  it('closes while it looks: at once, with nothing left', async () => {
+    const { connection, consumer, log, looks } = await attached({ checkAfter: 1 });
+    const before = looks();
+    await eventually(() => looks() > before);
+    await broker.ctl('eval', forget(name));
+    expect(await connection.close()).toEqual({ unsettled: 0, unconfirmed: 0 });
+    expect(consumer.state).toEqual({ status: 'stopped' });
+    const after = log.methods('toBroker').length;
+    await side.has(name);
+    expect(log.methods('toBroker')).toHaveLength(after);
+  });
+
+  it('is one of fifty, all forgotten at once: each comes back, on the same connection', async () => {
+    const connection = closing(new Connection(broker.url));
+    const names = Array.from({ length: 50 }, () => side.tidies());
+    const consumers = names.map((queue) => closing(new Consumer(connection, { queue, checkAfter: 50 })));
+    for (const { deliveries$ } of consumers) gather(deliveries$);
+    await Promise.all(consumers.map(({ state$ }) => until(state$, ({ status }) => status === 'attached')));
+    await broker.ctl('eval', forget(...names));
+    await eventually(() => connection.core.counters.reopens >= 50);
+    expect(connection.state).toMatchObject({ status: 'connected', epoch: 1 });
   });
 
   it.each([
