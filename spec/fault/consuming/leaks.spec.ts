@@ -89,7 +89,8 @@ describe('nothing is left behind', () => {
     const front = closing(new InstanceQueue(options()));
     const numbers = Array.from({ length: count }, (_, i) => i);
     const all = numbers.map(() => gather(front.consume({ queue, prefetch: 1 })));
-    await eventually(async () => (await side.count(queue)).consumers === count);
+    // Seen from here: the broker knows of a consumer before its consume-ok has arrived.
+    await eventually(() => front.health.consumers.filter(({ status }) => status === 'attached').length === count);
     proxy.cut();
     await eventually(() => front.metrics.reopens === count);
     await eventually(async () => (await side.count(queue)).consumers === count);
