@@ -1,4 +1,4 @@
-import { timer, type Subscription } from 'rxjs';
+import { Observable, concatMap, of, timer, type Subscription } from 'rxjs';
 
 interface Timed {
   readonly settled: boolean;
@@ -14,6 +14,17 @@ interface Lane<E> {
 }
 
 const LANE = 1024;
+
+/** Node fires what is due before it reads: of a process that stood still, the answer may lie in its socket already. */
+const behindReads$ = new Observable<void>((subscriber) => {
+  const immediate = setImmediate(() => {
+    subscriber.next();
+    subscriber.complete();
+  });
+  return () => {
+    clearImmediate(immediate);
+  };
+});
 
 /** Steps over what is settled, and lets go of it: what lives longer than it has to costs the garbage collector most. */
 function firstOpen<E extends Timed>(lane: Lane<E>): E | undefined {
@@ -78,7 +89,9 @@ export class Deadlines<E extends Timed> {
     if (at >= this.#wakesAt) return;
     this.#timer?.unsubscribe();
     this.#wakesAt = at;
-    this.#timer = timer(Math.max(0, Math.ceil(at - performance.now()))).subscribe(() => {
+    const due$ = timer(Math.max(0, Math.ceil(at - performance.now())));
+    const late = (): boolean => performance.now() - at > 1;
+    this.#timer = due$.pipe(concatMap(() => (late() ? behindReads$ : of(undefined)))).subscribe(() => {
       this.#wakesAt = Infinity;
       this.#sweep();
     });
