@@ -5,7 +5,7 @@ import { eventually } from './waiting';
 const ENDLESS = Buffer.from([8, 0, 0, 0, 0x0f, 0x42, 0x40]);
 
 /** Resolves when the client's socket is destroyed: not only ended, for then it would still take what is sent. */
-export async function destroyed(client: FakeClient | undefined, limit = 1000): Promise<void> {
+export async function destroyed(client: FakeClient | undefined, limit = 10_000): Promise<void> {
   let closed = false;
   void client?.closed.then(() => (closed = true));
   client?.write(ENDLESS);

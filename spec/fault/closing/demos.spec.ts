@@ -30,8 +30,7 @@ async function stopped(child: Child, signal: NodeJS.Signals): Promise<Ended> {
 
 describe.each<NodeJS.Signals>(['SIGTERM', 'SIGINT'])('%s', (signal) => {
   it('ends the consuming demo with each message either received or still at the broker', async () => {
-    const total = 5_000;
-
+    const total = 20_000;
     await side.put(queue, ...Array.from({ length: total }, (_, n) => ({ n })));
     const child = demo('consumer');
     await child.says(/received 100\b/);

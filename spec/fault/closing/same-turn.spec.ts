@@ -71,7 +71,10 @@ describe.each([true, false])('in the same turn, with `wire: %s`', (wire) => {
     const { values } = gather(consumer.deliveries$);
     await eventually(() => values.length === 40);
     for (const delivery of values) delivery.ack();
+    proxy.refuse();
     proxy.cut();
+    await eventually(async () => (await side.count(queue)).consumers === 0);
+    await proxy.restore();
     await once(consumer, 'attached');
     // What comes again comes before it.
     await side.put(queue, 'the last one');

@@ -81,7 +81,8 @@ describe('a peer that falls silent', () => {
       const began = performance.now();
       fault(proxy);
       await back(epoch);
-      expect(performance.now() - began).toBeLessThan(1000);
+      // By heartbeats it would take twenty seconds.
+      expect(performance.now() - began).toBeLessThan(5000);
     }
     expect(losses()).toHaveLength(4);
     await closeAll();

@@ -145,7 +145,10 @@ describe('a consumer that is paused', () => {
       if (i % 60 === 0) proxy.cut();
     }
     pause.next(false);
-    await eventually(() => seen.size === count);
+    await eventually(async () => {
+      const { ready } = await side.count(queue);
+      return ready === 0 && seen.size === count && front.metrics.inFlight === 0;
+    });
     await front.close();
     expect(await side.count(queue)).toEqual({ ready: 0, consumers: 0 });
     expect(front.metrics.inFlight).toBe(0);

@@ -173,6 +173,6 @@ describe('a consumer of a broker with moods', () => {
     await until(consumer.state$, ({ status }) => status === 'attached');
     const began = performance.now();
     expect(await consumer.close({ drainTimeout: 50 })).toEqual({ unsettled: 0, unconfirmed: 0 });
-    expect(performance.now() - began).toBeLessThan(1000);
+    expect(performance.now() - began).toBeLessThan(5000);
   });
 });

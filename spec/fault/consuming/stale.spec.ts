@@ -37,7 +37,11 @@ describe('a delivery whose channel is gone', () => {
       const { values } = gather(consumer.deliveries$);
       await side.put(queue, 'A', 'B');
       await eventually(() => values.length === 1);
+      proxy.refuse();
       proxy.cut();
+      // Before the broker has noticed, the next one would get B.
+      await eventually(async () => (await side.count(queue)).ready === 2);
+      await proxy.restore();
       await eventually(() => values.length === 2);
       const [old, fresh] = values;
       expect([old?.body, fresh?.body]).toEqual(['A', 'A']);

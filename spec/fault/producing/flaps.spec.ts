@@ -20,6 +20,8 @@ test('a hundred losses in a short time leave one connection, one channel, and ev
       name: queue,
       reconnect: { min: 1, max: 5 },
       reopen: { min: 1, max: 5 },
+      // The first ones wait for all of it.
+      producer: { timeout: 100_000 },
     }),
   );
   const sends: Promise<unknown>[] = [];

@@ -40,7 +40,9 @@ test.each(TROUBLES)(
   'a broker %s with messages in flight loses none that was confirmed, and every send settles',
   async (_, trouble) => {
     const queue = uniqueName('restart');
-    const front = closing(new InstanceQueue({ url: broker.url, reconnect: quick, reopen: quick }));
+    // What is in flight has to outlive the start of a broker, which may take its time.
+    const producer = { timeout: 100_000 };
+    const front = closing(new InstanceQueue({ url: broker.url, reconnect: quick, reopen: quick, producer }));
     await front.send({ queue, body: 'first' });
     // RabbitMQ writes what it knows of queues to disk with a delay: killed before, it forgets a queue that is new, and its
     // messages with it, whoever sent them. This waits for the disk; a broker without Mnesia has no such delay.

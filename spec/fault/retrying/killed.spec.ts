@@ -16,11 +16,11 @@ beforeEach(async () => {
   bystander = closing(await Bystander.at(url));
   proxy = closing(await FaultProxy.before(url));
   queue = await bystander.queue();
-  wait = bystander.tidies(`${queue}.retry.1000`);
+  wait = bystander.tidies(`${queue}.retry.2500`);
 });
 afterEach(closeAll);
 
-const options = { attempts: 3, delay: 1000 };
+const options = { attempts: 3, delay: 2500 };
 
 /** One that has a wait queue already, and whose next message fails behind `fault`; `heard` is told when it is settled. */
 async function failing(fault: () => void, heard: () => void = () => undefined): Promise<Retrying> {

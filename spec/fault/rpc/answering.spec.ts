@@ -53,6 +53,7 @@ test('a responder whose queue is deleted attaches again, and answers what comes 
 test('a request is unacked until its reply is confirmed', async () => {
   other.respond<number, number>({ queue }, ({ body }) => body).subscribe();
   await front.request({ queue, body: 1 });
+  await eventually(() => other.metrics.acked === 1);
   // The broker has the reply; the responder does not know.
   proxy.hold('toBroker');
   const asked = front.request({ queue, body: 2 });

@@ -33,7 +33,7 @@ describe('batches', () => {
     const front = opened();
     const { values } = gather(
       front.consume<number>({ queue, prefetch: 20 }).pipe(
-        batch({ size: 10, within: 30 }),
+        batch({ size: 10, within: 1000 }),
         concatMap(async (one) => {
           await Promise.resolve();
           return { bodies: one.bodies, acked: one.ack() };

@@ -56,7 +56,11 @@ describe('handling by key', () => {
       const all = part.flatMap((one) => Array.from({ length: orders }, (_, i) => ({ order: `o${i}`, step: one })));
       await side.put(queue, ...all);
       await eventually(() => ended.get('o0')?.includes(step));
+      proxy.refuse();
       proxy.cut();
+      // Before the broker has noticed, the next one would get what comes behind.
+      await eventually(async () => (await side.count(queue)).consumers === 0);
+      await proxy.restore();
     }
     const whole = (): boolean => ended.size === orders && [...ended.values()].every((done) => done.length === steps);
     await eventually(whole);

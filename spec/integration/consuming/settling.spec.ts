@@ -88,7 +88,7 @@ describe('settling a delivery', () => {
     expect(delivery.settled).toBe('lost');
     for (const verb of ['ack', 'requeue', 'release', 'reject'] as const) expect(delivery[verb]()).toBe(false);
     expect(delivery.settled).toBe('lost');
-    expect(await side.take(queue)).toEqual({ body: 0, redelivered: true });
+    expect(await eventually(() => side.take(queue))).toEqual({ body: 0, redelivered: true });
   });
 
   it('counts earlier deliveries on a quorum queue by requeue, so that the delivery limit holds', async () => {

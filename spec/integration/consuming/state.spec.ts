@@ -76,7 +76,7 @@ describe('what a consumer tells of itself', () => {
     expect(front.metrics).toMatchObject({ ...settled, delivered: 9, redelivered: 2, lost: 0, inFlight: 3 });
     await front.close({ drainTimeout: 0 });
     expect(front.metrics).toMatchObject({ ...settled, delivered: 9, lost: 3, inFlight: 0 });
-    expect((await side.count(queue)).ready).toBe(3);
+    await eventually(async () => (await side.count(queue)).ready === 3);
   });
 
   it('is not held by its connection any longer when it is closed', async () => {

@@ -112,7 +112,9 @@ describe('the log, at its level `info`,', () => {
     await queue.send({ queue: name, body: 1 });
     await broker.memoryAlarm(true);
     // Written before the broker says that it blocks: it does so at the next publish.
-    const sent = await publishError(queue.send({ queue: name, body: 1 }, { timeout: 500 }));
+    const late = publishError(queue.send({ queue: name, body: 1 }, { timeout: 2000 }));
+    await until(queue.health$, ({ blocked }) => blocked !== undefined);
+    const sent = await late;
     const waiting = await publishError(queue.send({ queue: name, body: 1, messageId: 'm4' }, { timeout: 50 }));
     await broker.memoryAlarm(false);
     expect(sent).toMatchObject({ code: 'PUBLISH_TIMEOUT', maybeDelivered: true });

@@ -82,7 +82,8 @@ test('what failed for good waits where the guide says, and is put back as it say
   const queue = closing(new InstanceQueue(url));
   await eventually(() => side.has('orders.dead'));
   await side.put('orders.dead', { id: 1 }, { id: 2 });
-  expect(await putBack(queue, 'orders.dead', 'orders', 500)).toBe(2);
+  await queue.connect();
+  expect(await putBack(queue, 'orders.dead', 'orders', 2000)).toBe(2);
   await eventually(() => ids.length === 2);
   expect([...ids].sort()).toEqual([1, 2]);
   expect((await side.count('orders.dead')).ready).toBe(0);

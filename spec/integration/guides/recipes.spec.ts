@@ -1,6 +1,6 @@
 import type { Observable } from 'rxjs';
-import { lastValueFrom, take, toArray } from 'rxjs';
-import { InstanceQueue, type Delivery } from 'instance-queue';
+import { lastValueFrom, take } from 'rxjs';
+import { InstanceQueue, type Delivery, type Message } from 'instance-queue';
 import { FaultProxy } from 'instance-queue/testing';
 import { sharedBroker } from '../../support/broker';
 import { Bystander } from '../../support/bystander';
@@ -119,7 +119,11 @@ test('what is in the outbox of the database is sent while the broker comes and g
   await proxy.restore();
   await eventually(() => rows.length === 0);
   subscription.unsubscribe();
-  const messages = await lastValueFrom(queue.consume({ queue: name, noAck: true }).pipe(take(5), toArray()));
-  expect(messages.map(({ body }) => body)).toEqual(expect.arrayContaining([1, 2, 3, 4, 5]));
+  // What was confirmed behind its deadline is sent again, so there may be more than five.
+  const messages: Message<unknown>[] = [];
+  await until(queue.consume({ queue: name, noAck: true }), (message) => {
+    messages.push(message);
+    return new Set(messages.map(({ body }) => body)).size === 5;
+  });
   expect(messages[0]?.properties.messageId).toMatch(/^row-/);
 });

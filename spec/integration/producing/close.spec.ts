@@ -144,7 +144,7 @@ test.each(TROUBLES)(
     const settled = outcomes(sends);
     const began = performance.now();
     expect(await connection.close({ drainTimeout: 100 })).toEqual({ unsettled: 0, unconfirmed: 10 });
-    expect(performance.now() - began).toBeLessThan(1_000);
+    expect(performance.now() - began).toBeLessThan(4_000);
     expect(await settled).toEqual(sends.map(() => 'PUBLISH_CLOSED'));
     expect(connection.state.status).toBe('closed');
   },

@@ -77,7 +77,9 @@ describe.each(PHASES)('%s', (phase, options, maybeDelivered) => {
     expect(performance.now() - began).toBeGreaterThanOrEqual(199);
     expect(performance.now() - began).toBeLessThan(2_000);
     const code = phase === 'nacked' ? 'PUBLISH_NACKED' : 'PUBLISH_TIMEOUT';
-    expect(error).toMatchObject({ code, messageId: 'late', maybeDelivered, retryable: true });
+    expect(error).toMatchObject({ code, messageId: 'late', retryable: true });
+    // The deadline may find it on its way once more.
+    if (phase !== 'nacked') expect(error.maybeDelivered).toBe(maybeDelivered);
   });
 
   test('an abort rejects with the reason as its cause, and leaves no listener on the signal', async () => {

@@ -178,6 +178,8 @@ describe('when the attempts are spent', () => {
     await front.send({ queue, body: { id: 1 }, messageId: 'm1', headers: { mine: true } });
     const [moved] = await arrivals(bystander, dead, 1);
     expect(runs).toHaveLength(2);
+    // Behind the confirm of what is there already.
+    await eventually(() => handled.values.length === 2);
     expect(handled.values.map(({ settlement }) => settlement)).toEqual(['ack', 'ack']);
     expect(bodies([moved!])).toEqual([{ id: 1 }]);
     expect(moved?.properties).toMatchObject({

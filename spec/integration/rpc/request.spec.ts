@@ -73,8 +73,11 @@ test('where there is no queue the request comes back at once, and none is made',
 
 test('without a reply in time it rejects, and a late reply is dropped and counted', async () => {
   const replies: (() => void)[] = [];
-  const work = (): Promise<string> => new Promise((resolve) => replies.push(() => resolve('late')));
+  const work = ({ body }: Message<unknown>): string | Promise<string> =>
+    body === 'warm' ? body : new Promise((resolve) => replies.push(() => resolve('late')));
   other.respond({ queue }, work).subscribe();
+  // The time is for the reply: both sides are connected by then.
+  await front.request({ queue, body: 'warm' });
   const error = await publishError(front.request({ queue, body: 1 }, { timeout: 300 }));
   expect(error).toMatchObject({ code: 'REPLY_TIMEOUT', retryable: true, maybeDelivered: true });
   expect(error.message).toMatch(/No reply came within 300 ms/);
@@ -173,7 +176,8 @@ test('replies that belong to nobody are dropped, however many', async () => {
   other.respond({ queue }, () => NEVER).subscribe();
   // Sees the address of the channel, and writes there.
   const spy = await bystander.queue();
-  const pending = publishError(front.request({ queue: spy, body: 1 }, { timeout: 1000 }));
+  await front.connect();
+  const pending = publishError(front.request({ queue: spy, body: 1 }, { timeout: 2000 }));
   const got = await eventually(() => bystander.ask((channel) => channel.get(spy, { noAck: true })));
   const { replyTo } = (got as { properties: { replyTo: string } }).properties;
   expect(replyTo).toMatch(/^amq\.rabbitmq\.reply-to\./);
