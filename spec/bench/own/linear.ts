@@ -1,11 +1,22 @@
 /** Does a message cost the same, however many there are? */
 import { Connection, Producer, publish } from '../shipped';
 import { lastValueFrom } from 'rxjs';
-import { measure, rss, type Figure } from './report';
+import { median } from '../statistics';
+import { measure, rss } from './report';
 
 const SIZES = [10_000, 100_000, 1_000_000];
 const BODY = Buffer.alloc(256, 'x');
 const QUEUE = 'bench-linear';
+const ROUNDS = 5;
+
+interface Sample {
+  /** µs a message. */
+  readonly cpu: number;
+  /** k/s */
+  readonly rate: number;
+  /** MiB */
+  readonly rss: number;
+}
 
 measure(async (url, scale) => {
   const connection = new Connection(url);
@@ -14,22 +25,26 @@ measure(async (url, scale) => {
   const run = (count: number): Promise<unknown> =>
     lastValueFrom(publish(producer, messages(count), { concurrency: 1000 }));
   await run(50_000);
-  const figures: Figure[] = [];
-  for (const size of SIZES.map((full) => Math.round(full * scale))) {
-    const before = rss();
-    const cpu = process.cpuUsage();
-    const began = performance.now();
-    await run(size);
-    const ms = performance.now() - began;
-    const { user, system } = process.cpuUsage(cpu);
-    figures.push({
-      what: `publish() over an iterable of ${size.toLocaleString('en')}`,
-      value: `${((user + system) / size).toFixed(2)} µs CPU a message, ${(size / ms).toFixed(1)} k/s, RSS ${before.toFixed(0)} → ${rss().toFixed(0)} MiB`,
-    });
+  // Round by round: what disturbs the machine disturbs all sizes alike.
+  const sizes = SIZES.map((full) => ({ size: Math.round(full * scale), samples: [] as Sample[] }));
+  for (let round = 0; round < ROUNDS; round++) {
+    for (const { size, samples } of sizes) {
+      const cpu = process.cpuUsage();
+      const began = performance.now();
+      await run(size);
+      const ms = performance.now() - began;
+      const { user, system } = process.cpuUsage(cpu);
+      samples.push({ cpu: (user + system) / size, rate: size / ms, rss: rss() });
+    }
   }
   await connection.close();
-  return figures;
+  return sizes.map(({ size, samples }) => ({
+    what: `publish() over an iterable of ${size.toLocaleString('en')}`,
+    value: `${of(samples, 'cpu').toFixed(2)} µs CPU a message, ${of(samples, 'rate').toFixed(1)} k/s, RSS ${of(samples, 'rss').toFixed(0)} MiB behind it; medians of ${String(ROUNDS)} rounds`,
+  }));
 });
+
+const of = (samples: readonly Sample[], key: keyof Sample): number => median(samples.map((sample) => sample[key]));
 
 function* messages(count: number) {
   for (let i = 0; i < count; i++) yield { queue: QUEUE, body: BODY, persistent: false };

@@ -130,7 +130,11 @@ describe('a button that hurts is disabled while it runs, tells how long it took 
   });
 
   it('restart broker', async () => {
-    const { producer, consumer } = await press('restart-broker', () => disabled('memory-alarm').then(() => undefined));
+    const { producer, consumer } = await press(
+      'restart-broker',
+      () => disabled('memory-alarm').then(() => undefined),
+      80_000,
+    );
     expect(await watched.epochs()).toEqual({ producer: producer + 1, consumer: consumer + 1 });
     expect(await watched.lastOutage('producer')).toMatch(/CONNECTION.FORCED/);
   });
