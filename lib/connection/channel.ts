@@ -8,7 +8,7 @@ import { channelRefused } from './refusal';
 const CLOSE_WITHIN = 5000;
 
 /** Writes that may wait for the socket, with `wire`: chunks of many messages. amqplib's own default is 1024 frames. */
-const CHUNKS = 64;
+const CHUNKS = 16;
 
 /** An open amqplib channel whose end cannot be missed. */
 export class OpenChannel<C extends Channel = Channel> {

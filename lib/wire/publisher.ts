@@ -8,10 +8,12 @@ import { writableChannel, type WritableChannel } from './writable-channel';
 
 /** Bytes of a chunk, in which many small messages go to the socket at once. */
 const CHUNK = 32 * 1024;
-/** What is as large has a chunk of its own, no larger than it is. */
+/** Of what is as large, little would fit into one. */
 const LARGE = 16 * 1024;
 /** The broker may take frames of any size: ours are no larger than its default, lest a body is copied as a whole. */
 const LARGEST_FRAME = 128 * 1024;
+/** So large ones have larger chunks: with a chunk and a write for each, bodies of 16 to 256 KiB took a third more CPU. */
+const LARGE_CHUNK = 4 * LARGEST_FRAME + 4096;
 
 /**
  * Publishes on one confirm channel in frames of its own making. amqplib makes three buffers of each message, copies them
@@ -101,7 +103,7 @@ export class Publisher {
     if (this.#end + bytes <= this.#chunk.length) return;
     this.flush();
     // The last one may still be on its way to the socket.
-    this.#chunk = Buffer.allocUnsafeSlow(bytes < LARGE ? CHUNK : bytes);
+    this.#chunk = Buffer.allocUnsafeSlow(bytes < LARGE ? CHUNK : LARGE_CHUNK);
     this.#start = this.#end = 0;
   }
 
