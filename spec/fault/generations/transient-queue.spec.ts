@@ -17,9 +17,11 @@ describe('a transient queue that is not exclusive', () => {
     await broker.stopApp();
     await broker.startApp();
   };
-  beforeAll(() =>
-    configure('application:set_env(rabbit, permit_deprecated_features, #{transient_nonexcl_queues => false}).'),
-  );
+  beforeAll(async () => {
+    // It does not start where one is in use, and those of tests before may still be on their way out.
+    await eventually(async () => (await broker.queues()).every(({ durable }) => durable));
+    await configure('application:set_env(rabbit, permit_deprecated_features, #{transient_nonexcl_queues => false}).');
+  });
   afterAll(async () => {
     await closeAll();
     await configure('application:unset_env(rabbit, permit_deprecated_features).');

@@ -75,6 +75,8 @@ test('an answer holds no credentials, also when they are what is wrong', async (
   const queue = closing(new InstanceQueue(wrong.href));
   const ask = await serving(queue);
   await queue.connect().catch(() => undefined);
+  // It rejects with the first of the two.
+  await until(queue.state$, ({ producer, consumer }) => producer.status === 'closed' && consumer.status === 'closed');
   const { statusCode, text } = await ask('/ready');
   expect(statusCode).toBe(503);
   expect(JSON.parse(text)).toMatchObject({ reasons: [{ status: 'closed', replyCode: 403 }, {}] });
