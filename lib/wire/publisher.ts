@@ -12,7 +12,7 @@ const CHUNK = 32 * 1024;
 const LARGE = 16 * 1024;
 /** The broker may take frames of any size: ours are no larger than its default, lest a body is copied as a whole. */
 const LARGEST_FRAME = 128 * 1024;
-/** So large ones have larger chunks: with a chunk and a write for each, bodies of 16 to 256 KiB took a third more CPU. */
+/** So large ones have larger chunks: with a chunk and a write for each, bodies of 16 KiB took a third more CPU. */
 const LARGE_CHUNK = 4 * LARGEST_FRAME + 4096;
 
 /**
