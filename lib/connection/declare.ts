@@ -1,5 +1,6 @@
 import { ChannelError } from '../errors';
-import { declareQueue, declareTopology, type QueueSpec, type Topology } from '../topology';
+import type { QueueSpec, Topology } from '../topology';
+import { declareQueue, declareTopology } from './declare-topology';
 import { onScratchChannel } from './channel';
 import type { Link } from './link';
 

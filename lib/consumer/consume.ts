@@ -16,8 +16,8 @@ import {
 } from '../options';
 import { expected, type Shape } from '../options';
 import type { Arguments } from '../properties';
-import { checkQueueSpec, checkTopology, queueNamed, queueOption, table } from '../topology';
-import { type QueueSpec, type Topology } from '../topology';
+import { queueNamed, type QueueSpec, type Topology } from '../topology';
+import { checkQueueSpec, checkTopology, queueOption, table } from '../topology-checks';
 import type { ConsumerWatch } from './consumer-state';
 import { Consumption } from './consumption';
 import type { Delivery, Message } from './delivery';

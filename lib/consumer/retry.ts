@@ -1,6 +1,7 @@
 import { DEFAULTS, checkOptions, countFrom, either, expected, integer, isObject, oneOf, type Shape } from '../options';
 import type { Route } from '../properties';
-import { checkRoute, type QueueSpec } from '../topology';
+import type { QueueSpec } from '../topology';
+import { checkRoute } from '../topology-checks';
 import type { Message, Settlement } from './delivery';
 import { handOver } from './hand-over';
 import { copyOf, type Copy } from './retry-copy';

@@ -2,7 +2,8 @@ import { CONNECTION, type ConnectionOptions } from '../connection/connection';
 import { CONSUMER_DEFAULTS, type ConsumeOptions } from '../consumer/consume';
 import { checkOptions, duration, object, type Shape } from '../options';
 import { PRODUCER, type ProducerOptions } from '../producer/producer-options';
-import { checkTopology, type Topology } from '../topology';
+import type { Topology } from '../topology';
+import { checkTopology } from '../topology-checks';
 
 /** How to reach the broker, and what holds for everything that uses it. */
 export interface InstanceQueueOptions extends ConnectionOptions {

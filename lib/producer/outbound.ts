@@ -14,7 +14,7 @@ import {
   type Shape,
 } from '../options';
 import { toAmqp, type MessageProperties, type Route } from '../properties';
-import { checkRoute } from '../topology';
+import { checkRoute } from '../topology-checks';
 import type { WireMessage } from '../wire/publish-frames';
 import { newMessageId } from './message-ids';
 import { tableSize } from './table-size';

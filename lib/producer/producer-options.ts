@@ -12,7 +12,8 @@ import {
   withDefaults,
   type Shape,
 } from '../options';
-import { checkTopology, type Topology } from '../topology';
+import type { Topology } from '../topology';
+import { checkTopology } from '../topology-checks';
 
 /** For one message. */
 export interface SendOptions {

@@ -24,6 +24,8 @@ export class Publisher {
   readonly #channel: WritableChannel;
   readonly #templates: Templates;
   readonly #full: () => void;
+  /** Bytes of a body that fit into one frame. */
+  readonly #most: number;
   #chunk = Buffer.allocUnsafeSlow(CHUNK);
   #start = 0;
   #end = 0;
@@ -33,6 +35,7 @@ export class Publisher {
     this.#channel = channel;
     this.#templates = new Templates(channel.number);
     this.#full = full;
+    this.#most = Math.min(channel.frameMax, LARGEST_FRAME) - FRAME_OVERHEAD;
   }
 
   /** `full` is told when nothing more should be published until 'drain'. Undefined: this amqplib is not as we know it. */
@@ -79,11 +82,6 @@ export class Publisher {
     return writeHeaderFrame(this.#chunk, this.#end + method.length, number, message, expiration);
   }
 
-  /** Bytes of a body that fit into one frame. */
-  get #most(): number {
-    return Math.min(this.#channel.frameMax, LARGEST_FRAME) - FRAME_OVERHEAD;
-  }
-
   /** Each frame in one piece: amqplib lets channels take turns between writes, and a frame must not be torn. */
   #writeBody(content: Buffer): void {
     const { number } = this.#channel;
@@ -103,7 +101,7 @@ export class Publisher {
     if (this.#end + bytes <= this.#chunk.length) return;
     this.flush();
     // The last one may still be on its way to the socket.
-    this.#chunk = Buffer.allocUnsafeSlow(bytes < LARGE ? CHUNK : LARGE_CHUNK);
+    this.#chunk = Buffer.allocUnsafeSlow(bytes < LARGE ? CHUNK : Math.max(LARGE_CHUNK, bytes));
     this.#start = this.#end = 0;
   }
 

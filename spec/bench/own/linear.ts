@@ -2,6 +2,7 @@
 import { Connection, Producer, publish } from '../shipped';
 import { lastValueFrom } from 'rxjs';
 import { median } from '../statistics';
+import { stopwatch } from '../stopwatch';
 import { measure, rss } from './report';
 
 const SIZES = [10_000, 100_000, 1_000_000];
@@ -29,22 +30,22 @@ measure(async (url, scale) => {
   const sizes = SIZES.map((full) => ({ size: Math.round(full * scale), samples: [] as Sample[] }));
   for (let round = 0; round < ROUNDS; round++) {
     for (const { size, samples } of sizes) {
-      const cpu = process.cpuUsage();
-      const began = performance.now();
+      const stop = stopwatch();
       await run(size);
-      const ms = performance.now() - began;
-      const { user, system } = process.cpuUsage(cpu);
-      samples.push({ cpu: (user + system) / size, rate: size / ms, rss: rss() });
+      const { ms, cpu } = stop();
+      samples.push({ cpu: cpu / size, rate: size / ms, rss: rss() });
     }
   }
   await connection.close();
   return sizes.map(({ size, samples }) => ({
     what: `publish() over an iterable of ${size.toLocaleString('en')}`,
-    value: `${of(samples, 'cpu').toFixed(2)} µs CPU a message, ${of(samples, 'rate').toFixed(1)} k/s, RSS ${of(samples, 'rss').toFixed(0)} MiB behind it; medians of ${String(ROUNDS)} rounds`,
+    value: `${medianOf(samples, 'cpu').toFixed(2)} µs CPU a message, ${medianOf(samples, 'rate').toFixed(1)} k/s, RSS ${medianOf(samples, 'rss').toFixed(0)} MiB behind it; medians of ${String(ROUNDS)} rounds`,
   }));
 });
 
-const of = (samples: readonly Sample[], key: keyof Sample): number => median(samples.map((sample) => sample[key]));
+function medianOf(samples: readonly Sample[], key: keyof Sample): number {
+  return median(samples.map((sample) => sample[key]));
+}
 
 function* messages(count: number) {
   for (let i = 0; i < count; i++) yield { queue: QUEUE, body: BODY, persistent: false };

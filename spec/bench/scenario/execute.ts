@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { BenchClient } from '../clients/client';
+import { stopwatch } from '../stopwatch';
 import type { Job, Sample } from './job';
 
 type Of<K extends Job['kind']> = Extract<Job, { kind: K }>;
@@ -132,13 +133,4 @@ async function roundTrips(
   await end();
   if (consuming !== client) await consuming.close();
   return { messages: count, ...taken, trips };
-}
-
-function stopwatch(): () => { ms: number; cpu: number } {
-  const cpu = process.cpuUsage();
-  const began = performance.now();
-  return () => {
-    const { user, system } = process.cpuUsage(cpu);
-    return { ms: performance.now() - began, cpu: user + system };
-  };
 }

@@ -4,6 +4,7 @@ import { FaultProxy } from 'instance-queue/testing';
 import { sharedBroker } from '../../support/broker';
 import { Bystander } from '../../support/bystander';
 import { closeAll, closing } from '../../support/cleanup';
+import { cutUntil } from '../../support/cutting';
 import { gather } from '../../support/gather';
 import { eventually } from '../../support/waiting';
 
@@ -71,10 +72,7 @@ describe.each([true, false])('in the same turn, with `wire: %s`', (wire) => {
     const { values } = gather(consumer.deliveries$);
     await eventually(() => values.length === 40);
     for (const delivery of values) delivery.ack();
-    proxy.refuse();
-    proxy.cut();
-    await eventually(async () => (await side.count(queue)).consumers === 0);
-    await proxy.restore();
+    await cutUntil(proxy, async () => (await side.count(queue)).consumers === 0);
     await once(consumer, 'attached');
     // What comes again comes before it.
     await side.put(queue, 'the last one');

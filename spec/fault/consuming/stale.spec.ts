@@ -6,6 +6,7 @@ import { sharedBroker } from '../../support/broker';
 import { Bystander } from '../../support/bystander';
 import { channelsOf, provokeException } from '../../support/channels';
 import { closeAll, closing } from '../../support/cleanup';
+import { cutUntil } from '../../support/cutting';
 import { gather } from '../../support/gather';
 import { eventually } from '../../support/waiting';
 
@@ -37,11 +38,7 @@ describe('a delivery whose channel is gone', () => {
       const { values } = gather(consumer.deliveries$);
       await side.put(queue, 'A', 'B');
       await eventually(() => values.length === 1);
-      proxy.refuse();
-      proxy.cut();
-      // Before the broker has noticed, the next one would get B.
-      await eventually(async () => (await side.count(queue)).ready === 2);
-      await proxy.restore();
+      await cutUntil(proxy, async () => (await side.count(queue)).ready === 2);
       await eventually(() => values.length === 2);
       const [old, fresh] = values;
       expect([old?.body, fresh?.body]).toEqual(['A', 'A']);

@@ -4,6 +4,7 @@ import { FaultProxy } from 'instance-queue/testing';
 import { sharedBroker } from '../../support/broker';
 import { Bystander } from '../../support/bystander';
 import { closeAll, closing } from '../../support/cleanup';
+import { cutUntil } from '../../support/cutting';
 import { gather } from '../../support/gather';
 import { eventually } from '../../support/waiting';
 
@@ -56,11 +57,7 @@ describe('handling by key', () => {
       const all = part.flatMap((one) => Array.from({ length: orders }, (_, i) => ({ order: `o${i}`, step: one })));
       await side.put(queue, ...all);
       await eventually(() => ended.get('o0')?.includes(step));
-      proxy.refuse();
-      proxy.cut();
-      // Before the broker has noticed, the next one would get what comes behind.
-      await eventually(async () => (await side.count(queue)).consumers === 0);
-      await proxy.restore();
+      await cutUntil(proxy, async () => (await side.count(queue)).consumers === 0);
     }
     const whole = (): boolean => ended.size === orders && [...ended.values()].every((done) => done.length === steps);
     await eventually(whole);

@@ -3,7 +3,7 @@ import { retry, type Forward } from '../../../lib/consumer/retry';
 import { copyOf } from '../../../lib/consumer/retry-copy';
 import { historyOf } from '../../../lib/consumer/retry-history';
 import { waitQueue } from '../../../lib/consumer/wait-queue';
-import { queueArguments } from '../../../lib/topology';
+import { queueArguments } from '../../../lib/connection/declare-topology';
 import { fakeDelivery } from '../../support/fake-delivery';
 
 const never: Forward = () => new Promise(() => undefined);

@@ -1,4 +1,4 @@
-import { queueArguments } from '../../../lib/topology';
+import { queueArguments } from '../../../lib/connection/declare-topology';
 
 describe('what a queue is declared with', () => {
   it('is durable and nothing else by default', () => {

@@ -1,6 +1,6 @@
 import { OptionsError } from '../../../lib/errors';
-import { checkQueueSpec, checkRoute, checkTopology, mergeTopologies, queueNamed } from '../../../lib/topology';
-import type { QueueSpec, Topology } from '../../../lib/topology';
+import { mergeTopologies, queueNamed, type QueueSpec, type Topology } from '../../../lib/topology';
+import { checkQueueSpec, checkRoute, checkTopology } from '../../../lib/topology-checks';
 
 /** Options as they come from untyped callers. */
 const untyped = (given: object): QueueSpec & Topology => given as QueueSpec & Topology;
