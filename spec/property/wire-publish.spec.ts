@@ -81,7 +81,7 @@ const route = fc.oneof(
 );
 /** Bodies of nothing, of a few bytes, of more than a frame, of more than a chunk. */
 const body = fc
-  .tuple(fc.constantFrom(0, 1, 200, 4088, 4089, 9000, 16_383, 16_384, 40_000, 140_000), fc.nat(20))
+  .tuple(fc.constantFrom(0, 1, 200, 4088, 4089, 9000, 16_383, 16_384, 40_000, 140_000, 530_000), fc.nat(20))
   .map(([size, more]) => Buffer.alloc(size + more, 'body'));
 const message: fc.Arbitrary<OutboundMessage> = fc
   .tuple(route, extras, body)

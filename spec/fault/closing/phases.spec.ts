@@ -29,7 +29,7 @@ async function closedWithin(
 
 describe('close() settles within its deadline, and reports exactly', () => {
   it('before anything was asked for', async () => {
-    expect(await closedWithin(2000, new InstanceQueue(broker.url))).toEqual(CLEAN);
+    expect(await closedWithin(900, new InstanceQueue(broker.url))).toEqual(CLEAN);
   });
 
   it('while a dial hangs', async () => {
@@ -37,7 +37,7 @@ describe('close() settles within its deadline, and reports exactly', () => {
     const connection = new Connection(mute.url);
     const refused = rejection(connection.connect());
     await eventually(() => mute.clients[0]?.received.length);
-    expect(await closedWithin(2000, connection)).toEqual(CLEAN);
+    expect(await closedWithin(900, connection)).toEqual(CLEAN);
     expect(await refused).toMatchObject({ code: 'CONNECTION_CLOSED' });
     await destroyed(mute.clients[0]);
     await mute.close();
@@ -46,7 +46,7 @@ describe('close() settles within its deadline, and reports exactly', () => {
   it('while the endpoint function hangs', async () => {
     const connection = new Connection({ url: () => new Promise<string>(() => undefined) });
     const refused = rejection(connection.connect());
-    expect(await closedWithin(2000, connection)).toEqual(CLEAN);
+    expect(await closedWithin(900, connection)).toEqual(CLEAN);
     expect(await refused).toMatchObject({ code: 'CONNECTION_CLOSED' });
   });
 
@@ -55,7 +55,7 @@ describe('close() settles within its deadline, and reports exactly', () => {
     const connection = new Connection({ url: `amqp://127.0.0.1:${await freePort()}`, reconnect });
     const refused = rejection(connection.connect());
     await until(connection.state$, ({ status }) => status === 'reconnecting');
-    expect(await closedWithin(2000, connection)).toEqual(CLEAN);
+    expect(await closedWithin(900, connection)).toEqual(CLEAN);
     expect(await refused).toMatchObject({ code: 'CONNECTION_CLOSED' });
   });
 
@@ -155,7 +155,7 @@ describe('close() settles within its deadline, and reports exactly', () => {
     const connection = new Connection(mute.url);
     const refused = rejection(connection.connect());
     await eventually(() => mute.clients.length > 1);
-    expect(await closedWithin(2000, connection)).toEqual(CLEAN);
+    expect(await closedWithin(900, connection)).toEqual(CLEAN);
     expect(await refused).toMatchObject({ code: 'CONNECTION_CLOSED' });
     for (const client of mute.clients) await destroyed(client);
     await mute.close();
@@ -223,7 +223,7 @@ describe('close() settles within its deadline, and reports exactly', () => {
     proxy.refuse();
     proxy.cut();
     await until(queue.state$, ({ producer }) => producer.status === 'reconnecting' && producer.attempt > 1);
-    expect(await closedWithin(2000, queue)).toEqual(CLEAN);
+    expect(await closedWithin(900, queue)).toEqual(CLEAN);
     await proxy.close();
   });
 

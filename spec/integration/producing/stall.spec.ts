@@ -4,6 +4,7 @@ import { InstanceQueue } from 'instance-queue';
 import { sharedBroker } from '../../support/broker';
 import { Bystander } from '../../support/bystander';
 import { closeAll, closing } from '../../support/cleanup';
+import { outcomes } from '../../support/publish-error';
 import { eventually } from '../../support/waiting';
 
 const { url } = sharedBroker();
@@ -30,10 +31,37 @@ test('a process that stands still past a deadline reads what came meanwhile, bef
   expect(queue.metrics).toMatchObject({ confirmed: 6, timedOut: 0 });
 });
 
+test('so it does when it is closed in that turn', async () => {
+  const bystander = closing(await Bystander.at(url));
+  const name = await bystander.queue();
+  const queue = closing(new InstanceQueue(url));
+  await queue.send({ queue: name, body: 'warm' });
+  const sends = [1, 2, 3].map((body) => queue.send({ queue: name, body }, { timeout: 100 }));
+  await standStill(150);
+  const [report, ...confirmed] = await Promise.all([queue.close(), ...sends]);
+  expect(report).toEqual({ unsettled: 0, unconfirmed: 0 });
+  expect(confirmed).toHaveLength(3);
+  expect(queue.metrics).toMatchObject({ confirmed: 4, timedOut: 0 });
+});
+
+test('and where no time is left to close, each send is told once, and counted', async () => {
+  const bystander = closing(await Bystander.at(url));
+  const name = await bystander.queue();
+  const queue = closing(new InstanceQueue(url));
+  await queue.send({ queue: name, body: 'warm' });
+  const settled = outcomes([1, 2, 3].map((body) => queue.send({ queue: name, body }, { timeout: 100 })));
+  await standStill(150);
+  const { unconfirmed } = await queue.close({ drainTimeout: 0 });
+  const told = await settled;
+  expect(told.filter((outcome) => outcome === 'PUBLISH_CLOSED')).toHaveLength(unconfirmed);
+  expect(told.filter((outcome) => outcome === 'confirmed')).toHaveLength(3 - unconfirmed);
+});
+
 test('also for the reply to a request', async () => {
   const bystander = closing(await Bystander.at(url));
   const name = await bystander.queue();
   const responder = new Worker(RESPONDER, { eval: true, workerData: { url, name } });
+  closing({ close: () => responder.terminate() });
   await once(responder, 'message');
   const queue = closing(new InstanceQueue(url));
   await queue.request({ queue: name, body: 'warm' });
@@ -44,7 +72,6 @@ test('also for the reply to a request', async () => {
     await standStill(250);
     expect(await asked).toMatchObject({ body: round });
   }
-  await responder.terminate();
 });
 
 /** On a thread of its own it goes on while ours stands still. */
@@ -53,7 +80,9 @@ const RESPONDER = `
   const { connect } = require('amqplib');
   connect(url).then(async (connection) => {
     const channel = await connection.createChannel();
-    await channel.consume(name, ({ content, properties: { replyTo, correlationId, contentType } }) => {
+    await channel.consume(name, (message) => {
+      if (message === null) return;
+      const { content, properties: { replyTo, correlationId, contentType } } = message;
       setTimeout(() => channel.sendToQueue(replyTo, content, { correlationId, contentType }), 50);
     }, { noAck: true });
     parentPort.postMessage('ready');

@@ -79,6 +79,22 @@ describe('deadlines', () => {
     expect(due).toEqual(['a']);
   });
 
+  it('that are late, and wait for what is to be read, are forgotten when they are cleared', async () => {
+    jest.useRealTimers();
+    deadlines.add(entry('late'), 5);
+    // Due in the same turn, behind it, once this has stood still.
+    setTimeout(() => {
+      deadlines.clear();
+    }, 6);
+    const until = performance.now() + 20;
+    while (performance.now() < until);
+    for (let turn = 0; turn < 5; turn++) await new Promise((resolve) => setImmediate(resolve));
+    expect(due).toEqual([]);
+    deadlines.add(entry('next'), 5);
+    await eventually(() => due.length > 0);
+    expect(due).toEqual(['next']);
+  });
+
   it('work again after they were cleared', () => {
     deadlines.add(entry('a'), 100);
     deadlines.clear();
