@@ -29,8 +29,8 @@ export class Session {
     // sent would stop the process for minutes. Thrown out of amqplib's read loop, it is the connection's end.
     const check = ({ deliveryTag }: { readonly deliveryTag: number }): void => {
       const { written } = this.inFlight;
-      if (deliveryTag <= written) return;
-      throw new Error(`the broker confirmed message ${String(deliveryTag)} of a channel that sent ${String(written)}.`);
+      if (deliveryTag > written) throw tooHigh(deliveryTag, written);
+      this.publisher?.confirmed(deliveryTag);
     };
     open.channel.prependListener('ack', check);
     open.channel.prependListener('nack', check);
@@ -40,3 +40,6 @@ export class Session {
     this.publisher = open.link.wire ? Publisher.on(open.channel, full) : undefined;
   }
 }
+
+const tooHigh = (confirmed: number, sent: number): Error =>
+  new Error(`the broker confirmed message ${String(confirmed)} of a channel that sent ${String(sent)}.`);

@@ -23,10 +23,13 @@ export function write(session: Session, entry: Entry): Written {
 }
 
 /** In frames of our own. Undefined: amqplib's to write, or to refuse: it alone knows whether it is closing. */
-function writeFast({ publisher }: Session, { message }: Entry, expiration: string | undefined): Written | undefined {
+function writeFast(session: Session, { message }: Entry, expiration: string | undefined): Written | undefined {
+  const { publisher, inFlight } = session;
   if (!publisher) return undefined;
   try {
-    return publisher.publish(message, expiration, message.propertiesFrame) ? 'written' : undefined;
+    return publisher.publish(message, inFlight.written + 1, expiration, message.propertiesFrame)
+      ? 'written'
+      : undefined;
   } catch {
     // An exotic header, or one that amqplib will refuse with reasons. What was written so far goes first.
     publisher.flush();

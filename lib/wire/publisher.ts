@@ -1,19 +1,11 @@
 import type { ConfirmChannel } from 'amqplib';
+import { Chunks, LARGEST_FRAME } from './chunks';
 import { FRAME_OVERHEAD } from './frames';
 import { publishFrame, writeBodyHeader, writeFrameEnd, writeHeaderFrame } from './publish-frames';
 import type { WireMessage } from './publish-frames';
 import { encodesAsKnown } from './self-test';
 import { Templates } from './template';
 import { writableChannel, type WritableChannel } from './writable-channel';
-
-/** Bytes of a chunk, in which many small messages go to the socket at once. */
-const CHUNK = 32 * 1024;
-/** Of what is as large, little would fit into one. */
-const LARGE = 16 * 1024;
-/** The broker may take frames of any size: ours are no larger than its default, lest a body is copied as a whole. */
-const LARGEST_FRAME = 128 * 1024;
-/** So large ones have larger chunks: with a chunk and a write for each, bodies of 16 KiB took a third more CPU. */
-const LARGE_CHUNK = 4 * LARGEST_FRAME + 4096;
 
 /**
  * Publishes on one confirm channel in frames of its own making. amqplib makes three buffers of each message, copies them
@@ -26,9 +18,12 @@ export class Publisher {
   readonly #full: () => void;
   /** Bytes of a body that fit into one frame. */
   readonly #most: number;
-  #chunk = Buffer.allocUnsafeSlow(CHUNK);
+  readonly #chunks = new Chunks();
+  #chunk = this.#chunks.take(0);
   #start = 0;
   #end = 0;
+  /** Of the message that was written last, as the broker counts. */
+  #number = 0;
   #scheduled = false;
 
   private constructor(channel: WritableChannel, full: () => void) {
@@ -45,21 +40,28 @@ export class Publisher {
   }
 
   /**
-   * `expiration`: ms, as the broker is to read it; `propertiesFrame`: bytes of the header frame at most. Returns `false` if
-   * the channel is closing, or is not as it was; throws over what only amqplib can write. In both cases nothing was written.
+   * `number`: of this message, as the broker counts those of the channel; `expiration`: ms, as the broker is to read it;
+   * `propertiesFrame`: bytes of the header frame at most. Returns `false` if the channel is closing, or is not as it was;
+   * throws over what only amqplib can write. In both cases nothing was written.
    */
-  publish(message: WireMessage, expiration: string | undefined, propertiesFrame: number): boolean {
+  publish(message: WireMessage, number: number, expiration: string | undefined, propertiesFrame: number): boolean {
     const { content } = message;
     if (!this.#scheduled && !this.#channel.buffer) return false;
     this.#reserve(propertiesFrame + ROUTE_FRAME + Math.min(content.length, this.#most) + FRAME_OVERHEAD);
     const chunk = this.#chunk;
     this.#end = this.#writeHead(message, expiration);
+    this.#number = number;
     this.#writeBody(content);
     // What has begun has to end: nobody may close the channel in the middle of it, which costs the whole connection.
     if (this.#chunk !== chunk) this.flush();
     else this.#flushSoon();
     this.#channel.count();
     return true;
+  }
+
+  /** The broker has told of the message of this number: it and all before it have arrived there. */
+  confirmed(number: number): void {
+    this.#chunks.confirmed(number, this.#number);
   }
 
   /** Writes what has gathered. What comes behind from amqplib stays behind. */
@@ -100,8 +102,9 @@ export class Publisher {
   #reserve(bytes: number): void {
     if (this.#end + bytes <= this.#chunk.length) return;
     this.flush();
-    // The last one may still be on its way to the socket.
-    this.#chunk = Buffer.allocUnsafeSlow(bytes < LARGE ? CHUNK : Math.max(LARGE_CHUNK, bytes));
+    // It may still be on its way to the socket.
+    this.#chunks.give(this.#chunk, this.#number);
+    this.#chunk = this.#chunks.take(bytes);
     this.#start = this.#end = 0;
   }
 

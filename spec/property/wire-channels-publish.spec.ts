@@ -94,7 +94,7 @@ describe('what several channels of one connection publish in turns', () => {
           const message = messageOf(number, one.size, one.said);
           const body = message.content.toString();
           if (one.own) {
-            const written = publisher.publish(message, undefined, message.propertiesFrame);
+            const written = publisher.publish(message, line.sent.length + 1, undefined, message.propertiesFrame);
             if (line.closed) continue;
             expect(written).toBe(true);
             line.sent.push(body);

@@ -112,10 +112,10 @@ describe('what is published in frames of our own', () => {
           const ours = new MemoryChannel(frameMax);
           const theirs = new MemoryChannel(frameMax);
           const publisher = publisherOn(ours);
-          for (const one of messages.map(encoded)) {
+          for (const [i, one] of messages.map(encoded).entries()) {
             byAmqplib(theirs, one);
             try {
-              expect(publisher.publish(one, expirationOf(one), one.propertiesFrame)).toBe(true);
+              expect(publisher.publish(one, i + 1, expirationOf(one), one.propertiesFrame)).toBe(true);
             } catch {
               publisher.flush();
               byAmqplib(ours, one);
@@ -134,12 +134,12 @@ describe('what is published in frames of our own', () => {
         const ours = new MemoryChannel();
         const theirs = new MemoryChannel();
         const publisher = publisherOn(ours);
-        for (const [given, own] of steps) {
+        for (const [i, [given, own]] of steps.entries()) {
           const one = encoded(given);
           byAmqplib(theirs, one);
           let written = false;
           try {
-            written = own && publisher.publish(one, expirationOf(one), one.propertiesFrame);
+            written = own && publisher.publish(one, i + 1, expirationOf(one), one.propertiesFrame);
           } catch {
             // Left to amqplib, like those of the other half.
           }

@@ -27,14 +27,20 @@ export class MemoryChannel {
   readonly connection: AmqplibConnection;
   readonly #stream: Duplex;
   readonly #written: Buffer[] = [];
+  readonly #memories = new Set<ArrayBufferLike>();
+  #taken = Buffer.alloc(0);
 
-  /** `slow`: the socket takes a write per turn, and its buffer is full with one. */
-  constructor(frameMax = 131_072, { slow = false } = {}) {
+  /**
+   * `slow`: the socket takes a write per turn, and its buffer is full with one. `lazy`: it looks at what it was given no
+   * sooner than it is told to take it.
+   */
+  constructor(frameMax = 131_072, { slow = false, lazy = false } = {}) {
     this.#stream = new Duplex({
       ...(slow && { writableHighWaterMark: 1 }),
       read: () => undefined,
       write: (chunk: Buffer, _encoding, done) => {
-        this.#written.push(Buffer.from(chunk));
+        this.#memories.add(chunk.buffer);
+        this.#written.push(lazy ? chunk : Buffer.from(chunk));
         if (slow) setImmediate(done);
         else done();
       },
@@ -57,6 +63,29 @@ export class MemoryChannel {
     return channel;
   }
 
+  /** Bytes that went to the socket so far. */
+  get bytes(): number {
+    return this.#written.reduce((sum, { length }) => sum + length, this.#taken.length);
+  }
+
+  /** It takes all up to this byte; what has not come yet it does not wait for. */
+  take(upTo: number): void {
+    const ahead: Buffer[] = [];
+    for (let left = upTo - this.#taken.length; left > 0;) {
+      const piece = this.#written.shift();
+      if (!piece) break;
+      ahead.push(piece.subarray(0, left));
+      if (piece.length > left) this.#written.unshift(piece.subarray(left));
+      left -= piece.length;
+    }
+    this.#taken = Buffer.concat([this.#taken, ...ahead]);
+  }
+
+  /** In how many pieces of memory it has been lying so far. */
+  get memories(): number {
+    return this.#memories.size;
+  }
+
   /** In how many pieces. */
   get writes(): number {
     return this.#written.length;
@@ -70,7 +99,7 @@ export class MemoryChannel {
       if (this.writes > seen) [idle, seen] = [0, this.writes];
       await nextTurn();
     }
-    return Buffer.concat(this.#written);
+    return Buffer.concat([this.#taken, ...this.#written]);
   }
 
   /** As much of a model as its connection. */

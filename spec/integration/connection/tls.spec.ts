@@ -5,12 +5,14 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createServer, type Server, type TLSSocket } from 'node:tls';
-import { Connection, type ConnectionOptions } from 'instance-queue';
+import { Connection, Producer, type ConnectionOptions } from 'instance-queue';
 import { FakeBroker } from '../../../compose/fake-broker';
 import { freePort } from '../../../compose/ports';
 import { sharedBroker } from '../../support/broker';
+import { Bystander } from '../../support/bystander';
 import { runChild } from '../../support/child';
 import { closeAll, closing } from '../../support/cleanup';
+import { emptied } from '../../support/mailbox';
 
 const broker = sharedBroker();
 const folder = mkdtempSync(join(tmpdir(), 'instance-queue-tls-'));
@@ -84,6 +86,19 @@ describe('TLS', () => {
     expect(connection.state).toMatchObject({ status: 'connected', endpoint: `localhost:${port}/` });
     connection.reconnect();
     await connection.connect();
+  });
+
+  it('leaves bodies of every size as they were, many under way at once', async () => {
+    const side = closing(await Bystander.at(broker.url));
+    const queue = await side.queue();
+    const connection = closing(new Connection({ url: secure(await before('good')), tls: { ca: read('ca.pem') } }));
+    const producer = closing(new Producer(connection, { persistent: false, maxInFlight: 12 }));
+    const sizes = [0, 300, 20_000, 140_000, 300_000];
+    const bodies = Array.from({ length: 100 }, (_, n) => Buffer.alloc(sizes[n % sizes.length]!, `${n};`));
+    await Promise.all(bodies.map((body) => producer.send({ queue, body })));
+    const arrived = (await emptied(side, queue)).map(({ content }) => content);
+    expect(arrived.length).toBe(bodies.length);
+    expect(bodies.findIndex((body, n) => !body.equals(arrived[n]!))).toBe(-1);
   });
 
   it('with a client certificate can be the whole login (SASL EXTERNAL)', async () => {
