@@ -102,9 +102,11 @@ export class Publisher {
   #reserve(bytes: number): void {
     if (this.#end + bytes <= this.#chunk.length) return;
     this.flush();
+    // First of all: there may be no memory left, and then this one stays.
+    const next = this.#chunks.take(bytes);
     // It may still be on its way to the socket.
     this.#chunks.give(this.#chunk, this.#number);
-    this.#chunk = this.#chunks.take(bytes);
+    this.#chunk = next;
     this.#start = this.#end = 0;
   }
 

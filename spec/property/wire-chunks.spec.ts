@@ -1,105 +1,160 @@
 import fc from 'fast-check';
+import { OpenChannel } from '../../lib/connection/channel';
+import { Link } from '../../lib/connection/link';
 import { auto } from '../../lib/codec';
+import { Entry } from '../../lib/producer/entry';
 import { encode, type Encoded } from '../../lib/producer/outbound';
-import { Publisher } from '../../lib/wire/publisher';
+import { Session } from '../../lib/producer/session';
+import { write } from '../../lib/producer/writing';
 import { MemoryChannel } from '../support/amqplib-channel';
 
 type Step =
-  | { readonly do: 'send'; readonly own: boolean; readonly size: number }
+  /** Of a message that is not `own`, amqplib writes the frames; an `unfit` one is not written at all. */
+  | { readonly do: 'send'; readonly how: 'own' | 'amqplib' | 'unfit'; readonly size: number }
   | { readonly do: 'turn' }
-  /** Of what has come to the socket and is not confirmed, such a share. */
-  | { readonly do: 'confirm'; readonly share: number };
+  /** Of what has come to the socket and is not confirmed, so many hundredths. */
+  | { readonly do: 'ack' | 'nack'; readonly share: number };
 
 const SIZES = [0, 300, 9000, 16_384, 33_000, 140_000, 270_000];
 const step: fc.Arbitrary<Step> = fc.oneof(
   {
-    weight: 6,
+    weight: 8,
     arbitrary: fc.record({
       do: fc.constant('send' as const),
-      own: fc.integer({ min: 0, max: 9 }).map((n) => n > 0),
+      how: fc.constantFrom('own', 'own', 'own', 'own', 'own', 'own', 'amqplib', 'unfit'),
       size: fc.constantFrom(...SIZES),
     }),
   },
-  { weight: 2, arbitrary: fc.constant({ do: 'turn' as const }) },
+  { weight: 3, arbitrary: fc.constant({ do: 'turn' as const }) },
   {
-    weight: 2,
-    arbitrary: fc.record({ do: fc.constant('confirm' as const), share: fc.double({ min: 0, max: 1, noNaN: true }) }),
+    weight: 3,
+    arbitrary: fc.record({ do: fc.constantFrom('ack', 'ack', 'nack'), share: fc.integer({ max: 100, min: 0 }) }),
   },
 );
 
-const messageOf = (number: number, size: number): Encoded =>
-  encode({ queue: 'q', messageId: String(number), body: Buffer.alloc(size, `${String(number)};`) }, auto, {
-    persistent: true,
-    mandatory: true,
-  });
+/** What our own encoder leaves to amqplib. */
+const EXOTIC = { headers: { when: { '!': 'decimal', value: { places: 1, digits: 2 } } } };
+/** `remaining` is over before it can be sent. */
+const OVER = { expiration: 0 };
 
-const byAmqplib = ({ channel }: MemoryChannel, { exchange, routingKey, content, options }: Encoded): void => {
-  channel.publish(exchange, routingKey, content, options);
-};
+function messageOf(number: number, { how, size }: Pick<Step & { do: 'send' }, 'how' | 'size'>): Encoded {
+  const more = { own: {}, amqplib: EXOTIC, unfit: OVER }[how];
+  const body = Buffer.alloc(size, `${String(number)};`);
+  return encode({ queue: 'q', messageId: String(number), body, ...more }, auto, { persistent: true, mandatory: true });
+}
 
-function publisherOn(memory: MemoryChannel): Publisher {
-  const publisher = Publisher.on(memory.channel, () => undefined);
-  if (!publisher) throw new Error('This amqplib is not as it is known.');
-  return publisher;
+/** A session whose socket looks at what it was given as late as it may. */
+class LazySession {
+  readonly memory = new MemoryChannel(undefined, { lazy: true });
+  readonly #session: Session;
+  readonly #expected = new MemoryChannel();
+  /** Where the messages end, in bytes: of each that was written. */
+  readonly #ends: number[] = [];
+  #confirmed = 0;
+  #number = 0;
+
+  constructor() {
+    const link = new Link(this.memory.model, 'memory', () => undefined, { wire: true });
+    this.#session = new Session(new OpenChannel(link, this.memory.channel), 1);
+  }
+
+  /** As amqplib would write it. */
+  async #expect({ exchange, routingKey, content, options }: Encoded): Promise<void> {
+    this.#expected.channel.publish(exchange, routingKey, content, options);
+    this.#ends.push((await this.#expected.written()).length);
+  }
+
+  /** All of them in one turn. */
+  async send(...messages: Pick<Step & { do: 'send' }, 'how' | 'size'>[]): Promise<void> {
+    const encoded = messages.map((message) => messageOf(this.#number++, message));
+    const sent: Encoded[] = [];
+    for (const message of encoded) {
+      // The body is let go of when it is settled: a copy stays.
+      const kept = Object.assign(Object.create(Object.getPrototypeOf(message) as object), message) as Encoded;
+      const entry = new Entry(
+        this.#number,
+        message,
+        () => undefined,
+        () => undefined,
+      );
+      if (write(this.#session, entry) !== 'written') continue;
+      this.#session.inFlight.add(entry);
+      sent.push(kept);
+    }
+    for (const message of sent) await this.#expect(message);
+  }
+
+  /** What has come to the socket by now can be confirmed: it is taken then, but for the very last octet. */
+  confirm(how: 'ack' | 'nack', share: number): void {
+    const { bytes } = this.memory;
+    const arrived = this.#ends.filter((end) => end <= bytes).length;
+    this.confirmUpTo(this.#confirmed + Math.floor(((arrived - this.#confirmed) * share) / 100), how);
+  }
+
+  confirmUpTo(number: number, how: 'ack' | 'nack' = 'ack'): void {
+    const end = this.#ends[number - 1];
+    if (end === undefined || number <= this.#confirmed) return;
+    this.#confirmed = number;
+    this.memory.take(end - 1);
+    this.memory.channel.emit(how, { deliveryTag: number, multiple: true });
+    this.#session.inFlight.confirm(number, true, () => undefined);
+  }
+
+  async asExpected(): Promise<boolean> {
+    return (await this.memory.written()).equals(await this.#expected.written());
+  }
 }
 
 describe('what messages are written into', () => {
   it('is left as it is until the broker has confirmed them, however late the socket looks at it', async () => {
     await fc.assert(
-      fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 60 }), async (steps) => {
-        const ours = new MemoryChannel(undefined, { lazy: true });
-        const theirs = new MemoryChannel();
-        const publisher = publisherOn(ours);
-        /** Where the messages end, in bytes. */
-        const ends: number[] = [];
-        let confirmed = 0;
-        for (const one of steps) {
-          switch (one.do) {
-            case 'send': {
-              const number = ends.length + 1;
-              const message = messageOf(number, one.size);
-              byAmqplib(theirs, message);
-              ends.push((await theirs.written()).length);
-              if (one.own) publisher.publish(message, number, undefined, message.propertiesFrame);
-              else {
-                publisher.flush();
-                byAmqplib(ours, message);
-              }
-              break;
-            }
-            case 'turn':
-              await ours.written();
-              break;
-            case 'confirm': {
-              const { bytes } = ours;
-              const arrived = ends.filter((end) => end <= bytes).length;
-              confirmed += Math.floor((arrived - confirmed) * one.share);
-              ours.take(ends[confirmed - 1] ?? 0);
-              if (confirmed > 0) publisher.confirmed(confirmed);
-            }
+      fc.asyncProperty(fc.array(fc.array(step, { minLength: 1, maxLength: 6 }), { maxLength: 12 }), async (turns) => {
+        const session = new LazySession();
+        for (const steps of turns) {
+          await session.send(...steps.filter((one) => one.do === 'send'));
+          for (const one of steps) {
+            if (one.do === 'turn') await session.memory.written();
+            else if (one.do !== 'send') session.confirm(one.do, one.share);
           }
         }
-        expect((await ours.written()).equals(await theirs.written())).toBe(true);
+        expect(await session.asExpected()).toBe(true);
       }),
       { numRuns: 150 },
     );
   });
 
-  it('is used again once they are: no memory is taken anew for what follows', async () => {
-    const memory = new MemoryChannel(undefined, { lazy: true });
-    const publisher = publisherOn(memory);
-    const send = async (number: number): Promise<void> => {
-      const message = messageOf(number, 100_000);
-      publisher.publish(message, number, undefined, message.propertiesFrame);
-      await memory.written();
-    };
-    // Eight are under way at any time: two chunks of five each, and the one that is being filled.
+  it('is left also of what is more than is kept', async () => {
+    const session = new LazySession();
+    const underWay = 70;
+    for (let number = 1; number <= 150; number++) {
+      await session.send({ how: 'own', size: 270_000 });
+      session.confirmUpTo(number - underWay);
+    }
+    expect(await session.asExpected()).toBe(true);
+  });
+
+  it('is used again: for what is under way, memory is taken once', async () => {
+    const session = new LazySession();
+    // Two chunks of five each, the one that is being filled, and the first, which was small.
     const underWay = 8;
     for (let number = 1; number <= 200; number++) {
-      await send(number);
-      memory.take(memory.bytes);
-      if (number > underWay) publisher.confirmed(number - underWay);
+      await session.send({ how: 'own', size: 100_000 });
+      session.confirmUpTo(number - underWay);
     }
-    expect(memory.memories).toBeLessThanOrEqual(5);
+    expect(session.memory.memories).toBeLessThanOrEqual(5);
+  });
+
+  it('is let go of when less is under way than was, though never nothing', async () => {
+    const session = new LazySession();
+    for (let number = 1; number <= 80; number++) await session.send({ how: 'own', size: 270_000 });
+    const before = session.memory.memories;
+    for (let number = 81; number <= 400; number++) {
+      await session.send({ how: 'own', size: 9000 });
+      session.confirmUpTo(number - 1);
+    }
+    // In large chunks all the same, of which there are enough.
+    expect(session.memory.memories).toBe(before);
+    for (let number = 401; number <= 480; number++) await session.send({ how: 'own', size: 270_000 });
+    expect(session.memory.memories).toBeGreaterThanOrEqual(before + 35);
   });
 });

@@ -1,6 +1,6 @@
 /** A confirm channel of amqplib whose connection ends in memory. None of its documented surface: tests only. */
 import type { ChannelModel, ConfirmChannel, ConsumeMessage } from 'amqplib';
-import type { EventEmitter } from 'node:events';
+import { EventEmitter } from 'node:events';
 import { join } from 'node:path';
 import { Duplex } from 'node:stream';
 import { setImmediate as nextTurn } from 'node:timers/promises';
@@ -104,7 +104,7 @@ export class MemoryChannel {
 
   /** As much of a model as its connection. */
   get model(): ChannelModel {
-    return { connection: this.connection } as unknown as ChannelModel;
+    return Object.assign(new EventEmitter(), { connection: this.connection }) as unknown as ChannelModel;
   }
 
   /** Bytes come from the broker, a read for each piece. */
