@@ -3,9 +3,10 @@
  * report as well, and is seen. `--renew` writes them, without it they are compared. Reads what `npm run build` wrote.
  */
 import { Extractor, ExtractorConfig, ExtractorLogLevel, type ExtractorMessage } from '@microsoft/api-extractor';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { entryPoints, type EntryPoint } from './entry-points';
 
 const root = join(__dirname, '..', '..');
 const reports = join(__dirname, 'api');
@@ -13,23 +14,8 @@ const reports = join(__dirname, 'api');
 /** What is wrong with it, in the eyes of the tool. */
 const LOUD: readonly string[] = [ExtractorLogLevel.Error, ExtractorLogLevel.Warning];
 
-interface Entry {
-  readonly name: string;
-  readonly declarations: string;
-}
-
-/** What users can import, as package.json has it. */
-function entries(): Entry[] {
-  const { exports } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as {
-    exports: Record<string, string | { types: string }>;
-  };
-  return Object.entries(exports).flatMap(([path, target]) =>
-    typeof target === 'string' ? [] : [{ name: path === '.' ? 'index' : path.slice(2), declarations: target.types }],
-  );
-}
-
 /** Compares (and renews) one report; returns what is wrong. */
-function examine({ name, declarations }: Entry, temporary: string, renew: boolean): string[] {
+function examine({ name, declarations }: EntryPoint, temporary: string, renew: boolean): string[] {
   const wrong: string[] = [];
   const config = ExtractorConfig.prepare({
     configObjectFullPath: undefined,
@@ -95,7 +81,7 @@ const renew = process.argv.includes('--renew');
 const temporary = mkdtempSync(join(tmpdir(), 'instance-queue-api-'));
 mkdirSync(reports, { recursive: true });
 try {
-  const wrong = entries().flatMap((entry) => examine(entry, temporary, renew));
+  const wrong = entryPoints(root).flatMap((entry) => examine(entry, temporary, renew));
   if (wrong.length > 0) {
     process.exitCode = 1;
     console.error(`${wrong.join('\n')}\nIf it was meant: npm run api, and commit the reports.`);

@@ -3,7 +3,7 @@ import { Connection, Producer, publish } from '../shipped';
 import { lastValueFrom } from 'rxjs';
 import { median } from '../statistics';
 import { stopwatch } from '../stopwatch';
-import { measure } from './report';
+import { measure, resident } from './report';
 
 const SIZES = [10_000, 100_000, 1_000_000];
 const BODY = Buffer.alloc(256, 'x');
@@ -48,7 +48,7 @@ async function sample(run: (count: number) => Promise<unknown>, size: number): P
   const stop = stopwatch();
   await run(size);
   const { ms, cpu } = stop();
-  return { cpu: cpu / size, rate: size / ms, rss: process.memoryUsage.rss() / 2 ** 20 };
+  return { cpu: cpu / size, rate: size / ms, rss: resident() };
 }
 
 function medianOf(samples: readonly Sample[], key: keyof Sample): number {

@@ -16,8 +16,11 @@ export function measure(work: (url: string, scale: number) => Promise<readonly F
   );
 }
 
-/** MiB of everything this process holds, after a collection of garbage where that is allowed. */
+/** MiB of everything this process holds, garbage too. */
+export const resident = (): number => process.memoryUsage.rss() / 2 ** 20;
+
+/** The same after a collection of garbage, where that is allowed. */
 export function rss(): number {
   globalThis.gc?.();
-  return process.memoryUsage.rss() / 2 ** 20;
+  return resident();
 }
