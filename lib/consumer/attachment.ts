@@ -7,6 +7,7 @@ import { AckWindow, type Window } from './ack-window';
 import { ChannelDelivery, type DeliveryChannel } from './channel-delivery';
 import type { Settlement } from './delivery';
 import { Flushing } from './flushing';
+import { Outstanding } from './outstanding';
 import type { StreamPlace } from './stream-offset';
 import { tagged } from './tagged';
 
@@ -36,7 +37,7 @@ export class Attachment implements DeliveryChannel {
   readonly prefetch: number;
   readonly log: Logger;
   readonly #facts: AttachmentFacts;
-  readonly #unsettled = new Map<number, ChannelDelivery<unknown>>();
+  readonly #unsettled = new Outstanding<ChannelDelivery<unknown>>();
   readonly #window: Window;
   readonly #listeners = new Set<() => void>();
   readonly #flushing: Flushing;
@@ -85,7 +86,7 @@ export class Attachment implements DeliveryChannel {
   deliver<T>(raw: ConsumeMessage, body: T, place?: StreamPlace): ChannelDelivery<T> {
     const delivery = new ChannelDelivery(this, raw, body, place);
     const { deliveryTag } = raw.fields;
-    this.#unsettled.set(deliveryTag, delivery);
+    this.#unsettled.add(deliveryTag, delivery);
     const { counters } = this.#facts;
     counters.delivered++;
     counters.inFlight++;
@@ -127,9 +128,7 @@ export class Attachment implements DeliveryChannel {
   flush(): void {
     this.#flushing.told();
     if (this.ended || this.#window.gathered === 0) return;
-    // In the order in which they came, which is that of their tags.
-    const [lowest = Infinity] = this.#unsettled.keys();
-    const { upTo, singly } = this.#window.flush(lowest);
+    const { upTo, singly } = this.#window.flush(this.#unsettled.lowest ?? Infinity);
     this.#write((channel) => {
       if (upTo !== undefined) channel.ack(tagged(upTo), true);
       for (const tag of singly) channel.ack(tagged(tag), false);
@@ -149,7 +148,7 @@ export class Attachment implements DeliveryChannel {
     this.flush();
     this.#ended = cause ?? true;
     const { counters, lost, log } = this.#facts;
-    const left = [...this.#unsettled.values()];
+    const left = [...this.#unsettled];
     this.#unsettled.clear();
     counters.inFlight -= left.length;
     counters.lost += left.length;

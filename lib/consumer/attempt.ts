@@ -15,6 +15,8 @@ export interface AttemptEnd<T, R> {
 
 /** Work on one delivery, from its start to whatever ends it first: its outcome, its timeout, or the end of waiting. */
 export class Attempt<T, R> {
+  /** Grows from one to the next. */
+  readonly number: number;
   readonly delivery: Delivery<T>;
   readonly channel: DeliveryChannel | undefined;
   readonly #end: AttemptEnd<T, R>;
@@ -23,7 +25,8 @@ export class Attempt<T, R> {
   #inner: Subscription | undefined;
   #over = false;
 
-  constructor(delivery: Delivery<T>, end: AttemptEnd<T, R>) {
+  constructor(number: number, delivery: Delivery<T>, end: AttemptEnd<T, R>) {
+    this.number = number;
     this.delivery = delivery;
     this.channel = ChannelDelivery.channelOf(delivery);
     this.#end = end;
@@ -77,7 +80,7 @@ export class Attempt<T, R> {
 
   /** The delivery is lost: its result cannot count any more. */
   abort(): void {
-    this.#context.abort(lost(this));
+    if (!this.#over) this.#context.abort(lost(this));
   }
 
   /** No other message will come, or it can be stopped: no use in waiting for it. */

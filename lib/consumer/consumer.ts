@@ -8,6 +8,7 @@ import type { ConsumerError, InstanceQueueError } from '../errors';
 import { consuming, resolveConsumeOptions, type ConsumeOptions } from './consume';
 import type { ConsumerState, ConsumerWatch } from './consumer-state';
 import type { Delivery, Message } from './delivery';
+import { Relay } from './relay';
 
 /** One event per status, and what is dropped or lost. */
 export type ConsumerEvents = EventsOf<ConsumerState> & {
@@ -50,7 +51,9 @@ export class Consumer<T = unknown> extends EventEmitter<ConsumerEvents> implemen
     super();
     this.#core = connection.core;
     const resolved = resolveConsumeOptions(options);
-    const shared$ = consuming(connection, resolved, () => this.#watch(also())).pipe(share());
+    const shared$ = consuming(connection, resolved, () => this.#watch(also())).pipe(
+      share({ connector: () => new Relay() }),
+    );
     this.deliveries$ = new Observable((subscriber) => {
       const { state } = this;
       if (state.status !== 'stopped' && !this.#closing) return shared$.subscribe(subscriber);

@@ -5,6 +5,7 @@ import { Attempt, type AttemptEnd } from './attempt';
 import { ChannelDelivery, type DeliveryChannel } from './channel-delivery';
 import { checkedLimits } from './concurrency';
 import type { Delivery } from './delivery';
+import { Outstanding } from './outstanding';
 import { judge, settleBy, type Verdict } from './verdict';
 import { KeyedLine, SingleLine, type WaitingLine } from './waiting-line';
 import type { HandleOptions, Handled, Worker } from './work';
@@ -20,7 +21,8 @@ export class Handling<T, R> implements AttemptEnd<T, R> {
   readonly #line: WaitingLine<T>;
   /** How many may run at once; 0 until an Observable says how many. */
   #limit: number;
-  readonly #running = new Set<Attempt<T, R>>();
+  readonly #running = new Outstanding<Attempt<T, R>>();
+  #begun = 0;
   readonly #watched = new Map<DeliveryChannel, () => void>();
   /** Ends the source, also from within its own `subscribe`: one that emits all at once is not held by any subscription yet. */
   readonly #stop$ = new Subject<void>();
@@ -161,8 +163,8 @@ export class Handling<T, R> implements AttemptEnd<T, R> {
   }
 
   #begin(delivery: Delivery<T>): Attempt<T, R> {
-    const attempt = new Attempt<T, R>(delivery, this);
-    this.#running.add(attempt);
+    const attempt = new Attempt<T, R>(this.#begun++, delivery, this);
+    this.#running.add(attempt.number, attempt);
     return attempt;
   }
 
@@ -176,7 +178,7 @@ export class Handling<T, R> implements AttemptEnd<T, R> {
       attempt.channel?.log.warn(facts, 'work failed: message rejected');
     }
     if (this.#options.onError === 'fail') {
-      this.#running.delete(attempt);
+      this.#running.delete(attempt.number);
       this.#subscriber.error(error);
       return;
     }
@@ -185,7 +187,7 @@ export class Handling<T, R> implements AttemptEnd<T, R> {
 
   /** Before the next is started, so that results come in the order in which work ends. */
   #emit(attempt: Attempt<T, R>, handled: Handled<T, R>): void {
-    this.#running.delete(attempt);
+    this.#running.delete(attempt.number);
     this.#line.done(attempt.delivery);
     this.#subscriber.next(handled);
     this.#pump();

@@ -1,6 +1,7 @@
 import type { ConsumeMessage } from 'amqplib';
 import { FLAG, FLAGS_AT, PROPERTIES_AT } from './frames';
 import { liesAt } from './lies-at';
+import { uint16At, uint32At } from './octets';
 
 /** Makes amqplib decode a header frame, when somebody asks for what is in it. */
 export type DecodeHeader = (frame: Buffer) => ConsumeMessage['properties'];
@@ -14,7 +15,7 @@ export interface Names {
 
 /** Do the properties that are read at once end before `end`? */
 export function beginsWithin(bytes: Buffer, headerAt: number, end: number): boolean {
-  const flags = bytes.readUInt16BE(headerAt + FLAGS_AT);
+  const flags = uint16At(bytes, headerAt + FLAGS_AT);
   let at = headerAt + PROPERTIES_AT;
   if (flags & FLAG.contentType) at += 1 + (bytes[at] ?? 0);
   if (flags & FLAG.contentEncoding) at += 1 + (bytes[at] ?? 0);
@@ -52,7 +53,7 @@ export class Arrival implements ConsumeMessage {
     this.#headerAt = headerAt;
     this.#headerEnd = headerEnd;
     this.#decode = decode;
-    const flags = bytes.readUInt16BE(headerAt + FLAGS_AT);
+    const flags = uint16At(bytes, headerAt + FLAGS_AT);
     let at = headerAt + PROPERTIES_AT;
     let contentType: string | undefined;
     let contentEncoding: string | undefined;
@@ -66,7 +67,7 @@ export class Arrival implements ConsumeMessage {
     }
     this.contentType = contentType;
     this.contentEncoding = contentEncoding;
-    this.hasHeaders = (flags & FLAG.headers) !== 0 && bytes.readUInt32BE(at) > 0;
+    this.hasHeaders = (flags & FLAG.headers) !== 0 && uint32At(bytes, at) > 0;
   }
 
   get properties(): ConsumeMessage['properties'] {

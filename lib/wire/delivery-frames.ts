@@ -1,6 +1,7 @@
 import { Arrival, beginsWithin, type DecodeHeader, type Names } from './arrival';
 import { BASIC, BODY, BODY_SIZE_AT, FRAME_END, FRAME_HEADER, FRAME_OVERHEAD, HEADER, METHOD, SIZE_AT } from './frames';
 import { liesAt } from './lies-at';
+import { uint16At, uint32At } from './octets';
 
 /** Class 60, method 60. */
 const BASIC_DELIVER = BASIC * 0x10000 + 60;
@@ -36,7 +37,7 @@ export class DeliveryFrames {
    */
   parse(bytes: Buffer, start: number): Arrival | undefined {
     const headerAt = this.#frameEnd(bytes, start, METHOD);
-    if (headerAt === 0 || bytes.readUInt32BE(start + FRAME_HEADER) !== BASIC_DELIVER) return undefined;
+    if (headerAt === 0 || uint32At(bytes, start + FRAME_HEADER) !== BASIC_DELIVER) return undefined;
     const tagAt = start + TAG_AT;
     const deliveryTagAt = tagAt + 1 + this.#tag.length;
     // Tag, number, redelivered, two names at least.
@@ -47,10 +48,10 @@ export class DeliveryFrames {
     const bodyAt = this.#frameEnd(bytes, headerAt, HEADER);
     const headerSize = bodyAt - headerAt - FRAME_OVERHEAD;
     if (bodyAt === 0 || headerSize < LEAST_HEADER || headerSize >= LARGEST_HEADER) return undefined;
-    if (bytes.readUInt16BE(headerAt + FRAME_HEADER) !== BASIC || bytes.readUInt32BE(headerAt + BODY_SIZE_AT) !== 0)
+    if (uint16At(bytes, headerAt + FRAME_HEADER) !== BASIC || uint32At(bytes, headerAt + BODY_SIZE_AT) !== 0)
       return undefined;
     if (!beginsWithin(bytes, headerAt, bodyAt - 1)) return undefined;
-    const size = bytes.readUInt32BE(headerAt + BODY_SIZE_AT + 4);
+    const size = uint32At(bytes, headerAt + BODY_SIZE_AT + 4);
     let end = bodyAt;
     if (size > 0) {
       end = this.#frameEnd(bytes, bodyAt, BODY);
@@ -59,7 +60,7 @@ export class DeliveryFrames {
     }
     const content = size === 0 ? NOTHING : bytes.subarray(bodyAt + FRAME_HEADER, end - 1);
     this.end = end;
-    const deliveryTag = bytes.readUInt32BE(deliveryTagAt) * 2 ** 32 + bytes.readUInt32BE(deliveryTagAt + 4);
+    const deliveryTag = uint32At(bytes, deliveryTagAt) * 2 ** 32 + uint32At(bytes, deliveryTagAt + 4);
     const redelivered = ((bytes[deliveryTagAt + 8] ?? 0) & 1) === 1;
     return new Arrival(bytes, this.#names, deliveryTag, redelivered, headerAt, bodyAt, content, this.#decode);
   }
@@ -67,8 +68,8 @@ export class DeliveryFrames {
   /** The end of the frame at `at`; 0: it is not of that type and this channel, not whole, or does not end as it should. */
   #frameEnd(bytes: Buffer, at: number, type: number): number {
     if (at + FRAME_HEADER > bytes.length || bytes[at] !== type) return 0;
-    if (bytes.readUInt16BE(at + 1) !== this.#channel) return 0;
-    const end = at + FRAME_OVERHEAD + bytes.readUInt32BE(at + SIZE_AT);
+    if (uint16At(bytes, at + 1) !== this.#channel) return 0;
+    const end = at + FRAME_OVERHEAD + uint32At(bytes, at + SIZE_AT);
     return end <= bytes.length && bytes[end - 1] === FRAME_END ? end : 0;
   }
 

@@ -1,6 +1,7 @@
 import type { MessageProperties } from '../properties';
 import { writeFieldTable } from './field-table-writer';
-import { BASIC, BODY, FLAG, FRAME_END, FRAME_HEADER, FRAME_OVERHEAD, HEADER, METHOD } from './frames';
+import { BASIC, BODY, FLAG, FRAME_END, FRAME_HEADER, FRAME_OVERHEAD, HEADER, METHOD, SIZE_AT } from './frames';
+import { putUint32 } from './octets';
 
 /** One message as the wire has it, apart from the channel. */
 export interface WireMessage {
@@ -113,7 +114,8 @@ function frameHeader(to: Buffer, at: number, type: number, channel: number, size
   to[at] = type;
   to[at + 1] = channel >>> 8;
   to[at + 2] = channel;
-  return to.writeUInt32BE(size, at + 3);
+  putUint32(to, at + SIZE_AT, size);
+  return at + FRAME_HEADER;
 }
 
 /** Eight octets; no body of ours takes the upper four beyond what a double holds. */

@@ -1,6 +1,7 @@
 import type { Channel, ChannelModel, ConsumeMessage } from 'amqplib';
 import { DeliveryFrames } from './delivery-frames';
 import { decodesAsKnown, headerDecoder } from './header-decoder';
+import { uint16At } from './octets';
 
 interface Registered {
   readonly channel: Channel;
@@ -73,7 +74,7 @@ export class Receiver {
     let registered: Registered | undefined;
     try {
       while (rest.length - at > LEAST) {
-        const next = rest.readUInt16BE(at + 1);
+        const next = uint16At(rest, at + 1);
         // Most messages in one read are of one channel.
         if (next !== number) registered = this.#byChannel.get((number = next));
         if (!registered || !this.#isOpen(registered.channel, number)) break;

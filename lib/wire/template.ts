@@ -1,4 +1,5 @@
 import { BODY_SIZE_AT, FRAME_END, FRAME_OVERHEAD, SIZE_AT } from './frames';
+import { putUint32 } from './octets';
 import { publishFrame, writeHeaderFrame, type WireMessage } from './publish-frames';
 
 /** More routes than this are not remembered: routing keys may be as many as messages. */
@@ -43,9 +44,9 @@ export class Template {
     to[idAt] = length;
     const end = idAt + 1 + length;
     const header = start + this.#headerAt;
-    to.writeUInt32BE(end - header - FRAME_OVERHEAD + 1, header + SIZE_AT);
+    putUint32(to, header + SIZE_AT, end - header - FRAME_OVERHEAD + 1);
     // The upper half is zero: a body here is far below 4 GiB.
-    to.writeUInt32BE(bodySize, header + BODY_SIZE_AT + 4);
+    putUint32(to, header + BODY_SIZE_AT + 4, bodySize);
     to[end] = FRAME_END;
     return end + 1;
   }

@@ -1,0 +1,15 @@
+/**
+ * Unsigned integers as the wire has them, most significant octet first. `Buffer`'s own methods are looked up anew at each
+ * call, also in optimised code: a twentieth of the CPU of consuming. Nobody reads beyond the end here who did not look first.
+ */
+export const uint16At = (bytes: Uint8Array, at: number): number => ((bytes[at] ?? 0) << 8) | (bytes[at + 1] ?? 0);
+
+export const uint32At = (bytes: Uint8Array, at: number): number =>
+  uint16At(bytes, at) * 2 ** 16 + uint16At(bytes, at + 2);
+
+export function putUint32(to: Uint8Array, at: number, value: number): void {
+  to[at] = value >>> 24;
+  to[at + 1] = value >>> 16;
+  to[at + 2] = value >>> 8;
+  to[at + 3] = value;
+}
