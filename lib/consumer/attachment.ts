@@ -37,7 +37,7 @@ export class Attachment implements DeliveryChannel {
   readonly prefetch: number;
   readonly log: Logger;
   readonly #facts: AttachmentFacts;
-  readonly #unsettled = new Outstanding<ChannelDelivery<unknown>>();
+  readonly #unsettled = new Outstanding<ChannelDelivery<unknown>>((delivery) => ChannelDelivery.tagOf(delivery));
   readonly #window: Window;
   readonly #listeners = new Set<() => void>();
   readonly #flushing: Flushing;
@@ -85,8 +85,7 @@ export class Attachment implements DeliveryChannel {
   /** A message came and can be decoded. */
   deliver<T>(raw: ConsumeMessage, body: T, place?: StreamPlace): ChannelDelivery<T> {
     const delivery = new ChannelDelivery(this, raw, body, place);
-    const { deliveryTag } = raw.fields;
-    this.#unsettled.add(deliveryTag, delivery);
+    this.#unsettled.add(delivery);
     const { counters } = this.#facts;
     counters.delivered++;
     counters.inFlight++;
@@ -128,7 +127,8 @@ export class Attachment implements DeliveryChannel {
   flush(): void {
     this.#flushing.told();
     if (this.ended || this.#window.gathered === 0) return;
-    const { upTo, singly } = this.#window.flush(this.#unsettled.lowest ?? Infinity);
+    const { first } = this.#unsettled;
+    const { upTo, singly } = this.#window.flush(first ? ChannelDelivery.tagOf(first) : Infinity);
     this.#write((channel) => {
       if (upTo !== undefined) channel.ack(tagged(upTo), true);
       for (const tag of singly) channel.ack(tagged(tag), false);

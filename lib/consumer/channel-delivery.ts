@@ -74,6 +74,11 @@ export class ChannelDelivery<T> extends ArrivedMessage<T> implements Delivery<T>
     tellSettled(delivery, 'lost');
   }
 
+  /** @internal Tags of a channel grow by one. */
+  static tagOf(delivery: ChannelDelivery<unknown>): number {
+    return delivery.#tag;
+  }
+
   /** @internal The channel's end and its draining concern whoever works on the delivery. */
   static channelOf(delivery: Message<unknown>): DeliveryChannel | undefined {
     return delivery instanceof ChannelDelivery ? delivery.#channel : undefined;

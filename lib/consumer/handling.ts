@@ -21,7 +21,7 @@ export class Handling<T, R> implements AttemptEnd<T, R> {
   readonly #line: WaitingLine<T>;
   /** How many may run at once; 0 until an Observable says how many. */
   #limit: number;
-  readonly #running = new Outstanding<Attempt<T, R>>();
+  readonly #running = new Outstanding<Attempt<T, R>>(({ number }) => number);
   #begun = 0;
   readonly #watched = new Map<DeliveryChannel, () => void>();
   /** Ends the source, also from within its own `subscribe`: one that emits all at once is not held by any subscription yet. */
@@ -164,7 +164,7 @@ export class Handling<T, R> implements AttemptEnd<T, R> {
 
   #begin(delivery: Delivery<T>): Attempt<T, R> {
     const attempt = new Attempt<T, R>(this.#begun++, delivery, this);
-    this.#running.add(attempt.number, attempt);
+    this.#running.add(attempt);
     return attempt;
   }
 
