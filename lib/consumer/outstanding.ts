@@ -2,7 +2,7 @@
 const LITTLE = 32;
 
 /**
- * What began and has not ended, by numbers that only ever grow. A Map makes its table anew every few of them when most end
+ * What began and has not ended, by numbers that grow. A Map makes its table anew every few of them when most end
  * soon after they began, which was a sixth of the garbage of consuming.
  */
 export class Outstanding<T extends object> implements Iterable<T> {
@@ -12,6 +12,7 @@ export class Outstanding<T extends object> implements Iterable<T> {
   /** All before it have ended. */
   #head = 0;
   #size = 0;
+  #highest = -Infinity;
 
   constructor(numberOf: (item: T) => number) {
     this.#numberOf = numberOf;
@@ -27,16 +28,26 @@ export class Outstanding<T extends object> implements Iterable<T> {
     return typeof place === 'object' ? place : undefined;
   }
 
-  /** Its number is above that of all before it. */
+  /** Takes the place of one of the same number. */
   add(item: T): void {
-    this.#places.push(item);
+    const number = this.#numberOf(item);
+    if (number > this.#highest) {
+      this.#highest = number;
+      this.#places.push(item);
+    } else {
+      // Of a broker that counts backward.
+      const at = this.#find(number);
+      const known = this.#numberAt(at) === number;
+      if (known && typeof this.#places[at] === 'object') this.#size--;
+      this.#places.splice(at, known ? 1 : 0, item);
+    }
     this.#size++;
   }
 
   /** `false`: it is not among them. */
   delete(number: number): boolean {
     const at = this.#find(number);
-    if (typeof this.#places[at] !== 'object') return false;
+    if (typeof this.#places[at] !== 'object' || this.#numberAt(at) !== number) return false;
     this.#places[at] = number;
     this.#size--;
     while (typeof this.#places[this.#head] === 'number') this.#head++;
@@ -68,7 +79,7 @@ export class Outstanding<T extends object> implements Iterable<T> {
       if (this.#numberAt(middle) < number) low = middle + 1;
       else high = middle;
     }
-    return this.#numberAt(low) === number ? low : this.#places.length;
+    return low;
   }
 
   #numberAt(at: number): number {

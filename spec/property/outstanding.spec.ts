@@ -7,6 +7,8 @@ type Step =
   /** The share of those outstanding that are older. */
   | { readonly do: 'delete'; readonly behind: number }
   | { readonly do: 'delete-unknown'; readonly number: number }
+  /** Of a broker that counts backward, or twice the same. */
+  | { readonly do: 'add-any'; readonly number: number }
   | { readonly do: 'clear' };
 
 const step: fc.Arbitrary<Step> = fc.oneof(
@@ -16,6 +18,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     arbitrary: fc.record({ do: fc.constant('delete' as const), behind: fc.constantFrom(0, 0, 0.3, 0.7, 0.99) }),
   },
   { weight: 3, arbitrary: fc.record({ do: fc.constant('delete-unknown' as const), number: fc.nat(200) }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('add-any' as const), number: fc.nat(200) }) },
   { weight: 1, arbitrary: fc.constant({ do: 'clear' as const }) },
 );
 
@@ -25,7 +28,7 @@ describe('what is outstanding', () => {
     fc.assert(
       fc.property(fc.array(step, { maxLength: 300, size: 'max' }), (steps) => {
         const outstanding = new Outstanding<{ readonly number: number }>(({ number }) => number);
-        const model = new Map<number, { readonly number: number }>();
+        let model = new Map<number, { readonly number: number }>();
         let last = 0;
         let ended = 0;
         for (const next of steps) {
@@ -40,6 +43,12 @@ describe('what is outstanding', () => {
             ended++;
           } else if (next.do === 'delete-unknown') {
             expect(outstanding.delete(next.number)).toBe(model.delete(next.number));
+          } else if (next.do === 'add-any') {
+            const { number } = next;
+            const item = { number };
+            outstanding.add(item);
+            last = Math.max(last, number);
+            model = new Map([...model.set(number, item)].sort(([a], [b]) => a - b));
           } else {
             outstanding.clear();
             model.clear();
