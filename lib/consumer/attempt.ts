@@ -80,7 +80,7 @@ export class Attempt<T, R> {
 
   /** The delivery is lost: its result cannot count any more. */
   abort(): void {
-    if (!this.#over) this.#context.abort(lost(this));
+    this.#context.abort(lost(this));
   }
 
   /** No other message will come, or it can be stopped: no use in waiting for it. */

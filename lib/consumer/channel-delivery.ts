@@ -74,7 +74,7 @@ export class ChannelDelivery<T> extends ArrivedMessage<T> implements Delivery<T>
     tellSettled(delivery, 'lost');
   }
 
-  /** @internal Tags of a channel grow by one. */
+  /** @internal What a settlement names it by. */
   static tagOf(delivery: ChannelDelivery<unknown>): number {
     return delivery.#tag;
   }

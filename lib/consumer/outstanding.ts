@@ -12,7 +12,6 @@ export class Outstanding<T extends object> implements Iterable<T> {
   /** All before it have ended. */
   #head = 0;
   #size = 0;
-  #highest = -Infinity;
 
   constructor(numberOf: (item: T) => number) {
     this.#numberOf = numberOf;
@@ -31,10 +30,9 @@ export class Outstanding<T extends object> implements Iterable<T> {
   /** Takes the place of one of the same number. */
   add(item: T): void {
     const number = this.#numberOf(item);
-    if (number > this.#highest) {
-      this.#highest = number;
-      this.#places.push(item);
-    } else {
+    const { length } = this.#places;
+    if (length === 0 || number > this.#numberAt(length - 1)) this.#places.push(item);
+    else {
       // Of a broker that counts backward.
       const at = this.#find(number);
       const known = this.#numberAt(at) === number;
@@ -53,7 +51,7 @@ export class Outstanding<T extends object> implements Iterable<T> {
     while (typeof this.#places[this.#head] === 'number') this.#head++;
     // However long one of them takes, what is remembered is in proportion to what is outstanding.
     if (this.#places.length > 2 * this.#size + LITTLE) {
-      this.#places = [...this];
+      this.#places = this.#open();
       this.#head = 0;
     }
     return true;
@@ -64,9 +62,13 @@ export class Outstanding<T extends object> implements Iterable<T> {
     this.#head = this.#size = 0;
   }
 
-  /** Those there are now, in order. */
-  [Symbol.iterator](): Iterator<T> {
-    return this.#places.filter((place) => typeof place === 'object')[Symbol.iterator]();
+  /** Those there are now, in order; one that ends before its turn is passed over. */
+  *[Symbol.iterator](): Iterator<T> {
+    for (const item of this.#open()) if (this.#places[this.#find(this.#numberOf(item))] === item) yield item;
+  }
+
+  #open(): T[] {
+    return this.#places.filter((place) => typeof place === 'object');
   }
 
   /** Where it stands, or would stand. Most end in the order in which they began. */

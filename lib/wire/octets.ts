@@ -1,6 +1,6 @@
 /**
  * Unsigned integers as the wire has them, most significant octet first. `Buffer`'s own methods are looked up anew at each
- * call, also in optimised code: a twentieth of the CPU of consuming. Nobody reads beyond the end here who did not look first.
+ * call, also in optimised code: a twentieth of the CPU of consuming. Beyond the end there are zeros.
  */
 export const uint16At = (bytes: Uint8Array, at: number): number => ((bytes[at] ?? 0) << 8) | (bytes[at + 1] ?? 0);
 

@@ -65,6 +65,18 @@ describe('what is outstanding', () => {
     expect(movedUp).toBeGreaterThan(20);
   });
 
+  it('passes over what ends before its turn, as a Map does', () => {
+    const outstanding = new Outstanding<{ readonly number: number }>(({ number }) => number);
+    for (let number = 1; number <= 100; number++) outstanding.add({ number });
+    const visited: number[] = [];
+    for (const { number } of outstanding) {
+      visited.push(number);
+      // Also where the rest has moved up meanwhile.
+      if (number === 2) for (let other = 1; other <= 99; other++) if (other !== 50) outstanding.delete(other);
+    }
+    expect(visited).toEqual([1, 2, 50, 100]);
+  });
+
   interface Numbered {
     readonly number: number;
     readonly bytes: Buffer;
