@@ -1,4 +1,5 @@
-import { Connection, Consumer, InstanceQueue, consume, handle } from 'instance-queue';
+import { Subscription } from 'rxjs';
+import { Connection, Consumer, InstanceQueue, consume, handle, type Delivery } from 'instance-queue';
 import { FaultProxy } from 'instance-queue/testing';
 import { FrameLog } from '../../../compose/frames';
 import { sharedBroker } from '../../support/broker';
@@ -10,11 +11,12 @@ import { eventually, until } from '../../support/waiting';
 describe('several subscribers', () => {
   const { url } = sharedBroker();
   let side: Bystander;
+  let proxy: FaultProxy;
   let log: FrameLog;
   let connection: Connection;
   beforeEach(async () => {
     side = await Bystander.at(url);
-    const proxy = closing(await FaultProxy.before(url));
+    proxy = closing(await FaultProxy.before(url));
     log = new FrameLog(proxy);
     connection = closing(new Connection(proxy.url(url)));
   });
@@ -92,6 +94,46 @@ describe('several subscribers', () => {
     expect(second.values[0]?.body).toBe('new');
     expect(first.values[0]?.ack()).toBe(true);
     expect(second.values[0]?.ack()).toBe(true);
+    expect(await consumer.close()).toEqual({ unsettled: 0, unconfirmed: 0 });
+    expect(await side.count(queue)).toEqual({ ready: 0, consumers: 0 });
+  });
+
+  it('come, go, cut the link and close in the middle of a delivery: whoever is left gets the rest, and the end', async () => {
+    const queue = await side.queue();
+    const consumer = closing(new Consumer<number>(connection, { queue }));
+    const told: string[] = [];
+    const into = (name: string, next: (delivery: Delivery<number>) => void = () => undefined): Subscription =>
+      consumer.deliveries$.subscribe({
+        next: (delivery) => {
+          told.push(`${name} ${String(delivery.body)}${delivery.redelivered ? ' again' : ''}`);
+          next(delivery);
+        },
+        complete: () => told.push(`${name} completed`),
+      });
+    const leaving = new Subscription();
+    into('first', (delivery) => {
+      if (delivery.body === 1 && !delivery.redelivered) {
+        into('late');
+        leaving.unsubscribe();
+        // Not settled: it comes again.
+        proxy.cut();
+      } else delivery.ack();
+      if (delivery.body === 2) void consumer.close();
+    });
+    leaving.add(into('leaving'));
+    await side.put(queue, 1);
+    await eventually(() => told.includes('late 1 again'));
+    await side.put(queue, 2);
+    await eventually(() => told.includes('late completed'));
+    expect(told).toEqual([
+      'first 1',
+      'first 1 again',
+      'late 1 again',
+      'first 2',
+      'late 2',
+      'first completed',
+      'late completed',
+    ]);
     expect(await consumer.close()).toEqual({ unsettled: 0, unconfirmed: 0 });
     expect(await side.count(queue)).toEqual({ ready: 0, consumers: 0 });
   });
