@@ -8,7 +8,7 @@ import { startChild, type Child } from '../../support/child';
 import { eventually } from '../../support/waiting';
 import { WatchedPage } from './watched-page';
 
-jest.setTimeout(60_000);
+jest.setTimeout(120_000);
 
 const WIDE = { width: 1280, height: 900 };
 const PHONE = { width: 390, height: 844 };
@@ -84,7 +84,9 @@ describe('a button that hurts is disabled while it runs, tells how long it took 
       // What needs the network as well has to wait.
       await disabled('black-hole');
       await eventually(async () => (await watched.text('health-word')) === 'Degraded');
-      expect((await watched.now('producer'))[0]).toBe('Reconnecting');
+      // Each connection finds out for itself.
+      await eventually(async () => (await watched.now('producer'))[0] === 'Reconnecting');
+      await eventually(async () => (await watched.now('consumer'))[0] === 'Reconnecting');
       await eventually(async () => (await watched.gauge('Outbox, queued')) > 0);
     });
     expect(await watched.epochs()).toEqual({ producer: producer + 1, consumer: consumer + 1 });
@@ -101,11 +103,12 @@ describe('a button that hurts is disabled while it runs, tells how long it took 
   });
 
   it('memory alarm', async () => {
-    const before = await press('memory-alarm', async () => {
+    const blocked = async () => {
       await disabled('memory-alarm');
       await eventually(async () => (await watched.now('producer'))[0] === 'Blocked');
       expect((await watched.now('consumer'))[0]).toBe('Up');
-    });
+    };
+    const before = await press('memory-alarm', blocked, 80_000);
     expect(await watched.epochs()).toEqual(before);
     expect(await watched.lastOutage('producer')).toMatch(/Blocked .* The broker says: low on memory/);
   });
@@ -145,7 +148,7 @@ it('the pause switch, by keyboard, lets messages wait and then come', async () =
   await pause.focus();
   await watched.page.keyboard.press('Space');
   await eventually(async () => (await pause.getAttribute('aria-checked')) === 'true');
-  expect((await watched.now('consumer'))[0]).toBe('Paused');
+  await eventually(async () => (await watched.now('consumer'))[0] === 'Paused');
   await eventually(async () => (await watched.count('on-the-way')) > 30);
   // What waits is not lost, and a trouble meanwhile can end.
   expect(await watched.count('lost')).toBe(0);
