@@ -9,7 +9,7 @@ const LARGE = 16 * 1024;
  */
 export class Gathering {
   readonly #socket: Duplex;
-  #corked = false;
+  #gathering = false;
   #small = false;
 
   constructor(socket: Duplex) {
@@ -28,13 +28,14 @@ export class Gathering {
 
   /** Something was written: it goes with all that is written before amqplib passes it on. */
   gather(): void {
-    if (this.#corked) return;
-    this.#corked = true;
+    if (this.#gathering) return;
+    this.#gathering = true;
+    // Corks are counted: one may still hold from a turn whose immediate comes before that of this one.
     this.#socket.cork();
     // amqplib passes it on in an immediate, which it sets in a tick that was due before this one.
     process.nextTick(() => {
+      this.#gathering = false;
       setImmediate(() => {
-        this.#corked = false;
         this.#socket.uncork();
       });
     });

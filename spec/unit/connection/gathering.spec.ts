@@ -99,6 +99,33 @@ describe('what is written in one turn', () => {
     expect(socket.writableCorked).toBe(1);
   });
 
+  it('goes at once, too, when it comes in front of the immediate of what was written before', async () => {
+    gathering.published(1);
+    await turn();
+    await turn();
+    socket.stall();
+    socket.write('full!');
+    socket.once('drain', () => socket.write('a'));
+    await new Promise<void>((resolve) => {
+      setImmediate(() => {
+        const written = socket.stalled;
+        socket.stalled = undefined;
+        // The socket drains in the phase of immediates: those that are set now are of the next turn.
+        written?.();
+        setTimeout(() => {
+          for (const letter of 'bcd') send(letter);
+          resolve();
+        });
+        // It is due before them.
+        const until = performance.now() + 5;
+        while (performance.now() < until);
+      });
+    });
+    await turn();
+    await turn();
+    expect(socket.writes).toEqual(['full!', 'abcd']);
+  });
+
   it('is followed by what is written in the next one', async () => {
     send('a');
     await turn();
