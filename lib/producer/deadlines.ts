@@ -1,14 +1,13 @@
 import { Observable, concatMap, of, timer, type Subscription } from 'rxjs';
+import { Ring } from './ring';
 
 interface Timed {
+  /** Monotonic, ms. */
+  readonly since: number;
   readonly settled: boolean;
 }
 interface Lane<E> {
-  /** undefined: settled, and let go of. */
-  entries: (E | undefined)[];
-  /** When each falls due; beside them, since an object for each would be one more per message. */
-  ats: number[];
-  head: number;
+  readonly line: Ring<E>;
   /** How long it may grow before settled entries are thrown out. */
   limit: number;
 }
@@ -27,12 +26,10 @@ const behindReads$ = new Observable<void>((subscriber) => {
 });
 
 /** Steps over what is settled, and lets go of it: what lives longer than it has to costs the garbage collector most. */
-function firstOpen<E extends Timed>(lane: Lane<E>): E | undefined {
-  const { entries } = lane;
-  while (lane.head < entries.length) {
-    const first = entries[lane.head];
-    if (first?.settled === false) return first;
-    entries[lane.head++] = undefined;
+function firstOpen<E extends Timed>({ line }: Lane<E>): E | undefined {
+  for (let first = line.at(0); first; first = line.at(0)) {
+    if (!first.settled) return first;
+    line.shift();
   }
   return undefined;
 }
@@ -42,13 +39,10 @@ function firstOpen<E extends Timed>(lane: Lane<E>): E | undefined {
  * Only when it has doubled, so that it costs next to nothing for each.
  */
 function forgetSettled<E extends Timed>(lane: Lane<E>): void {
-  if (lane.entries.length < lane.limit) return;
-  const { entries } = lane;
-  const open = (_: unknown, i: number): boolean => entries[i]?.settled === false;
-  lane.ats = lane.ats.filter(open);
-  lane.entries = entries.filter(open);
-  lane.head = 0;
-  lane.limit = Math.max(LANE, lane.entries.length * 2);
+  const { line } = lane;
+  if (line.length < lane.limit) return;
+  line.keep(({ settled }) => !settled);
+  lane.limit = Math.max(LANE, line.length * 2);
 }
 
 /**
@@ -65,16 +59,14 @@ export class Deadlines<E extends Timed> {
     this.#due = due;
   }
 
-  /** `entry` falls due `within` ms after `from` (monotonic), unless it is settled by then. */
-  add(entry: E, within: number, from = performance.now()): void {
+  /** `entry` has just begun; it falls due `within` ms after that, unless it is settled by then. */
+  add(entry: E, within: number): void {
     let lane = this.#lanes.get(within);
-    if (!lane) this.#lanes.set(within, (lane = { entries: [], ats: [], head: 0, limit: LANE }));
-    const at = from + within;
-    lane.entries.push(entry);
-    lane.ats.push(at);
+    if (!lane) this.#lanes.set(within, (lane = { line: new Ring(), limit: LANE }));
+    lane.line.push(entry);
     firstOpen(lane);
     forgetSettled(lane);
-    this.#wake(at);
+    this.#wake(entry.since + within);
   }
 
   /** No timer is left. */
@@ -102,15 +94,15 @@ export class Deadlines<E extends Timed> {
     let next = Infinity;
     for (const [within, lane] of this.#lanes) {
       for (let first = firstOpen(lane); first; first = firstOpen(lane)) {
-        const at = lane.ats[lane.head] ?? 0;
+        const at = first.since + within;
         if (at > now) {
           next = Math.min(next, at);
           break;
         }
-        lane.entries[lane.head++] = undefined;
+        lane.line.shift();
         this.#due(first);
       }
-      if (lane.head === lane.entries.length) this.#lanes.delete(within);
+      if (lane.line.length === 0) this.#lanes.delete(within);
     }
     if (next !== Infinity) this.#wake(next);
   }

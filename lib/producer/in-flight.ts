@@ -1,4 +1,4 @@
-import { worthCutting } from './outbox';
+import { Ring } from './ring';
 
 /**
  * What one confirm channel has sent and not yet heard of, in order. Pure. The broker counts publishes from 1 and
@@ -6,10 +6,9 @@ import { worthCutting } from './outbox';
  */
 export class InFlight<E> {
   /** By their numbers, from `#first` on; undefined: confirmed. */
-  #entries: (E | undefined)[] = [];
-  #first = 1;
+  readonly #entries = new Ring<E | undefined>();
   /** Before it, all are confirmed. */
-  #head = 0;
+  #first = 1;
   #size = 0;
 
   get size(): number {
@@ -29,12 +28,13 @@ export class InFlight<E> {
 
   /** Tells of those that a confirm speaks of, in order; unknown numbers are ignored. */
   confirm(tag: number, multiple: boolean, confirmed: (entry: E) => void): void {
-    const last = Math.min(tag - this.#first, this.#entries.length - 1);
-    if (!multiple && tag - this.#first !== last) return;
-    for (let at = multiple ? this.#head : last; at <= last; at++) {
-      const entry = this.#entries[at];
+    const meant = tag - this.#first;
+    const last = Math.min(meant, this.#entries.length - 1);
+    if (!multiple && meant !== last) return;
+    for (let at = multiple ? 0 : last; at <= last; at++) {
+      const entry = this.#entries.at(at);
       if (entry === undefined) continue;
-      this.#entries[at] = undefined;
+      this.#entries.set(at, undefined);
       this.#size--;
       confirmed(entry);
     }
@@ -43,34 +43,29 @@ export class InFlight<E> {
 
   /** The oldest that fits. */
   oldest(fits: (entry: E) => boolean): E | undefined {
-    for (let at = this.#head; at < this.#entries.length; at++) {
-      const entry = this.#entries[at];
-      if (entry !== undefined && fits(entry)) return entry;
-    }
+    for (const entry of this.#entries) if (entry !== undefined && fits(entry)) return entry;
     return undefined;
   }
 
   /** All that is left, in order. */
   all(): readonly E[] {
-    return this.#entries.filter((entry) => entry !== undefined);
+    return [...this.#entries].filter((entry) => entry !== undefined);
   }
 
   /** The same; it is empty from here on. */
   takeAll(): readonly E[] {
     const left = this.all();
     this.#first = this.written + 1;
-    this.#entries = [];
-    this.#head = this.#size = 0;
+    this.#entries.clear();
+    this.#size = 0;
     return left;
   }
 
   /** Steps over what is confirmed. */
   #forget(): void {
-    const { length } = this.#entries;
-    while (this.#head < length && this.#entries[this.#head] === undefined) this.#head++;
-    if (!worthCutting(this.#head, length)) return;
-    this.#entries = this.#entries.slice(this.#head);
-    this.#first += this.#head;
-    this.#head = 0;
+    while (this.#entries.length > 0 && this.#entries.at(0) === undefined) {
+      this.#entries.shift();
+      this.#first++;
+    }
   }
 }

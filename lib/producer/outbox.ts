@@ -1,3 +1,5 @@
+import { Ring } from './ring';
+
 /** What the outbox needs to know of an entry. */
 export interface Sized {
   readonly bytes: number;
@@ -14,10 +16,6 @@ export interface Bounds {
   readonly bytes: number;
 }
 
-/** A shift would copy the rest each time; cutting off the larger half now and then costs next to nothing. */
-export const worthCutting = (head: number, length: number): boolean =>
-  head === length || (head > 1024 && head * 2 > length);
-
 /**
  * Messages that wait for the wire, in order. Pure. Up to its bounds it is *full of admitted* entries; what comes beyond
  * waits outside, in order too, and moves in as room appears. What was in flight at a loss comes back at the head, and may
@@ -25,10 +23,8 @@ export const worthCutting = (head: number, length: number): boolean =>
  */
 export class Outbox<E extends Sized> {
   readonly #bounds: Bounds;
-  #admitted: E[] = [];
-  #head = 0;
-  #waiting: E[] = [];
-  #waitingHead = 0;
+  #admitted = new Ring<E>();
+  readonly #waiting = new Ring<E>();
   #count = 0;
   #bytes = 0;
 
@@ -61,7 +57,7 @@ export class Outbox<E extends Sized> {
 
   /** To the end: inside if there is room and nobody waits, else outside. */
   push(entry: E): void {
-    if (this.#waiting.length === this.#waitingHead && this.hasRoom(entry.bytes)) {
+    if (this.#waiting.length === 0 && this.hasRoom(entry.bytes)) {
       this.#admitted.push(entry);
       this.#add(entry);
       return;
@@ -73,9 +69,9 @@ export class Outbox<E extends Sized> {
   /** The next to be sent; it stays. */
   peek(): E | undefined {
     for (;;) {
-      const entry = this.#admitted[this.#head];
+      const entry = this.#admitted.at(0);
       if (!entry?.settled) return entry;
-      this.#forget();
+      this.#admitted.shift();
     }
   }
 
@@ -84,7 +80,7 @@ export class Outbox<E extends Sized> {
     const entry = this.peek();
     if (!entry) return undefined;
     this.#subtract(entry);
-    this.#forget();
+    this.#admitted.shift();
     this.#admit();
     return entry;
   }
@@ -93,15 +89,14 @@ export class Outbox<E extends Sized> {
   restore(entries: readonly E[]): void {
     const back = entries.filter(({ settled }) => !settled).sort((a, b) => a.order - b.order);
     for (const entry of back) this.#add(entry);
-    const rest = this.#admitted.slice(this.#head);
+    const rest = [...this.#admitted];
     const merged: E[] = [];
     let i = 0;
     for (const entry of back) {
       for (let next = rest[i]; next && next.order < entry.order; next = rest[++i]) merged.push(next);
       merged.push(entry);
     }
-    this.#admitted = [...merged, ...rest.slice(i)];
-    this.#head = 0;
+    this.#admitted = new Ring([...merged, ...rest.slice(i)]);
   }
 
   /** An entry that is inside or outside was settled: its room is free. */
@@ -114,25 +109,19 @@ export class Outbox<E extends Sized> {
 
   /** All that is left, inside and outside, in order. */
   entries(): readonly E[] {
-    return [...this.#admitted.slice(this.#head), ...this.#waiting.slice(this.#waitingHead)].filter(
-      ({ settled }) => !settled,
-    );
+    return [...this.#admitted, ...this.#waiting].filter(({ settled }) => !settled);
   }
 
   #admit(): void {
     for (;;) {
-      const entry = this.#waiting[this.#waitingHead];
+      const entry = this.#waiting.at(0);
       if (!entry) break;
       if (!entry.settled) {
         if (!this.hasRoom(entry.bytes)) break;
         this.#admitted.push(entry);
         this.#add(entry);
       }
-      this.#waitingHead++;
-    }
-    if (worthCutting(this.#waitingHead, this.#waiting.length)) {
-      this.#waiting = this.#waiting.slice(this.#waitingHead);
-      this.#waitingHead = 0;
+      this.#waiting.shift();
     }
   }
 
@@ -146,14 +135,5 @@ export class Outbox<E extends Sized> {
     entry.inside = false;
     this.#count--;
     this.#bytes -= entry.bytes;
-  }
-
-  /** Steps over the head. */
-  #forget(): void {
-    this.#head++;
-    if (worthCutting(this.#head, this.#admitted.length)) {
-      this.#admitted = this.#admitted.slice(this.#head);
-      this.#head = 0;
-    }
   }
 }

@@ -199,7 +199,7 @@ export class Producer<T = unknown> extends EventEmitter<ProducerEvents> implemen
     const entry = new Entry(this.#order++, encoded, resolve, reject);
     if (this.#overflow === 'drop-oldest') this.#makeRoom(bytes);
     if (signal) entry.onSettled(this.#aborts.add(entry, signal));
-    this.#deadlines.add(entry, options?.timeout ?? this.#timeout, entry.since);
+    this.#deadlines.add(entry, options?.timeout ?? this.#timeout);
     outbox.push(entry);
     this.#pump.pump();
   }

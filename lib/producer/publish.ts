@@ -4,6 +4,7 @@ import type { Confirmation } from './entry';
 import type { OutboundMessage } from './outbound';
 import type { Producer } from './producer';
 import { SEND, type SendOptions } from './producer-options';
+import { Ring } from './ring';
 import { Sends } from './sends';
 
 /** How a stream is sent: the options of each `send`, and how many are under way. */
@@ -70,14 +71,12 @@ function push<T>(
   subscriber: Subscriber<Confirmation>,
   sendsFor: MakeSends<T>,
 ): void {
-  let waiting: OutboundMessage<T>[] = [];
-  let head = 0;
+  const waiting = new Ring<OutboundMessage<T>>();
   let completed = false;
   const pump = (): void => {
-    for (let next = waiting[head]; next && sends.room; next = waiting[++head]) sends.start(next);
-    if (head === waiting.length || head > SLACK) {
-      waiting = waiting.slice(head);
-      head = 0;
+    for (let next = waiting.at(0); next && sends.room; next = waiting.at(0)) {
+      waiting.shift();
+      sends.start(next);
     }
     if (completed && waiting.length === 0) sends.finish();
   };
@@ -86,7 +85,7 @@ function push<T>(
   const stop$ = new Subject<void>();
   subscriber.add(() => {
     stop$.next();
-    waiting = [];
+    waiting.clear();
   });
   source.pipe(takeUntil(stop$)).subscribe({
     next: (message) => {
@@ -102,9 +101,6 @@ function push<T>(
     },
   });
 }
-
-/** So many sent messages may lie in front of those that wait. */
-const SLACK = 10_000;
 
 /** What there is room for is fetched. Returns how to stop. */
 function pull<T>(

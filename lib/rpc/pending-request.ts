@@ -21,7 +21,8 @@ export class PendingRequest {
   confirmed = false;
   /** Its time is up; it is still heard how sending it ended. */
   overdue = false;
-  readonly #until: number;
+  /** When it was asked; monotonic, ms. */
+  readonly since = performance.now();
   readonly #answer: (raw: ConsumeMessage) => void;
   readonly #reject: (error: unknown) => void;
   #settled = false;
@@ -32,7 +33,6 @@ export class PendingRequest {
     answer: (raw: ConsumeMessage) => void,
     reject: (error: unknown) => void,
   ) {
-    this.#until = performance.now() + asked.timeout;
     this.#answer = answer;
     this.#reject = reject;
   }
@@ -64,7 +64,7 @@ export class PendingRequest {
   }
   /** ms; at least 1, which is what a deadline can be. */
   get left(): number {
-    return Math.max(1, this.#until - performance.now());
+    return Math.max(1, this.since + this.asked.timeout - performance.now());
   }
 
   /** What to undo when it is settled. */

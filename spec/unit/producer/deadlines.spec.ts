@@ -4,9 +4,10 @@ import { eventually } from '../../support/waiting';
 
 interface Timed {
   readonly name: string;
+  readonly since: number;
   settled: boolean;
 }
-const entry = (name: string): Timed => ({ name, settled: false });
+const entry = (name: string): Timed => ({ name, since: performance.now(), settled: false });
 
 describe('deadlines', () => {
   const due: string[] = [];
