@@ -1,47 +1,39 @@
 import { randomFillSync } from 'node:crypto';
 
-/** A few share one string: whoever keeps one of them keeps no more than these. */
-const TOGETHER = 16;
 const BYTES = 16;
-const LENGTH = 36;
-/** Of each byte, its two digits. */
-const DIGITS = Array.from({ length: 256 }, (_, byte) => Buffer.from(byte.toString(16).padStart(2, '0')).readUInt16BE());
-/** Where the digits of each byte stand: RFC 9562, section 4. */
-const PLACES = [0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34];
+/** Of each byte, the code of its first or second digit. */
+const digits = (which: 0 | 1): readonly number[] =>
+  Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0').charCodeAt(which));
+const HIGH = digits(0);
+const LOW = digits(1);
+const DASH = 45;
 
-const random = Buffer.allocUnsafeSlow(64 * TOGETHER * BYTES);
-const text = Buffer.alloc(TOGETHER * LENGTH, '-');
-let randomAt = random.length;
-let ids = '';
-let idAt = 0;
+const random = Buffer.allocUnsafeSlow(1024 * BYTES);
+let at = random.length;
 
 /**
- * A random UUID (RFC 9562, version 4). As random as `crypto.randomUUID`, which joins twenty strings to make one: an id is
- * made and written in less than half the time.
+ * A random UUID (RFC 9562, section 5.4: version 4). As random as `crypto.randomUUID`, which joins twenty strings to make
+ * one: an id made of its characters at once is made and written in half the time.
  */
 export function newMessageId(): string {
-  if (idAt === ids.length) refill();
-  return ids.slice(idAt, (idAt += LENGTH));
-}
-
-function refill(): void {
-  if (randomAt === random.length) {
+  if (at === random.length) {
     randomFillSync(random);
-    randomAt = 0;
+    at = 0;
   }
-  for (let to = 0; to < text.length; to += LENGTH) {
-    random[randomAt + 6] = (byteAt(6) & 0x0f) | 0x40;
-    random[randomAt + 8] = (byteAt(8) & 0x3f) | 0x80;
-    for (let i = 0; i < BYTES; i++) {
-      const digits = DIGITS[byteAt(i)] ?? 0;
-      const place = to + (PLACES[i] ?? 0);
-      text[place] = digits >>> 8;
-      text[place + 1] = digits;
-    }
-    randomAt += BYTES;
-  }
-  ids = text.toString('latin1');
-  idAt = 0;
+  random[at + 6] = (byteAt(6) & 0x0f) | 0x40;
+  random[at + 8] = (byteAt(8) & 0x3f) | 0x80;
+  // prettier-ignore
+  const id = String.fromCharCode(
+    high(0), low(0), high(1), low(1), high(2), low(2), high(3), low(3), DASH,
+    high(4), low(4), high(5), low(5), DASH,
+    high(6), low(6), high(7), low(7), DASH,
+    high(8), low(8), high(9), low(9), DASH,
+    high(10), low(10), high(11), low(11), high(12), low(12), high(13), low(13), high(14), low(14), high(15), low(15),
+  );
+  at += BYTES;
+  return id;
 }
 
-const byteAt = (i: number): number => random[randomAt + i] ?? 0;
+const byteAt = (i: number): number => random[at + i] ?? 0;
+const high = (i: number): number => HIGH[byteAt(i)] ?? 0;
+const low = (i: number): number => LOW[byteAt(i)] ?? 0;
