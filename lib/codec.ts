@@ -1,3 +1,4 @@
+import { isBuffer } from './options';
 import type { MessageProperties } from './properties';
 
 /**
@@ -32,7 +33,7 @@ function toJson(value: unknown): Buffer {
 export const bytes: Codec<Buffer> = {
   contentType: 'application/octet-stream',
   encode(value) {
-    if (!Buffer.isBuffer(value)) throw new TypeError(`Expected a Buffer, got ${typeof value}.`);
+    if (!isBuffer(value)) throw new TypeError(`Expected a Buffer, got ${typeof value}.`);
     return value;
   },
   decode: (content) => content,
@@ -82,7 +83,7 @@ const media = (contentType: string | undefined): string =>
  */
 export const auto: Codec<unknown> = {
   contentType: 'application/json',
-  encode: (value) => (Buffer.isBuffer(value) ? value : toJson(value)),
+  encode: (value) => (isBuffer(value) ? value : toJson(value)),
   decode: (content, { contentType, contentEncoding }) => decodeByType(content, contentType, contentEncoding),
 };
 
@@ -124,6 +125,6 @@ function kindOf(contentType: string | undefined): Kind {
  * would say no more than nothing does (RFC 9110, section 8.3), and a broker takes messages with few properties faster.
  */
 export function contentTypeOf(codec: { readonly contentType: string }, value: unknown): string | undefined {
-  if (codec.contentType === '' || (codec === auto && Buffer.isBuffer(value))) return undefined;
+  if (codec.contentType === '' || (codec === auto && isBuffer(value))) return undefined;
   return codec.contentType;
 }
