@@ -64,6 +64,14 @@ function ownMembers(value: unknown, depth: number): unknown {
 }
 const PLAIN = Object.prototype;
 
+/** What tells how a body is to be read; all properties would be the larger part of reading a small one. */
+export function encodingFromAmqp({ contentType, contentEncoding }: AmqpProperties): {
+  readonly contentType: string | undefined;
+  readonly contentEncoding: string | undefined;
+} {
+  return { contentType: text(contentType), contentEncoding: text(contentEncoding) };
+}
+
 /** From the wire; absent properties are absent members. */
 export function fromAmqp(amqp: AmqpProperties): MessageProperties {
   const expiration = text(amqp.expiration);

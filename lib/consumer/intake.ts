@@ -3,7 +3,7 @@ import type { Subscriber } from 'rxjs';
 import type { ConnectionCore } from '../connection/core';
 import { auto, decodeByType, readsBodyOnly } from '../codec';
 import { ConsumerError, nameOf } from '../errors';
-import { fromAmqp, type MessageProperties } from '../properties';
+import { encodingFromAmqp, fromAmqp, type MessageProperties } from '../properties';
 import { Arrival } from '../wire/arrival';
 import { headersUnread, tooDeep } from '../wire/frame-guard';
 import type { Attachment } from './attachment';
@@ -79,7 +79,7 @@ export class Intake<T> {
     if (readsBodyOnly(codec)) return codec.decode(raw.content, NO_PROPERTIES);
     // It is what T stands for, where nobody named another codec.
     if (isAuto(codec)) {
-      const { contentType, contentEncoding } = parsedHere ? raw : fromAmqp(raw.properties);
+      const { contentType, contentEncoding } = parsedHere ? raw : encodingFromAmqp(raw.properties);
       return decodeByType(raw.content, contentType, contentEncoding) as T;
     }
     return codec.decode(raw.content, fromAmqp(raw.properties));
