@@ -4,7 +4,7 @@
  * No `$` and no backtick in an expression: the wrapper of Debian hands its arguments through a shell.
  */
 export interface ConnectionRow {
-  /** The client's `connection_name`; empty if it gave none. */
+  /** The client's `connection_name`; empty if it gave none, or has not said who it is yet. */
   readonly name: string;
   readonly pid: string;
   readonly user: string;
@@ -45,8 +45,10 @@ export interface ConsumerRow {
 
 const HELPERS = `
   Text = fun(Pid) -> list_to_binary(rabbit_misc:pid_to_string(Pid)) end,
-  NameOf = fun(Properties) ->
-    case lists:keyfind(<<"connection_name">>, 1, Properties) of {_, _, Name} -> Name; false -> <<>> end end,
+  NameOf = fun
+    (Properties) when is_list(Properties) ->
+      case lists:keyfind(<<"connection_name">>, 1, Properties) of {_, _, Name} -> Name; false -> <<>> end;
+    (_) -> <<>> end,
   Connections = [{Pid, User, State, Channels, NameOf(Properties)} ||
     [{pid, Pid}, {user, User}, {state, State}, {channels, Channels}, {client_properties, Properties}] <-
       rabbit_networking:connection_info_all([pid, user, state, channels, client_properties])]`;
