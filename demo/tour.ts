@@ -77,22 +77,27 @@ async function tour(scene: Scene): Promise<boolean> {
     readonly from: number;
     readonly deletedAt: number;
   }[] = [];
-  for (const disruption of DISRUPTIONS) {
-    const from = ledger.next;
-    const recovered =
-      disruption.control && broker.how === 'url' ? 'not tried' : await disrupt(disruption, scene, ledger);
-    done.push({ disruption, recovered, from, deletedAt: disruption.sinks ? performance.now() : -Infinity });
-    const time =
-      typeof recovered === 'number'
-        ? `recovered in ${String(Math.round(recovered))} ms`
-        : (recovered ?? 'NOT RECOVERED');
-    shown.line(`  ${disruption.title}: ${time}`);
+  try {
+    for (const disruption of DISRUPTIONS) {
+      const from = ledger.next;
+      const recovered =
+        disruption.control && broker.how === 'url' ? 'not tried' : await disrupt(disruption, scene, ledger);
+      done.push({ disruption, recovered, from, deletedAt: disruption.sinks ? performance.now() : -Infinity });
+      const time =
+        typeof recovered === 'number'
+          ? `recovered in ${String(Math.round(recovered))} ms`
+          : (recovered ?? 'NOT RECOVERED');
+      shown.line(`  ${disruption.title}: ${time}`);
+    }
+    await pause(PEACE);
+    stopSending.next();
+    await settled(ledger);
+  } finally {
+    // Also when a disruption could not be brought about: else the process would never end.
+    stopSending.next();
+    shown.stop();
+    stopReceiving.next();
   }
-  await pause(PEACE);
-  stopSending.next();
-  await settled(ledger);
-  shown.stop();
-  stopReceiving.next();
   await received;
 
   const rows = done.map(({ disruption, recovered, from, deletedAt }, i): Row => {
