@@ -30,6 +30,7 @@ export type OutboundMessage<T = unknown> = Route &
     readonly mandatory?: boolean;
   };
 
+const name = shortString();
 const MESSAGE: Shape<
   Omit<MessageProperties, never> & {
     queue: string;
@@ -40,9 +41,9 @@ const MESSAGE: Shape<
     mandatory: boolean;
   }
 > = {
-  queue: shortString(),
-  exchange: shortString(),
-  routingKey: shortString(),
+  queue: name,
+  exchange: name,
+  routingKey: name,
   body: () => undefined,
   persistent: boolean,
   mandatory: boolean,
@@ -194,13 +195,12 @@ const A_MESSAGE = { of: 'a message' };
 
 /** Than where it goes, and its body? */
 function saysNoMore(message: object): boolean {
-  for (const name in message) if (!ROUTE.has(name)) return false;
+  for (const member in message) if (!ROUTE.has(member)) return false;
   return true;
 }
 const ROUTE: ReadonlySet<string> = new Set(['queue', 'exchange', 'routingKey', 'body']);
 
-/** Or nothing; names too long to be sure are the table's to measure. */
-const isName = (value: unknown): boolean => value === undefined || (typeof value === 'string' && value.length < 64);
+const isName = (value: unknown): boolean => value === undefined || name(value) === undefined;
 
 /** What a message says beside its route, body, id and content type; undefined: nothing. A copy: the caller may go on to change it. */
 function propertiesOf(message: OutboundMessage): MessageProperties | undefined {

@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { inspect } from 'node:util';
 import { auto, json, text, type Codec } from '../../../lib/codec';
 import { PublishError } from '../../../lib/errors';
@@ -107,6 +108,33 @@ describe('a message that cannot be sent is refused before the wire', () => {
     expect(error).toMatchObject({ code: 'PUBLISH_INVALID', maybeDelivered: false, retryable: false });
     expect(error.message).toContain(sentence);
     expect(error.cause).toBeDefined();
+  });
+
+  it('for the same reasons, whether it says more than where it goes or not', () => {
+    const outcome = (message: unknown): string => {
+      try {
+        encoded(untyped(message));
+        return 'sent';
+      } catch (error) {
+        return error instanceof PublishError ? error.message : String(error);
+      }
+    };
+    const long = fc.tuple(fc.constantFrom('x', 'ü', '→', '\u{1f407}'), fc.integer({ min: 0, max: 300 }));
+    const value = fc.oneof(
+      { weight: 3, arbitrary: long.map(([letter, times]) => letter.repeat(times)) },
+      { weight: 1, arbitrary: fc.constantFrom<unknown>(undefined, null, 5, true, {}, ['a']) },
+    );
+    const route = fc.record({ queue: value, exchange: value, routingKey: value }, { requiredKeys: [] });
+    const seen = new Set<boolean>();
+    fc.assert(
+      fc.property(route, (names) => {
+        const plain = outcome({ ...names, body: 1 });
+        expect(plain).toBe(outcome({ ...names, body: 1, mandatory: true }));
+        seen.add(plain === 'sent');
+      }),
+      { numRuns: 500 },
+    );
+    expect(seen.size).toBe(2);
   });
 
   it('with the messageId it was given, or one of its own', () => {
