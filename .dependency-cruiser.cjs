@@ -1,25 +1,38 @@
 // @ts-check
 // Imports go one way:
 //
-//   index → instance-queue → rpc → consumer, producer → connection → topology, codec, options, log → pure
+//   index → client → rpc, operators, retry, health → consumer, producer → connection → amqp → transport → ground → reactive, collections
 //
-// A rule per step says what may not be reached from there. Types count like values, unless a rule says otherwise.
+// A rule per layer names what it may import. Type imports count like values, unless a rule says otherwise.
 
-/** Files without timers and I/O: where the property tests live. */
-const pure = '^lib/(errors|(connection/)?(state|backoff)|(producer/)?(outbox|ring))\\.ts$';
-const connection = '^lib/connection/';
-const consumer = '^lib/consumer/';
-const producer = '^lib/producer/';
-const rpc = '^lib/rpc/';
-/** What users' tests need; the fault proxy in it knows nothing of the library. */
-const testing = '^lib/testing/';
+const LIB = '^lib/';
+/** @type {(...names: string[]) => string} */
+const rooms = (...names) => `^lib/(${names.join('|')})/`;
+/** Files in no room: topology, codec, options, errors … */
+const ground = '^lib/(?!index\\.)[\\w-]+\\.ts$';
+/** Files without timers and I/O: property tests run on them. */
+const pure =
+  '^lib/(collections/(ring|ordered-map)|producer/(outbox|unconfirmed)|consumer/(ack-batching|stream/(in-order-acks|offset-tracking))|connection/backoff|field-table-size)\\.ts$';
+/** Each entry point that users ask for by name, and its own files. */
 const faults = '^lib/testing/faults/';
-const frontDoor = '^lib/((index|instance-queue|health)\\.ts$|front-door/)';
-/** Everything else that has no room of its own: topology, codec, options, log … */
-const ground = '^lib/(?!(index|instance-queue|health|errors|state|backoff|outbox)\\.)[\\w-]+\\.ts$';
 
 /** @type {(name: string, comment: string, from: object, to: object) => import('dependency-cruiser').IForbiddenRuleType} */
 const forbid = (name, comment, from, to) => ({ name, comment, severity: 'error', from, to });
+
+/** A room imports from itself and from what is listed, and from nothing else in lib/. */
+const layer = (/** @type {string} */ room, /** @type {string[]} */ ...below) =>
+  forbid(
+    `${room}-imports-down`,
+    `${room}/ imports only from the layers below it.`,
+    { path: rooms(room) },
+    {
+      path: LIB,
+      pathNot: [rooms(room), ...below],
+    },
+  );
+
+const base = [ground, rooms('reactive'), rooms('collections')];
+const link = [...base, rooms('transport'), rooms('amqp'), rooms('connection')];
 
 /** @type {import('dependency-cruiser').IConfiguration} */
 module.exports = {
@@ -31,30 +44,32 @@ module.exports = {
       { path: '^lib/' },
       { path: '^lib/index\\.ts$' },
     ),
-    forbid('rpc-below-front-door', 'rpc/ knows nothing above it.', { path: rpc }, { path: frontDoor }),
+    layer('reactive'),
+    layer('collections', ground),
     forbid(
-      'consumer-alone',
-      'consumer/ and producer/ do not know each other, nor what is above them.',
-      { path: consumer },
-      { path: [producer, rpc, frontDoor], pathNot: pure },
+      'ground-is-low',
+      'Files in no room import each other, reactive/ and collections/.',
+      { path: ground },
+      {
+        path: LIB,
+        pathNot: base,
+      },
     ),
-    forbid(
-      'producer-alone',
-      'consumer/ and producer/ do not know each other, nor what is above them.',
-      { path: producer },
-      { path: [consumer, rpc, frontDoor] },
-    ),
-    forbid(
-      'connection-below-its-users',
-      'connection/ knows no consumers and no producers: they register a closable with it.',
-      { path: connection },
-      { path: [consumer, producer, rpc, frontDoor], pathNot: pure },
-    ),
+    layer('transport', ...base),
+    { ...layer('amqp', ...base, rooms('transport')), severity: 'warn' },
+    layer('connection', ...base, rooms('transport'), rooms('amqp')),
+    layer('consumer', ...link),
+    layer('producer', ...link),
+    layer('operators', ...base, rooms('consumer')),
+    layer('retry', ...link, rooms('consumer'), rooms('producer'), rooms('operators')),
+    layer('rpc', ...link, rooms('consumer'), rooms('producer'), rooms('operators'), rooms('retry')),
+    layer('health', ...link, rooms('consumer'), rooms('producer')),
+    layer('client', ...link, rooms('consumer'), rooms('producer'), rooms('operators', 'retry', 'rpc', 'health')),
     forbid(
       'testing-is-for-tests',
-      'What users test with stands on the library, and never the other way round: it is not loaded without being asked for.',
-      { path: '^lib/', pathNot: testing },
-      { path: testing },
+      'The library never imports its test double: nothing loads it unasked.',
+      { path: '^lib/', pathNot: rooms('testing') },
+      { path: rooms('testing') },
     ),
     forbid(
       'faults-stand-alone',
@@ -63,24 +78,29 @@ module.exports = {
       { path: '^lib/', pathNot: faults },
     ),
     forbid(
-      'ground-is-low',
-      'topology, codec, options and log stand on the pure files and on each other.',
-      { path: ground },
-      { path: '^lib/', pathNot: [ground, pure] },
-    ),
-    forbid('pure-is-lowest', 'Pure files know pure files.', { path: pure }, { path: '^lib/', pathNot: pure }),
-    forbid(
       'pure-does-nothing',
       'Pure files have no timers and no I/O.',
       { path: pure },
-      { dependencyTypes: ['core'], path: '^(node:)?(net|tls|dns|fs|timers|http|https|child_process)' },
+      { path: ['^(node:)?(net|tls|dns|fs|timers|http|https|child_process)$', '^node_modules/rxjs'] },
     ),
-    forbid(
-      'amqplib-at-one-place',
-      'amqplib is called in dial.ts alone; elsewhere its types are enough.',
-      { path: '^lib/', pathNot: '^lib/connection/dial\\.ts$' },
-      { path: '(^|/)node_modules/amqplib/', dependencyTypesNot: ['type-only'] },
-    ),
+    {
+      ...forbid(
+        'amqplib-below-amqp',
+        'amqplib, its types included, is known to amqp/ alone.',
+        { path: '^lib/', pathNot: rooms('amqp') },
+        { path: '(^|/)node_modules/(@types/)?amqplib/' },
+      ),
+      severity: 'warn',
+    },
+    {
+      ...forbid(
+        'wire-inside-amqp',
+        'What reaches below the documented surface of amqplib is used by amqp/ alone.',
+        { path: '^lib/', pathNot: rooms('amqp') },
+        { path: '^lib/amqp/wire/' },
+      ),
+      severity: 'warn',
+    },
 
     // ── lib/ and its neighbours ──
     forbid(

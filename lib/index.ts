@@ -5,44 +5,44 @@
  */
 
 // The front door
-export { InstanceQueue } from './instance-queue';
-export type { DiagnosticsEvents, DiagnosticsTraces, StateEvent } from './front-door/diagnostics';
-export type { Metrics } from './front-door/metrics';
-export type { InstanceQueueOptions } from './front-door/options';
-export type { InstanceQueueEvents, Role } from './front-door/two-connections';
-export type { ConsumerHealth, Health, InstanceQueueState } from './health';
+export { InstanceQueue } from './client/instance-queue';
+export type { DiagnosticsEvents, DiagnosticsTraces, StateEvent } from './client/diagnostics';
+export type { Metrics } from './client/metrics';
+export type { InstanceQueueOptions } from './client/instance-queue-options';
+export type { InstanceQueueEvents, Role } from './client/connection-pair';
+export type { ConsumerHealth, Health, InstanceQueueState } from './health/health';
 
 // Connection
 export { Connection } from './connection/connection';
 export type { ConnectionEvents, ConnectionOptions } from './connection/connection';
 export type { BackoffOptions } from './connection/backoff';
-export type { CloseOptions, CloseReport } from './connection/core';
-export type { Endpoints, EndpointSource } from './connection/endpoints';
-export type { EventsOf } from './connection/state';
+export type { CloseOptions, CloseReport } from './connection/connection-core';
+export type { Endpoints, EndpointSource } from './transport/endpoints';
+export type { EventsOf } from './reactive/state-subject';
 export type { ConnectionState } from './connection/supervisor';
 
 // Consuming
-export { batch } from './consumer/batch';
+export { batch } from './operators/batch';
 export { consume } from './consumer/consume';
 export { Consumer } from './consumer/consumer';
-export { handle } from './consumer/handle';
-export type { BatchOptions } from './consumer/batching';
+export { handle } from './operators/handle';
+export type { BatchOptions } from './operators/batching';
 export type { ConsumeOptions, NoAckConsumeOptions } from './consumer/consume';
 export type { ConsumerEvents } from './consumer/consumer';
 export type { DeliverEvent, DeliverTrace, SettleEvent } from './consumer/delivery-telemetry';
 export type { ConsumerState } from './consumer/consumer-state';
 export type { Delivery, Message, Settlement } from './consumer/delivery';
-export type { Batch } from './consumer/gathered-batch';
-export type { WaitIn } from './consumer/wait-queue';
-export type { StreamStart } from './consumer/stream-reading';
-export type { RetryOptions, RetryPolicy } from './consumer/retry';
-export type { ErrorPolicy, HandleOptions, Handled, Work, Worker } from './consumer/work';
+export type { Batch } from './operators/gathered-batch';
+export type { WaitIn } from './retry/wait-queue';
+export type { StreamStart } from './consumer/stream/stream-reader';
+export type { RetryOptions, RetryPolicy } from './retry/retry';
+export type { ErrorPolicy, HandleOptions, Handled, Work, Worker } from './operators/handle-options';
 
 // Producing
 export { Producer } from './producer/producer';
 export { publish } from './producer/publish';
-export type { Confirmation } from './producer/entry';
-export type { OutboundMessage } from './producer/outbound';
+export type { Confirmation } from './producer/pending-send';
+export type { OutboundMessage } from './producer/outbound-message';
 export type { OutboxState } from './producer/producer';
 export type { ProducerEvents } from './producer/producer-events';
 export type { ProducerState } from './producer/producer-state';

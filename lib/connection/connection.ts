@@ -5,10 +5,10 @@ import { loggerFrom, logger, type LoggerOption } from '../log';
 import { DEFAULTS, boolean, checkOptions, countFrom, duration, either, func, integer, list, number } from '../options';
 import { object, oneOf, shortString, string, withDefaults, type Shape } from '../options';
 import type { Backoff, BackoffOptions } from './backoff';
-import { ConnectionCore, type CloseOptions, type CloseReport } from './core';
-import { amqp, type Dialer } from './dial';
-import { endpointSource, type EndpointSource } from './endpoints';
-import type { EventsOf } from './state';
+import { ConnectionCore, type CloseOptions, type CloseReport } from './connection-core';
+import { amqp, type Dialer } from '../amqp/dial';
+import { endpointSource, type EndpointSource } from '../transport/endpoints';
+import type { EventsOf } from '../reactive/state-subject';
 import type { ConnectionState } from './supervisor';
 
 /** One event per status, with the state as payload, and the broker's back-pressure. There is no 'error' event. */

@@ -2,8 +2,8 @@ import { Subject, defer, from, merge, mergeMap, race, retry, tap, throwError, ti
 import type { Observable, ObservableInput, Subscription } from 'rxjs';
 import { ConnectionError, type InstanceQueueError } from '../errors';
 import { backoffDelay, type Backoff } from './backoff';
-import { connectFailed } from './refusal';
-import { StateSubject } from './state';
+import { connectFailed } from '../amqp/amqp-errors';
+import { StateSubject } from '../reactive/state-subject';
 
 /** Where a connection is. Frozen plain data; `epoch` grows by one with each established connection. */
 export type ConnectionState =

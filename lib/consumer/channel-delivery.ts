@@ -3,7 +3,7 @@ import type { InstanceQueueError } from '../errors';
 import type { Logger } from '../log';
 import { ArrivedMessage, type Delivery, type Message, type Settlement } from './delivery';
 import { tellSettled } from './delivery-telemetry';
-import type { StreamPlace } from './stream-offset';
+import type { StreamPlace } from './stream/offset-tracking';
 
 /** The channel a delivery came on, as far as deliveries and whoever works on them are concerned. */
 export interface DeliveryChannel {

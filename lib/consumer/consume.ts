@@ -19,11 +19,11 @@ import type { Arguments } from '../properties';
 import { queueNamed, type QueueSpec, type Topology } from '../topology';
 import { checkQueueSpec, checkTopology, queueOption, table } from '../topology-checks';
 import type { ConsumerWatch } from './consumer-state';
-import { Consumption } from './consumption';
+import { Consumption } from './consume-subscription';
 import type { Delivery, Message } from './delivery';
-import type { ResolvedConsumeOptions } from './resolved-options';
-import { streamOptions, streamStart } from './stream-options';
-import type { StreamStart } from './stream-reading';
+import type { ResolvedConsumeOptions } from './consume-options';
+import { streamOptions, streamStart } from './stream/stream-options';
+import type { StreamStart } from './stream/stream-reader';
 
 /** What to consume, and how. */
 export interface ConsumeOptions<T = unknown> {

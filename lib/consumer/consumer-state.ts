@@ -1,4 +1,4 @@
-import type { Member } from '../connection/core';
+import type { Member } from '../connection/connection-core';
 import type { ConsumerError, InstanceQueueError } from '../errors';
 import type { Message } from './delivery';
 

@@ -1,14 +1,14 @@
 import { EventEmitter } from 'node:events';
 import { Observable, Subscription, share, skip } from 'rxjs';
 import { drainTimeoutOf, type Connection } from '../connection/connection';
-import type { CloseOptions, CloseReport, ConnectionCore, Member } from '../connection/core';
-import { isolated } from '../connection/isolated';
-import { StateSubject, type EventsOf } from '../connection/state';
+import type { CloseOptions, CloseReport, ConnectionCore, Member } from '../connection/connection-core';
+import { isolated } from '../reactive/isolated';
+import { StateSubject, type EventsOf } from '../reactive/state-subject';
 import type { ConsumerError, InstanceQueueError } from '../errors';
 import { consuming, resolveConsumeOptions, type ConsumeOptions } from './consume';
 import type { ConsumerState, ConsumerWatch } from './consumer-state';
 import type { Delivery, Message } from './delivery';
-import { Relay } from './relay';
+import { Relay } from '../reactive/relay';
 
 /** One event per status, and what is dropped or lost. */
 export type ConsumerEvents = EventsOf<ConsumerState> & {

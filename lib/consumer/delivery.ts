@@ -1,8 +1,8 @@
 import type { ConsumeMessage } from 'amqplib';
 import { fromAmqp, type Arguments, type MessageProperties } from '../properties';
-import { Arrival } from '../wire/arrival';
+import { Arrival } from '../amqp/wire/arrival';
 import { historyOf, type RetryHistory } from './retry-history';
-import type { StreamPlace } from './stream-offset';
+import type { StreamPlace } from './stream/offset-tracking';
 
 /** An inbound message that cannot be settled: what handlers see. */
 export interface Message<T> {

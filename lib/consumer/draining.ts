@@ -1,5 +1,5 @@
 import { firstValueFrom, from, race, switchMap, timer } from 'rxjs';
-import type { Attachment } from './attachment';
+import type { Attachment } from './consumer-channel';
 
 /** ms that the closing handshake of a channel gets when no time is left: what was settled is still on its way to the socket. */
 const GRACE = 100;

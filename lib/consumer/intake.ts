@@ -1,17 +1,17 @@
 import type { ConsumeMessage } from 'amqplib';
 import type { Subscriber } from 'rxjs';
-import type { ConnectionCore } from '../connection/core';
+import type { ConnectionCore } from '../connection/connection-core';
 import { auto, decodeByType, readsBodyOnly } from '../codec';
 import { ConsumerError, nameOf } from '../errors';
 import { encodingFromAmqp, fromAmqp, type MessageProperties } from '../properties';
-import { Arrival } from '../wire/arrival';
-import { headersUnread, tooDeep } from '../wire/frame-guard';
-import type { Attachment } from './attachment';
+import { Arrival } from '../amqp/wire/arrival';
+import { headersUnread, tooDeep } from '../amqp/wire/frame-guard';
+import type { Attachment } from './consumer-channel';
 import type { ConsumerWatch } from './consumer-state';
 import { areDeliveriesWatched, tellDelivered, traceDelivery } from './delivery-telemetry';
 import { ArrivedMessage, type Delivery, type Message } from './delivery';
-import type { ResolvedConsumeOptions } from './resolved-options';
-import type { StreamPlace } from './stream-offset';
+import type { ResolvedConsumeOptions } from './consume-options';
+import type { StreamPlace } from './stream/offset-tracking';
 
 const NO_PROPERTIES: MessageProperties = Object.freeze({});
 const isAuto = (codec: object): boolean => codec === auto;

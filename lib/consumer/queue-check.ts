@@ -1,5 +1,5 @@
 import { EMPTY, Observable, catchError, defer, exhaustMap, filter, ignoreElements, takeWhile, tap } from 'rxjs';
-import type { Presence } from '../connection/declare';
+import type { Presence } from '../amqp/declare';
 import { ConsumerError } from '../errors';
 import { LONGEST } from '../options';
 

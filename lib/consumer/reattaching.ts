@@ -1,11 +1,11 @@
 import { EMPTY, asapScheduler, mergeMap, timer, type Observable, type Subscription } from 'rxjs';
 import { backoffDelay } from '../connection/backoff';
-import type { ConnectionCore } from '../connection/core';
-import type { Link } from '../connection/link';
-import type { Suspicion } from '../connection/suspicion';
+import type { ConnectionCore } from '../connection/connection-core';
+import type { Link } from '../amqp/amqp-link';
+import type { Suspicion } from '../connection/close-attribution';
 import { ChannelError, type InstanceQueueError } from '../errors';
 import type { ConsumerState } from './consumer-state';
-import type { ResolvedConsumeOptions } from './resolved-options';
+import type { ResolvedConsumeOptions } from './consume-options';
 
 /** When a consumer attaches again after it failed to, or was detached: how often it failed, how long it waits. */
 export class Reattaching {

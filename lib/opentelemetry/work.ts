@@ -1,8 +1,8 @@
 import { ROOT_CONTEXT, SpanKind, context, propagation, trace, type TextMapGetter } from '@opentelemetry/api';
 import { Observable, finalize, isObservable, tap } from 'rxjs';
-import { isPromiseLike } from '../consumer/attempt';
+import { isPromiseLike } from '../operators/attempt';
 import type { Message } from '../consumer/delivery';
-import type { Work, Worker } from '../consumer/work';
+import type { Work, Worker } from '../operators/handle-options';
 import type { Arguments } from '../properties';
 import { failed, messagingAttributes, tracer } from './tracer';
 

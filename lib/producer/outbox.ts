@@ -1,4 +1,4 @@
-import { Ring } from './ring';
+import { Ring } from '../collections/ring';
 
 /** What the outbox needs to know of an entry. */
 export interface Sized {

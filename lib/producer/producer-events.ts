@@ -1,8 +1,8 @@
 import type { EventEmitter } from 'node:events';
-import { isolated } from '../connection/isolated';
+import { isolated } from '../reactive/isolated';
 import type { PublishError } from '../errors';
-import type { Confirmation } from './entry';
-import type { PumpEvents } from './verdicts';
+import type { Confirmation } from './pending-send';
+import type { PumpEvents } from './confirms';
 
 /** What happens to messages on their way. `dropped`: by overflow or expiry; its `send` rejected too. */
 export interface ProducerEvents {

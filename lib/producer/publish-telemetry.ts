@@ -2,8 +2,8 @@ import { randomUUID } from 'node:crypto';
 import { channel, tracingChannel } from 'node:diagnostics_channel';
 import { isTraced } from '../diagnostics';
 import { isObject } from '../options';
-import type { Confirmation, Entry } from './entry';
-import { givenId, type OutboundMessage } from './outbound';
+import type { Confirmation, Entry } from './pending-send';
+import { givenId, type OutboundMessage } from './outbound-message';
 
 /** Of one message, where it goes. */
 interface Addressed {

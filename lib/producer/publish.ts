@@ -1,10 +1,10 @@
 import { Observable, Subject, takeUntil, type OperatorFunction, type Subscriber } from 'rxjs';
 import { DEFAULTS, checkOptions, integer, type Shape } from '../options';
-import type { Confirmation } from './entry';
-import type { OutboundMessage } from './outbound';
+import type { Confirmation } from './pending-send';
+import type { OutboundMessage } from './outbound-message';
 import type { Producer } from './producer';
 import { SEND, type SendOptions } from './producer-options';
-import { Ring } from './ring';
+import { Ring } from '../collections/ring';
 import { Sends } from './sends';
 
 /** How a stream is sent: the options of each `send`, and how many are under way. */

@@ -1,18 +1,18 @@
 import type { ConfirmChannel, Message as AmqpMessage } from 'amqplib';
 import { Subject, type Observable, type Subscription } from 'rxjs';
-import type { OpenChannel } from '../connection/channel';
-import type { ConnectionCore } from '../connection/core';
+import type { OpenChannel } from '../amqp/channel';
+import type { ConnectionCore } from '../connection/connection-core';
 import { ChannelError, type InstanceQueueError, type PublishError } from '../errors';
 import type { Topology } from '../topology';
-import { ensure, needsEnsuring } from './ensuring';
-import type { Entry } from './entry';
-import { Losses, rejectUnknown } from './losses';
-import { Nacked } from './nacked';
+import { ensure, needsEnsuring } from './ensure-queue';
+import type { Entry } from './pending-send';
+import { Losses, rejectUnknown } from './lost-in-flight';
+import { Nacked } from './nack-backoff';
 import { tellPublished } from './publish-telemetry';
 import { Outbox, type Bounds } from './outbox';
-import { Session } from './session';
-import { Verdicts, type PumpEvents } from './verdicts';
-import { write } from './writing';
+import { Session } from './publishing-channel';
+import { Verdicts, type PumpEvents } from './confirms';
+import { write } from '../amqp/outbound-channel';
 
 export interface PumpOptions {
   readonly declare: boolean;

@@ -1,6 +1,6 @@
-import type { ConnectionCore } from '../connection/core';
+import type { ConnectionCore } from '../connection/connection-core';
 import { PublishError, type InstanceQueueError, type PublishErrorCode } from '../errors';
-import type { Entry } from './entry';
+import type { Entry } from './pending-send';
 
 /** The sentences in which a `send` is told why it came to nothing on this side. */
 

@@ -1,6 +1,6 @@
 import type { Subscriber } from 'rxjs';
-import type { Confirmation } from './entry';
-import type { OutboundMessage } from './outbound';
+import type { Confirmation } from './pending-send';
+import type { OutboundMessage } from './outbound-message';
 import type { Producer } from './producer';
 import type { SendOptions } from './producer-options';
 

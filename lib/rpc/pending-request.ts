@@ -2,7 +2,7 @@ import type { ConsumeMessage } from 'amqplib';
 import { randomUUID } from 'node:crypto';
 import type { Message } from '../consumer/delivery';
 import { PublishError, type PublishErrorCode } from '../errors';
-import type { OutboundMessage } from '../producer/outbound';
+import type { OutboundMessage } from '../producer/outbound-message';
 
 /** What is asked, by whom, and how long. */
 export interface Asked {

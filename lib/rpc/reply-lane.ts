@@ -1,9 +1,9 @@
 import type { ConfirmChannel, ConsumeMessage } from 'amqplib';
-import type { OpenChannel } from '../connection/channel';
-import type { ConnectionCore } from '../connection/core';
-import { channelRefused } from '../connection/refusal';
-import type { Prepare } from '../producer/confirm-channels';
-import type { OutboundMessage } from '../producer/outbound';
+import type { OpenChannel } from '../amqp/channel';
+import type { ConnectionCore } from '../connection/connection-core';
+import { channelRefused } from '../amqp/amqp-errors';
+import type { Prepare } from '../producer/publishing-loop';
+import type { OutboundMessage } from '../producer/outbound-message';
 import type { Producer } from '../producer/producer';
 import type { PendingRequest } from './pending-request';
 import { REPLY_TO } from './reply';

@@ -1,13 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import { timer } from 'rxjs';
 import { auto, type Codec } from '../codec';
-import type { CloseReport, ConnectionCore, Member } from '../connection/core';
+import type { CloseReport, ConnectionCore, Member } from '../connection/connection-core';
 import type { Message } from '../consumer/delivery';
 import { PublishError } from '../errors';
 import { DEFAULTS, checkOptions, isObject } from '../options';
-import { Aborts } from '../producer/aborts';
-import { Deadlines } from '../producer/deadlines';
-import { givenId, type OutboundMessage } from '../producer/outbound';
+import { Aborts } from '../reactive/aborts';
+import { Deadlines } from '../collections/deadlines';
+import { givenId, type OutboundMessage } from '../producer/outbound-message';
 import { PendingRequest } from './pending-request';
 import { readReply } from './reply';
 import { ABORTED, ReplyLane, noReply, type ProducerOf } from './reply-lane';

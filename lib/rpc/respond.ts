@@ -2,16 +2,16 @@ import { randomUUID } from 'node:crypto';
 import { isObservable, last, mergeMap, type Observable } from 'rxjs';
 import { contentTypeOf, type Codec } from '../codec';
 import type { Delivery, Message, Settlement } from '../consumer/delivery';
-import { decided, namedSettlement } from '../consumer/error-policy';
-import { handOver } from '../consumer/hand-over';
-import { checkHandling, handle } from '../consumer/handle';
-import { isSpent } from '../consumer/retry';
-import type { ErrorPolicy, HandleOptions, Handled, Worker } from '../consumer/work';
+import { decided, namedSettlement } from '../operators/error-policy';
+import { handOver } from '../retry/forward-then-settle';
+import { checkHandling, handle } from '../operators/handle';
+import { isSpent } from '../retry/retry';
+import type { ErrorPolicy, HandleOptions, Handled, Worker } from '../operators/handle-options';
 import { isInstanceQueueError, type ErrorCode } from '../errors';
 import type { Logger } from '../log';
 import { errorHeaders } from '../own-headers';
 import type { MessageProperties } from '../properties';
-import type { Forwarder } from '../producer/forwarder';
+import type { Forwarder } from '../retry/forwarder';
 import { REPLY_TO } from './reply';
 
 /** How replies leave. */

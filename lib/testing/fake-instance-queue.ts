@@ -1,6 +1,6 @@
 import { filter, firstValueFrom, interval, map, merge, startWith, throwError, timeout } from 'rxjs';
-import type { InstanceQueueOptions } from '../front-door/options';
-import { InstanceQueue } from '../instance-queue';
+import type { InstanceQueueOptions } from '../client/instance-queue-options';
+import { InstanceQueue } from '../client/instance-queue';
 import { MemoryBroker } from './memory-broker';
 
 /** What a real one takes, but for how to reach a broker. */

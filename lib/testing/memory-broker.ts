@@ -1,12 +1,12 @@
 import { auto, contentTypeOf } from '../codec';
-import type { Dialer } from '../connection/dial';
+import type { Dialer } from '../amqp/dial';
 import type { Observable } from 'rxjs';
-import type { OutboundMessage } from '../producer/outbound';
+import type { OutboundMessage } from '../producer/outbound-message';
 import { toAmqp, type MessageProperties } from '../properties';
-import { queueArguments } from '../connection/declare-topology';
+import { queueArguments } from '../amqp/declare-topology';
 import type { QueueSpec } from '../topology';
-import { Links } from './memory/links';
-import type { Host } from './memory/model';
+import { Links } from './memory/memory-transport';
+import type { Host } from './memory/memory-connection';
 import { queueFacts } from './memory/queue';
 import { seen, stored, type BrokerMessage, type StoredMessage } from './memory/stored-message';
 import { Vhost, type Published } from './memory/vhost';

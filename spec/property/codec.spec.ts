@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { tagged } from '../../lib/consumer/tagged';
+import { tagged } from '../../lib/amqp/tagged';
 import { auto, bytes, contentTypeOf, json, text, type Codec } from '../../lib/codec';
 import { fromAmqp, toAmqp, type MessageProperties } from '../../lib/properties';
 

@@ -1,4 +1,4 @@
-import type { FakeClient } from '../../compose/fake-broker';
+import type { FakeClient } from './fake-broker/fake-broker';
 import { eventually } from './waiting';
 
 /** The head of a heartbeat that promises a payload of 1 MB; it never comes to its end, so nobody can object to it. */

@@ -1,6 +1,6 @@
 import { connect, type Socket } from 'node:net';
-import { FrameDecoder, type Frame } from '../../compose/frames';
-import { encodeMethod } from '../../compose/methods';
+import { FrameDecoder, type Frame } from './fake-broker/frames';
+import { encodeMethod } from './fake-broker/methods';
 
 const GREETING = Buffer.from('AMQP\0\0\x09\x01');
 const CHANNEL = 1;

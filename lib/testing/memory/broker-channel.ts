@@ -1,6 +1,6 @@
 import type { ConsumeMessage } from 'amqplib';
 import type { Arguments } from '../../properties';
-import { ChannelTaker, type TakerOptions } from './taker';
+import { ChannelTaker, type TakerOptions } from './queue-consumer';
 import type { MemoryQueue, Place } from './queue';
 import { Refusal } from './refusal';
 import type { StoredMessage } from './stored-message';

@@ -1,6 +1,6 @@
 import type { Place } from './queue';
 import { Refusal } from './refusal';
-import type { ChannelTaker } from './taker';
+import type { ChannelTaker } from './queue-consumer';
 
 /** A delivery under its tag. */
 interface Out {

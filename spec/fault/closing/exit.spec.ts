@@ -1,4 +1,4 @@
-import { FakeBroker, type FakeClient } from '../../../compose/fake-broker';
+import { FakeBroker, type FakeClient } from '../../support/fake-broker/fake-broker';
 import { FaultProxy } from 'instance-queue/testing';
 import { freePort } from '../../../compose/ports';
 import { sharedBroker } from '../../support/broker';

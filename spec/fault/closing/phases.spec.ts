@@ -1,5 +1,5 @@
 import { Connection, InstanceQueue, handle, type CloseReport } from 'instance-queue';
-import { FakeBroker } from '../../../compose/fake-broker';
+import { FakeBroker } from '../../support/fake-broker/fake-broker';
 import { FaultProxy } from 'instance-queue/testing';
 import { freePort } from '../../../compose/ports';
 import { sharedBroker } from '../../support/broker';

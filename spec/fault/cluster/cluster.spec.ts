@@ -3,11 +3,11 @@ import { existsSync } from 'node:fs';
 import { once } from 'node:events';
 import { startCluster, type Cluster } from '../../../compose/local-cluster';
 import { localPrograms } from '../../../compose/local-programs';
-import { oneReceiver, singleActive } from './scenes';
-import { CLOSED, CUT_OFF } from './single-active';
-import { spread } from './spread';
-import { NODE, inTurns } from './trials';
-import { complaints } from './verdict';
+import { oneReceiver, singleActive } from '../../lab/cluster/scenes';
+import { CLOSED, CUT_OFF } from '../../lab/cluster/single-active';
+import { spread } from '../../lab/cluster/spread';
+import { NODE, inTurns } from '../../lab/cluster/trials';
+import { complaints } from '../../lab/cluster/verdict';
 
 // The short form of `npm run cluster`. Forming takes 20 s or so, each node's way back ten; twice and three times that beside
 // other tests. The limits of the steps end first, and say which it was.

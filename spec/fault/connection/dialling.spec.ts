@@ -1,6 +1,6 @@
 import { Connection, Consumer } from 'instance-queue';
-import { FakeBroker } from '../../../compose/fake-broker';
-import { encodeMethod } from '../../../compose/methods';
+import { FakeBroker } from '../../support/fake-broker/fake-broker';
+import { encodeMethod } from '../../support/fake-broker/methods';
 import { closeAll, closing } from '../../support/cleanup';
 import { destroyed } from '../../support/destroyed';
 import { eventually, rejection, until } from '../../support/waiting';

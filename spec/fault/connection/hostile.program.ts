@@ -1,8 +1,8 @@
 /** A client and a broker gone mad, in one process: for some seconds each connection is sent random octets at a random step. */
 import { createHash } from 'node:crypto';
 import { InstanceQueue } from '../../../lib/index';
-import { FakeBroker, type FakeClient } from '../../../compose/fake-broker';
-import { encodeMethod } from '../../../compose/methods';
+import { FakeBroker, type FakeClient } from '../../support/fake-broker/fake-broker';
+import { encodeMethod } from '../../support/fake-broker/methods';
 
 const seed = process.argv[2] ?? 'none';
 let drawn = 0;

@@ -1,6 +1,6 @@
 import { Connection } from 'instance-queue';
-import { FakeBroker, type FakeClient } from '../../../compose/fake-broker';
-import { encodeMethod } from '../../../compose/methods';
+import { FakeBroker, type FakeClient } from '../../support/fake-broker/fake-broker';
+import { encodeMethod } from '../../support/fake-broker/methods';
 import { runChild } from '../../support/child';
 import { closeAll, closing, uniqueName } from '../../support/cleanup';
 import { destroyed } from '../../support/destroyed';

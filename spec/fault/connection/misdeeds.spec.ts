@@ -1,4 +1,4 @@
-import { FakeBroker } from '../../../compose/fake-broker';
+import { FakeBroker } from '../../support/fake-broker/fake-broker';
 import { startChild, type Child } from '../../support/child';
 import { eventually } from '../../support/waiting';
 import { FLOODS, MISDEEDS, type Targets } from './misdeeds';

@@ -1,6 +1,6 @@
 /** What no broker does, done to a client that consumes and produces: none may cost it more than a connection. */
-import type { FakeClient } from '../../../compose/fake-broker';
-import { encodeMethod } from '../../../compose/methods';
+import type { FakeClient } from '../../support/fake-broker/fake-broker';
+import { encodeMethod } from '../../support/fake-broker/methods';
 import { nestedTable, rawFrame, rawHeader } from '../../support/raw-publisher';
 
 /** A connection, and the channel on it that serves. */

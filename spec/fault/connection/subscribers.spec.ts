@@ -1,5 +1,5 @@
 import { Connection, InstanceQueue, type ConnectionState, type Role } from 'instance-queue';
-import { FakeBroker } from '../../../compose/fake-broker';
+import { FakeBroker } from '../../support/fake-broker/fake-broker';
 import { closeAll, closing } from '../../support/cleanup';
 import { until } from '../../support/waiting';
 

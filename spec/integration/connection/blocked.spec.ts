@@ -1,5 +1,5 @@
 import { InstanceQueue, Connection } from 'instance-queue';
-import { FakeBroker } from '../../../compose/fake-broker';
+import { FakeBroker } from '../../support/fake-broker/fake-broker';
 import { privateBroker } from '../../support/broker';
 import { closeAll, closing, uniqueName } from '../../support/cleanup';
 import { eventually, until } from '../../support/waiting';

@@ -1,6 +1,6 @@
 import { Connection, Consumer, InstanceQueue, Producer, type ConnectionState } from 'instance-queue';
 import { FaultProxy } from 'instance-queue/testing';
-import { FrameLog } from '../../../compose/frames';
+import { FrameLog } from '../../support/fake-broker/frames';
 import { sharedBroker } from '../../support/broker';
 import { closeAll, closing, uniqueName } from '../../support/cleanup';
 import { eventually, rejection, until } from '../../support/waiting';

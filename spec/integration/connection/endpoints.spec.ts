@@ -1,5 +1,5 @@
 import { Connection, type Endpoints } from 'instance-queue';
-import { FakeBroker } from '../../../compose/fake-broker';
+import { FakeBroker } from '../../support/fake-broker/fake-broker';
 import { freePort } from '../../../compose/ports';
 import { closeAll, closing } from '../../support/cleanup';
 import { rejection, until } from '../../support/waiting';

@@ -1,5 +1,5 @@
 import { Connection, ConnectionError, InstanceQueue } from 'instance-queue';
-import { FakeBroker } from '../../../compose/fake-broker';
+import { FakeBroker } from '../../support/fake-broker/fake-broker';
 import { freePort } from '../../../compose/ports';
 import { privateBroker, sharedBroker } from '../../support/broker';
 import { closeAll, closing, uniqueName } from '../../support/cleanup';

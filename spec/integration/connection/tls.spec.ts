@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createServer, type Server, type TLSSocket } from 'node:tls';
 import { Connection, Producer, type ConnectionOptions } from 'instance-queue';
-import { FakeBroker } from '../../../compose/fake-broker';
+import { FakeBroker } from '../../support/fake-broker/fake-broker';
 import { freePort } from '../../../compose/ports';
 import { sharedBroker } from '../../support/broker';
 import { Bystander } from '../../support/bystander';

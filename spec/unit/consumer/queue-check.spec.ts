@@ -1,5 +1,5 @@
 import { Subject } from 'rxjs';
-import type { Presence } from '../../../lib/connection/declare';
+import type { Presence } from '../../../lib/amqp/declare';
 import { QueueCheck } from '../../../lib/consumer/queue-check';
 import { gather } from '../../support/gather';
 

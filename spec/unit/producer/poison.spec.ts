@@ -1,4 +1,4 @@
-import { channelRefused } from '../../../lib/connection/refusal';
+import { channelRefused } from '../../../lib/amqp/amqp-errors';
 import { culprits, type Suspect } from '../../../lib/producer/poison';
 
 /** What the broker closes a channel with, as amqplib tells it. */

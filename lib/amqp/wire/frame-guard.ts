@@ -1,0 +1,66 @@
+import type { ChannelModel } from 'amqplib';
+import { BODY, BODY_SIZE_AT, FLAG, FLAGS_AT, FRAME_HEADER, HEADER, PROPERTIES_AT, SIZE_AT } from './frames';
+import { LEAST_PER_LEVEL, nestsDeeper } from './field-table-depth';
+import { isObject } from './members';
+
+/** As deep as our own headers may be: what comes in can be sent on. RabbitMQ itself nests two levels. */
+const DEEPEST = 100;
+/** Bytes; RabbitMQ allows no `max_message_size` beyond it. https://www.rabbitmq.com/docs/configure#config-items */
+const LARGEST = 512 * 1024 * 1024;
+
+const unread = new WeakSet();
+
+/** Were the headers of this message too deep to be read? Its `properties`, as amqplib gives them, have none then. */
+export const headersUnread = (properties: object): boolean => unread.has(properties);
+/** Why such a message is undecodable. */
+export const tooDeep = (): Error =>
+  new Error(`Its headers are nested more than ${String(DEEPEST)} deep: they were not read.`);
+
+/**
+ * Looks at each frame before amqplib decodes it. RabbitMQ passes on any depth of headers that somebody publishes;
+ * amqplib recurses into them, runs out of stack and drops the connection, again at each redelivery: such a message gets
+ * no headers, and is remembered. A body that no broker sends (endless, or in frames of nothing) would be gathered until
+ * no memory is left: it ends the connection.
+ *
+ * On this connection alone, and only if amqplib is as we know it.
+ */
+export function guardFrames({ connection }: ChannelModel): void {
+  const recvFrame: unknown = Reflect.get(connection, 'recvFrame');
+  if (typeof recvFrame !== 'function' || !Buffer.isBuffer(Reflect.get(connection, 'rest'))) return;
+  const receive = (): unknown => Reflect.apply(recvFrame, connection, []);
+  // amqplib calls it again whenever it has read more: a frame that is complete is seen here in full before it is decoded.
+  Reflect.set(connection, 'recvFrame', () => {
+    const rest: unknown = Reflect.get(connection, 'rest');
+    if (!Buffer.isBuffer(rest) || rest.length <= FRAME_HEADER) return receive();
+    if (rest[0] === BODY && rest.readUInt32BE(SIZE_AT) === 0) throw new Error('A frame of a body that holds nothing.');
+    if (rest[0] !== HEADER) return receive();
+    const harmless = withoutDeepHeaders(rest);
+    if (!harmless) return receive();
+    Reflect.set(connection, 'rest', harmless);
+    const frame: unknown = receive();
+    const properties: unknown = isObject(frame) ? Reflect.get(frame, 'fields') : undefined;
+    if (isObject(properties)) unread.add(properties);
+    return frame;
+  });
+}
+
+/** The bytes with the headers cut out of the frame in front; undefined if they can stay, or there is no whole frame. */
+function withoutDeepHeaders(rest: Buffer): Buffer | undefined {
+  if (rest.length < PROPERTIES_AT) return undefined;
+  const bodySize = rest.readBigUInt64BE(BODY_SIZE_AT);
+  if (bodySize > LARGEST) throw new Error(`A message of ${String(bodySize)} bytes was announced; RabbitMQ has none.`);
+  const size = rest.readUInt32BE(SIZE_AT);
+  const end = FRAME_HEADER + size;
+  if (size < DEEPEST * LEAST_PER_LEVEL || rest.length <= end) return undefined;
+  const flags = rest.readUInt16BE(FLAGS_AT);
+  if ((flags & FLAG.headers) === 0) return undefined;
+  let at = PROPERTIES_AT;
+  for (const flag of [FLAG.contentType, FLAG.contentEncoding]) if (flags & flag) at += 1 + (rest[at] ?? 0);
+  if (at + 4 > end || !nestsDeeper(DEEPEST, rest.subarray(0, end), at)) return undefined;
+  const cut = rest.readUInt32BE(at) + 4;
+  if (at + cut > end) return undefined;
+  const before = Buffer.from(rest.subarray(0, at));
+  before.writeUInt32BE(size - cut, SIZE_AT);
+  before.writeUInt16BE(flags & ~FLAG.headers, FLAGS_AT);
+  return Buffer.concat([before, rest.subarray(at + cut)]);
+}

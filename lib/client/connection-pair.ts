@@ -1,0 +1,73 @@
+import type { EventEmitter } from 'node:events';
+import { combineLatest, type Observable } from 'rxjs';
+import { Connection, type ConnectionEvents, type ConnectionOptions } from '../connection/connection';
+import type { CloseReport } from '../connection/connection-core';
+import type { Dialer } from '../amqp/dial';
+import { StateSubject } from '../reactive/state-subject';
+import type { InstanceQueueState } from '../health/health';
+
+/** Which of the two connections. */
+export type Role = 'producer' | 'consumer';
+/** Every connection event, with the role of the connection it happened on. */
+export type InstanceQueueEvents = { [K in keyof ConnectionEvents]: [...ConnectionEvents[K], role: Role] };
+
+/** The producing and the consuming connection as one: their states, their events, their end. */
+export class TwoConnections {
+  readonly producer: Connection;
+  readonly consumer: Connection;
+  readonly #state: StateSubject<InstanceQueueState>;
+
+  constructor(options: ConnectionOptions, dialer: Dialer, events: EventEmitter<InstanceQueueEvents>) {
+    const open = (role: Role): Connection =>
+      new Connection({ ...options, name: `${options.name ?? 'instance-queue'}.${role}` }, dialer);
+    this.producer = open('producer');
+    this.consumer = open('consumer');
+    relay(this.producer, 'producer', this.consumer, events);
+    relay(this.consumer, 'consumer', this.producer, events);
+    const { producer, consumer } = this;
+    this.#state = new StateSubject(Object.freeze({ producer: producer.state, consumer: consumer.state }));
+    combineLatest({ producer: producer.state$, consumer: consumer.state$ }).subscribe({
+      next: (state) => {
+        this.#state.next(Object.freeze(state));
+      },
+      complete: () => {
+        this.#state.end(this.#state.value);
+      },
+    });
+  }
+
+  get state$(): Observable<InstanceQueueState> {
+    return this.#state.value$;
+  }
+  get state(): InstanceQueueState {
+    return this.#state.value;
+  }
+
+  async connect(): Promise<void> {
+    await Promise.all([this.producer.connect(), this.consumer.connect()]);
+  }
+
+  /** Consuming first: what it still handles may want to send. */
+  async close(within: number): Promise<CloseReport> {
+    const began = performance.now();
+    const { unsettled } = await this.consumer.close({ drainTimeout: within });
+    const left = Math.max(0, within - (performance.now() - began));
+    const { unconfirmed } = await this.producer.close({ drainTimeout: left });
+    return { unsettled, unconfirmed };
+  }
+}
+
+function relay(connection: Connection, role: Role, other: Connection, events: EventEmitter<InstanceQueueEvents>): void {
+  connection.on('disconnected', (state) => events.emit('disconnected', state, role));
+  connection.on('connecting', (state) => events.emit('connecting', state, role));
+  connection.on('connected', (state) => {
+    // The broker is back: the other one need not wait any longer.
+    other.core.skipWait();
+    events.emit('connected', state, role);
+  });
+  connection.on('reconnecting', (state) => events.emit('reconnecting', state, role));
+  connection.on('closing', (state) => events.emit('closing', state, role));
+  connection.on('closed', (state) => events.emit('closed', state, role));
+  connection.on('blocked', (reason) => events.emit('blocked', reason, role));
+  connection.on('unblocked', () => events.emit('unblocked', role));
+}

@@ -1,0 +1,251 @@
+import { EventEmitter } from 'node:events';
+import type { Observable, OperatorFunction } from 'rxjs';
+import { auto } from '../codec';
+import { drainTimeoutOf } from '../connection/connection';
+import type { CloseOptions, CloseReport } from '../connection/connection-core';
+import { amqp, type Dialer } from '../amqp/dial';
+import { consuming, resolveConsumeOptions } from '../consumer/consume';
+import type { ConsumeOptions, NoAckConsumeOptions } from '../consumer/consume';
+import { Consumer } from '../consumer/consumer';
+import type { Delivery, Message } from '../consumer/delivery';
+import { retry, type RetryOptions, type RetryPolicy } from '../retry/retry';
+import type { HandleOptions, Handled, Worker } from '../operators/handle-options';
+import type { Metrics } from './metrics';
+import { checkInstanceQueueOptions, type InstanceQueueOptions } from './instance-queue-options';
+import { TwoConnections, type InstanceQueueEvents } from './connection-pair';
+import { VitalSigns } from './health-monitor';
+import type { Health, InstanceQueueState } from '../health/health';
+import { sumCounters } from '../counters';
+import { DEFAULTS, withDefaults } from '../options';
+import type { Prepare } from '../producer/publishing-loop';
+import type { Confirmation } from '../producer/pending-send';
+import { FORWARDING, Forwarder } from '../retry/forwarder';
+import type { OutboundMessage } from '../producer/outbound-message';
+import { Producer } from '../producer/producer';
+import type { ProducerOptions, SendOptions } from '../producer/producer-options';
+import { isIterable, publish, type MessageIterable, type PublishOptions } from '../producer/publish';
+import { respond } from '../rpc/respond';
+import type { RequestOptions } from '../rpc/request-options';
+import { Requester } from '../rpc/requester';
+import { mergeTopologies } from '../topology';
+
+/**
+ * One service's use of one broker: a producing and a consuming connection, each opened on first use, closed together.
+ *
+ * @example
+ * const queue = new InstanceQueue('amqp://localhost');
+ * queue.consume({ queue: 'orders' }).pipe(handle(({ body }) => console.log(body))).subscribe();
+ * await queue.send({ queue: 'orders', body: { id: 1 } });
+ */
+export class InstanceQueue extends EventEmitter<InstanceQueueEvents> implements AsyncDisposable {
+  readonly #connections: TwoConnections;
+  readonly #options: InstanceQueueOptions;
+  readonly #vitals: VitalSigns;
+  readonly #producer: Producer;
+  readonly #drainTimeout: number;
+  #forwarding: Forwarder | undefined;
+  #requester: Requester | undefined;
+  #closed: Promise<CloseReport> | undefined;
+
+  /** @throws OptionsError if the URL or an option cannot be right */
+  constructor(target: string | InstanceQueueOptions);
+  /** @internal */
+  constructor(target: string | InstanceQueueOptions, dialer: Dialer);
+  constructor(target: string | InstanceQueueOptions, dialer: Dialer = amqp) {
+    super();
+    const options: InstanceQueueOptions = typeof target === 'string' ? { url: target } : target;
+    checkInstanceQueueOptions(options);
+    const { topology: _, producer: __, consumer: ___, downAfter = DEFAULTS.downAfter, ...connection } = options;
+    this.#options = options;
+    this.#drainTimeout = options.drainTimeout ?? DEFAULTS.drainTimeout;
+    this.#connections = new TwoConnections(connection, dialer, this);
+    this.#vitals = new VitalSigns(this.#connections, downAfter);
+    this.#producer = this.producer();
+  }
+
+  /** Hot. Emits: both states, then whenever one changed. Completes: when both connections are closed. Errors: never. */
+  get state$(): Observable<InstanceQueueState> {
+    return this.#connections.state$;
+  }
+  /** The present states. */
+  get state(): InstanceQueueState {
+    return this.#connections.state;
+  }
+
+  /**
+   * Hot. Emits: the present health, then each new one (by status, connections, consumers' and producers' states and blocked; the outbox is
+   * a sample). Completes: when both connections are closed. Errors: never.
+   */
+  get health$(): Observable<Health> {
+    return this.#vitals.health$;
+  }
+  /** The present health, its outbox sampled now. */
+  get health(): Health {
+    return this.#vitals.health;
+  }
+
+  /** Counters since the start, and gauges now. A snapshot. */
+  get metrics(): Metrics {
+    const { producer, consumer } = this.#connections;
+    const counters = sumCounters([producer.core.counters, consumer.core.counters]);
+    return Object.assign(counters, { outbox: this.#vitals.outbox });
+  }
+
+  /**
+   * Resolves when both connections are up. Optional: each opens on first use. Rejects: ConnectionError, when one was
+   * refused for good, its attempts are spent, or it is closed.
+   */
+  connect(): Promise<void> {
+    return this.#connections.connect();
+  }
+
+  /**
+   * `consume()` on the consuming connection, with the topology and defaults given at construction.
+   *
+   * Cold: each subscription is an AMQP consumer of its own. Emits: deliveries, or messages with `noAck`.
+   * Completes: when closed, or after `until`, once all is settled. Errors: when the first attach is refused for good, or
+   * the connection gave up or is closed. Unsubscribe: cancels; what was handed out can still be settled.
+   *
+   * @throws OptionsError if an option cannot be right
+   */
+  consume<T = unknown>(options: NoAckConsumeOptions<T>): Observable<Message<T>>;
+  consume<T = unknown>(options: ConsumeOptions<T>): Observable<Delivery<T>>;
+  consume<T>(options: ConsumeOptions<T> | NoAckConsumeOptions<T>): Observable<Message<T>> {
+    const { queueName, ...resolved } = resolveConsumeOptions(this.#withDefaults(options));
+    if (resolved.spec) this.#connections.producer.core.learn(resolved.spec);
+    return consuming(this.#connections.consumer, { queueName, ...resolved }, () => this.#vitals.watch(queueName));
+  }
+
+  /** A `Consumer` on the consuming connection, with this queue's topology and defaults. @throws OptionsError */
+  consumer<T = unknown>(options: ConsumeOptions<T>): Consumer<T> {
+    const given = this.#withDefaults(options);
+    const { queueName, spec } = resolveConsumeOptions(given);
+    if (spec) this.#connections.producer.core.learn(spec);
+    return new Consumer(this.#connections.consumer, given, () => this.#vitals.watch(queueName));
+  }
+
+  /** Sends one message over the producing connection; see `Producer.send`. */
+  send<T = unknown>(message: OutboundMessage<T>, options?: SendOptions): Promise<Confirmation> {
+    return this.#producer.send(message, options);
+  }
+
+  /**
+   * Sends what a source emits, or an iterable holds, over the producing connection; see `publish`.
+   *
+   * Cold. Emits: a confirmation per message, as they come. Completes: when the source has and all is confirmed. Errors: with
+   * the source, or with the first PublishError. Unsubscribe: nothing more is taken; what was sent stays sent.
+   *
+   * @throws OptionsError if an option cannot be right
+   */
+  publish<T = unknown>(options?: PublishOptions): OperatorFunction<OutboundMessage<T>, Confirmation>;
+  publish<T = unknown>(messages: MessageIterable<T>, options?: PublishOptions): Observable<Confirmation>;
+  publish<T>(
+    first?: MessageIterable<T> | PublishOptions,
+    options?: PublishOptions,
+  ): OperatorFunction<OutboundMessage<T>, Confirmation> | Observable<Confirmation> {
+    return isIterable(first) ? publish<T>(this.#producer, first, options) : publish<T>(this.#producer, first);
+  }
+
+  /** A producer of its own on the producing connection: another codec, other bounds. @throws OptionsError */
+  producer<T = unknown>(options: ProducerOptions<T> = {}): Producer<T> {
+    return this.#producerWith(options);
+  }
+
+  /**
+   * Asks and gets the answer, over direct reply-to: the reply comes on the channel of the request, and no queue is made.
+   * While disconnected or blocked it waits, the deadline running. A request expires at the broker when its time is up.
+   *
+   * Rejects as `send` does, and: PublishError REPLY_ERROR (the responder's work failed; `cause` has its name and message),
+   * REPLY_TIMEOUT, PUBLISH_RETURNED (there is no such queue; none is declared), PUBLISH_UNKNOWN (the link was lost before
+   * the reply came, and the request is not `idempotent`), PUBLISH_ABORTED, PUBLISH_CLOSED; ConsumerError UNDECODABLE (the
+   * reply); OptionsError. `maybeDelivered` says whether the work may have been done.
+   */
+  request<Res = unknown, Req = unknown>(
+    message: OutboundMessage<Req>,
+    options?: RequestOptions<Res>,
+  ): Promise<Message<Res>> {
+    this.#requester ??= new Requester(
+      this.#connections.producer.core,
+      (onUnknown, prepare) => this.#producerWith({ onUnknown, mandatory: true }, prepare),
+      this.#options.producer?.timeout,
+    );
+    return this.#requester.request(message, options);
+  }
+
+  /**
+   * Consumes requests, works on them with `handle`, and replies over the producing connection. A request is acked when its
+   * reply is confirmed; one without `replyTo` is worked on and acked. Work that returns nothing answers null.
+   *
+   * A failure is judged by `handling.onError` (here 'reject' unless given); when that says 'reject', or a `retry` is
+   * spent, the reply tells the error's name and message. At least once, like all consuming: a lost delivery comes again.
+   *
+   * Cold. Emits: for each request what became of it. Completes: as `consume` does. Errors: as `consume` and `handle` do.
+   * Unsubscribe: as with `handle`; work under way goes on and replies.
+   *
+   * @throws OptionsError if an option cannot be right
+   */
+  respond<Req = unknown, Res = unknown>(
+    options: ConsumeOptions<Req>,
+    work: Worker<Req, Res>,
+    handling: HandleOptions<Req> = {},
+  ): Observable<Handled<Req, Res>> {
+    const { codec = auto } = this.#options.producer ?? {};
+    const { log } = this.#connections.consumer.core;
+    return respond(this.consume(options), { codec, log, forwarder: () => this.#forwarder() }, work, handling);
+  }
+
+  /**
+   * For `handle({ onError })`: failed messages wait at the broker and come back to their queue, `attempts` runs in all.
+   *
+   * Each waits as a copy (same id, content, properties and headers; the count, the time of the first failure and the last
+   * error in headers of its own) in a queue that the broker returns it from, and that goes when unused. The copy is
+   * published over the producing connection; when it is confirmed the original is acked. What is killed in between
+   * makes a duplicate with the same `messageId`, and never a loss; a copy that cannot be confirmed leaves the original
+   * unacked. The policy rejects (and `handle` falls back to 'requeue-once'): PublishError PUBLISH_INVALID, when the
+   * headers have no room for its own.
+   *
+   * @throws OptionsError if an option cannot be right
+   */
+  retry<T = unknown>(options: RetryOptions): RetryPolicy<T> {
+    return retry<T>(options, (copy, how) => this.#forwarder().forward(copy, how));
+  }
+
+  /**
+   * Stops consuming, drains, flushes, closes both connections: handlers that still run can send. Idempotent; always
+   * resolves, within `drainTimeout` and the time of a handshake; the report says what the deadline left behind.
+   */
+  close(options?: CloseOptions): Promise<CloseReport> {
+    const within = drainTimeoutOf(options, this.#drainTimeout);
+    return (this.#closed ??= this.#connections.close(within));
+  }
+
+  /** `await using`: closes at the end of the block. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  #producerWith<T>(options: ProducerOptions<T>, prepare?: Prepare): Producer<T> {
+    const topology = mergeTopologies(options.topology, this.#options.topology);
+    // A codec among the defaults is of the caller's making: it has to fit what this producer sends.
+    const defaults = (this.#options.producer ?? {}) as ProducerOptions<T>;
+    const producer = new Producer<T>(
+      this.#connections.producer,
+      { ...withDefaults(defaults, options), topology },
+      { prepare, watch: this.#vitals.watchProducer() },
+    );
+    this.#vitals.include(producer);
+    return producer;
+  }
+
+  #forwarder(): Forwarder {
+    const { producer } = this.#connections;
+    return (this.#forwarding ??= new Forwarder(producer.core, this.producer(FORWARDING)));
+  }
+
+  #withDefaults<O extends Pick<ConsumeOptions, 'topology'>>(given: O): O {
+    const { topology, consumer = {} } = this.#options;
+    const { prefetch, ...others } = consumer;
+    const defaults = { ...others, ...(prefetch !== undefined && !('noAck' in given) && { prefetch }) };
+    return { ...defaults, ...given, ...(topology && { topology: mergeTopologies(given.topology, topology) }) };
+  }
+}

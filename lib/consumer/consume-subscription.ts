@@ -1,0 +1,262 @@
+import { concatMap, defer, filter, from, ignoreElements, merge, retry, switchMap, take, timer } from 'rxjs';
+import type { Observable, ObservableInput, Subscriber, Subscription } from 'rxjs';
+import type { CloseReport, ConnectionCore, Member } from '../connection/connection-core';
+import { lookFor } from '../amqp/declare';
+import type { Link } from '../amqp/amqp-link';
+import { Suspicion } from '../connection/close-attribution';
+import type { Up } from '../connection/supervisor';
+import { tellState } from '../diagnostics';
+import { isInstanceQueueError, type InstanceQueueError } from '../errors';
+import { attach, type Attached, type OnMessage } from '../amqp/inbound-channel';
+import { Attachment } from './consumer-channel';
+import type { ConsumerState, ConsumerWatch } from './consumer-state';
+import type { Delivery, Message } from './delivery';
+import { Draining } from './draining';
+import { Intake } from './intake';
+import { pauseFailed, pauses } from './pausing';
+import { overdrawn } from './overdrawn';
+import { QueueCheck } from './queue-check';
+import { Reattaching } from './reattaching';
+import type { ResolvedConsumeOptions } from './consume-options';
+import { StreamAttachment } from './stream/stream-channel';
+import { StreamReading } from './stream/stream-reader';
+
+const NOTHING_LEFT: CloseReport = { unsettled: 0, unconfirmed: 0 };
+
+/** One subscription of `consume()`: attaches on every link, drains at the end. */
+export class Consumption<T> implements Member {
+  readonly direction = 'inbound';
+  readonly #core: ConnectionCore;
+  readonly #options: ResolvedConsumeOptions<T>;
+  readonly #subscriber: Subscriber<Delivery<T>>;
+  readonly #watch: ConsumerWatch;
+  readonly #unregister: () => void;
+  #loop: Subscription | undefined;
+  #until: Subscription | undefined;
+  #pausing: Subscription | undefined;
+  #attachment: Attachment | undefined;
+  readonly #intake: Intake<T>;
+  readonly #reattaching: Reattaching;
+  readonly #suspicion = new Suspicion();
+  readonly #check: QueueCheck;
+  readonly #stream: StreamReading | undefined;
+  #ending: Promise<CloseReport> | undefined;
+  /** Why it ends, if that is not what the subscriber wanted. */
+  #cause: InstanceQueueError | undefined;
+  #paused = false;
+  /** The broker knows of the last pause, and (of a stream) what was open then is settled. */
+  #cancelled: Promise<unknown> | undefined;
+  #telling = false;
+  readonly #draining = new Draining(() => {
+    if (this.#telling) this.#state({ status: 'draining', unsettled: this.#draining.unsettled });
+  });
+
+  constructor(
+    core: ConnectionCore,
+    options: ResolvedConsumeOptions<T>,
+    subscriber: Subscriber<Delivery<T>>,
+    watch: ConsumerWatch,
+  ) {
+    this.#core = core;
+    this.#options = options;
+    this.#subscriber = subscriber;
+    this.#watch = watch;
+    this.#intake = new Intake(core, options, subscriber, watch);
+    this.#reattaching = new Reattaching(core, options, (state) => {
+      this.#state(state);
+    });
+    const { offset, declare, checkAfter } = options;
+    this.#check = new QueueCheck(declare ? checkAfter : 0);
+    if (offset !== undefined) this.#stream = new StreamReading({ ...options, offset }, core.log);
+    this.#unregister = core.register(this);
+    watch.started?.(this);
+    this.#state({ status: 'detached' });
+    if (core.state.status === 'closing' || core.state.status === 'closed') {
+      this.#fail(core.closedError());
+      return;
+    }
+    core.open();
+    if (options.pause !== undefined) this.#obey(options.pause);
+    if (subscriber.closed) return;
+    if (this.#paused) this.#detach();
+    else this.#attach();
+    if (options.until !== undefined && !this.#ending) {
+      const end = (): void => {
+        void this.close(core.drainTimeout);
+      };
+      this.#until = from(options.until).pipe(take(1)).subscribe({ next: end, error: end, complete: end });
+    }
+  }
+
+  /** Cancels, drains for at most `within` ms, completes. Each call may shorten the time that is left. */
+  close(within: number): Promise<CloseReport> {
+    const deadline = timer(within).subscribe(() => {
+      this.#draining.force();
+    });
+    this.#ending ??= this.#end();
+    void this.#ending.then(() => {
+      deadline.unsubscribe();
+    });
+    return this.#ending;
+  }
+
+  /** From the first value on; before the loop runs it only says where to begin. */
+  #obey(pause: ObservableInput<boolean>): void {
+    this.#pausing = pauses(pause).subscribe({
+      next: (paused) => {
+        const changed = paused !== this.#paused;
+        this.#paused = paused;
+        if (!changed || !this.#loop || this.#ending) return;
+        if (paused) this.#detach();
+        else this.#attach();
+      },
+      error: (error: unknown) => {
+        if (this.#ending) return;
+        this.#cause = pauseFailed(this.#options.queueName, error);
+        this.#core.log.error({ queue: this.#options.queueName, err: this.#cause }, 'consumer stopped');
+        // Unsubscribes, which drains.
+        this.#subscriber.error(this.#cause);
+      },
+    });
+    if (this.#ending) this.#pausing.unsubscribe();
+  }
+
+  /** On every link, until paused or ended. */
+  #attach(): void {
+    const attached$ = this.#core.up$.pipe(
+      filter((up) => up !== undefined),
+      switchMap((up) => this.#attachOn(up)),
+    );
+    const before = this.#cancelled;
+    // An exclusive consumer must be known to be gone before the next one asks.
+    this.#follow(before ? from(before).pipe(concatMap(() => attached$)) : attached$);
+    if (before && !this.#paused && !this.#ending) this.#state({ status: 'detached' });
+  }
+
+  /** Paused: what is attached gets nothing new, and goes when all of it is settled. */
+  #detach(): void {
+    const attachment = this.#retire();
+    if (attachment) {
+      const cancelled = this.#draining.add(attachment);
+      // What is open in a stream would be read again beside it.
+      this.#cancelled = this.#stream ? this.#draining.end() : cancelled;
+    } else this.#cancelled ??= Promise.resolve();
+    this.#follow(this.#core.up$.pipe(ignoreElements()));
+    if (!this.#paused || this.#ending) return;
+    this.#core.log.info({ queue: this.#options.queueName }, 'consumer paused');
+    this.#state({ status: 'paused' });
+  }
+
+  /** Ends the loop, and hands over what is attached and still has a channel. */
+  #retire(): Attachment | undefined {
+    const attachment = this.#attachment;
+    this.#attachment = undefined;
+    this.#reattaching.stop();
+    // Before the loop ends: an attach that is not drained takes its channel with it.
+    if (attachment?.ended === false) attachment.drain();
+    this.#loop?.unsubscribe();
+    return attachment?.ended === false ? attachment : undefined;
+  }
+
+  #follow(work$: Observable<unknown>): void {
+    this.#loop?.unsubscribe();
+    this.#loop = work$.subscribe({
+      error: (error: unknown) => {
+        this.#fail(isInstanceQueueError(error) ? error : this.#core.closedError());
+      },
+      complete: () => {
+        if (!this.#ending) this.#fail(this.#core.closedError());
+      },
+    });
+  }
+
+  #attachOn(up: Up<Link>): Observable<never> {
+    return defer(() => {
+      const options = this.#stream ? { ...this.#options, stream: this.#stream } : this.#options;
+      const attached$ = attach(up.link, options, (attached) => this.#onAttached(up.epoch, attached));
+      const look = (queue: string) => lookFor(up.link, queue);
+      const forgotten$ = this.#check.watch(look, () => this.#attachment?.queue);
+      return this.#suspicion.turn(up.link).pipe(switchMap(() => merge(attached$, forgotten$)));
+    }).pipe(retry({ delay: (error: InstanceQueueError) => this.#again(up.link, error) }));
+  }
+
+  #onAttached(epoch: number, attached: Attached): OnMessage {
+    const { open, tag, queue } = attached;
+    const { prefetch } = this.#options;
+    const { counters, log } = this.#core;
+    const lost = (message: Message<unknown>): void => this.#watch.lost?.(message);
+    const facts = { open, queue, tag, epoch, prefetch, counters, log, lost };
+    const attachment = this.#stream
+      ? new StreamAttachment(facts, this.#stream, (one, raw, place) => {
+          this.#intake.take(one, raw, place);
+        })
+      : new Attachment(facts);
+    open.ended$.subscribe((error) => {
+      attachment.end(error);
+    });
+    this.#attachment = attachment;
+    // After a pause nothing was lost.
+    if (this.#reattaching.everAttached && this.#cancelled === undefined) counters.reopens++;
+    this.#cancelled = undefined;
+    this.#reattaching.attached();
+    this.#suspicion.cleared();
+    log.info({ queue, tag, epoch }, 'consumer attached');
+    this.#state({ status: 'attached', tag, queue, epoch });
+    this.#stream?.attached();
+    return (message) => {
+      this.#check.heard();
+      const wrong = message ? overdrawn(attachment) : undefined;
+      if (!message) attachment.abandon();
+      else if (wrong) return wrong;
+      else if (attachment instanceof StreamAttachment) attachment.take(message);
+      else this.#intake.take(attachment, message);
+      return wrong;
+    };
+  }
+
+  /** After a failed attach, a channel that ended, a cancel. */
+  #again(link: Link, error: InstanceQueueError): Observable<unknown> {
+    const wasAttached = this.#attachment !== undefined;
+    this.#attachment?.abandon(error);
+    this.#attachment = undefined;
+    // Where nothing is declared only the consuming itself can find the queue missing.
+    if (error.replyCode === 404 && !this.#options.declare) this.#stream?.missing();
+    return this.#reattaching.after(link, error, wasAttached, this.#suspicion);
+  }
+
+  async #end(): Promise<CloseReport> {
+    this.#until?.unsubscribe();
+    this.#pausing?.unsubscribe();
+    const attachment = this.#retire();
+    this.#telling = true;
+    if (attachment) void this.#draining.add(attachment);
+    else if (this.#draining.size > 0) this.#state({ status: 'draining', unsettled: this.#draining.unsettled });
+    // Nothing to wait for: then whoever ends it hears of the end at once.
+    const unsettled = this.#draining.size > 0 ? await this.#draining.end() : 0;
+    this.#stop(this.#cause);
+    return { unsettled, unconfirmed: 0 };
+  }
+
+  #stop(cause?: InstanceQueueError): void {
+    this.#unregister();
+    this.#stream?.tell();
+    this.#state(cause ? { status: 'stopped', cause } : { status: 'stopped' });
+    if (cause) this.#subscriber.error(cause);
+    else this.#subscriber.complete();
+  }
+
+  #fail(cause: InstanceQueueError): void {
+    if (this.#ending) return;
+    this.#ending = Promise.resolve(NOTHING_LEFT);
+    this.#until?.unsubscribe();
+    this.#pausing?.unsubscribe();
+    this.#reattaching.stop();
+    this.#core.log.error({ queue: this.#options.queueName, err: cause }, 'consumer stopped');
+    this.#stop(cause);
+  }
+
+  #state(state: ConsumerState): void {
+    this.#watch.state?.(Object.freeze(state));
+    tellState({ of: 'consumer', connection: this.#core.name, queue: this.#options.queueName, state });
+  }
+}

@@ -1,0 +1,77 @@
+import type { ErrorCode, InstanceQueueError } from '../errors';
+import type { Health } from './health';
+
+/** Why, in the words of the error: sentence and codes, and never credentials. */
+interface Because {
+  readonly message?: string;
+  readonly code?: ErrorCode;
+  readonly replyCode?: number;
+}
+
+/** A connection in use that is not up, or that the broker blocks. */
+export interface ConnectionReason extends Because {
+  readonly of: 'connection';
+  readonly role: 'producer' | 'consumer';
+  readonly status: 'connecting' | 'reconnecting' | 'closing' | 'closed' | 'blocked';
+}
+/** A consumer that is not attached, and not paused on purpose. */
+export interface ConsumerReason extends Because {
+  readonly of: 'consumer';
+  readonly queue: string;
+  readonly status: 'detached' | 'stopped';
+  /** ms until it tries again. */
+  readonly retryIn?: number;
+}
+/** A producer in use that cannot confirm. */
+export interface ProducerReason extends Because {
+  readonly of: 'producer';
+  readonly status: 'opening' | 'stopped';
+  /** ms until it tries again. */
+  readonly retryIn?: number;
+}
+/** Neither a connection nor a consumer was ever asked for: `connect()` at boot asks for both connections. */
+export interface NothingReason {
+  readonly of: 'nothing';
+  readonly message: string;
+}
+/** One thing that is not as it should be. */
+export type Reason = ConnectionReason | ConsumerReason | ProducerReason | NothingReason;
+
+/** Everything that keeps a health from being up; empty when it is. */
+export function reasonsOf({ status, connections, consumers, producers, blocked }: Health): readonly Reason[] {
+  const reasons: Reason[] = [];
+  for (const role of ['producer', 'consumer'] as const) {
+    const state = connections[role];
+    if (state.status === 'connected' || state.status === 'disconnected') continue;
+    reasons.push({ of: 'connection', role, status: state.status, ...because(state) });
+  }
+  if (blocked !== undefined) reasons.push({ of: 'connection', role: 'producer', status: 'blocked', message: blocked });
+  for (const state of consumers) {
+    if (state.status !== 'detached' && state.status !== 'stopped') continue;
+    reasons.push({ of: 'consumer', queue: state.queueName, status: state.status, ...because(state), ...wait(state) });
+  }
+  for (const state of producers) {
+    if (state.status === 'open') continue;
+    reasons.push({ of: 'producer', status: state.status, ...because(state), ...wait(state) });
+  }
+  if (status === 'down' && reasons.length === 0) {
+    reasons.push({ of: 'nothing', message: 'No connection was asked for yet: connect() asks for both.' });
+  }
+  return reasons;
+}
+
+/** What the states that wait, or gave up, tell besides. */
+interface Troubled {
+  readonly status: string;
+  readonly cause?: InstanceQueueError;
+  readonly retryIn?: number;
+}
+
+function because({ cause }: Troubled): Because {
+  if (!cause) return {};
+  const { message, code, replyCode } = cause;
+  return { message, code, ...(replyCode !== undefined && { replyCode }) };
+}
+
+const wait = ({ retryIn }: Troubled): Pick<Troubled, 'retryIn'> =>
+  retryIn === undefined ? {} : { retryIn: Math.round(retryIn) };

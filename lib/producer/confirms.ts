@@ -1,0 +1,116 @@
+import type { Message as AmqpMessage } from 'amqplib';
+import type { ConnectionCore } from '../connection/connection-core';
+import { PublishError } from '../errors';
+import type { Confirmation, Entry } from './pending-send';
+import { tellConfirmed } from './publish-telemetry';
+import type { Session } from './publishing-channel';
+
+/** Who is told what happens to messages on their way. */
+export interface PumpEvents {
+  readonly confirmed: (confirmation: Confirmation) => void;
+  readonly resent: (messageId: string, attempt: number) => void;
+  readonly returned: (cause: PublishError) => void;
+  readonly dropped: (cause: PublishError) => void;
+}
+
+/** What becomes of a message that is to be tried again. */
+export interface Again {
+  /** Ahead of everything sent after it. */
+  readonly atOnce: (entry: Entry) => void;
+  readonly later: (entry: Entry) => void;
+}
+
+/** Settles messages by what the broker says of them: taken, not now, no queue for it. */
+export class Verdicts {
+  readonly #core: ConnectionCore;
+  readonly #options: { readonly declare: boolean; readonly onNack: 'resend' | 'reject' };
+  readonly #events: PumpEvents;
+  readonly #again: Again;
+
+  constructor(
+    core: ConnectionCore,
+    options: { readonly declare: boolean; readonly onNack: 'resend' | 'reject' },
+    events: PumpEvents,
+    again: Again,
+  ) {
+    this.#core = core;
+    this.#options = options;
+    this.#events = events;
+    this.#again = again;
+  }
+
+  /** A message comes back. That is told before its confirm, and by its id and route alone. */
+  came({ fields, properties }: AmqpMessage, session: Session): void {
+    const { exchange, routingKey } = fields;
+    const returned = session.inFlight.oldest(
+      ({ returned: already, message }) =>
+        !already &&
+        message.messageId === properties.messageId &&
+        message.exchange === exchange &&
+        message.routingKey === routingKey &&
+        message.mandatory,
+    );
+    if (returned) returned.returned = returnedBecause(fields);
+  }
+
+  acked(session: Session, entry: Entry): void {
+    if (entry.returned) {
+      this.#returned(session, entry, entry.returned);
+      return;
+    }
+    const confirmation = entry.confirm(session.epoch);
+    // A late confirm: its deadline has passed, and its sender knows no better than that.
+    if (!confirmation) return;
+    this.#core.counters.confirmed++;
+    this.#events.confirmed(confirmation);
+    tellConfirmed(entry, confirmation);
+  }
+
+  nacked(session: Session, entry: Entry): void {
+    this.#core.counters.nacked++;
+    entry.nacks++;
+    entry.declined++;
+    entry.returned = undefined;
+    if (entry.settled) return;
+    const { messageId } = entry.message;
+    this.#core.log.debug({ messageId, nacks: entry.nacks, epoch: session.epoch }, 'nacked');
+    if (this.#options.onNack === 'reject') {
+      const message = 'The broker did not take the message (nack): the queue is full, or has no leader.';
+      entry.reject(new PublishError('PUBLISH_NACKED', messageId, message, { maybeDelivered: entry.maybeDelivered }));
+      return;
+    }
+    this.#again.later(entry);
+  }
+
+  #returned(session: Session, entry: Entry, { replyCode, replyText }: NonNullable<Entry['returned']>): void {
+    const { messageId, exchange, routingKey, queue } = entry.message;
+    entry.returned = undefined;
+    entry.declined++;
+    if (entry.settled) return;
+    this.#core.counters.returned++;
+    if (queue !== undefined && this.#options.declare && !entry.ensuredAgain) {
+      // Somebody deleted the queue under us: declare it anew, send once more.
+      entry.ensuredAgain = true;
+      session.ensured.delete(queue);
+      this.#again.atOnce(entry);
+      return;
+    }
+    const where =
+      queue === undefined ? `exchange \`${exchange}\` with routing key \`${routingKey}\`` : `queue \`${queue}\``;
+    const message = `No queue took the message sent to ${where}: ${String(replyCode)} ${replyText}. Is the binding there? \`mandatory: false\` lets such messages go.`;
+    const cause = new PublishError('PUBLISH_RETURNED', messageId, message, {
+      replyCode,
+      maybeDelivered: entry.maybeDelivered,
+    });
+    this.#core.log.warn(
+      { messageId, exchange, routingKey, replyCode, replyText },
+      'message returned: no queue took it',
+    );
+    if (entry.reject(cause)) this.#events.returned(cause);
+  }
+}
+
+function returnedBecause(fields: object): { replyCode: number; replyText: string } {
+  // amqplib types a return's fields as those of a delivery.
+  return { replyCode: Number(Reflect.get(fields, 'replyCode')), replyText: String(Reflect.get(fields, 'replyText')) };
+}

@@ -1,0 +1,246 @@
+import type { Options } from 'amqplib';
+import { contentTypeOf, type Codec } from '../codec';
+import { PublishError, sentenceOf } from '../errors';
+import {
+  boolean,
+  checkOptions,
+  date,
+  integer,
+  isBuffer,
+  isObject,
+  number,
+  object,
+  shortString,
+  withDefaults,
+  type Shape,
+} from '../options';
+import { toAmqp, type MessageProperties, type Route } from '../properties';
+import { checkRoute } from '../topology-checks';
+import type { WireMessage } from '../amqp/wire/publish-frames';
+import { newMessageId } from './message-id';
+import { tableSize } from '../field-table-size';
+
+/** A message on its way out: where it goes, what it says, its properties. */
+export type OutboundMessage<T = unknown> = Route &
+  Partial<MessageProperties> & {
+    readonly body: T;
+    /** Survives a restart of the broker, in a durable queue. @default true */
+    readonly persistent?: boolean;
+    /** Comes back (PUBLISH_RETURNED) if no queue takes it. @default true */
+    readonly mandatory?: boolean;
+  };
+
+const name = shortString();
+const MESSAGE: Shape<
+  Omit<MessageProperties, never> & {
+    queue: string;
+    exchange: string;
+    routingKey: string;
+    body: unknown;
+    persistent: boolean;
+    mandatory: boolean;
+  }
+> = {
+  queue: name,
+  exchange: name,
+  routingKey: name,
+  body: () => undefined,
+  persistent: boolean,
+  mandatory: boolean,
+  messageId: shortString(),
+  correlationId: shortString(),
+  replyTo: shortString(),
+  type: shortString(),
+  appId: shortString(),
+  userId: shortString(),
+  contentType: shortString(),
+  contentEncoding: shortString(),
+  timestamp: date,
+  expiration: number(0, 2 ** 32 - 1),
+  priority: integer(0, 255),
+  headers: object,
+};
+
+/** amqplib encodes headers into a buffer of this size. */
+const HEADERS = 65_536;
+/** Class, weight, body size, flags, and the frame around them. */
+const PROPERTIES_FRAME = 22;
+/** A random UUID, and its length in front. */
+const UUID = 37;
+
+/** A message encoded, checked, and ready for the wire. */
+export class Encoded implements WireMessage {
+  readonly messageId: string;
+  readonly exchange: string;
+  readonly routingKey: string;
+  /** The queue to be ensured, for a route that names one. */
+  readonly queue: string | undefined;
+  readonly persistent: boolean;
+  readonly mandatory: boolean;
+  readonly contentType: string | undefined;
+  /** What it says beside these; undefined: nothing. */
+  readonly properties: MessageProperties | undefined;
+  /** Let go of once the message is settled. */
+  content: Buffer;
+  /** Bytes of the properties frame, which is never split. */
+  readonly propertiesFrame: number;
+  /** Bytes held while it waits: content and properties. */
+  readonly bytes: number;
+
+  constructor(
+    messageId: string,
+    { queue, exchange, routingKey, persistent, mandatory }: OutboundMessage,
+    defaults: { readonly persistent: boolean; readonly mandatory: boolean },
+    contentType: string | undefined,
+    properties: MessageProperties | undefined,
+    content: Buffer,
+    propertiesFrame: number,
+  ) {
+    this.messageId = messageId;
+    this.exchange = exchange ?? '';
+    this.routingKey = queue ?? routingKey ?? '';
+    this.queue = queue;
+    this.persistent = persistent ?? defaults.persistent;
+    this.mandatory = mandatory ?? defaults.mandatory;
+    this.contentType = contentType;
+    this.properties = properties;
+    this.content = content;
+    this.propertiesFrame = propertiesFrame;
+    this.bytes = content.length + propertiesFrame;
+  }
+
+  /** ms */
+  get expiration(): number | undefined {
+    return this.properties?.expiration;
+  }
+
+  /** The same as amqplib takes it. */
+  get options(): Options.Publish {
+    const { properties, contentType, messageId, persistent, mandatory } = this;
+    if (!properties) {
+      if (contentType === undefined) return { messageId, persistent, mandatory };
+      return { contentType, messageId, persistent, mandatory };
+    }
+    return toAmqp({
+      ...properties,
+      ...(contentType !== undefined && { contentType }),
+      messageId,
+      persistent,
+      mandatory,
+    });
+  }
+}
+
+/** The id a message was given, whatever else is wrong with it. */
+export function givenId(message: unknown): string | undefined {
+  return isObject(message) && typeof message['messageId'] === 'string' ? message['messageId'] : undefined;
+}
+
+/**
+ * Checks and encodes. Everything that would close the channel or the connection, and can be known here, is refused here.
+ * @throws PublishError PUBLISH_INVALID
+ */
+export function encode<T>(
+  message: OutboundMessage<T>,
+  codec: Codec<T>,
+  defaults: { readonly persistent: boolean; readonly mandatory: boolean },
+): Encoded {
+  const given = givenId(message);
+  const messageId = given ?? newMessageId();
+  let properties: MessageProperties | undefined;
+  try {
+    check(message);
+    properties = propertiesOf(message);
+  } catch (cause) {
+    throw invalid(messageId, 'This message cannot be sent', cause);
+  }
+  let headers: number;
+  try {
+    headers = headersSize(properties);
+  } catch (cause) {
+    throw invalid(messageId, 'The headers of this message cannot be sent', cause);
+  }
+  // The codec's own error may quote the body: it is the cause, and not in the sentence.
+  let content: Buffer;
+  try {
+    content = codec.encode(message.body);
+    if (!isBuffer(content)) throw new TypeError('`encode` returned no Buffer.');
+  } catch (cause) {
+    const sentence = 'The codec cannot encode the body of this message (see `cause`).';
+    throw new PublishError('PUBLISH_INVALID', messageId, sentence, { cause });
+  }
+  const contentType = message.contentType ?? contentTypeOf(codec, message.body);
+  const strings =
+    (properties ? stringsSize(properties) : 0) + sizeOf(contentType) + (given === undefined ? UUID : sizeOf(given));
+  const propertiesFrame = PROPERTIES_FRAME + headers + strings + 10;
+  return new Encoded(messageId, message, defaults, contentType, properties, content, propertiesFrame);
+}
+
+function check(message: unknown): void {
+  // A body in the place of the message is named by its type alone: no body is in a sentence.
+  if (!isObject(message))
+    throw new TypeError(
+      `Expected an object with a route and a \`body\`, got ${Array.isArray(message) ? 'an array' : typeof message}.`,
+    );
+  const { queue, exchange, routingKey } = message;
+  // The case of nearly all is found out faster by name than by the table.
+  const plain = saysNoMore(message) && isName(queue) && isName(exchange) && isName(routingKey);
+  if (!plain) checkOptions<object>(message, MESSAGE, A_MESSAGE);
+  // The sentences are checkRoute's.
+  if ((queue === undefined) === (exchange === undefined) || (queue !== undefined && routingKey !== undefined))
+    checkRoute({ queue, exchange, routingKey }, 'message');
+  if (queue === '') throw new TypeError('a queue route needs the name of a queue');
+}
+const A_MESSAGE = { of: 'a message' };
+
+/** Than where it goes, and its body? */
+function saysNoMore(message: object): boolean {
+  for (const member in message) if (!ROUTE.has(member)) return false;
+  return true;
+}
+const ROUTE: ReadonlySet<string> = new Set(['queue', 'exchange', 'routingKey', 'body']);
+
+const isName = (value: unknown): boolean => value === undefined || name(value) === undefined;
+
+/** What a message says beside its route, body, id and content type; undefined: nothing. A copy: the caller may go on to change it. */
+function propertiesOf(message: OutboundMessage): MessageProperties | undefined {
+  // Most say nothing, which is found out faster by name than in a loop.
+  const { correlationId, replyTo, type, appId, userId, contentEncoding, timestamp, expiration, priority, headers } =
+    message;
+  const nothing =
+    correlationId === undefined &&
+    replyTo === undefined &&
+    type === undefined &&
+    appId === undefined &&
+    userId === undefined &&
+    contentEncoding === undefined &&
+    timestamp === undefined &&
+    expiration === undefined &&
+    priority === undefined &&
+    headers === undefined;
+  if (nothing) return undefined;
+  const all = { correlationId, replyTo, type, appId, userId, contentEncoding, timestamp, expiration, priority };
+  return withDefaults(headers === undefined ? {} : { headers: { ...headers } }, all);
+}
+
+function headersSize(properties: MessageProperties | undefined): number {
+  if (!properties?.headers) return 4;
+  const size = tableSize(properties.headers);
+  if (size > HEADERS)
+    throw new RangeError(
+      `they take ${String(size)} bytes, at most ${String(HEADERS)} fit. Put large data into the body.`,
+    );
+  return size;
+}
+
+function stringsSize({ expiration, ...properties }: MessageProperties): number {
+  let size = expiration === undefined ? 0 : 1 + String(Math.floor(expiration)).length;
+  for (const value of Object.values(properties)) if (typeof value === 'string') size += sizeOf(value);
+  return size;
+}
+
+const sizeOf = (value: string | undefined): number => (value === undefined ? 0 : 1 + Buffer.byteLength(value));
+
+function invalid(messageId: string, what: string, cause: unknown): PublishError {
+  return new PublishError('PUBLISH_INVALID', messageId.slice(0, 255), `${what}: ${sentenceOf(cause)}`, { cause });
+}

@@ -1,0 +1,102 @@
+import type { PublishError } from '../errors';
+import type { Encoded } from './outbound-message';
+import type { Sized } from './outbox';
+import type { Suspect } from './poison';
+
+/** What a settled `send` says. */
+export interface Confirmation {
+  readonly messageId: string;
+  /** How often it was published; more than 1: consumers may see a duplicate. */
+  readonly attempts: number;
+  /** The connection it was confirmed on. */
+  readonly epoch: number;
+}
+
+const RELEASED = Buffer.alloc(0);
+
+/** One message between `send` and its settlement, which happens exactly once. */
+export class Entry implements Sized, Suspect {
+  readonly order: number;
+  readonly message: Encoded;
+  /** Bytes of the body. */
+  readonly size: number;
+  /** When `send` was called; monotonic, ms. */
+  readonly since = performance.now();
+  inside = false;
+  /** How often it was written. */
+  attempts = 0;
+  /** How often the broker said "not now". */
+  nacks = 0;
+  /** How often it is known that the broker did not keep it: nacked, returned, refused. */
+  declined = 0;
+  /** The broker's return, which comes before its confirm. */
+  returned: { readonly replyCode: number; readonly replyText: string } | undefined;
+  /** Was its queue declared anew after a return? */
+  ensuredAgain = false;
+  #settled = false;
+  readonly #resolve: (confirmation: Confirmation) => void;
+  readonly #reject: (error: PublishError) => void;
+  #cleanUp: (() => void) | undefined;
+
+  constructor(
+    order: number,
+    message: Encoded,
+    resolve: (confirmation: Confirmation) => void,
+    reject: (error: PublishError) => void,
+  ) {
+    this.order = order;
+    this.message = message;
+    this.size = message.content.length;
+    this.#resolve = resolve;
+    this.#reject = reject;
+  }
+
+  get settled(): boolean {
+    return this.#settled;
+  }
+  get bytes(): number {
+    return this.message.bytes;
+  }
+  get exchange(): string {
+    return this.message.exchange;
+  }
+  get userId(): string | undefined {
+    return this.message.properties?.userId;
+  }
+  /** May the broker have it? Each attempt that it did not decline may have arrived. */
+  get maybeDelivered(): boolean {
+    return this.attempts > this.declined;
+  }
+  /** ms that the message itself still has (`expiration`); undefined: for ever. */
+  get remaining(): number | undefined {
+    const { expiration } = this.message;
+    return expiration === undefined ? undefined : expiration - (performance.now() - this.since);
+  }
+
+  /** What to undo when it is settled. */
+  onSettled(cleanUp: () => void): void {
+    this.#cleanUp = cleanUp;
+  }
+
+  confirm(epoch: number): Confirmation | undefined {
+    if (!this.#settle()) return undefined;
+    const confirmation = { messageId: this.message.messageId, attempts: this.attempts, epoch };
+    this.#resolve(confirmation);
+    return confirmation;
+  }
+
+  reject(error: PublishError): boolean {
+    if (!this.#settle()) return false;
+    this.#reject(error);
+    return true;
+  }
+
+  #settle(): boolean {
+    if (this.#settled) return false;
+    this.#settled = true;
+    // Deadlines, and the window of the channel, may keep the entry for a while; the body need not stay.
+    this.message.content = RELEASED;
+    this.#cleanUp?.();
+    return true;
+  }
+}

@@ -1,8 +1,0 @@
-import { createRequire } from 'node:module';
-
-const load = createRequire(__filename);
-
-/** This library as it is shipped, like its peers: the build in `dist/`, which `npm run bench` makes first. */
-export const { Connection, Consumer, Producer, handle, publish } = load(
-  '../../dist',
-) as typeof import('instance-queue');

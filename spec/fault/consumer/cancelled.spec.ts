@@ -1,0 +1,119 @@
+import { Connection, Consumer, handle, type ConsumerState } from 'instance-queue';
+import { NEVER } from 'rxjs';
+import { FaultProxy } from 'instance-queue/testing';
+import { FrameLog } from '../../support/fake-broker/frames';
+import { sharedBroker } from '../../support/broker';
+import { Bystander } from '../../support/bystander';
+import { closeAll, closing } from '../../support/cleanup';
+import { gather } from '../../support/gather';
+import { eventually, until } from '../../support/waiting';
+
+describe('a consumer that the broker cancels', () => {
+  const broker = sharedBroker();
+  let side: Bystander;
+  let log: FrameLog;
+  let connection: Connection;
+  beforeEach(async () => {
+    side = await Bystander.at(broker.url);
+    const proxy = closing(await FaultProxy.before(broker.url));
+    log = new FrameLog(proxy);
+    connection = closing(new Connection({ url: proxy.url(broker.url), reopen: { min: 5, max: 20 } }));
+  });
+  afterEach(async () => {
+    await closeAll();
+    await side.close();
+  });
+
+  it('declares its queue again and attaches with a new tag, on the same connection', async () => {
+    const name = side.tidies();
+    const consumer = closing(new Consumer(connection, { queue: { name, maxLength: 100 } }));
+    const states: ConsumerState[] = [];
+    consumer.state$.subscribe((state) => states.push(state));
+    const { values } = gather(consumer.deliveries$);
+    await until(consumer.state$, ({ status }) => status === 'attached');
+    await side.deleteQueue(name);
+    await eventually(() => states.filter(({ status }) => status === 'attached').length === 2);
+    await side.put(name, 'anew');
+    await eventually(() => values.length === 1);
+    expect(states.at(-2)).toMatchObject({
+      status: 'detached',
+      cause: { code: 'CONSUMER_CANCELLED', queue: name },
+      retryIn: 0,
+    });
+    const [before, after] = log.of('basic.consume');
+    expect(after?.fields['consumerTag']).not.toBe(before?.fields['consumerTag']);
+    expect(log.of('queue.declare').filter(({ fields }) => fields['queue'] === name)).toHaveLength(2);
+    expect(connection.state).toMatchObject({ status: 'connected', epoch: 1 });
+    expect(connection.core.counters).toMatchObject({ reopens: 1, reconnects: 0 });
+  });
+
+  it('cannot settle what it had: the verbs are false, nothing is sent, the work is told', async () => {
+    const name = side.tidies();
+    const consumer = closing(new Consumer(connection, { queue: name }));
+    const lost: unknown[] = [];
+    consumer.on('lost', ({ body }) => lost.push(body));
+    const aborted: unknown[] = [];
+    const shared = gather(consumer.deliveries$);
+    const { values } = gather(
+      consumer.deliveries$.pipe(
+        handle((_, { signal }) => {
+          signal.addEventListener('abort', () => aborted.push(signal.reason));
+          return NEVER;
+        }),
+      ),
+    );
+    await until(consumer.state$, ({ status }) => status === 'attached');
+    await side.put(name, 'mine');
+    await eventually(() => shared.values.length === 1);
+    await side.deleteQueue(name);
+    await eventually(() => aborted.length === 1);
+    for (const verb of ['ack', 'requeue', 'release', 'reject'] as const) expect(shared.values[0]?.[verb]()).toBe(false);
+    expect(shared.values[0]?.settled).toBe('lost');
+    expect(lost).toEqual(['mine']);
+    expect(aborted).toEqual([expect.objectContaining({ code: 'CONSUMER_CANCELLED' })]);
+    expect(values).toEqual([expect.objectContaining({ sent: false })]);
+    await until(consumer.state$, ({ status }) => status === 'attached');
+    expect(log.methods('toBroker').filter((method) => /^basic\.(ack|nack|reject)$/.test(method))).toEqual([]);
+  });
+
+  it('gives up when `reopen.attempts` says so', async () => {
+    const name = side.tidies();
+    const strict = closing(new Connection({ url: broker.url, reopen: { attempts: 0 } }));
+    const consumer = new Consumer(strict, { queue: name });
+    const gathered = gather(consumer.deliveries$);
+    await until(consumer.state$, ({ status }) => status === 'attached');
+    await side.deleteQueue(name);
+    await eventually(() => gathered.error);
+    expect(gathered.error).toMatchObject({ code: 'CHANNEL_CLOSED', cause: { code: 'CONSUMER_CANCELLED' } });
+    expect(consumer.state).toEqual({ status: 'stopped', cause: gathered.error });
+    expect(strict.state.status).toBe('connected');
+  });
+
+  it('waits longer and longer for a passive queue that went, and comes back with it', async () => {
+    const name = await side.queue();
+    const consumer = closing(new Consumer(connection, { queue: { name, passive: true } }));
+    const states: ConsumerState[] = [];
+    consumer.state$.subscribe((state) => states.push(state));
+    gather(consumer.deliveries$);
+    await until(consumer.state$, ({ status }) => status === 'attached');
+    await side.deleteQueue(name);
+    const missing = (state: ConsumerState): boolean => state.status === 'detached' && state.cause?.replyCode === 404;
+    await eventually(() => states.filter(missing).length >= 3);
+    await side.queue({}, name);
+    await until(consumer.state$, ({ status }) => status === 'attached');
+  });
+
+  it('leaves no channel behind, however often that happens', async () => {
+    const name = side.tidies();
+    const consumer = closing(new Consumer(connection, { queue: name }));
+    gather(consumer.deliveries$);
+    for (let i = 0; i < 10; i++) {
+      await until(consumer.state$, ({ status }) => status === 'attached');
+      await eventually(() => connection.core.counters.reopens === i);
+      await side.deleteQueue(name);
+      await eventually(() => connection.core.counters.reopens === i + 1);
+    }
+    const closed = (): number => log.of('channel.close-ok').length + 1;
+    await eventually(() => log.of('channel.open').length === closed());
+  });
+});

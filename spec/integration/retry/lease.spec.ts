@@ -1,0 +1,83 @@
+import { Connection, Producer, type QueueSpec } from 'instance-queue';
+import { FORWARDING, Forwarder } from '../../../lib/retry/forwarder';
+import { FaultProxy } from 'instance-queue/testing';
+import { sharedBroker } from '../../support/broker';
+import { Bystander } from '../../support/bystander';
+import { closeAll, closing } from '../../support/cleanup';
+import { arrivals, bodies, emptied } from '../../support/mailbox';
+import { eventually } from '../../support/waiting';
+
+const { url } = sharedBroker();
+let bystander: Bystander;
+let proxy: FaultProxy;
+let connection: Connection;
+let forwarder: Forwarder;
+let origin: string;
+let into: QueueSpec;
+
+beforeEach(async () => {
+  bystander = closing(await Bystander.at(url));
+  proxy = closing(await FaultProxy.before(url));
+  connection = closing(new Connection({ url: proxy.url(url), reconnect: { min: 10, max: 10 } }));
+  forwarder = new Forwarder(connection.core, closing(new Producer(connection, FORWARDING)));
+  origin = await bystander.queue();
+  const name = bystander.tidies(`${origin}.wait`);
+  into = { name, type: 'classic', messageTtl: 400, expires: 1400, deadLetter: { queue: origin } };
+});
+afterEach(closeAll);
+
+const { signal } = new AbortController();
+const forward = (body: number): Promise<void> => {
+  const content = Buffer.from(String(body));
+  return forwarder.forward({ route: { queue: into.name }, content, properties: {} }, { into, signal });
+};
+
+test('a wait queue in use is never gone with what is in it, and one out of use goes', async () => {
+  const began = performance.now();
+  let body = 0;
+  // Three times as long as the queue would live by itself: publishing does not renew its lease.
+  while (performance.now() < began + 4200) {
+    await forward(body++);
+    await eventually(() => performance.now() > began + body * 50);
+  }
+  // A copy whose confirm takes too long is sent once more.
+  const arrived = new Set<unknown>();
+  await eventually(async () => {
+    for (const one of bodies(await emptied(bystander, origin))) arrived.add(one);
+    return arrived.size === body;
+  });
+  expect([...arrived]).toEqual(Array.from({ length: body }, (_, i) => i));
+  await eventually(async () => {
+    // Asked without using it.
+    const rows = await sharedBroker().queues();
+    return !rows.some(({ name }) => name === into.name);
+  });
+});
+
+test('a copy that is confirmed so late that its queue may go before it is sent once more', async () => {
+  await forward(0);
+  proxy.hold('toClient');
+  const late = forward(1);
+  const began = performance.now();
+  await eventually(() => performance.now() > began + 1000);
+  proxy.release();
+  await late;
+  const [first, ...copies] = bodies(await arrivals(bystander, origin, 3));
+  expect([first, ...new Set(copies)]).toEqual([0, 1]);
+});
+
+test('what is aborted while it waits for the connection settles', async () => {
+  proxy.refuse();
+  const controller = new AbortController();
+  const waiting = forwarder.forward(
+    { route: { queue: into.name }, content: Buffer.alloc(0), properties: {} },
+    { into, signal: controller.signal },
+  );
+  controller.abort();
+  await expect(waiting).rejects.toMatchObject({ name: 'AbortError' });
+});
+
+test('where the connection is closed for good it says so', async () => {
+  await connection.close();
+  await expect(forward(1)).rejects.toMatchObject({ code: 'CONNECTION_CLOSED' });
+});

@@ -1,0 +1,91 @@
+import { connect } from 'amqplib';
+import type { Duplex } from 'node:stream';
+import { encodeContent, encodeMethod } from '../../../support/fake-broker/methods';
+import { serve } from './serve';
+
+const FRAME_MAX = 131_072;
+/** Messages per write. */
+const CHUNK = 100;
+const BODY = 3;
+
+/**
+ * What no client can beat on this machine: frames encoded beforehand, written a hundred messages at a time; deliveries
+ * counted and neither decoded nor acked. amqplib does the handshake only.
+ */
+serve(async (url) => {
+  const model = await connect(url, { noDelay: true });
+  const { stream } = model.connection as unknown as { readonly stream: Duplex };
+  return {
+    async sender(queue, { persistent }) {
+      const channel = await model.createConfirmChannel();
+      const number = (channel as unknown as { readonly ch: number }).ch;
+      const waiting: (() => void)[] = [];
+      let written = 0;
+      let first = 1;
+      let message: Buffer | undefined;
+      const write = (): void => {
+        const due = waiting.length + first - 1 - written;
+        if (due === 0 || !message) return;
+        stream.write(Buffer.concat(Array.from({ length: due }, () => message ?? Buffer.alloc(0))));
+        written += due;
+      };
+      channel.on('ack', ({ deliveryTag, multiple }: { deliveryTag: number; multiple: boolean }) => {
+        // In one turn the broker's order is that of the sends here: one queue, one connection.
+        const count = multiple ? deliveryTag - first + 1 : 1;
+        first += count;
+        for (const confirmed of waiting.splice(0, count)) confirmed();
+      });
+      return (body, confirmed) => {
+        message ??= Buffer.concat([
+          encodeMethod('basic.publish', number, { exchange: '', routingKey: queue }),
+          encodeContent(number, { deliveryMode: persistent ? 2 : 1 }, body, FRAME_MAX),
+        ]);
+        waiting.push(confirmed);
+        if (waiting.length + first - 1 - written === CHUNK) write();
+        else if (waiting.length + first - 1 - written === 1) setImmediate(write);
+      };
+    },
+    async receiver(queue, _prefetch, work) {
+      // A connection of its own: it reads past amqplib, which never hears of this connection again.
+      const own = await connect(url, { noDelay: true });
+      own.on('error', () => undefined);
+      const channel = await own.createChannel();
+      const { connection } = own as unknown as { readonly connection: { readonly stream: Duplex; rest: Buffer } };
+      const socket = connection.stream;
+      let rest: Buffer = Buffer.alloc(0);
+      const count = (chunk: Buffer): void => {
+        const bytes = rest.length === 0 ? chunk : Buffer.concat([rest, chunk]);
+        let at = 0;
+        while (bytes.length - at >= 7) {
+          const end = at + 8 + bytes.readUInt32BE(at + 3);
+          if (end > bytes.length) break;
+          // Each message here has one body frame.
+          if (bytes[at] === BODY) void work();
+          at = end;
+        }
+        rest = bytes.subarray(at);
+      };
+      await channel.consume(
+        queue,
+        () => {
+          void work();
+        },
+        { noAck: true },
+      );
+      socket.removeAllListeners('readable');
+      rest = connection.rest;
+      socket.on('data', count);
+      socket.resume();
+      return async () => {
+        await new Promise<void>((resolve) => {
+          socket.removeAllListeners('data');
+          socket.once('close', () => {
+            resolve();
+          });
+          socket.destroy(new Error('done'));
+        });
+      };
+    },
+    close: () => model.close(),
+  };
+});

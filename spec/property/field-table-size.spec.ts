@@ -1,0 +1,167 @@
+import fc from 'fast-check';
+import { auto } from '../../lib/codec';
+import { encode } from '../../lib/producer/outbound-message';
+import { NotEncodable, tableSize } from '../../lib/field-table-size';
+import { propertiesFrameSize, writeTable } from '../support/amqplib-encoder';
+
+const key = fc.string({ unit: 'grapheme', maxLength: 20 }).filter((name) => name !== '!' && name !== '__proto__');
+/** What a field table can hold, and what amqplib's own types say about it. */
+const { value } = fc.letrec((tie) => ({
+  value: fc.oneof(
+    { depthSize: 'small', withCrossShrink: true },
+    fc.string({ unit: 'grapheme', maxLength: 40 }),
+    fc.boolean(),
+    fc.constant(null),
+    fc.integer(),
+    fc.maxSafeInteger(),
+    // Fractions that amqplib cannot write are refused, which a law of its own says.
+    fc
+      .double({ noNaN: true, noDefaultInfinity: true, min: -(2 ** 63) })
+      .filter((number) => Number.isInteger(number) || Math.abs(number) < 2 ** 50),
+    fc.uint8Array({ maxLength: 30 }).map((octets) => Buffer.from(octets)),
+    fc.record({
+      '!': fc.constantFrom('byte', 'int8', 'short', 'int16', 'int', 'int32', 'long', 'int64'),
+      value: fc.integer({ min: -128, max: 127 }),
+    }),
+    fc.record({
+      '!': fc.constantFrom('uint8', 'unsignedbyte', 'uint16', 'unsignedshort', 'uint32', 'unsignedint', 'timestamp'),
+      value: fc.nat(255),
+    }),
+    fc.record({
+      '!': fc.constantFrom('double', 'float64'),
+      value: fc.double({ noNaN: true, noDefaultInfinity: true }),
+    }),
+    fc.record({ '!': fc.constant('float'), value: fc.float({ noNaN: true, noDefaultInfinity: true }) }),
+    fc.record({ '!': fc.constant('decimal'), value: fc.record({ places: fc.nat(255), digits: fc.nat() }) }),
+    fc.record({ '!': fc.constant('string'), value: fc.string({ maxLength: 20 }) }),
+    fc.array(tie('value'), { maxLength: 5 }),
+    fc.dictionary(key, tie('value'), { maxKeys: 5 }),
+  ),
+}));
+const table = fc.dictionary(key, fc.option(value, { nil: undefined, freq: 20 }), { maxKeys: 8 });
+
+describe('the size of a field table', () => {
+  it('is what amqplib writes', () => {
+    fc.assert(
+      fc.property(table, (headers) => {
+        expect(tableSize(headers)).toBe(writeTable(headers).length);
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it.each([
+    127,
+    128,
+    -128,
+    -129,
+    32_767,
+    32_768,
+    -32_768,
+    -32_769,
+    2 ** 31 - 1,
+    2 ** 31,
+    -(2 ** 31),
+    -(2 ** 31) - 1,
+    2 ** 50,
+    2 ** 62,
+    2 ** 63,
+    -(2 ** 63),
+    0.5,
+    -0.5,
+    1e300,
+    -0,
+  ])('is what amqplib writes at the borders between its kinds of numbers: %d', (number) => {
+    expect(tableSize({ number })).toBe(writeTable({ number }).length);
+  });
+
+  it('is that of inherited members too, which amqplib writes', () => {
+    const headers: object = Object.assign(Object.create({ inherited: 'yes' }) as object, { own: 1 });
+    expect(tableSize(headers)).toBe(writeTable(headers).length);
+  });
+
+  it.each<[string, unknown]>([
+    ['a function', () => 1],
+    ['a bigint', 5n],
+    ['a symbol', Symbol('x')],
+    ['NaN', NaN],
+    ['-Infinity', -Infinity],
+    // These amqplib writes, and RabbitMQ closes the whole connection over them (541): it cannot read them.
+    ['Infinity', Infinity],
+    ['a double that is NaN', { '!': 'double', value: NaN }],
+    ['a double that is Infinity', { '!': 'float64', value: Infinity }],
+    ['a float that is NaN', { '!': 'float', value: NaN }],
+    ['a float too large for 32 bits', { '!': 'float', value: 1e39 }],
+    ['a float that is no number', { '!': 'float', value: 'many' }],
+    ['a number below 64 bits', -1e300],
+    ['a Date', new Date()],
+    ['a Map', new Map()],
+    ['an unknown type', { '!': 'complex', value: 1 }],
+    ['a type that amqplib does not write', { '!': 'float32', value: 1 }],
+    ['a list with a hole in its meaning', [undefined]],
+    ['something too deep', Array.from({ length: 200 }).reduce<object>((inner) => ({ inner }), {})],
+    ['a name of 256 bytes', { ['x'.repeat(256)]: 1 }],
+  ])('is none for %s: refused before amqplib sees it', (_name, wrong) => {
+    expect(() => tableSize({ wrong })).toThrow(NotEncodable);
+    expect(() => tableSize({ list: [{ wrong }] })).toThrow(NotEncodable);
+  });
+
+  it('is none for what contains itself', () => {
+    const round: Record<string, unknown> = {};
+    round['self'] = round;
+    expect(() => tableSize(round)).toThrow(NotEncodable);
+    const list: unknown[] = [];
+    list.push(list);
+    expect(() => tableSize({ list })).toThrow(NotEncodable);
+  });
+});
+
+describe('headers as large as amqplib can write', () => {
+  const headersOf = (bytes: number): { big: string } => ({ big: 'x'.repeat(bytes - tableSize({ big: '' })) });
+  const send = (bytes: number): unknown =>
+    encode({ queue: 'q', body: 1, headers: headersOf(bytes) }, auto, { persistent: true, mandatory: true });
+
+  it('are let through to the last byte, and not one more', () => {
+    expect(() => send(65_536)).not.toThrow();
+    expect(() => writeTable(headersOf(65_536))).not.toThrow();
+    expect(() => send(65_537)).toThrow('take 65537 bytes');
+    expect(() => writeTable(headersOf(65_537))).toThrow(RangeError);
+  });
+});
+
+describe('the size of a properties frame', () => {
+  const shortString = fc.string({ unit: 'grapheme', maxLength: 20 });
+  const properties = fc.record(
+    {
+      messageId: shortString,
+      correlationId: shortString,
+      replyTo: shortString,
+      type: shortString,
+      appId: shortString,
+      userId: shortString,
+      contentType: shortString,
+      contentEncoding: shortString,
+      timestamp: fc.nat().map((seconds) => new Date(seconds * 1000)),
+      expiration: fc.nat(),
+      priority: fc.nat(255),
+      headers: table,
+      persistent: fc.boolean(),
+    },
+    { requiredKeys: [] },
+  );
+
+  it('is never less than what amqplib writes, and not much more', () => {
+    fc.assert(
+      fc.property(properties, (given) => {
+        const { propertiesFrame, options } = encode({ ...given, queue: 'q', body: 1 }, auto, {
+          persistent: true,
+          mandatory: true,
+        });
+        const written = propertiesFrameSize(options);
+        expect(propertiesFrame).toBeGreaterThanOrEqual(written);
+        expect(propertiesFrame - written).toBeLessThanOrEqual(10);
+      }),
+      { numRuns: 300 },
+    );
+  });
+});

@@ -1,0 +1,148 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { auto } from '../../../../lib/codec';
+import { encode } from '../../../../lib/producer/outbound-message';
+import { Publisher } from '../../../../lib/amqp/wire/publisher';
+import { MemoryChannel } from '../../../support/amqplib-channel';
+
+const message = encode({ queue: 'q', body: 'words', messageId: 'm' }, auto, { persistent: true, mandatory: true });
+const publish = (publisher: Publisher | undefined): boolean | undefined =>
+  publisher?.publish(message, 1, undefined, message.propertiesFrame);
+
+describe('own frames', () => {
+  it('are written on an amqplib as it is known', async () => {
+    const memory = new MemoryChannel();
+    expect(publish(Publisher.on(memory.channel, () => undefined))).toBe(true);
+    expect((await memory.written()).includes('words')).toBe(true);
+  });
+
+  it.each<[string, (memory: MemoryChannel) => void]>([
+    ['has no channel number', ({ channel }) => Reflect.deleteProperty(channel, 'ch')],
+    ['has no connection', ({ channel }) => Reflect.set(channel, 'connection', undefined)],
+    ['does not say how large frames may be', ({ connection }) => Reflect.deleteProperty(connection, 'frameMax')],
+    ['has no list of channels', ({ connection }) => Reflect.set(connection, 'channels', {})],
+    [
+      'has another channel of that number',
+      ({ connection }) => Reflect.set(connection, 'channels', [null, { channel: {} }]),
+    ],
+    ['counts confirms in another way', ({ channel }) => Reflect.set(channel, 'unconfirmed', new Map())],
+    ['does not count them', ({ channel }) => Reflect.set(channel, 'pushConfirmCallback', undefined)],
+    ['knows no heartbeats', ({ connection }) => Reflect.deleteProperty(connection, 'sentSinceLastCheck')],
+    [
+      'writes messages in another way',
+      ({ channel }) =>
+        Reflect.set(channel, 'publish', function (this: object) {
+          const connection = Reflect.get(this, 'connection') as { channels: { buffer: { write(b: Buffer): void } }[] };
+          connection.channels[513]?.buffer.write(Buffer.from('anything else'));
+        }),
+    ],
+    [
+      'is watched by instrumentation',
+      ({ channel }) =>
+        Reflect.set(
+          channel,
+          'publish',
+          Object.assign(() => true, { __wrapped: true }),
+        ),
+    ],
+    [
+      'is watched one level deeper',
+      ({ channel }) => {
+        const sendMessage = { value: Object.assign(() => true, { __wrapped: true }) };
+        Object.setPrototypeOf(
+          channel,
+          Object.create(Object.getPrototypeOf(channel) as object, { sendMessage }) as object,
+        );
+      },
+    ],
+    [
+      'throws where it should write',
+      ({ channel }) =>
+        Reflect.set(channel, 'publish', () => {
+          throw new Error('not like that');
+        }),
+    ],
+  ])('are none on an amqplib that %s', (_what, change) => {
+    const memory = new MemoryChannel();
+    change(memory);
+    expect(Publisher.on(memory.channel, () => undefined)).toBeUndefined();
+  });
+
+  it('are not written on a channel that is closing', async () => {
+    const memory = new MemoryChannel();
+    const publisher = Publisher.on(memory.channel, () => undefined);
+    memory.channel.close().catch(() => undefined);
+    const before = await memory.written();
+    expect(publish(publisher)).toBe(false);
+    expect((await memory.written()).equals(before)).toBe(true);
+  });
+
+  it('that were waiting for the end of the turn when the channel closed are not written behind its close', async () => {
+    const memory = new MemoryChannel();
+    const publisher = Publisher.on(memory.channel, () => undefined);
+    expect(publish(publisher)).toBe(true);
+    memory.channel.close().catch(() => undefined);
+    expect((await memory.written()).includes('words')).toBe(false);
+  });
+
+  it('are counted by amqplib, too', () => {
+    const { channel } = new MemoryChannel();
+    const publisher = Publisher.on(channel, () => undefined);
+    publish(publisher);
+    publish(publisher);
+    expect(Reflect.get(channel, 'unconfirmed')).toHaveLength(2);
+    channel.emit('ack', { deliveryTag: 2, multiple: true });
+    expect(Reflect.get(channel, 'unconfirmed')).toHaveLength(0);
+  });
+
+  it('tell amqplib that no heartbeat is due', async () => {
+    const { channel, connection } = new MemoryChannel();
+    const publisher = Publisher.on(channel, () => undefined);
+    Reflect.set(connection, 'sentSinceLastCheck', false);
+    publish(publisher);
+    await nextTurn();
+    expect(Reflect.get(connection, 'sentSinceLastCheck')).toBe(true);
+  });
+
+  it('tell when the channel is full, and amqplib when it is not any more', async () => {
+    const { channel } = new MemoryChannel();
+    let full = 0;
+    const publisher = Publisher.on(channel, () => full++);
+    const drained = new Promise((resolve) => channel.once('drain', resolve));
+    // Each flush is one write; amqplib's buffer takes a thousand or two of them.
+    for (let i = 0; full === 0 && i < 5000; i++) {
+      publish(publisher);
+      publisher?.flush();
+    }
+    expect(full).toBe(1);
+    await drained;
+  });
+
+  it('of channels that take turns are whole, however large the body', async () => {
+    const memory = new MemoryChannel();
+    const publishers = [memory.channel, memory.open()].map((channel) => Publisher.on(channel, () => undefined));
+    for (const size of [10, 16_384, 140_000, 300_000]) {
+      const large = encode({ queue: 'q', body: Buffer.alloc(size), messageId: 'm' }, auto, {
+        persistent: true,
+        mandatory: true,
+      });
+      for (const publisher of publishers) publisher?.publish(large, 1, undefined, large.propertiesFrame);
+    }
+    const written = await memory.written();
+    let at = 0;
+    while (at < written.length) {
+      const end = at + 7 + written.readUInt32BE(at + 3);
+      expect(written[end]).toBe(0xce);
+      at = end + 1;
+    }
+    // A method, a header, and as many body frames as it takes.
+    expect(written.length).toBeGreaterThan(2 * 456_394);
+  });
+
+  it('of many messages go in one write', async () => {
+    const memory = new MemoryChannel();
+    const publisher = Publisher.on(memory.channel, () => undefined);
+    for (let i = 0; i < 100; i++) publish(publisher);
+    await memory.written();
+    expect(memory.writes).toBe(1);
+  });
+});

@@ -1,0 +1,105 @@
+import type { ConsumeMessage } from 'amqplib';
+import { encodeContent, encodeMethod } from '../../../support/fake-broker/methods';
+import { Receiver } from '../../../../lib/amqp/wire/receiver';
+import { MemoryChannel } from '../../../support/amqplib-channel';
+
+const TAG = 'mine';
+
+function message(body: string, consumerTag = TAG): Buffer {
+  const fields = { consumerTag, deliveryTag: 1, redelivered: false, exchange: '', routingKey: 'q' };
+  return Buffer.concat([encodeMethod('basic.deliver', 1, fields), encodeContent(1, {}, Buffer.from(body), 4096)]);
+}
+
+/** A consumer of amqplib, and the same past it. */
+function consuming(memory: MemoryChannel): { readonly byAmqplib: string[]; readonly past: string[] } {
+  const byAmqplib: string[] = [];
+  const past: string[] = [];
+  const into = (list: string[]) => (arrived: ConsumeMessage) => {
+    list.push(arrived.content.toString());
+  };
+  memory.channel.registerConsumer(TAG, into(byAmqplib));
+  Receiver.on(memory.model)?.register(memory.channel, TAG, into(past));
+  return { byAmqplib, past };
+}
+
+describe('messages', () => {
+  it('are taken past an amqplib as it is known', async () => {
+    const memory = new MemoryChannel();
+    const seen = consuming(memory);
+    await memory.receive([Buffer.concat([message('a'), message('b')])]);
+    expect(seen).toEqual({ byAmqplib: [], past: ['a', 'b'] });
+  });
+
+  it('that are not there as a whole yet are left to amqplib', async () => {
+    const memory = new MemoryChannel();
+    const seen = consuming(memory);
+    const bytes = message('halved');
+    await memory.receive([bytes.subarray(0, -3), bytes.subarray(-3), message('whole')]);
+    expect(seen).toEqual({ byAmqplib: ['halved'], past: ['whole'] });
+  });
+
+  it('of a consumer that nobody named here are amqplib’s', async () => {
+    const memory = new MemoryChannel();
+    const seen = consuming(memory);
+    const other: string[] = [];
+    memory.channel.registerConsumer('other', ({ content }) => other.push(content.toString()));
+    await memory.receive([message('a'), message('b', 'other'), message('c')]);
+    expect([seen.past, other]).toEqual([['a', 'c'], ['b']]);
+  });
+
+  it.each<[string, (memory: MemoryChannel) => void]>([
+    ['reads in another way', ({ connection }) => Reflect.set(connection, 'recvFrame', undefined)],
+    ['keeps what it read elsewhere', ({ connection }) => Reflect.set(connection, 'rest', [])],
+    ['has no list of channels', ({ connection }) => Reflect.set(connection, 'channels', {})],
+    ['hands frames on in another way', ({ connection }) => Reflect.set(connection, 'accept', undefined)],
+  ])('are taken past no amqplib that %s', (_what, change) => {
+    const memory = new MemoryChannel();
+    change(memory);
+    expect(Receiver.on(memory.model)).toBeUndefined();
+  });
+
+  it('of a channel that is closing are dropped, as amqplib does', async () => {
+    const memory = new MemoryChannel();
+    const seen = consuming(memory);
+    memory.channel.close().catch(() => undefined);
+    await memory.receive([message('late')]);
+    expect(seen).toEqual({ byAmqplib: [], past: [] });
+  });
+
+  it('behind one whose consumer closes the channel are dropped', async () => {
+    const memory = new MemoryChannel();
+    const past: string[] = [];
+    memory.channel.registerConsumer(TAG, () => undefined);
+    Receiver.on(memory.model)?.register(memory.channel, TAG, ({ content }) => {
+      past.push(content.toString());
+      memory.channel.close().catch(() => undefined);
+    });
+    await memory.receive([Buffer.concat([message('a'), message('b')])]);
+    expect(past).toEqual(['a']);
+  });
+
+  it.each([
+    ['past amqplib', true],
+    ['by amqplib', false],
+  ])('come once, whatever a consumer throws, which costs its channel and no other: %s', async (_how, own) => {
+    const memory = new MemoryChannel();
+    const past: string[] = [];
+    const errors: unknown[] = [];
+    const neighbour = memory.open();
+    neighbour.on('close', () => errors.push('the neighbour'));
+    memory.connection.on('frameError', (error) => errors.push(error));
+    memory.channel.on('error', (error) => errors.push(error));
+    const onMessage = ({ content }: ConsumeMessage): void => {
+      past.push(content.toString());
+      throw new Error('not my day');
+    };
+    memory.channel.registerConsumer(TAG, onMessage);
+    if (own) Receiver.on(memory.model)?.register(memory.channel, TAG, onMessage);
+    await memory.receive([Buffer.concat([message('a'), message('b')])]);
+    expect(errors).toEqual([]);
+    await memory.receive([encodeMethod('channel.close-ok', 1, {})]);
+    expect(past).toEqual(['a']);
+    expect(errors).toEqual([Object.assign(new Error('not my day'), { code: 541 })]);
+    expect((await memory.written()).includes('Error while processing message')).toBe(true);
+  });
+});

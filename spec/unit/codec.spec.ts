@@ -1,0 +1,123 @@
+import { auto, bytes, contentTypeOf, json, text } from '../../lib/codec';
+
+const utf8 = (value: string): Buffer => Buffer.from(value);
+const NOT_UTF8 = Buffer.from([0xff, 0xfe, 0x00]);
+
+describe('auto', () => {
+  it.each<[string, unknown, string]>([
+    ['an object', { a: [1, null] }, '{"a":[1,null]}'],
+    ['a string', 'grüß', '"grüß"'],
+    ['a number', 5, '5'],
+    ['null', null, 'null'],
+    ['a Date', new Date(0), '"1970-01-01T00:00:00.000Z"'],
+  ])('writes %s as JSON', (_name, value, written) => {
+    expect(auto.encode(value).toString()).toBe(written);
+    expect(contentTypeOf(auto, value)).toBe('application/json');
+  });
+
+  it('writes a Buffer as it is, and says nothing of what is in it', () => {
+    expect(auto.encode(NOT_UTF8)).toBe(NOT_UTF8);
+    expect(contentTypeOf(auto, NOT_UTF8)).toBeUndefined();
+  });
+
+  it.each<[string, unknown]>([
+    ['undefined', undefined],
+    ['a function', () => 1],
+    ['a symbol', Symbol('x')],
+    ['a bigint', 5n],
+  ])('refuses what has no JSON form: %s', (_name, value) => {
+    expect(() => auto.encode(value)).toThrow(TypeError);
+  });
+
+  it('refuses what contains itself', () => {
+    const round: Record<string, unknown> = {};
+    round['self'] = round;
+    expect(() => auto.encode(round)).toThrow(TypeError);
+  });
+
+  it.each<[string | undefined, string | undefined, unknown]>([
+    ['application/json', undefined, { a: 1 }],
+    ['Application/JSON; charset=utf-8', undefined, { a: 1 }],
+    ['application/vnd.shop+json', undefined, { a: 1 }],
+    ['application/json', 'utf-8', { a: 1 }],
+    ['application/json', 'identity', { a: 1 }],
+    ['text/plain', undefined, '{"a":1}'],
+    ['text/csv; header=present', undefined, '{"a":1}'],
+    ['application/json', 'gzip', utf8('{"a":1}')],
+    ['application/octet-stream', undefined, utf8('{"a":1}')],
+    [undefined, undefined, utf8('{"a":1}')],
+    ['', undefined, utf8('{"a":1}')],
+  ])('reads by content type %j and encoding %j', (contentType, contentEncoding, body) => {
+    const properties = {
+      ...(contentType !== undefined && { contentType }),
+      ...(contentEncoding !== undefined && { contentEncoding }),
+    };
+    expect(auto.decode(utf8('{"a":1}'), properties)).toEqual(body);
+  });
+
+  it('throws on what is not what its content type says', () => {
+    expect(() => auto.decode(utf8('{'), { contentType: 'application/json' })).toThrow(SyntaxError);
+    expect(() => auto.decode(utf8(''), { contentType: 'application/json' })).toThrow(SyntaxError);
+    expect(() => auto.decode(NOT_UTF8, { contentType: 'application/json' })).toThrow('not valid');
+    expect(() => auto.decode(NOT_UTF8, { contentType: 'text/plain' })).toThrow('not valid');
+  });
+});
+
+describe('json', () => {
+  it('reads JSON whatever the content type says', () => {
+    expect(json().decode(utf8('[1]'), { contentType: 'image/png' })).toEqual([1]);
+  });
+
+  it('reads JSON behind a byte order mark, which some producers write', () => {
+    expect(json().decode(utf8('\uFEFF[1]'), {})).toEqual([1]);
+    expect(auto.decode(utf8('\uFEFF[1]'), { contentType: 'application/json' })).toEqual([1]);
+  });
+
+  it('gives what `parse` makes of it', () => {
+    const numbers = json((value) => (Array.isArray(value) ? value.length : 0));
+    expect(numbers.decode(utf8('[1,2]'), {})).toBe(2);
+  });
+
+  it('throws what `parse` throws', () => {
+    const strict = json(() => {
+      throw new RangeError('no such order');
+    });
+    expect(() => strict.decode(utf8('[]'), {})).toThrow('no such order');
+  });
+
+  it('says what it writes', () => {
+    expect(contentTypeOf(json(), Buffer.alloc(0))).toBe('application/json');
+    expect(() => json().encode(undefined)).toThrow('has no JSON form');
+  });
+});
+
+describe('text', () => {
+  it('reads and writes UTF-8', () => {
+    expect(text.encode('grüß').toString('hex')).toBe('6772c3bcc39f');
+    expect(text.decode(utf8('grüß'), {})).toBe('grüß');
+  });
+
+  it('throws on bytes that are no UTF-8, and on what is no string', () => {
+    expect(() => text.decode(NOT_UTF8, {})).toThrow('not valid');
+    const five: unknown = 5;
+    expect(() => text.encode(five as string)).toThrow('Expected a string, got number.');
+  });
+});
+
+describe('bytes', () => {
+  it('leaves them alone, whatever the content type says', () => {
+    expect(bytes.encode(NOT_UTF8)).toBe(NOT_UTF8);
+    expect(bytes.decode(NOT_UTF8, { contentType: 'application/json' })).toBe(NOT_UTF8);
+  });
+
+  it('refuses what are none', () => {
+    const words: unknown = 'words';
+    expect(() => bytes.encode(words as Buffer)).toThrow('Expected a Buffer, got string.');
+  });
+});
+
+describe('a codec without a content type', () => {
+  it('writes none', () => {
+    expect(contentTypeOf({ contentType: '' }, 'x')).toBeUndefined();
+  });
+});

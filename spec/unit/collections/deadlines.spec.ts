@@ -1,0 +1,152 @@
+import { Deadlines } from '../../../lib/collections/deadlines';
+import { collectGarbage } from '../../support/memory';
+import { eventually } from '../../support/waiting';
+
+interface Timed {
+  readonly name: string;
+  readonly since: number;
+  settled: boolean;
+}
+const entry = (name: string): Timed => ({ name, since: performance.now(), settled: false });
+
+describe('deadlines', () => {
+  const due: string[] = [];
+  let deadlines: Deadlines<Timed>;
+
+  beforeEach(() => {
+    // Every clock, `performance` among them: deadlines are measured by the monotonic one.
+    jest.useFakeTimers();
+    due.length = 0;
+    deadlines = new Deadlines((late) => due.push(late.name));
+  });
+  afterEach(() => {
+    deadlines.clear();
+    jest.useRealTimers();
+  });
+
+  it('fall due in their order, whatever their length and the order in which they were set', () => {
+    deadlines.add(entry('c'), 300);
+    deadlines.add(entry('a'), 100);
+    deadlines.add(entry('d'), 300);
+    jest.advanceTimersByTime(50);
+    deadlines.add(entry('b'), 100);
+    jest.advanceTimersByTime(49);
+    expect(due).toEqual([]);
+    jest.advanceTimersByTime(1);
+    expect(due).toEqual(['a']);
+    jest.advanceTimersByTime(50);
+    expect(due).toEqual(['a', 'b']);
+    jest.advanceTimersByTime(150);
+    expect(due).toEqual(['a', 'b', 'c', 'd']);
+  });
+
+  it('do not fall due once their entry is settled', () => {
+    const settled = entry('settled');
+    deadlines.add(settled, 100);
+    deadlines.add(entry('open'), 100);
+    settled.settled = true;
+    jest.advanceTimersByTime(1000);
+    expect(due).toEqual(['open']);
+  });
+
+  it('fall due once', () => {
+    deadlines.add(entry('a'), 100);
+    jest.advanceTimersByTime(1000);
+    deadlines.add(entry('b'), 100);
+    jest.advanceTimersByTime(1000);
+    expect(due).toEqual(['a', 'b']);
+  });
+
+  it('share one timer, however many there are', () => {
+    for (let i = 0; i < 1000; i++) deadlines.add(entry(String(i)), 100 + (i % 7));
+    expect(jest.getTimerCount()).toBe(1);
+  });
+
+  it('leave no timer when all fell due, all are settled, or all are cleared', () => {
+    deadlines.add(entry('a'), 100);
+    jest.advanceTimersByTime(100);
+    expect(jest.getTimerCount()).toBe(0);
+
+    const settled = entry('b');
+    deadlines.add(settled, 100);
+    settled.settled = true;
+    jest.advanceTimersByTime(100);
+    expect(jest.getTimerCount()).toBe(0);
+
+    deadlines.add(entry('c'), 100);
+    deadlines.clear();
+    expect(jest.getTimerCount()).toBe(0);
+    jest.advanceTimersByTime(1000);
+    expect(due).toEqual(['a']);
+  });
+
+  it('that are late, and wait for what is to be read, are forgotten when they are cleared', async () => {
+    jest.useRealTimers();
+    deadlines.add(entry('late'), 5);
+    // Due in the same turn, behind it, once this has stood still.
+    setTimeout(() => {
+      deadlines.clear();
+    }, 6);
+    const until = performance.now() + 20;
+    while (performance.now() < until);
+    for (let turn = 0; turn < 5; turn++) await new Promise((resolve) => setImmediate(resolve));
+    expect(due).toEqual([]);
+    deadlines.add(entry('next'), 5);
+    await eventually(() => due.length > 0);
+    expect(due).toEqual(['next']);
+  });
+
+  it('work again after they were cleared', () => {
+    deadlines.add(entry('a'), 100);
+    deadlines.clear();
+    deadlines.add(entry('b'), 100);
+    jest.advanceTimersByTime(100);
+    expect(due).toEqual(['b']);
+  });
+
+  it('may be set while others fall due', () => {
+    const again = new Deadlines<Timed>((late) => {
+      due.push(late.name);
+      if (due.length < 3) again.add(entry(`${late.name}'`), 100);
+    });
+    again.add(entry('a'), 100);
+    jest.advanceTimersByTime(1000);
+    expect(due).toEqual(['a', "a'", "a''"]);
+    expect(jest.getTimerCount()).toBe(0);
+  });
+
+  it('wait for the monotonic clock: a jump of the wall clock changes nothing', () => {
+    deadlines.add(entry('a'), 100);
+    jest.setSystemTime(Date.now() + 3_600_000);
+    jest.advanceTimersByTime(99);
+    expect(due).toEqual([]);
+    jest.advanceTimersByTime(1);
+    expect(due).toEqual(['a']);
+  });
+});
+
+describe('deadlines of messages long settled', () => {
+  it.each([
+    ['all in order', undefined],
+    ['all but the first', entry('first')],
+  ])('do not hold on to them: %s', async (_name, open) => {
+    const forgotten: WeakRef<Timed>[] = [];
+    const deadlines = new Deadlines<Timed>(() => undefined);
+    try {
+      if (open) deadlines.add(open, 60_000);
+      for (let i = 0; i < 10_000; i++) {
+        const settled = entry(String(i));
+        deadlines.add(settled, 60_000);
+        settled.settled = true;
+        if (i < 5000) forgotten.push(new WeakRef(settled));
+      }
+      // Not all goes at the first collection: a register of the loop above may still point at what it held last.
+      await eventually(() => {
+        collectGarbage();
+        return forgotten.every((ref) => ref.deref() === undefined);
+      });
+    } finally {
+      deadlines.clear();
+    }
+  });
+});

@@ -1,0 +1,80 @@
+import { Suspicion } from '../../../lib/connection/close-attribution';
+import { Turns } from '../../../lib/connection/setup-lock';
+import { ChannelError, ConnectionError } from '../../../lib/errors';
+
+/** A connection, as far as those who attach to it are concerned. */
+interface Connected {
+  readonly turns: Turns;
+  lost: ConnectionError | undefined;
+}
+const connected = (): Connected => ({ turns: new Turns(), lost: undefined });
+
+/** Ends it; returns what each channel on it is told. */
+function lose(link: Connected, replyCode?: number): ChannelError {
+  link.lost = new ConnectionError('CONNECTION_LOST', 'host:1/', 'Lost the connection.', { replyCode });
+  return new ChannelError('The channel ended with its connection.', { cause: link.lost, replyCode });
+}
+
+describe('after the end of a connection', () => {
+  let all: Suspicion[];
+  /** Which of them may begin on this connection at once. */
+  const beginning = (link: Connected): number[] => {
+    const begun: number[] = [];
+    all.forEach((one, i) => one.turn(link).subscribe(() => begun.push(i)));
+    return begun;
+  };
+
+  beforeEach(() => {
+    jest.useFakeTimers();
+    all = [new Suspicion(), new Suspicion(), new Suspicion()];
+  });
+  afterEach(() => {
+    jest.clearAllTimers();
+    jest.useRealTimers();
+  });
+
+  it.each<[string, number | undefined]>([
+    ['without a word', undefined],
+    ['by an operator', 320],
+  ])('%s, nobody who was attaching is suspect: all begin at once', (_how, replyCode) => {
+    const link = connected();
+    expect(beginning(link)).toEqual([0, 1, 2]);
+    const error = lose(link, replyCode);
+    expect(all.map((one) => one.guilty(link, error))).toEqual([false, false, false]);
+    expect(beginning(connected())).toEqual([0, 1, 2]);
+  });
+
+  it.each([530, 541])('over a refusal (%d), who was attaching begins alone', (replyCode) => {
+    const link = connected();
+    beginning(link);
+    const error = lose(link, replyCode);
+    expect(all.map((one) => one.guilty(link, error))).toEqual([false, false, false]);
+    const next = connected();
+    const begun = beginning(next);
+    expect(begun).toEqual([0]);
+    all[0]?.cleared();
+    expect(begun).toEqual([0, 1]);
+  });
+
+  it('over a refusal, who was alone is guilty', () => {
+    const [one] = all;
+    const link = connected();
+    one?.turn(link).subscribe();
+    expect(one?.guilty(link, lose(link, 541))).toBe(true);
+  });
+
+  it('over a refusal, who was attached before is not suspect: it begins beside the others', () => {
+    const link = connected();
+    beginning(link);
+    for (const one of all) one.cleared();
+    const error = lose(link, 541);
+    expect(all.map((one) => one.guilty(link, error))).toEqual([false, false, false]);
+    expect(beginning(connected())).toEqual([0, 1, 2]);
+  });
+
+  it('who is refused on its own channel is guilty', () => {
+    const link = connected();
+    beginning(link);
+    expect(all[1]?.guilty(link, new ChannelError('NOT_FOUND', { replyCode: 404 }))).toBe(true);
+  });
+});

@@ -1,0 +1,185 @@
+import { NEVER, Subject, of, throwError, type Observable } from 'rxjs';
+import { handle, type Handled, type Message } from 'instance-queue';
+import { KeyedLine } from '../../../lib/operators/keyed-queue';
+import { deliveries, fakeDelivery, type FakeDelivery } from '../../support/fake-delivery';
+import { marbles } from '../../support/marbles';
+import { bodies, source } from './delivering';
+
+/** a and A have the same key. */
+const key = ({ body }: Message<string>): string => body.toLowerCase();
+const all = (letters: string, log: string[] = []) =>
+  Object.fromEntries(deliveries(letters, log).map((delivery) => [delivery.body, delivery]));
+const told = ({ message, settlement }: Handled<string, unknown>): string => `${settlement} ${message.body}`;
+
+describe('handle by key', () => {
+  it(
+    'works on messages of one key one after the other, and on others beside them',
+    marbles(({ cold, flush }) => {
+      const source$ = cold('(aAbB|)', all('aAbB'));
+      const started: string[] = [];
+      const work = ({ body }: Message<string>): Observable<string> => {
+        started.push(body);
+        return cold(body.toLowerCase() === 'a' ? '----(x|)' : '-(x|)');
+      };
+      const told$ = source$.pipe(handle(work, { key }));
+      const seen: string[] = [];
+      told$.subscribe((handled) => seen.push(told(handled)));
+      flush();
+      expect(started).toEqual(['a', 'b', 'B', 'A']);
+      expect(seen).toEqual(['ack b', 'ack B', 'ack a', 'ack A']);
+    }),
+  );
+
+  it(
+    'starts whoever came first where there are fewer places than keys',
+    marbles(({ cold, flush }) => {
+      const started: string[] = [];
+      const work = ({ body }: Message<string>): Observable<string> => {
+        started.push(body);
+        return cold('-(x|)');
+      };
+      cold('(aAbc|)', all('aAbc'))
+        .pipe(handle(work, { key, concurrency: 1 }))
+        .subscribe();
+      flush();
+      expect(started).toEqual(['a', 'A', 'b', 'c']);
+    }),
+  );
+
+  it(
+    'lets the next of a key start when the one before has failed, and its policy has decided',
+    marbles(({ cold, flush }) => {
+      const log: string[] = [];
+      const work = ({ body }: Message<string>): Observable<string> => {
+        log.push(`start ${body}`);
+        return body === 'a' ? cold('--#') : cold('-(x|)');
+      };
+      cold('(aA|)', all('aA', log))
+        .pipe(handle(work, { key, onError: 'reject' }))
+        .subscribe();
+      flush();
+      expect(log).toEqual(['start a', 'reject a', 'start A', 'ack A']);
+    }),
+  );
+
+  it('holds a key while a policy takes its time', async () => {
+    const log: string[] = [];
+    const decision = new Subject<void>();
+    const work = ({ body }: Message<string>): string => {
+      log.push(`start ${body}`);
+      if (body === 'a') throw new Error('broken');
+      return body;
+    };
+    const onError = () =>
+      new Promise<'reject'>((resolve) => {
+        decision.subscribe(() => {
+          resolve('reject');
+        });
+      });
+    of(...deliveries('aA', log))
+      .pipe(handle(work, { key, onError }))
+      .subscribe();
+    await Promise.resolve();
+    expect(log).toEqual(['start a']);
+    decision.next();
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(log).toEqual(['start a', 'reject a', 'start A', 'ack A']);
+  });
+
+  it(
+    'frees a key whose work takes longer than its timeout, and aborts that work',
+    marbles(({ cold, flush }) => {
+      const log: string[] = [];
+      const signals: AbortSignal[] = [];
+      const work = ({ body }: Message<string>, { signal }: { readonly signal: AbortSignal }): Observable<string> => {
+        log.push(`start ${body}`);
+        signals.push(signal);
+        return body === 'a' ? NEVER : cold('-(x|)');
+      };
+      cold('(aA|)', all('aA', log))
+        .pipe(handle(work, { key, timeout: 5 }))
+        .subscribe();
+      flush();
+      expect(log).toEqual(['start a', 'requeue a', 'start A', 'ack A']);
+      expect(signals.map(({ aborted }) => aborted)).toEqual([true, false]);
+    }),
+  );
+
+  it(
+    'lets messages without a key wait for nobody',
+    marbles((helpers) => {
+      const { source$ } = source(helpers, '(abc|)');
+      const work = () => helpers.cold('---(x|)');
+      helpers.expectObservable(source$.pipe(handle(work, { key: () => undefined }), bodies)).toBe('---(abc|)');
+    }),
+  );
+
+  it('treats a message whose key cannot be told as failed, and goes on', () => {
+    const log: string[] = [];
+    const broken = new Error('no key');
+    const started: string[] = [];
+    const handled: Handled<string, number>[] = [];
+    const keyOf = ({ body }: Message<string>): string => {
+      if (body === 'a') throw broken;
+      return body;
+    };
+    of(...deliveries('ab', log))
+      .pipe(handle(({ body }) => started.push(body), { key: keyOf, onError: 'reject' }))
+      .subscribe((one) => handled.push(one));
+    expect(started).toEqual(['b']);
+    expect(log).toEqual(['reject a', 'ack b']);
+    expect(handled[0]).toMatchObject({ settlement: 'reject', error: broken });
+  });
+
+  it('skips what was settled while it waited, and starts the one behind', () => {
+    const log: string[] = [];
+    const started: string[] = [];
+    const gate = new Subject<number>();
+    const three = deliveries('aaa', log);
+    of(...three)
+      .pipe(
+        handle(
+          (message) => {
+            started.push(String(three.indexOf(message as FakeDelivery)));
+            return gate;
+          },
+          { key: () => 'same' },
+        ),
+      )
+      .subscribe();
+    three[1]?.ack();
+    gate.complete();
+    expect(started).toEqual(['0', '2']);
+  });
+
+  it('releases what waits for its key when it is unsubscribed from', () => {
+    const log: string[] = [];
+    of(...deliveries('aAbB', log))
+      .pipe(handle(() => NEVER, { key }))
+      .subscribe()
+      .unsubscribe();
+    expect(log).toEqual(['release A', 'release B']);
+  });
+
+  it('hands the errors of its work to nobody else of the key', () => {
+    const seen: string[] = [];
+    of(...deliveries('aA'))
+      .pipe(handle(({ body }) => (body === 'a' ? throwError(() => new Error('a')) : of('fine')), { key }))
+      .subscribe((handled) => seen.push(told(handled)));
+    expect(seen).toEqual(['requeue a', 'ack A']);
+  });
+});
+
+describe('the line of a keyed handle', () => {
+  it('remembers no key of which nothing waits or runs', () => {
+    const line = new KeyedLine<string>(({ body }) => body);
+    for (let round = 0; round < 3; round++) {
+      for (let i = 0; i < 1000; i++) line.push(fakeDelivery(`${round} ${i}`));
+      for (let next = line.take(); next; next = line.take()) line.done(next);
+    }
+    line.push(fakeDelivery('left'));
+    line.remove(() => true);
+    expect(line.keys).toBe(0);
+    expect(line.length).toBe(0);
+  });
+});

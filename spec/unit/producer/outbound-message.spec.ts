@@ -1,0 +1,170 @@
+import fc from 'fast-check';
+import { inspect } from 'node:util';
+import { auto, json, text, type Codec } from '../../../lib/codec';
+import { PublishError } from '../../../lib/errors';
+import { encode, type OutboundMessage } from '../../../lib/producer/outbound-message';
+
+const DEFAULTS = { persistent: true, mandatory: true };
+const encoded = (message: OutboundMessage, codec: Codec<unknown> = auto): ReturnType<typeof encode> =>
+  encode(message, codec, DEFAULTS);
+/** A message as it comes from untyped callers. */
+const untyped = (message: unknown): OutboundMessage => message as OutboundMessage;
+
+function refusalOf(message: unknown, codec?: Codec<unknown>): PublishError {
+  try {
+    encoded(untyped(message), codec);
+  } catch (error) {
+    if (error instanceof PublishError) return error;
+    throw error;
+  }
+  throw new Error('Expected a refusal.');
+}
+
+describe('a message on its way out', () => {
+  it('goes to a queue through the default exchange', () => {
+    expect(encoded({ queue: 'orders', body: 1 })).toMatchObject({
+      exchange: '',
+      routingKey: 'orders',
+      queue: 'orders',
+    });
+  });
+
+  it('goes to an exchange with its routing key, or none', () => {
+    expect(encoded({ exchange: 'e', routingKey: 'k', body: 1 })).toMatchObject({
+      exchange: 'e',
+      routingKey: 'k',
+      queue: undefined,
+    });
+    expect(encoded({ exchange: 'e', body: 1 })).toMatchObject({ exchange: 'e', routingKey: '' });
+  });
+
+  it('is persistent, mandatory and named unless it says otherwise', () => {
+    const { options, messageId } = encoded({ queue: 'q', body: 1 });
+    expect(options).toMatchObject({ persistent: true, mandatory: true, messageId, contentType: 'application/json' });
+    expect(messageId).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-4/);
+    expect(encoded({ queue: 'q', body: 1 }).messageId).not.toBe(messageId);
+    const own = encoded({ queue: 'q', body: 1, messageId: 'mine', persistent: false, mandatory: false });
+    expect(own.options).toMatchObject({ persistent: false, mandatory: false, messageId: 'mine' });
+  });
+
+  it('has its timestamp in whole seconds and its expiration in whole ms', () => {
+    const { options, expiration } = encoded({ queue: 'q', body: 1, timestamp: new Date(1999), expiration: 10.7 });
+    expect(options).toMatchObject({ timestamp: 1, expiration: '10' });
+    expect(expiration).toBe(10.7);
+  });
+
+  it('has the content type of its codec unless it names its own', () => {
+    expect(encoded({ queue: 'q', body: 'x' }, text as Codec<unknown>).options.contentType).toBe(
+      'text/plain; charset=utf-8',
+    );
+    expect(encoded({ queue: 'q', body: 'x', contentType: 'text/csv' }).options.contentType).toBe('text/csv');
+    expect(encoded({ queue: 'q', body: 'x' }, { ...json(), contentType: '' }).options).not.toHaveProperty(
+      'contentType',
+    );
+  });
+
+  it('is not changed by what its sender does to the headers later', () => {
+    const headers: Record<string, unknown> = { a: 1 };
+    const { options } = encoded({ queue: 'q', body: 1, headers });
+    headers['a'] = 2;
+    expect(options.headers).toEqual({ a: 1 });
+  });
+});
+
+describe('a message that cannot be sent is refused before the wire', () => {
+  it.each<[string, unknown, string]>([
+    ['both routes', { queue: 'a', exchange: 'b', body: 1 }, 'got both'],
+    ['no route', { body: 1 }, 'got neither'],
+    ['a queue route without a name', { queue: '', body: 1 }, 'needs the name of a queue'],
+    ['a queue route with a routing key', { queue: 'a', routingKey: 'k', body: 1 }, 'Expected no `routingKey`'],
+    [
+      'a routing key of 300 bytes',
+      { exchange: 'e', routingKey: 'k'.repeat(300), body: 1 },
+      'at most 255 bytes of UTF-8',
+    ],
+    ['a messageId of 300 bytes', { queue: 'a', messageId: 'k'.repeat(300), body: 1 }, 'at most 255 bytes of UTF-8'],
+    [
+      'a correlationId of 256 bytes in 128 characters',
+      { queue: 'a', correlationId: 'é'.repeat(128), body: 1 },
+      '`correlationId`',
+    ],
+    ['an unknown property', { queue: 'a', body: 1, contentype: 'x' }, 'Did you mean `contentType`?'],
+    ['a priority of 256', { queue: 'a', body: 1, priority: 256 }, 'from 0 to 255'],
+    ['a negative expiration', { queue: 'a', body: 1, expiration: -1 }, '`expiration`'],
+    ['a timestamp that is none', { queue: 'a', body: 1, timestamp: new Date(NaN) }, 'a valid Date'],
+    ['headers that are a list', { queue: 'a', body: 1, headers: [] }, '`headers` to be an object'],
+    ['a header of 70 KiB', { queue: 'a', body: 1, headers: { big: 'x'.repeat(70 * 1024) } }, 'at most 65536 fit'],
+    [
+      'a header name of 300 bytes',
+      { queue: 'a', body: 1, headers: { ['x'.repeat(300)]: 1 } },
+      'has a key of 300 bytes',
+    ],
+    ['a header without a form', { queue: 'a', body: 1, headers: { f: () => 1 } }, '`headers.f` is a function'],
+    ['a Date as header', { queue: 'a', body: 1, headers: { at: new Date() } }, "{ '!': 'timestamp', value: seconds }"],
+    ['a body without a form', { queue: 'a', body: undefined }, 'The codec cannot encode the body'],
+    ['no message at all', undefined, 'an object with a route and a `body`, got undefined'],
+  ])('%s', (_name, message, sentence) => {
+    const error = refusalOf(message);
+    expect(error).toMatchObject({ code: 'PUBLISH_INVALID', maybeDelivered: false, retryable: false });
+    expect(error.message).toContain(sentence);
+    expect(error.cause).toBeDefined();
+  });
+
+  it('for the same reasons, whether it says more than where it goes or not', () => {
+    const outcome = (message: unknown): string => {
+      try {
+        encoded(untyped(message));
+        return 'sent';
+      } catch (error) {
+        return error instanceof PublishError ? error.message : String(error);
+      }
+    };
+    const long = fc.tuple(fc.constantFrom('x', 'ü', '→', '\u{1f407}'), fc.integer({ min: 0, max: 300 }));
+    const value = fc.oneof(
+      { weight: 3, arbitrary: long.map(([letter, times]) => letter.repeat(times)) },
+      { weight: 1, arbitrary: fc.constantFrom<unknown>(undefined, null, 5, true, {}, ['a']) },
+    );
+    const route = fc.record({ queue: value, exchange: value, routingKey: value }, { requiredKeys: [] });
+    const seen = new Set<boolean>();
+    fc.assert(
+      fc.property(route, (names) => {
+        const plain = outcome({ ...names, body: 1 });
+        expect(plain).toBe(outcome({ ...names, body: 1, mandatory: true }));
+        seen.add(plain === 'sent');
+      }),
+      { numRuns: 500 },
+    );
+    expect(seen.size).toBe(2);
+  });
+
+  it('with the messageId it was given, or one of its own', () => {
+    expect(refusalOf({ messageId: 'mine', body: 1 }).messageId).toBe('mine');
+    expect(refusalOf({ body: 1 }).messageId).toMatch(/^[0-9a-f]{8}-/);
+    expect(refusalOf({ messageId: 'x'.repeat(300), queue: 'q', body: 1 }).messageId).toHaveLength(255);
+  });
+
+  it('when its codec returns no Buffer', () => {
+    const broken: Codec<unknown> = { ...json(), encode: (value) => value as Buffer };
+    expect(refusalOf({ queue: 'a', body: 'words' }, broken).cause).toMatchObject({
+      message: '`encode` returned no Buffer.',
+    });
+  });
+
+  it.each<[string, unknown, Codec<unknown>]>([
+    [
+      'a codec that quotes it',
+      { queue: 'a', body: 's3cret' },
+      {
+        ...json(),
+        encode: (value) => {
+          throw new Error(String(value));
+        },
+      },
+    ],
+    ['a message that is a body', 's3cret', auto],
+    ['a message that is a list', ['s3cret'], auto],
+  ])('and its body is not in the sentence: %s', (_name, message, codec) => {
+    const { message: sentence, stack } = refusalOf(message, codec);
+    expect(inspect([sentence, stack])).not.toContain('s3cret');
+  });
+});
