@@ -6,7 +6,7 @@
 import type { ConnectionOptions as TlsOptions } from 'node:tls';
 import type { Observable } from 'rxjs';
 import type { ChannelError, ConnectionError } from '../errors';
-import type { Arguments, MessageProperties, Settlement } from '../properties';
+import type { Arguments, MessageProperties } from '../properties';
 import type { QueueSpec, Topology } from '../topology';
 import type { Endpoint } from './endpoints';
 
@@ -97,6 +97,12 @@ export interface ConsumeListener {
   /** The broker cancelled the consumer. https://www.rabbitmq.com/docs/consumer-cancel */
   readonly cancelled: () => void;
 }
+
+/**
+ * What becomes of a delivery. `requeue` and `release` put it back; the broker counts a requeue as a failed attempt, and a
+ * release not (RabbitMQ ≥ 4.3). https://www.rabbitmq.com/docs/quorum-queues#poison-message-handling
+ */
+export type Settlement = 'ack' | 'requeue' | 'release' | 'reject';
 
 /** The channel of one consumer. */
 export interface InboundChannel extends LinkChannel {
