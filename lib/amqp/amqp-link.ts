@@ -1,56 +1,65 @@
 import type { ChannelModel } from 'amqplib';
 import { BehaviorSubject, firstValueFrom, fromEvent, race, take, timer, type Observable } from 'rxjs';
-import type { ConnectionError } from '../errors';
+import { ChannelError, type ConnectionError } from '../errors';
+import type { QueueSpec, Topology } from '../topology';
+import type { InboundChannel, Link, OutboundChannel, QueuePresence } from '../transport/transport';
+import { onScratchChannel, openingChannel } from './amqp-channel';
+import type { Cork } from './cork';
+import { declareTopology } from './declare';
+import { AmqpInboundChannel } from './inbound-channel';
+import { AmqpOutboundChannel } from './outbound-channel';
 import type { Receiver } from './wire/receiver';
-import type { Gathering } from './cork';
-import { Turns } from '../connection/setup-lock';
 
 /** amqplib's default, and RabbitMQ's; the broker may have negotiated it down. */
 const FRAME_MAX = 131_072;
+/** Writes that may wait for the socket, with `wire`: chunks of many messages. amqplib's own default is 1024 frames. */
+const CHUNKS = 16;
 
-/** What goes with a connection over a socket; each may be missing. */
-interface LinkInside {
-  /** What was asked for, bytes; 0: no limit. */
+/** What an amqplib connection was asked for, and what lies below its documented surface. */
+export interface AmqpLinkOptions {
+  /** Bytes; undefined or 0: no limit was asked for. */
   readonly frameMax?: number | undefined;
-  readonly wire?: boolean;
-  readonly receiver?: Receiver | undefined;
-  readonly gathering?: Gathering | undefined;
-}
-
-/** One open connection, from its handshake to its end. */
-export class Link {
-  /** The broker's back-pressure reason while it blocks publishing, else undefined. */
-  readonly blocked$: Observable<string | undefined>;
-  readonly #blocked = new BehaviorSubject<string | undefined>(undefined);
-  /** How large a frame may be, bytes; amqplib splits bodies, but never a properties frame. */
-  readonly frameMax: number;
+  /** Seconds that were proposed. */
+  readonly heartbeat: number;
   /** May what lies below amqplib's documented surface be used? */
   readonly wire: boolean;
-  /** Reads messages faster than amqplib; undefined where it is not wanted, or amqplib not as known. */
+  /** Reads messages faster than amqplib. Undefined where it is not wanted, or where amqplib is not as known. */
+  readonly receiver?: Receiver | undefined;
+  /** Undefined where the runtime does not say which socket it is. */
+  readonly cork?: Cork | undefined;
+  /** Ends the socket at once. */
+  readonly destroy: () => void;
+}
+
+/** One open amqplib connection. */
+export class AmqpLink implements Link {
+  readonly blocked$: Observable<string | undefined>;
+  readonly frameMax: number;
+  readonly heartbeat: number;
+  readonly wire: boolean;
   readonly receiver: Receiver | undefined;
-  /** Gathers what is written; undefined where the runtime does not tell which socket it is. */
-  readonly gathering: Gathering | undefined;
-  /** Who is about to attach. */
-  readonly turns = new Turns();
+  readonly cork: Cork | undefined;
+  readonly #blocked = new BehaviorSubject<string | undefined>(undefined);
   readonly #destroy: () => void;
   #lost: ConnectionError | undefined;
   #closing = false;
 
   constructor(
     readonly model: ChannelModel,
-    /** `host:port/vhost` */
     readonly endpoint: string,
-    destroy: () => void,
-    { frameMax = 0, wire = false, receiver, gathering }: LinkInside = {},
+    options: AmqpLinkOptions,
   ) {
-    this.#destroy = destroy;
-    this.wire = wire;
-    this.receiver = receiver;
-    this.gathering = gathering;
-    // What was agreed upon lies below amqplib's documented surface; it never exceeds what was asked for.
-    const agreed: unknown = wire ? Reflect.get(model.connection, 'frameMax') : undefined;
-    const known = typeof agreed === 'number' && agreed > 0 ? agreed : frameMax;
-    this.frameMax = known > 0 ? known : FRAME_MAX;
+    this.#destroy = options.destroy;
+    this.wire = options.wire;
+    this.receiver = options.receiver;
+    this.cork = options.cork;
+    // What was agreed on lies below amqplib's documented surface; it never exceeds what was asked for.
+    const agreed = (name: 'frameMax' | 'heartbeat'): number | undefined => {
+      const value: unknown = options.wire ? Reflect.get(model.connection, name) : undefined;
+      return typeof value === 'number' ? value : undefined;
+    };
+    this.frameMax = agreed('frameMax') || options.frameMax || FRAME_MAX;
+    this.heartbeat = agreed('heartbeat') ?? options.heartbeat;
     this.blocked$ = this.#blocked.asObservable();
     model.on('blocked', (reason) => {
       this.#blocked.next(reason);
@@ -60,7 +69,6 @@ export class Link {
     });
   }
 
-  /** Why it is gone, or undefined while it is up. */
   get lost(): ConnectionError | undefined {
     return this.#lost;
   }
@@ -70,19 +78,45 @@ export class Link {
     return this.#closing;
   }
 
-  /** Writes the end on the slate; the first cause stays. */
   lose(cause: ConnectionError): void {
     this.#lost ??= cause;
     this.#blocked.complete();
   }
 
-  /** The closing handshake, for at most `within` ms; then the socket is destroyed. amqplib's own can hang for ever. */
+  openInbound(): Observable<InboundChannel> {
+    return openingChannel(async () => new AmqpInboundChannel(this, await this.model.createChannel()));
+  }
+
+  openOutbound(): Observable<OutboundChannel> {
+    const options = this.wire ? { highWaterMark: CHUNKS } : {};
+    return openingChannel(async () => new AmqpOutboundChannel(this, await this.model.createConfirmChannel(options)));
+  }
+
+  async check(queue: string): Promise<QueuePresence> {
+    try {
+      await onScratchChannel(this, `Cannot check queue \`${queue}\``, (channel) => channel.checkQueue(queue));
+      return 'there';
+    } catch (error) {
+      const replyCode = error instanceof ChannelError ? error.replyCode : undefined;
+      // Checking needs a permission that consuming and publishing do not (RabbitMQ 4.2.6).
+      // https://www.rabbitmq.com/docs/access-control#authorisation
+      if (replyCode === 403) return 'hidden';
+      if (replyCode !== 404) throw error;
+      return 'missing';
+    }
+  }
+
+  declare(topology: Topology, own?: QueueSpec): Promise<string | undefined> {
+    const what = own ? `Cannot declare queue \`${own.name}\`` : 'Cannot declare the topology';
+    return onScratchChannel(this, what, (channel) => declareTopology(channel, topology, own));
+  }
+
   async close(within: number): Promise<void> {
     if (!this.#lost) {
       this.#closing = true;
       const closed$ = fromEvent(this.model, 'close').pipe(take(1));
       const settled = firstValueFrom(race(closed$, timer(within)));
-      // Its rejection says that the connection is closed already, which is what we want.
+      // It rejects if the connection is closed already, which is what we want. It can hang for ever.
       this.model.close().catch(() => undefined);
       await settled;
     }

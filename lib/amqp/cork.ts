@@ -1,36 +1,36 @@
 import type { Duplex } from 'node:stream';
 
-/** Bytes that fill the socket's buffer by themselves: amqplib waits behind each, and held back it would be one a turn. */
+/** Bytes of a body that fill the socket's buffer alone. amqplib waits for 'drain' after each; corked, one would go per turn. */
 const LARGE = 16 * 1024;
 
 /**
- * Lets what is written within one turn go to the socket at once. amqplib writes each message by itself, and without
- * Nagle's algorithm, which would make single messages wait, each would be a packet: that was a third of its cost.
+ * Corks the socket for the rest of a turn, so that what is written within it goes out at once. amqplib writes each message
+ * by itself, and without Nagle's algorithm (which delays single messages) each would be a packet: a third of the cost.
  */
-export class Gathering {
+export class Cork {
   readonly #socket: Duplex;
   #gathering = false;
   #small = false;
 
   constructor(socket: Duplex) {
     this.#socket = socket;
-    // Before amqplib hears that there is room, and writes what had to wait.
+    // Before amqplib learns that there is room, and writes what had to wait.
     socket.prependListener('drain', () => {
       if (this.#small) this.gather();
     });
   }
 
-  /** A message with a body of so many bytes was written. */
+  /** amqplib was given a message with a body of `bytes`. */
   published(bytes: number): void {
     this.#small = bytes < LARGE;
     if (this.#small) this.gather();
   }
 
-  /** Something was written: it goes with all that is written before amqplib passes it on. */
+  /** amqplib was given something: it leaves together with everything written before amqplib passes it on. */
   gather(): void {
     if (this.#gathering) return;
     this.#gathering = true;
-    // Corks are counted: one may still hold from a turn whose immediate comes before that of this one.
+    // Corks are counted: one from an earlier turn may still hold, whose immediate comes before this turn's.
     this.#socket.cork();
     // amqplib passes it on in an immediate, which it sets in a tick that was due before this one.
     process.nextTick(() => {

@@ -10,7 +10,7 @@ const READ = 65_536;
  * the connection out: of a close or of nonsense in the same read nobody would hear, and an 'error' that nobody hears ends
  * the process.
  */
-export class Gate {
+export class HandshakeGate {
   /** For the socket: the documented way to look at what is read before anybody else does. */
   readonly onread: OnReadOpts;
   readonly #openOk = new OpenOk();

@@ -2,7 +2,7 @@ import type { EventEmitter } from 'node:events';
 import { combineLatest, type Observable } from 'rxjs';
 import { Connection, type ConnectionEvents, type ConnectionOptions } from '../connection/connection';
 import type { CloseReport } from '../connection/connection-core';
-import type { Dialer } from '../amqp/dial';
+import type { Transport } from '../transport/transport';
 import { StateSubject } from '../reactive/state-subject';
 import type { InstanceQueueState } from '../health/health';
 
@@ -17,9 +17,9 @@ export class TwoConnections {
   readonly consumer: Connection;
   readonly #state: StateSubject<InstanceQueueState>;
 
-  constructor(options: ConnectionOptions, dialer: Dialer, events: EventEmitter<InstanceQueueEvents>) {
+  constructor(options: ConnectionOptions, transport: Transport | undefined, events: EventEmitter<InstanceQueueEvents>) {
     const open = (role: Role): Connection =>
-      new Connection({ ...options, name: `${options.name ?? 'instance-queue'}.${role}` }, dialer);
+      new Connection({ ...options, name: `${options.name ?? 'instance-queue'}.${role}` }, transport);
     this.producer = open('producer');
     this.consumer = open('consumer');
     relay(this.producer, 'producer', this.consumer, events);

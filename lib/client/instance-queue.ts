@@ -3,7 +3,7 @@ import type { Observable, OperatorFunction } from 'rxjs';
 import { auto } from '../codec';
 import { drainTimeoutOf } from '../connection/connection';
 import type { CloseOptions, CloseReport } from '../connection/connection-core';
-import { amqp, type Dialer } from '../amqp/dial';
+import type { Transport } from '../transport/transport';
 import { consuming, resolveConsumeOptions } from '../consumer/consume';
 import type { ConsumeOptions, NoAckConsumeOptions } from '../consumer/consume';
 import { Consumer } from '../consumer/consumer';
@@ -50,15 +50,15 @@ export class InstanceQueue extends EventEmitter<InstanceQueueEvents> implements 
   /** @throws OptionsError if the URL or an option cannot be right */
   constructor(target: string | InstanceQueueOptions);
   /** @internal */
-  constructor(target: string | InstanceQueueOptions, dialer: Dialer);
-  constructor(target: string | InstanceQueueOptions, dialer: Dialer = amqp) {
+  constructor(target: string | InstanceQueueOptions, transport: Transport);
+  constructor(target: string | InstanceQueueOptions, transport?: Transport) {
     super();
     const options: InstanceQueueOptions = typeof target === 'string' ? { url: target } : target;
     checkInstanceQueueOptions(options);
     const { topology: _, producer: __, consumer: ___, downAfter = DEFAULTS.downAfter, ...connection } = options;
     this.#options = options;
     this.#drainTimeout = options.drainTimeout ?? DEFAULTS.drainTimeout;
-    this.#connections = new TwoConnections(connection, dialer, this);
+    this.#connections = new TwoConnections(connection, transport, this);
     this.#vitals = new VitalSigns(this.#connections, downAfter);
     this.#producer = this.producer();
   }

@@ -5,7 +5,7 @@ const LITTLE = 32;
  * What began and has not ended, by numbers that grow. A Map makes its table anew every few of them when most end
  * soon after they began, which was a sixth of the garbage of consuming.
  */
-export class Outstanding<T extends object> implements Iterable<T> {
+export class OrderedMap<T extends object> implements Iterable<T> {
   readonly #numberOf: (item: T) => number;
   /** Ascending. What has ended leaves its number in its place, and nothing else. */
   #places: (T | number)[] = [];

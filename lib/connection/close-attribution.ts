@@ -1,7 +1,7 @@
 import { map, type Observable } from 'rxjs';
 import type { InstanceQueueError } from '../errors';
-import type { Link } from '../amqp/amqp-link';
-import type { Turn } from './setup-lock';
+import type { Link } from '../transport/transport';
+import { SetupLock, type SetupTurn } from './setup-lock';
 
 /** An operator closed it, or the broker went down. https://www.rabbitmq.com/amqp-0-9-1-reference#constants */
 const CONNECTION_FORCED = 320;
@@ -10,18 +10,20 @@ const CONNECTION_FORCED = 320;
  * Whose fault it is that the broker closed a whole connection over one refusal (530, 541). It does not say whose step it
  * was. So all who were under way are suspect and try again one at a time: who is alone when it happens is guilty.
  */
-export class Suspicion {
+export class CloseAttribution {
   #suspect = false;
-  #turn: Turn | undefined;
+  #turn: SetupTurn | undefined;
 
   /** Cold. Emits: once, when this one may declare and attach. Errors: ConnectionError, when the link is lost by then. */
-  turn(link: Pick<Link, 'lost' | 'turns'>): Observable<void> {
-    return link.turns.take(this.#suspect).pipe(
-      map((turn) => {
-        if (link.lost) throw link.lost;
-        this.#turn = turn;
-      }),
-    );
+  turn(link: Pick<Link, 'lost'>): Observable<void> {
+    return SetupLock.of(link)
+      .take(this.#suspect)
+      .pipe(
+        map((turn) => {
+          if (link.lost) throw link.lost;
+          this.#turn = turn;
+        }),
+      );
   }
 
   /** It went well: whatever comes later is no refusal. */

@@ -6,12 +6,11 @@ import type { Logger } from '../log';
 import { Counters } from '../counters';
 import { mergeTopologies, type QueueSpec, type Topology } from '../topology';
 import type { Backoff } from './backoff';
-import type { DialOptions, Dialer } from '../amqp/dial';
 import { shuffled, type Endpoint } from '../transport/endpoints';
-import { firstToOpen } from './happy-eyeballs';
-import type { Link } from '../amqp/amqp-link';
-import { connectFailed } from '../amqp/amqp-errors';
-import { stalls } from './event-loop-lag';
+import { connectFailed } from '../transport/link-errors';
+import type { DialOptions, Link, Transport } from '../transport/transport';
+import { eventLoopLag } from './event-loop-lag';
+import { happyEyeballs } from './happy-eyeballs';
 import { StateSubject } from '../reactive/state-subject';
 import { Supervisor, type ConnectionState, type Up } from './supervisor';
 
@@ -37,7 +36,7 @@ export interface Member {
 }
 
 export interface CoreOptions extends DialOptions {
-  readonly dialer: Dialer;
+  readonly transport: Transport;
   readonly endpoints: () => Promise<readonly Endpoint[]>;
   readonly reconnect: Backoff;
   readonly reopen: Backoff;
@@ -76,9 +75,9 @@ export class ConnectionCore {
       backoff: reconnect,
       failFast: authErrors === 'terminal',
     });
-    this.#watches = this.#watch(options.heartbeat);
+    this.#watches = this.#watch();
     this.#watches.add(
-      options.dialer.back$.subscribe(() => {
+      options.transport.back$.subscribe(() => {
         this.skipWait();
       }),
     );
@@ -183,7 +182,7 @@ export class ConnectionCore {
     };
   }
 
-  #watch(heartbeat: number): Subscription {
+  #watch(): Subscription {
     const { log } = this;
     // Beside one another: the state ends before the link's stream does.
     const watches = new Subscription();
@@ -210,9 +209,17 @@ export class ConnectionCore {
         }),
     );
     watches.add(
-      this.up$.pipe(switchMap((up) => (up ? stalls(heartbeat) : EMPTY))).subscribe((stalled) => {
-        log.warn({ stalled, heartbeat }, 'the event loop stood still for so long that heartbeats are at risk');
-      }),
+      this.up$
+        .pipe(
+          switchMap((up) =>
+            up
+              ? eventLoopLag(up.link.heartbeat).pipe(map((stalled) => ({ stalled, heartbeat: up.link.heartbeat })))
+              : EMPTY,
+          ),
+        )
+        .subscribe((facts) => {
+          log.warn(facts, 'the event loop stood still for so long that heartbeats are at risk');
+        }),
     );
     return watches;
   }
@@ -263,9 +270,9 @@ function round(options: CoreOptions): Observable<Link> {
   return defer(() => from(options.endpoints())).pipe(
     timeout({ first: options.connectTimeout, with: () => throwError(() => noEndpoints(options.connectTimeout)) }),
     switchMap((endpoints) =>
-      firstToOpen(
+      happyEyeballs(
         shuffled(endpoints),
-        (endpoint) => options.dialer.dial(endpoint, options),
+        (endpoint) => options.transport.dial(endpoint, options),
         (errors) => {
           const told = errors.map((error) => connectFailed('', error));
           return told.find((error) => !error.retryable) ?? told.at(-1);

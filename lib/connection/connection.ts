@@ -6,7 +6,8 @@ import { DEFAULTS, boolean, checkOptions, countFrom, duration, either, func, int
 import { object, oneOf, shortString, string, withDefaults, type Shape } from '../options';
 import type { Backoff, BackoffOptions } from './backoff';
 import { ConnectionCore, type CloseOptions, type CloseReport } from './connection-core';
-import { amqp, type Dialer } from '../amqp/dial';
+import { amqpTransport } from '../amqp/amqp-transport';
+import type { Transport } from '../transport/transport';
 import { endpointSource, type EndpointSource } from '../transport/endpoints';
 import type { EventsOf } from '../reactive/state-subject';
 import type { ConnectionState } from './supervisor';
@@ -116,13 +117,13 @@ export class Connection extends EventEmitter<ConnectionEvents> implements AsyncD
   /** @throws OptionsError if the URL or an option cannot be right. */
   constructor(target: string | ConnectionOptions);
   /** @internal */
-  constructor(target: string | ConnectionOptions, dialer: Dialer);
-  constructor(target: string | ConnectionOptions, dialer: Dialer = amqp) {
+  constructor(target: string | ConnectionOptions, transport: Transport | undefined);
+  constructor(target: string | ConnectionOptions, transport: Transport = amqpTransport) {
     super();
     const options: ConnectionOptions = typeof target === 'string' ? { url: target } : target;
     checkOptions(options, CONNECTION, { of: 'a connection', required: ['url'] });
     this.core = new ConnectionCore({
-      dialer,
+      transport,
       endpoints: endpointSource(options.url),
       name: options.name,
       heartbeat: options.heartbeat ?? DEFAULTS.heartbeat,

@@ -7,7 +7,7 @@ const PERIOD = 500;
  * stands still no heartbeat is sent, and after two intervals the broker drops the connection.
  * https://www.rabbitmq.com/docs/heartbeats
  */
-export function stalls(heartbeatSeconds: number): Observable<number> {
+export function eventLoopLag(heartbeatSeconds: number): Observable<number> {
   let last = performance.now();
   return interval(PERIOD).pipe(
     map(() => {

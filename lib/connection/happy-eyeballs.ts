@@ -12,7 +12,7 @@ export const RIVAL_AFTER = 1000;
  * Cold. Emits: the winner's link. Errors: when the first dial of each candidate failed, with the error that `tell` chooses
  * among all; after the link, with the link's own error. Completes: never. Unsubscribe: ends every dial.
  */
-export function firstToOpen<C, L>(
+export function happyEyeballs<C, L>(
   candidates: readonly C[],
   dial: (candidate: C) => Observable<L>,
   tell: (errors: readonly unknown[]) => unknown,

@@ -1,13 +1,13 @@
 import { Subject, map, of, startWith, switchMap, take, timer, type Observable } from 'rxjs';
 
-/** ms after which steps without an answer are no longer waited for, nor taken for what closed the connection. */
+/** ms after which a setup without an answer is no longer waited for, nor suspected of closing the connection. */
 const ANSWERED_WITHIN = 3000;
 
-/** Somebody's steps on a connection (declare, open, consume) of which each can make the broker close all of it. */
-export interface Turn {
-  /** Was nobody else under way at any time? */
+/** The setup of one consumer or producer (declare, open, consume). The broker may answer any step by closing the connection. */
+export interface SetupTurn {
+  /** Was no other setup under way at any time? */
   readonly alone: boolean;
-  /** The broker has answered. A turn given up before that stays under way for a while: the answer may still come. */
+  /** The broker has answered. A turn given up earlier stays under way for a while: the answer may still come. */
   end(): void;
 }
 
@@ -17,13 +17,22 @@ interface UnderWay {
   readonly overdue: number;
 }
 
-/** Who is under way on one connection: all side by side, unless one asks to be alone. */
-export class Turns {
+/** The setups under way on one connection: side by side, unless one asks to be alone. */
+export class SetupLock {
+  static readonly #locks = new WeakMap<object, SetupLock>();
+
   readonly #underWay = new Set<UnderWay>();
   readonly #changed = new Subject<void>();
 
+  /** The lock of a connection, one for all who use it. */
+  static of(link: object): SetupLock {
+    let lock = this.#locks.get(link);
+    if (!lock) this.#locks.set(link, (lock = new SetupLock()));
+    return lock;
+  }
+
   /** Cold. Emits: the turn when it comes, once; then completes. Errors: never. Unsubscribe: waits no longer. */
-  take(exclusive: boolean): Observable<Turn> {
+  take(exclusive: boolean): Observable<SetupTurn> {
     return this.#changed.pipe(
       startWith(undefined),
       switchMap(() => {
@@ -35,14 +44,14 @@ export class Turns {
     );
   }
 
-  /** ms until nobody is in the way any more, unless they end before. */
+  /** ms until no turn is in the way any more, unless those end sooner. */
   #wait(exclusive: boolean): number {
     const now = performance.now();
     const inTheWay = [...this.#underWay].filter((turn) => exclusive || turn.exclusive);
     return Math.max(0, ...inTheWay.map(({ overdue }) => overdue - now));
   }
 
-  #begin(exclusive: boolean): Turn {
+  #begin(exclusive: boolean): SetupTurn {
     const now = performance.now();
     const others = [...this.#underWay];
     for (const other of others) {

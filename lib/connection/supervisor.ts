@@ -2,7 +2,7 @@ import { Subject, defer, from, merge, mergeMap, race, retry, tap, throwError, ti
 import type { Observable, ObservableInput, Subscription } from 'rxjs';
 import { ConnectionError, type InstanceQueueError } from '../errors';
 import { backoffDelay, type Backoff } from './backoff';
-import { connectFailed } from '../amqp/amqp-errors';
+import { connectFailed } from '../transport/link-errors';
 import { StateSubject } from '../reactive/state-subject';
 
 /** Where a connection is. Frozen plain data; `epoch` grows by one with each established connection. */

@@ -7,7 +7,7 @@ export interface Acks {
 }
 
 /** What is acked on one channel, and which acks have to be sent. */
-export interface Window {
+export interface AckGathering {
   /** Acks gathered and not yet told. */
   readonly gathered: number;
   /** Acked: to be told at the next flush. */
@@ -21,7 +21,7 @@ export interface Window {
  * tag, so it never reaches beyond the lowest delivery still open. It remembers what has gathered and nothing else: one
  * delivery that stays open for hours costs no more than any other.
  */
-export class AckWindow implements Window {
+export class AckWindow implements AckGathering {
   #acked: number[] = [];
 
   get gathered(): number {

@@ -1,8 +1,8 @@
-import type { ConsumeMessage } from 'amqplib';
 import type { InstanceQueueError } from '../errors';
 import type { Logger } from '../log';
 import { ArrivedMessage, type Delivery, type Message, type Settlement } from './delivery';
 import { tellSettled } from './delivery-telemetry';
+import type { InboundMessage } from '../transport/transport';
 import type { StreamPlace } from './stream/offset-tracking';
 
 /** The channel a delivery came on, as far as deliveries and whoever works on them are concerned. */
@@ -30,10 +30,10 @@ export class ChannelDelivery<T> extends ArrivedMessage<T> implements Delivery<T>
   readonly #tag: number;
   #settled: Settlement | 'lost' | undefined;
 
-  constructor(channel: DeliveryChannel, raw: ConsumeMessage, body: T, place?: StreamPlace) {
-    super(raw, channel.queue, body, place);
+  constructor(channel: DeliveryChannel, message: InboundMessage, body: T, place?: StreamPlace) {
+    super(message, channel.queue, body, place);
     this.#channel = channel;
-    this.#tag = raw.fields.deliveryTag;
+    this.#tag = message.deliveryTag;
   }
 
   get settled(): Settlement | 'lost' | undefined {

@@ -1,30 +1,28 @@
 import { concatMap, defer, filter, from, ignoreElements, merge, retry, switchMap, take, timer } from 'rxjs';
 import type { Observable, ObservableInput, Subscriber, Subscription } from 'rxjs';
 import type { CloseReport, ConnectionCore, Member } from '../connection/connection-core';
-import { lookFor } from '../amqp/declare';
-import type { Link } from '../amqp/amqp-link';
-import { Suspicion } from '../connection/close-attribution';
+import { CloseAttribution } from '../connection/close-attribution';
 import type { Up } from '../connection/supervisor';
 import { tellState } from '../diagnostics';
 import { isInstanceQueueError, type InstanceQueueError } from '../errors';
-import { attach, type Attached, type OnMessage } from '../amqp/inbound-channel';
-import { Attachment } from './consumer-channel';
+import type { Link } from '../transport/transport';
+import { attach, type Attached, type AttachListener } from './attach';
+import { ConsumerChannel } from './consumer-channel';
 import type { ConsumerState, ConsumerWatch } from './consumer-state';
 import type { Delivery, Message } from './delivery';
 import { Draining } from './draining';
 import { Intake } from './intake';
 import { pauseFailed, pauses } from './pausing';
-import { overdrawn } from './overdrawn';
 import { QueueCheck } from './queue-check';
 import { Reattaching } from './reattaching';
 import type { ResolvedConsumeOptions } from './consume-options';
-import { StreamAttachment } from './stream/stream-channel';
-import { StreamReading } from './stream/stream-reader';
+import { StreamChannel } from './stream/stream-channel';
+import { StreamReader } from './stream/stream-reader';
 
 const NOTHING_LEFT: CloseReport = { unsettled: 0, unconfirmed: 0 };
 
 /** One subscription of `consume()`: attaches on every link, drains at the end. */
-export class Consumption<T> implements Member {
+export class ConsumeSubscription<T> implements Member {
   readonly direction = 'inbound';
   readonly #core: ConnectionCore;
   readonly #options: ResolvedConsumeOptions<T>;
@@ -34,12 +32,12 @@ export class Consumption<T> implements Member {
   #loop: Subscription | undefined;
   #until: Subscription | undefined;
   #pausing: Subscription | undefined;
-  #attachment: Attachment | undefined;
+  #attachment: ConsumerChannel | undefined;
   readonly #intake: Intake<T>;
   readonly #reattaching: Reattaching;
-  readonly #suspicion = new Suspicion();
+  readonly #attribution = new CloseAttribution();
   readonly #check: QueueCheck;
-  readonly #stream: StreamReading | undefined;
+  readonly #stream: StreamReader | undefined;
   #ending: Promise<CloseReport> | undefined;
   /** Why it ends, if that is not what the subscriber wanted. */
   #cause: InstanceQueueError | undefined;
@@ -67,7 +65,7 @@ export class Consumption<T> implements Member {
     });
     const { offset, declare, checkAfter } = options;
     this.#check = new QueueCheck(declare ? checkAfter : 0);
-    if (offset !== undefined) this.#stream = new StreamReading({ ...options, offset }, core.log);
+    if (offset !== undefined) this.#stream = new StreamReader({ ...options, offset }, core.log);
     this.#unregister = core.register(this);
     watch.started?.(this);
     this.#state({ status: 'detached' });
@@ -148,7 +146,7 @@ export class Consumption<T> implements Member {
   }
 
   /** Ends the loop, and hands over what is attached and still has a channel. */
-  #retire(): Attachment | undefined {
+  #retire(): ConsumerChannel | undefined {
     const attachment = this.#attachment;
     this.#attachment = undefined;
     this.#reattaching.stop();
@@ -174,24 +172,24 @@ export class Consumption<T> implements Member {
     return defer(() => {
       const options = this.#stream ? { ...this.#options, stream: this.#stream } : this.#options;
       const attached$ = attach(up.link, options, (attached) => this.#onAttached(up.epoch, attached));
-      const look = (queue: string) => lookFor(up.link, queue);
+      const look = (queue: string) => up.link.check(queue);
       const forgotten$ = this.#check.watch(look, () => this.#attachment?.queue);
-      return this.#suspicion.turn(up.link).pipe(switchMap(() => merge(attached$, forgotten$)));
+      return this.#attribution.turn(up.link).pipe(switchMap(() => merge(attached$, forgotten$)));
     }).pipe(retry({ delay: (error: InstanceQueueError) => this.#again(up.link, error) }));
   }
 
-  #onAttached(epoch: number, attached: Attached): OnMessage {
-    const { open, tag, queue } = attached;
+  #onAttached(epoch: number, attached: Attached): AttachListener {
+    const { channel, tag, queue } = attached;
     const { prefetch } = this.#options;
     const { counters, log } = this.#core;
     const lost = (message: Message<unknown>): void => this.#watch.lost?.(message);
-    const facts = { open, queue, tag, epoch, prefetch, counters, log, lost };
+    const options = { channel, queue, tag, epoch, prefetch, counters, log, lost };
     const attachment = this.#stream
-      ? new StreamAttachment(facts, this.#stream, (one, raw, place) => {
+      ? new StreamChannel(options, this.#stream, (one, raw, place) => {
           this.#intake.take(one, raw, place);
         })
-      : new Attachment(facts);
-    open.ended$.subscribe((error) => {
+      : new ConsumerChannel(options);
+    channel.ended$.subscribe((error) => {
       attachment.end(error);
     });
     this.#attachment = attachment;
@@ -199,18 +197,23 @@ export class Consumption<T> implements Member {
     if (this.#reattaching.everAttached && this.#cancelled === undefined) counters.reopens++;
     this.#cancelled = undefined;
     this.#reattaching.attached();
-    this.#suspicion.cleared();
+    this.#attribution.cleared();
     log.info({ queue, tag, epoch }, 'consumer attached');
     this.#state({ status: 'attached', tag, queue, epoch });
     this.#stream?.attached();
-    return (message) => {
-      this.#check.heard();
-      const wrong = message ? overdrawn(attachment) : undefined;
-      if (!message) attachment.abandon();
-      else if (wrong) return wrong;
-      else if (attachment instanceof StreamAttachment) attachment.take(message);
-      else this.#intake.take(attachment, message);
-      return wrong;
+    return {
+      message: (message) => {
+        this.#check.heard();
+        const { overdrawn } = attachment;
+        if (overdrawn) return overdrawn;
+        if (attachment instanceof StreamChannel) attachment.take(message);
+        else this.#intake.take(attachment, message);
+        return undefined;
+      },
+      cancelled: () => {
+        this.#check.heard();
+        attachment.abandon();
+      },
     };
   }
 
@@ -221,7 +224,7 @@ export class Consumption<T> implements Member {
     this.#attachment = undefined;
     // Where nothing is declared only the consuming itself can find the queue missing.
     if (error.replyCode === 404 && !this.#options.declare) this.#stream?.missing();
-    return this.#reattaching.after(link, error, wasAttached, this.#suspicion);
+    return this.#reattaching.after(link, error, wasAttached, this.#attribution);
   }
 
   async #end(): Promise<CloseReport> {

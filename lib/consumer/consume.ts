@@ -19,7 +19,7 @@ import type { Arguments } from '../properties';
 import { queueNamed, type QueueSpec, type Topology } from '../topology';
 import { checkQueueSpec, checkTopology, queueOption, table } from '../topology-checks';
 import type { ConsumerWatch } from './consumer-state';
-import { Consumption } from './consume-subscription';
+import { ConsumeSubscription } from './consume-subscription';
 import type { Delivery, Message } from './delivery';
 import type { ResolvedConsumeOptions } from './consume-options';
 import { streamOptions, streamStart } from './stream/stream-options';
@@ -187,9 +187,9 @@ export function consuming<T>(
 ): Observable<Delivery<T>> {
   return new Observable((subscriber) => {
     const { core } = connection;
-    const consumption = new Consumption(core, options, subscriber, watch());
+    const subscription = new ConsumeSubscription(core, options, subscriber, watch());
     return () => {
-      void consumption.close(core.drainTimeout);
+      void subscription.close(core.drainTimeout);
     };
   });
 }

@@ -1,21 +1,22 @@
-import type { ConsumeMessage } from 'amqplib';
-import type { OpenChannel } from '../amqp/channel';
-import type { InstanceQueueError } from '../errors';
+import { ChannelError, type InstanceQueueError } from '../errors';
 import type { Logger } from '../log';
 import type { Counters } from '../counters';
-import { AckWindow, type Window } from './ack-batching';
+import { OrderedMap } from '../collections/ordered-map';
+import type { InboundChannel, InboundMessage } from '../transport/transport';
+import { AckWindow, type AckGathering } from './ack-batching';
 import { ChannelDelivery, type DeliveryChannel } from './channel-delivery';
 import type { Settlement } from './delivery';
 import { Flushing } from './flushing';
-import { Outstanding } from '../collections/ordered-map';
 import type { StreamPlace } from './stream/offset-tracking';
-import { tagged } from '../amqp/tagged';
 
 /** Every settlement but the ack. */
 export type Refusal = Exclude<Settlement, 'ack'>;
 
-export interface AttachmentFacts {
-  readonly open: OpenChannel;
+/** More unsettled deliveries than this many times the prefetch: the broker does not keep to it. */
+const OVERDRAWN = 2;
+
+export interface ConsumerChannelOptions {
+  readonly channel: InboundChannel;
   readonly queue: string;
   readonly tag: string;
   readonly epoch: number;
@@ -27,32 +28,32 @@ export interface AttachmentFacts {
 }
 
 /**
- * One AMQP consumer on its own channel, from consume-ok to the end of that channel, and everything handed out on it.
+ * One AMQP consumer on its own channel, from consume-ok to the end of that channel, with everything handed out on it.
  * Deliveries hold on to it: what they settle goes to this channel or nowhere.
  */
-export class Attachment implements DeliveryChannel {
+export class ConsumerChannel implements DeliveryChannel {
   readonly queue: string;
   readonly tag: string;
   readonly epoch: number;
   readonly prefetch: number;
   readonly log: Logger;
-  readonly #facts: AttachmentFacts;
-  readonly #unsettled = new Outstanding<ChannelDelivery<unknown>>((delivery) => ChannelDelivery.tagOf(delivery));
-  readonly #window: Window;
+  readonly #options: ConsumerChannelOptions;
+  readonly #unsettled = new OrderedMap<ChannelDelivery<unknown>>((delivery) => ChannelDelivery.tagOf(delivery));
+  readonly #acks: AckGathering;
   readonly #listeners = new Set<() => void>();
   readonly #flushing: Flushing;
   #draining = false;
   #ended: InstanceQueueError | true | undefined;
 
-  constructor(facts: AttachmentFacts, window: Window = new AckWindow()) {
-    this.#facts = facts;
-    this.#window = window;
-    this.queue = facts.queue;
-    this.tag = facts.tag;
-    this.epoch = facts.epoch;
-    this.prefetch = facts.prefetch;
-    this.log = facts.log;
-    this.#flushing = new Flushing(facts.prefetch, () => {
+  constructor(options: ConsumerChannelOptions, acks: AckGathering = new AckWindow()) {
+    this.#options = options;
+    this.#acks = acks;
+    this.queue = options.queue;
+    this.tag = options.tag;
+    this.epoch = options.epoch;
+    this.prefetch = options.prefetch;
+    this.log = options.log;
+    this.#flushing = new Flushing(options.prefetch, () => {
       this.flush();
     });
   }
@@ -61,7 +62,7 @@ export class Attachment implements DeliveryChannel {
   get unsettled(): number {
     return this.#unsettled.size;
   }
-  /** Nothing new is wanted any more; what is not started should be released. */
+  /** No new deliveries are wanted; what is not started should be released. */
   get draining(): boolean {
     return this.#draining;
   }
@@ -69,12 +70,19 @@ export class Attachment implements DeliveryChannel {
   get ended(): boolean {
     return this.#ended !== undefined;
   }
-  /** Why it ended, if it was not our own doing. */
+  /** Why it ended, unless this side ended it. */
   get cause(): InstanceQueueError | undefined {
     return this.#ended === true ? undefined : this.#ended;
   }
+  /** A broker that ignores the prefetch would go on until the process runs out of memory. Undefined: it keeps to it. */
+  get overdrawn(): ChannelError | undefined {
+    if (this.unsettled < OVERDRAWN * this.prefetch) return undefined;
+    return new ChannelError(
+      `The broker does not keep to the prefetch of ${String(this.prefetch)}: ${String(this.unsettled)} messages of queue \`${this.queue}\` are unsettled.`,
+    );
+  }
 
-  /** Told when draining starts, at each settlement from then on, and at the end. Returns how to stop listening. */
+  /** Calls the listener when draining starts, at each settlement from then on, and at the end. Returns how to stop it. */
   watch(listener: () => void): () => void {
     this.#listeners.add(listener);
     return () => {
@@ -82,27 +90,26 @@ export class Attachment implements DeliveryChannel {
     };
   }
 
-  /** A message came and can be decoded. */
-  deliver<T>(raw: ConsumeMessage, body: T, place?: StreamPlace): ChannelDelivery<T> {
-    const delivery = new ChannelDelivery(this, raw, body, place);
+  /** Hands out a message that was decoded. */
+  deliver<T>(message: InboundMessage, body: T, place?: StreamPlace): ChannelDelivery<T> {
+    const delivery = new ChannelDelivery(this, message, body, place);
     this.#unsettled.add(delivery);
-    const { counters } = this.#facts;
+    const { counters } = this.#options;
     counters.delivered++;
     counters.inFlight++;
     if (delivery.redelivered) counters.redelivered++;
     return delivery;
   }
 
-  /** A message came that is not handed out. */
-  refuse(raw: ConsumeMessage, how: Refusal): void {
-    const { deliveryTag } = raw.fields;
+  /** Returns a message to the broker that is not handed out. */
+  refuse({ deliveryTag }: InboundMessage, how: Refusal): void {
     if (!this.ended) this.refused(deliveryTag, how);
   }
 
   /** For `ChannelDelivery`, which calls it once. `false`: the channel is gone. */
   settle(tag: number, how: Settlement): boolean {
-    if (this.ended || this.#facts.open.ended || !this.#unsettled.delete(tag)) return false;
-    const { counters } = this.#facts;
+    if (this.ended || this.#options.channel.ended || !this.#unsettled.delete(tag)) return false;
+    const { counters } = this.#options;
     counters.inFlight--;
     if (how === 'ack') {
       counters.acked++;
@@ -111,11 +118,11 @@ export class Attachment implements DeliveryChannel {
       counters[how === 'release' ? 'released' : how === 'requeue' ? 'requeued' : 'rejected']++;
       this.refused(tag, how);
     }
-    if (this.#draining) this.#tell();
+    if (this.#draining) this.#notify();
     return true;
   }
 
-  /** Somebody settled once more, or too late. */
+  /** A delivery was settled a second time, or too late. */
   stale(settled: Settlement | 'lost', how: Settlement): void {
     this.log.debug(
       { queue: this.queue, tag: this.tag, epoch: this.epoch, settled, how },
@@ -123,31 +130,29 @@ export class Attachment implements DeliveryChannel {
     );
   }
 
-  /** Sends what has gathered. */
+  /** Sends the acks gathered so far. */
   flush(): void {
-    this.#flushing.told();
-    if (this.ended || this.#window.gathered === 0) return;
+    this.#flushing.flushed();
+    if (this.ended || this.#acks.gathered === 0) return;
     const { first } = this.#unsettled;
-    const { upTo, singly } = this.#window.flush(first ? ChannelDelivery.tagOf(first) : Infinity);
-    this.#write((channel) => {
-      if (upTo !== undefined) channel.ack(tagged(upTo), true);
-      for (const tag of singly) channel.ack(tagged(tag), false);
-    });
+    const { upTo, singly } = this.#acks.flush(first ? ChannelDelivery.tagOf(first) : Infinity);
+    if (upTo !== undefined) this.#send(upTo, 'ack', true);
+    for (const tag of singly) this.#send(tag, 'ack');
   }
 
-  /** From here on new messages are released and whoever works on deliveries is told to start no other. */
+  /** From here on new messages are released, and operators that hold deliveries start no other. */
   drain(): void {
     if (this.#draining) return;
     this.#draining = true;
-    this.#tell();
+    this.#notify();
   }
 
-  /** The channel is gone, or given up: what is unsettled is lost to us, and comes again. */
+  /** The channel is gone, or given up: what is unsettled is lost here, and the broker delivers it again. */
   end(cause?: InstanceQueueError): void {
     if (this.ended) return;
     this.flush();
     this.#ended = cause ?? true;
-    const { counters, lost, log } = this.#facts;
+    const { counters, lost, log } = this.#options;
     const left = [...this.#unsettled];
     this.#unsettled.clear();
     counters.inFlight -= left.length;
@@ -159,58 +164,48 @@ export class Attachment implements DeliveryChannel {
         'deliveries lost: they come again',
       );
     }
-    this.#tell();
+    this.#notify();
     this.#listeners.clear();
     for (const delivery of left) lost(delivery);
   }
 
   /** No new messages. Resolves with cancel-ok, or when the channel is gone. */
-  async cancel(): Promise<void> {
-    const { open, tag } = this.#facts;
-    // A refusal can only mean that the channel is gone, which ends us anyway.
-    await open.channel.cancel(tag).catch(() => undefined);
+  cancel(): Promise<void> {
+    return this.#options.channel.cancel(this.tag);
   }
 
-  /** Closes the channel behind what was settled so far; what was not comes again. */
+  /** Closes the channel after what was settled so far; the broker delivers the rest again. */
   async close(): Promise<void> {
     this.flush();
     this.end();
-    await this.#facts.open.close();
+    await this.#options.channel.close();
   }
 
   /** The same without waiting for it. */
   abandon(cause?: InstanceQueueError): void {
     this.end(cause);
-    void this.#facts.open.close();
+    void this.#options.channel.close();
   }
 
-  /** To be told with others, soon. */
+  /** Gathers an ack, to be sent soon with others. */
   protected acked(tag: number): void {
-    this.#window.ack(tag);
-    this.#flushing.gathered(this.#window.gathered);
+    this.#acks.ack(tag);
+    this.#flushing.gathered(this.#acks.gathered);
   }
 
-  /** To be told at once, by a frame of its own. */
+  /** Sends any other settlement at once, in a frame of its own. */
   protected refused(tag: number, how: Refusal): void {
-    this.#write((channel) => {
-      if (how === 'release') channel.nack(tagged(tag), false, true);
-      else channel.reject(tagged(tag), how === 'requeue');
-    });
+    this.#send(tag, how);
   }
 
-  #write(send: (channel: OpenChannel['channel']) => void): void {
-    const { open } = this.#facts;
-    if (open.ended) return;
-    try {
-      send(open.channel);
-      open.link.gathering?.gather();
-    } catch (err) {
-      // The channel is closing and has not said so yet; the broker takes everything unsettled back.
-      this.log.debug({ err, queue: this.queue, tag: this.tag }, 'settled on a closing channel');
-    }
+  #send(tag: number, how: Settlement, multiple = false): void {
+    const { channel } = this.#options;
+    // A channel that closes without having said so yet: the broker takes back everything unsettled.
+    if (!channel.settle(tag, how, multiple))
+      this.log.debug({ queue: this.queue, tag: this.tag }, 'settled on a closing channel');
   }
 
-  #tell(): void {
+  #notify(): void {
     for (const listener of [...this.#listeners]) listener();
   }
 }

@@ -1,6 +1,5 @@
-import type { ConsumeMessage } from 'amqplib';
-import { fromAmqp, type Arguments, type MessageProperties } from '../properties';
-import { Arrival } from '../amqp/wire/arrival';
+import type { Arguments, MessageProperties } from '../properties';
+import type { InboundMessage, Settlement } from '../transport/transport';
 import { historyOf, type RetryHistory } from './retry-history';
 import type { StreamPlace } from './stream/offset-tracking';
 
@@ -27,8 +26,7 @@ export interface Message<T> {
   readonly properties: MessageProperties;
 }
 
-/** What becomes of a delivery. */
-export type Settlement = 'ack' | 'requeue' | 'release' | 'reject';
+export type { Settlement };
 
 /**
  * An inbound message that is yours to settle, once, on the channel it came on. The first settlement counts; later ones,
@@ -57,35 +55,26 @@ export class ArrivedMessage<T> implements Message<T> {
   readonly redelivered: boolean;
   readonly deliveryCount: number;
   declare readonly offset?: number;
-  readonly #raw: ConsumeMessage;
-  #properties: MessageProperties | undefined;
+  readonly #message: InboundMessage;
 
-  constructor(raw: ConsumeMessage, queue: string, body: T, place?: StreamPlace) {
-    const { fields } = raw;
-    const headers = headersOf(raw);
+  constructor(message: InboundMessage, queue: string, body: T, place?: StreamPlace) {
+    const { headers, redelivered } = message;
     const history = headers && historyOf(headers, queue);
     this.body = body;
-    this.content = raw.content;
+    this.content = message.content;
     this.queue = queue;
-    this.exchange = history?.exchange ?? fields.exchange;
-    this.routingKey = history?.routingKey ?? fields.routingKey;
-    this.redelivered = place ? place.attempts > 0 : fields.redelivered;
-    this.deliveryCount = place ? place.attempts : deliveryCountOf(headers, fields.redelivered, history);
+    this.exchange = history?.exchange ?? message.exchange;
+    this.routingKey = history?.routingKey ?? message.routingKey;
+    this.redelivered = place ? place.attempts > 0 : redelivered;
+    this.deliveryCount = place ? place.attempts : deliveryCountOf(headers, redelivered, history);
     if (place) this.offset = place.offset;
-    this.#raw = raw;
+    this.#message = message;
   }
 
-  /** Read when they are asked for: half the work of an arrival, and few handlers ask. */
+  /** Decoded when asked for: that is half the work of an arrival, and few handlers ask. */
   get properties(): MessageProperties {
-    return (this.#properties ??= fromAmqp(this.#raw.properties));
+    return this.#message.properties;
   }
-}
-
-/** The headers; undefined if there are none to look into. */
-function headersOf(raw: ConsumeMessage): Arguments | undefined {
-  if (raw instanceof Arrival && !raw.hasHeaders) return undefined;
-  const headers: unknown = raw.properties.headers;
-  return typeof headers === 'object' && headers !== null ? (headers as Arguments) : undefined;
 }
 
 const COUNT = 'x-delivery-count';

@@ -1,12 +1,12 @@
 import { firstValueFrom, from, race, switchMap, timer } from 'rxjs';
-import type { Attachment } from './consumer-channel';
+import type { ConsumerChannel } from './consumer-channel';
 
 /** ms that the closing handshake of a channel gets when no time is left: what was settled is still on its way to the socket. */
 const GRACE = 100;
 
 /** The attachments of one consumer that get nothing new any more, until what they handed out is settled. */
 export class Draining {
-  readonly #left = new Map<Attachment, Promise<number>>();
+  readonly #left = new Map<ConsumerChannel, Promise<number>>();
   readonly #progress: () => void;
   #force: () => void = () => undefined;
   readonly #forced = new Promise<void>((resolve) => {
@@ -29,7 +29,7 @@ export class Draining {
   }
 
   /** Cancels it; closes its channel when all is settled. Resolves when the broker knows that it is cancelled. */
-  add(attachment: Attachment): Promise<void> {
+  add(attachment: ConsumerChannel): Promise<void> {
     const cancelled = attachment.cancel();
     // In two steps: `progress` asks for the sum, and this one belongs to it.
     this.#left.set(attachment, Promise.resolve(0));
@@ -51,7 +51,7 @@ export class Draining {
     this.#force();
   }
 
-  async #drained(attachment: Attachment, cancelled: Promise<void>): Promise<number> {
+  async #drained(attachment: ConsumerChannel, cancelled: Promise<void>): Promise<number> {
     const settled = new Promise<void>((resolve) => {
       // Messages still come until cancel-ok.
       let last = false;

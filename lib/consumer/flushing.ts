@@ -32,7 +32,7 @@ export class Flushing {
   }
 
   /** They are told: no timer is left. */
-  told(): void {
+  flushed(): void {
     this.#soon?.unsubscribe();
     this.#soon = undefined;
   }

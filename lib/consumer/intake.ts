@@ -1,12 +1,10 @@
-import type { ConsumeMessage } from 'amqplib';
 import type { Subscriber } from 'rxjs';
 import type { ConnectionCore } from '../connection/connection-core';
 import { auto, decodeByType, readsBodyOnly } from '../codec';
 import { ConsumerError, nameOf } from '../errors';
-import { encodingFromAmqp, fromAmqp, type MessageProperties } from '../properties';
-import { Arrival } from '../amqp/wire/arrival';
-import { headersUnread, tooDeep } from '../amqp/wire/frame-guard';
-import type { Attachment } from './consumer-channel';
+import type { MessageProperties } from '../properties';
+import type { InboundMessage } from '../transport/transport';
+import type { ConsumerChannel } from './consumer-channel';
 import type { ConsumerWatch } from './consumer-state';
 import { areDeliveriesWatched, tellDelivered, traceDelivery } from './delivery-telemetry';
 import { ArrivedMessage, type Delivery, type Message } from './delivery';
@@ -35,7 +33,7 @@ export class Intake<T> {
     this.#watch = watch;
   }
 
-  take(attachment: Attachment, raw: ConsumeMessage, place?: StreamPlace): void {
+  take(attachment: ConsumerChannel, raw: InboundMessage, place?: StreamPlace): void {
     const { noAck, onUndecodable } = this.#options;
     const { queue } = attachment;
     if (attachment.ended) return;
@@ -55,14 +53,14 @@ export class Intake<T> {
     if (noAck) {
       const { counters } = this.#core;
       counters.delivered++;
-      if (raw.fields.redelivered) counters.redelivered++;
+      if (raw.redelivered) counters.redelivered++;
     }
     if (areDeliveriesWatched()) this.#watched(attachment, message as Delivery<T>);
     // The overload with `noAck` promises messages only.
     else this.#subscriber.next(message as Delivery<T>);
   }
 
-  #watched({ tag, epoch }: Attachment, message: Delivery<T>): void {
+  #watched({ tag, epoch }: ConsumerChannel, message: Delivery<T>): void {
     const emit = (): void => {
       this.#subscriber.next(message);
     };
@@ -72,17 +70,14 @@ export class Intake<T> {
     } else traceDelivery({ message, tag, epoch }, emit);
   }
 
-  #decode(raw: ConsumeMessage): T {
+  #decode(raw: InboundMessage): T {
     const { codec } = this.#options;
-    const parsedHere = raw instanceof Arrival;
-    if (!parsedHere && headersUnread(raw.properties)) throw tooDeep();
+    const { unreadable } = raw;
+    if (unreadable) throw unreadable;
     if (readsBodyOnly(codec)) return codec.decode(raw.content, NO_PROPERTIES);
-    // It is what T stands for, where nobody named another codec.
-    if (isAuto(codec)) {
-      const { contentType, contentEncoding } = parsedHere ? raw : encodingFromAmqp(raw.properties);
-      return decodeByType(raw.content, contentType, contentEncoding) as T;
-    }
-    return codec.decode(raw.content, fromAmqp(raw.properties));
+    // T stands for whatever `auto` reads, unless the caller named another codec.
+    if (isAuto(codec)) return decodeByType(raw.content, raw.contentType, raw.contentEncoding) as T;
+    return codec.decode(raw.content, raw.properties);
   }
 
   #undecodable(message: Message<Buffer>, cause: unknown): void {

@@ -1,5 +1,5 @@
 import { EMPTY, Observable, catchError, defer, exhaustMap, filter, ignoreElements, takeWhile, tap } from 'rxjs';
-import type { Presence } from '../amqp/declare';
+import type { QueuePresence } from '../transport/transport';
 import { ConsumerError } from '../errors';
 import { LONGEST } from '../options';
 
@@ -26,7 +26,7 @@ export class QueueCheck {
    * Cold. `queueOf` names the queue while there is something to look for. Emits: nothing. Errors: CONSUMER_CANCELLED, when
    * it is missing. Completes: when nobody may look.
    */
-  watch(look: (queue: string) => Promise<Presence>, queueOf: () => string | undefined): Observable<never> {
+  watch(look: (queue: string) => Promise<QueuePresence>, queueOf: () => string | undefined): Observable<never> {
     if (this.#after === 0) return EMPTY;
     return ticks(this.#after).pipe(
       filter(() => this.#quiet()),
@@ -66,7 +66,7 @@ function ticks(ms: number): Observable<void> {
   });
 }
 
-function told(look: (queue: string) => Promise<Presence>, queue: string): Observable<Presence> {
+function told(look: (queue: string) => Promise<QueuePresence>, queue: string): Observable<QueuePresence> {
   return defer(() => look(queue)).pipe(
     // Who could not find out looks again later.
     catchError(() => EMPTY),

@@ -1,9 +1,9 @@
 import { EMPTY, asapScheduler, mergeMap, timer, type Observable, type Subscription } from 'rxjs';
 import { backoffDelay } from '../connection/backoff';
 import type { ConnectionCore } from '../connection/connection-core';
-import type { Link } from '../amqp/amqp-link';
-import type { Suspicion } from '../connection/close-attribution';
+import type { CloseAttribution } from '../connection/close-attribution';
 import { ChannelError, type InstanceQueueError } from '../errors';
+import type { Link } from '../transport/transport';
 import type { ConsumerState } from './consumer-state';
 import type { ResolvedConsumeOptions } from './consume-options';
 
@@ -52,13 +52,18 @@ export class Reattaching {
    * Cold. Emits: when it is time to try again on this link. Completes: without emitting when the link is gone.
    * Errors: when it is no use to try again.
    */
-  after(link: Link, error: InstanceQueueError, wasAttached: boolean, suspicion: Suspicion): Observable<unknown> {
+  after(
+    link: Link,
+    error: InstanceQueueError,
+    wasAttached: boolean,
+    attribution: CloseAttribution,
+  ): Observable<unknown> {
     this.stop();
     // A loss is told by channel, connection and state one after the other: judge it when all have spoken.
     return timer(0, asapScheduler).pipe(
       mergeMap(() => {
         // Also when it does not matter: others may wait for the end of this one's turn.
-        const guilty = suspicion.guilty(link, error);
+        const guilty = attribution.guilty(link, error);
         if (!this.#everAttached && guilty && this.#isFatal(error)) throw error;
         if (link.lost) {
           this.#tell({ status: 'detached', cause: isFinal(error) ? error : link.lost });

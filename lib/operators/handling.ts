@@ -5,7 +5,7 @@ import { Attempt, type AttemptEnd } from './attempt';
 import { ChannelDelivery, type DeliveryChannel } from '../consumer/channel-delivery';
 import { checkedLimits } from './concurrency';
 import type { Delivery } from '../consumer/delivery';
-import { Outstanding } from '../collections/ordered-map';
+import { OrderedMap } from '../collections/ordered-map';
 import { judge, settleBy, type Verdict } from './verdict';
 import { KeyedLine, SingleLine, type WaitingLine } from './keyed-queue';
 import type { HandleOptions, Handled, Worker } from './handle-options';
@@ -21,7 +21,7 @@ export class Handling<T, R> implements AttemptEnd<T, R> {
   readonly #line: WaitingLine<T>;
   /** How many may run at once; 0 until an Observable says how many. */
   #limit: number;
-  readonly #running = new Outstanding<Attempt<T, R>>(({ number }) => number);
+  readonly #running = new OrderedMap<Attempt<T, R>>(({ number }) => number);
   #begun = 0;
   readonly #watched = new Map<DeliveryChannel, () => void>();
   /** Ends the source, also from within its own `subscribe`: one that emits all at once is not held by any subscription yet. */

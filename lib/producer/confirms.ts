@@ -1,9 +1,9 @@
-import type { Message as AmqpMessage } from 'amqplib';
 import type { ConnectionCore } from '../connection/connection-core';
 import { PublishError } from '../errors';
-import type { Confirmation, Entry } from './pending-send';
+import type { Verdict } from '../transport/transport';
+import type { Confirmation, PendingSend } from './pending-send';
 import { tellConfirmed } from './publish-telemetry';
-import type { Session } from './publishing-channel';
+import type { PublishingChannel } from './publishing-channel';
 
 /** Who is told what happens to messages on their way. */
 export interface PumpEvents {
@@ -13,15 +13,17 @@ export interface PumpEvents {
   readonly dropped: (cause: PublishError) => void;
 }
 
+type Returned = Extract<Verdict, { kind: 'return' }>;
+
 /** What becomes of a message that is to be tried again. */
 export interface Again {
   /** Ahead of everything sent after it. */
-  readonly atOnce: (entry: Entry) => void;
-  readonly later: (entry: Entry) => void;
+  readonly atOnce: (entry: PendingSend) => void;
+  readonly later: (entry: PendingSend) => void;
 }
 
 /** Settles messages by what the broker says of them: taken, not now, no queue for it. */
-export class Verdicts {
+export class Confirms {
   readonly #core: ConnectionCore;
   readonly #options: { readonly declare: boolean; readonly onNack: 'resend' | 'reject' };
   readonly #events: PumpEvents;
@@ -39,26 +41,25 @@ export class Verdicts {
     this.#again = again;
   }
 
-  /** A message comes back. That is told before its confirm, and by its id and route alone. */
-  came({ fields, properties }: AmqpMessage, session: Session): void {
-    const { exchange, routingKey } = fields;
-    const returned = session.inFlight.oldest(
+  /** A message comes back, before its confirm. The broker names it by its id and route alone. */
+  returned(publishing: PublishingChannel, { messageId, exchange, routingKey, replyCode, replyText }: Returned): void {
+    const entry = publishing.inFlight.oldest(
       ({ returned: already, message }) =>
         !already &&
-        message.messageId === properties.messageId &&
+        message.messageId === messageId &&
         message.exchange === exchange &&
         message.routingKey === routingKey &&
         message.mandatory,
     );
-    if (returned) returned.returned = returnedBecause(fields);
+    if (entry) entry.returned = { replyCode, replyText };
   }
 
-  acked(session: Session, entry: Entry): void {
+  acked(publishing: PublishingChannel, entry: PendingSend): void {
     if (entry.returned) {
-      this.#returned(session, entry, entry.returned);
+      this.#unroutable(publishing, entry, entry.returned);
       return;
     }
-    const confirmation = entry.confirm(session.epoch);
+    const confirmation = entry.confirm(publishing.epoch);
     // A late confirm: its deadline has passed, and its sender knows no better than that.
     if (!confirmation) return;
     this.#core.counters.confirmed++;
@@ -66,14 +67,14 @@ export class Verdicts {
     tellConfirmed(entry, confirmation);
   }
 
-  nacked(session: Session, entry: Entry): void {
+  nacked(publishing: PublishingChannel, entry: PendingSend): void {
     this.#core.counters.nacked++;
     entry.nacks++;
     entry.declined++;
     entry.returned = undefined;
     if (entry.settled) return;
     const { messageId } = entry.message;
-    this.#core.log.debug({ messageId, nacks: entry.nacks, epoch: session.epoch }, 'nacked');
+    this.#core.log.debug({ messageId, nacks: entry.nacks, epoch: publishing.epoch }, 'nacked');
     if (this.#options.onNack === 'reject') {
       const message = 'The broker did not take the message (nack): the queue is full, or has no leader.';
       entry.reject(new PublishError('PUBLISH_NACKED', messageId, message, { maybeDelivered: entry.maybeDelivered }));
@@ -82,7 +83,11 @@ export class Verdicts {
     this.#again.later(entry);
   }
 
-  #returned(session: Session, entry: Entry, { replyCode, replyText }: NonNullable<Entry['returned']>): void {
+  #unroutable(
+    publishing: PublishingChannel,
+    entry: PendingSend,
+    { replyCode, replyText }: NonNullable<PendingSend['returned']>,
+  ): void {
     const { messageId, exchange, routingKey, queue } = entry.message;
     entry.returned = undefined;
     entry.declined++;
@@ -91,7 +96,7 @@ export class Verdicts {
     if (queue !== undefined && this.#options.declare && !entry.ensuredAgain) {
       // Somebody deleted the queue under us: declare it anew, send once more.
       entry.ensuredAgain = true;
-      session.ensured.delete(queue);
+      publishing.ensured.delete(queue);
       this.#again.atOnce(entry);
       return;
     }
@@ -108,9 +113,4 @@ export class Verdicts {
     );
     if (entry.reject(cause)) this.#events.returned(cause);
   }
-}
-
-function returnedBecause(fields: object): { replyCode: number; replyText: string } {
-  // amqplib types a return's fields as those of a delivery.
-  return { replyCode: Number(Reflect.get(fields, 'replyCode')), replyText: String(Reflect.get(fields, 'replyText')) };
 }

@@ -1,20 +1,20 @@
 import type { ConnectionCore } from '../connection/connection-core';
 import { PublishError, type InstanceQueueError } from '../errors';
 import type { Topology } from '../topology';
-import type { Entry } from './pending-send';
+import type { PendingSend } from './pending-send';
 import { culprits } from './poison';
-import type { Session } from './publishing-channel';
+import type { PublishingChannel } from './publishing-channel';
 
 /** Reply codes with which the broker closes the *connection* over a frame it cannot take. */
 const FRAME_FAULTS: ReadonlySet<number | undefined> = new Set([501, 502, 503, 504, 505, 540]);
 
 /** Judges what was in flight when a channel ended: one message may be the reason, the others are unknown. */
-export class Losses {
+export class LostInFlight {
   readonly #core: ConnectionCore;
   /** What this producer declares by itself with each channel. */
   readonly #declared: () => Topology;
   /** In flight when the broker closed a channel over one of them and did not say which. */
-  readonly #suspects = new Set<Entry>();
+  readonly #suspects = new Set<PendingSend>();
 
   constructor(core: ConnectionCore, declared: () => Topology) {
     this.#core = core;
@@ -29,11 +29,11 @@ export class Losses {
   }
 
   /** Rejects the culprits; returns the others, in order. */
-  judge(session: Session, error: InstanceQueueError): readonly Entry[] {
+  judge(publishing: PublishingChannel, error: InstanceQueueError): readonly PendingSend[] {
     // Those given up in flight too: the culprit may be among them.
-    const all = session.inFlight.takeAll();
+    const all = publishing.inFlight.takeAll();
     const left = all.filter(({ settled }) => !settled);
-    const { lost } = session.open.link;
+    const { lost } = publishing.link;
     const refused = error.replyCode !== undefined && (!lost || FRAME_FAULTS.has(lost.replyCode));
     // A lost connection had other producers' messages on it, too: one that is alone here is guilty the second time.
     const named = refused ? culprits(all, error).filter((entry) => !lost || this.#suspects.has(entry)) : [];
@@ -45,12 +45,12 @@ export class Losses {
   }
 
   /** An exchange of our own topology is declared with the next channel: its absence is nobody's fault. */
-  #declaredHere({ exchange }: Entry, { replyCode }: InstanceQueueError): boolean {
+  #declaredHere({ exchange }: PendingSend, { replyCode }: InstanceQueueError): boolean {
     if (replyCode !== 404) return false;
     return (this.#declared().exchanges ?? []).some(({ name, passive }) => name === exchange && passive !== true);
   }
 
-  #refuse(entry: Entry, cause: InstanceQueueError): void {
+  #refuse(entry: PendingSend, cause: InstanceQueueError): void {
     const { messageId, exchange, routingKey, queue } = entry.message;
     this.#suspects.delete(entry);
     entry.declined++;
@@ -65,7 +65,7 @@ export class Losses {
 }
 
 /** Rejects a message of which nobody knows whether the broker has it. */
-export function rejectUnknown(entry: Entry, cause: InstanceQueueError): void {
+export function rejectUnknown(entry: PendingSend, cause: InstanceQueueError): void {
   const { messageId } = entry.message;
   const message = `The channel was lost before the broker confirmed the message; it may have it. ${cause.message}`;
   entry.reject(new PublishError('PUBLISH_UNKNOWN', messageId, message, { cause, maybeDelivered: true }));

@@ -1,28 +1,28 @@
 import { timer, type Subscription } from 'rxjs';
 import { backoffDelay } from '../connection/backoff';
-import type { Entry } from './pending-send';
+import type { PendingSend } from './pending-send';
 
 const BACKOFF = { min: 100, max: 5000, factor: 1.5, jitter: 0.5 };
 
 /** Messages that the broker would not take now, until they are tried again, all at once, with growing delays. */
-export class Nacked {
-  readonly #again: (entries: readonly Entry[]) => void;
-  readonly #entries = new Set<Entry>();
+export class NackBackoff {
+  readonly #again: (entries: readonly PendingSend[]) => void;
+  readonly #entries = new Set<PendingSend>();
   #rounds = 0;
   #wait: Subscription | undefined;
 
-  constructor(again: (entries: readonly Entry[]) => void) {
+  constructor(again: (entries: readonly PendingSend[]) => void) {
     this.#again = again;
   }
 
   get size(): number {
     return this.#entries.size;
   }
-  get all(): readonly Entry[] {
+  get all(): readonly PendingSend[] {
     return [...this.#entries];
   }
 
-  add(entry: Entry): void {
+  add(entry: PendingSend): void {
     this.#entries.add(entry);
     this.#wait ??= timer(backoffDelay(BACKOFF, ++this.#rounds)).subscribe(() => {
       this.#wait = undefined;
@@ -33,7 +33,7 @@ export class Nacked {
   }
 
   /** An entry was settled from outside. */
-  delete(entry: Entry): void {
+  delete(entry: PendingSend): void {
     this.#entries.delete(entry);
   }
 

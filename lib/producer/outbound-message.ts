@@ -1,4 +1,3 @@
-import type { Options } from 'amqplib';
 import { contentTypeOf, type Codec } from '../codec';
 import { PublishError, sentenceOf } from '../errors';
 import {
@@ -14,9 +13,9 @@ import {
   withDefaults,
   type Shape,
 } from '../options';
-import { toAmqp, type MessageProperties, type Route } from '../properties';
+import type { MessageProperties, Route } from '../properties';
 import { checkRoute } from '../topology-checks';
-import type { WireMessage } from '../amqp/wire/publish-frames';
+import type { WireMessage } from '../transport/transport';
 import { newMessageId } from './message-id';
 import { tableSize } from '../field-table-size';
 
@@ -112,22 +111,6 @@ export class Encoded implements WireMessage {
   /** ms */
   get expiration(): number | undefined {
     return this.properties?.expiration;
-  }
-
-  /** The same as amqplib takes it. */
-  get options(): Options.Publish {
-    const { properties, contentType, messageId, persistent, mandatory } = this;
-    if (!properties) {
-      if (contentType === undefined) return { messageId, persistent, mandatory };
-      return { contentType, messageId, persistent, mandatory };
-    }
-    return toAmqp({
-      ...properties,
-      ...(contentType !== undefined && { contentType }),
-      messageId,
-      persistent,
-      mandatory,
-    });
   }
 }
 

@@ -15,7 +15,7 @@ export interface Confirmation {
 const RELEASED = Buffer.alloc(0);
 
 /** One message between `send` and its settlement, which happens exactly once. */
-export class Entry implements Sized, Suspect {
+export class PendingSend implements Sized, Suspect {
   readonly order: number;
   readonly message: Encoded;
   /** Bytes of the body. */

@@ -19,7 +19,7 @@ import type { Topology } from '../topology';
 import { Aborts } from '../reactive/aborts';
 import { confirmChannels, type Prepare } from './publishing-loop';
 import { Deadlines } from '../collections/deadlines';
-import { Entry, type Confirmation } from './pending-send';
+import { PendingSend, type Confirmation } from './pending-send';
 import { encode, givenId, type OutboundMessage } from './outbound-message';
 import { SEND, resolveProducerOptions, type ProducerOptions, type SendOptions } from './producer-options';
 import { emitting, type ProducerEvents } from './producer-events';
@@ -60,8 +60,8 @@ export class Producer<T = unknown> extends EventEmitter<ProducerEvents> implemen
   readonly #overflow: 'wait' | 'reject' | 'drop-oldest';
   readonly #events = emitting(this);
   readonly #pump: Pump;
-  readonly #deadlines: Deadlines<Entry>;
-  readonly #aborts: Aborts<Entry>;
+  readonly #deadlines: Deadlines<PendingSend>;
+  readonly #aborts: Aborts<PendingSend>;
   readonly #topology: Topology | undefined;
   readonly #prepare: Prepare | undefined;
   readonly #watch: Required<ProducerWatch>;
@@ -196,7 +196,7 @@ export class Producer<T = unknown> extends EventEmitter<ProducerEvents> implemen
     }
     // The connection may be closed for good, which is heard of in the moment of asking.
     if (!this.#start()) throw this.#closedError(messageId);
-    const entry = new Entry(this.#order++, encoded, resolve, reject);
+    const entry = new PendingSend(this.#order++, encoded, resolve, reject);
     if (this.#overflow === 'drop-oldest') this.#makeRoom(bytes);
     if (signal) entry.onSettled(this.#aborts.add(entry, signal));
     this.#deadlines.add(entry, options?.timeout ?? this.#timeout);
@@ -216,7 +216,7 @@ export class Producer<T = unknown> extends EventEmitter<ProducerEvents> implemen
     }
   }
 
-  #timedOut(entry: Entry): void {
+  #timedOut(entry: PendingSend): void {
     const cause = timedOut(entry, this.#core);
     if (!entry.reject(cause)) return;
     this.#core.counters.timedOut++;
@@ -255,7 +255,7 @@ export class Producer<T = unknown> extends EventEmitter<ProducerEvents> implemen
     return { unsettled: 0, unconfirmed };
   }
 
-  #left(): readonly Entry[] {
+  #left(): readonly PendingSend[] {
     const { outbox, nacked, inFlight } = this.#pump;
     return [...inFlight, ...nacked, ...outbox.entries()].filter(({ settled }) => !settled);
   }

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { channel, tracingChannel } from 'node:diagnostics_channel';
 import { isTraced } from '../diagnostics';
 import { isObject } from '../options';
-import type { Confirmation, Entry } from './pending-send';
+import type { Confirmation, PendingSend } from './pending-send';
 import { givenId, type OutboundMessage } from './outbound-message';
 
 /** Of one message, where it goes. */
@@ -59,7 +59,7 @@ export function tracedSend<T>(
 }
 
 /** A message was written. */
-export function tellPublished({ message, attempts }: Entry, epoch: number): void {
+export function tellPublished({ message, attempts }: PendingSend, epoch: number): void {
   if (!publishes.hasSubscribers) return;
   const { messageId, exchange, routingKey } = message;
   const event: PublishEvent = { messageId, exchange, routingKey, attempt: attempts, epoch };
@@ -67,7 +67,7 @@ export function tellPublished({ message, attempts }: Entry, epoch: number): void
 }
 
 /** A message was confirmed. */
-export function tellConfirmed({ message }: Entry, confirmation: Confirmation): void {
+export function tellConfirmed({ message }: PendingSend, confirmation: Confirmation): void {
   if (!confirms.hasSubscribers) return;
   const { exchange, routingKey } = message;
   const event: ConfirmEvent = { exchange, routingKey, ...confirmation };

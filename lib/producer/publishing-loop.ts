@@ -1,17 +1,15 @@
-import type { ConfirmChannel } from 'amqplib';
 import { EMPTY, Observable, asapScheduler, defer, filter, mergeMap, retry, switchMap, timer } from 'rxjs';
 import { backoffDelay } from '../connection/backoff';
-import { openChannel, type OpenChannel } from '../amqp/channel';
 import type { ConnectionCore } from '../connection/connection-core';
-import { declare, isEmpty } from '../amqp/declare';
-import type { Link } from '../amqp/amqp-link';
-import { Suspicion } from '../connection/close-attribution';
+import { CloseAttribution } from '../connection/close-attribution';
+import { isEmpty } from '../connection/ensure-queue';
 import type { Up } from '../connection/supervisor';
 import { ChannelError, type InstanceQueueError } from '../errors';
 import type { Topology } from '../topology';
+import type { Link, OutboundChannel } from '../transport/transport';
 import type { Pump } from './pump';
 import type { ProducerWatch } from './producer-state';
-import type { Session } from './publishing-channel';
+import { PublishingChannel } from './publishing-channel';
 
 export interface ConfirmChannelsOptions {
   /** Declared before each channel is used; nothing if absent. */
@@ -23,7 +21,7 @@ export interface ConfirmChannelsOptions {
   readonly watch: ProducerWatch;
 }
 /** Rejects when the channel cannot be used. */
-export type Prepare = (channel: OpenChannel<ConfirmChannel>) => Promise<void>;
+export type Prepare = (channel: OutboundChannel) => Promise<void>;
 
 /**
  * One confirm channel at a time for the pump: a fresh one per link, and after each failure of its own. Cold. Emits: nothing.
@@ -38,8 +36,8 @@ export function confirmChannels(
   let everOpened = false;
   let growth = 0;
   let failures = 0;
-  let latest: Session | undefined;
-  const suspicion = new Suspicion();
+  let latest: PublishingChannel | undefined;
+  const attribution = new CloseAttribution();
 
   const again = (link: Link, error: InstanceQueueError): Observable<unknown> => {
     const wasOpen = latest !== undefined;
@@ -48,7 +46,7 @@ export function confirmChannels(
     // A loss is told by channel, connection and state one after the other: judge it when all have spoken.
     return timer(0, asapScheduler).pipe(
       mergeMap(() => {
-        const guilty = suspicion.guilty(link, error);
+        const guilty = attribution.guilty(link, error);
         if (!everOpened && guilty && !error.retryable) refused(error);
         if (link.lost) {
           watch.state?.({ status: 'opening', cause: link.lost });
@@ -70,17 +68,17 @@ export function confirmChannels(
 
   const sessionOn = ({ link, epoch }: Up<Link>): Observable<never> =>
     new Observable((subscriber) => {
-      let open: OpenChannel<ConfirmChannel> | undefined;
-      let session: Session | undefined;
+      let open: OutboundChannel | undefined;
+      let publishing: PublishingChannel | undefined;
       const fail = (error: InstanceQueueError): void => {
-        const ended = session;
-        session = undefined;
+        const ended = publishing;
+        publishing = undefined;
         if (ended) pump.closed(ended, error);
         subscriber.error(error);
       };
-      const declared = topology && !isEmpty(topology) ? declare(link, topology) : Promise.resolve(undefined);
+      const declared = topology && !isEmpty(topology) ? link.declare(topology) : Promise.resolve(undefined);
       declared.catch(() => undefined);
-      const opening = openChannel(link, 'confirm').subscribe({
+      const opening = link.openOutbound().subscribe({
         next: (channel) => {
           open = channel;
           const ready = prepare ? Promise.all([declared, prepare(channel)]) : declared;
@@ -88,17 +86,18 @@ export function confirmChannels(
             if (subscriber.closed || channel.ended) return;
             if (everOpened) core.counters.reopens++;
             everOpened = true;
-            suspicion.cleared();
+            attribution.cleared();
             // First: what it sends at once may fail at once.
             watch.state?.({ status: 'open', epoch });
-            latest = session = pump.opened(channel, epoch, fail);
+            latest = publishing = new PublishingChannel(link, channel, epoch);
+            pump.opened(publishing, fail);
           }, fail);
         },
         error: fail,
       });
       return () => {
         opening.unsubscribe();
-        if (session) pump.closed(session, link.lost ?? new ChannelError('The channel was closed.'));
+        if (publishing) pump.closed(publishing, link.lost ?? new ChannelError('The channel was closed.'));
         void open?.close();
       };
     });
@@ -106,7 +105,7 @@ export function confirmChannels(
   return core.up$.pipe(
     filter((up) => up !== undefined),
     switchMap((up) =>
-      defer(() => suspicion.turn(up.link)).pipe(
+      defer(() => attribution.turn(up.link)).pipe(
         switchMap(() => sessionOn(up)),
         retry({ delay: (error: InstanceQueueError) => again(up.link, error) }),
       ),

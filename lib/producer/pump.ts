@@ -1,18 +1,16 @@
-import type { ConfirmChannel, Message as AmqpMessage } from 'amqplib';
 import { Subject, type Observable, type Subscription } from 'rxjs';
-import type { OpenChannel } from '../amqp/channel';
 import type { ConnectionCore } from '../connection/connection-core';
-import { ChannelError, type InstanceQueueError, type PublishError } from '../errors';
+import { ChannelError, PublishError, sentenceOf, type InstanceQueueError } from '../errors';
 import type { Topology } from '../topology';
-import { ensure, needsEnsuring } from './ensure-queue';
-import type { Entry } from './pending-send';
-import { Losses, rejectUnknown } from './lost-in-flight';
-import { Nacked } from './nack-backoff';
+import type { Verdict } from '../transport/transport';
+import { ensure, needsEnsuring } from './route-queue';
+import type { PendingSend } from './pending-send';
+import { LostInFlight, rejectUnknown } from './lost-in-flight';
+import { NackBackoff } from './nack-backoff';
 import { tellPublished } from './publish-telemetry';
 import { Outbox, type Bounds } from './outbox';
-import { Session } from './publishing-channel';
-import { Verdicts, type PumpEvents } from './confirms';
-import { write } from '../amqp/outbound-channel';
+import { PublishingChannel } from './publishing-channel';
+import { Confirms, type PumpEvents } from './confirms';
 
 export interface PumpOptions {
   readonly declare: boolean;
@@ -31,7 +29,7 @@ const NACKING_FOR = 500;
  * socket writable, nothing blocked and the window open. The order is that of the outbox, and there is one write path.
  */
 export class Pump {
-  readonly outbox: Outbox<Entry>;
+  readonly outbox: Outbox<PendingSend>;
   /** Emits when the outbox, or what is in flight, changed. */
   readonly changed$: Observable<void>;
   readonly #changed = new Subject<void>();
@@ -41,11 +39,11 @@ export class Pump {
   readonly #core: ConnectionCore;
   readonly #options: PumpOptions;
   readonly #events: PumpEvents;
-  readonly #nacked: Nacked;
-  readonly #verdicts: Verdicts;
-  readonly #losses: Losses;
+  readonly #nacked: NackBackoff;
+  readonly #confirms: Confirms;
+  readonly #lost: LostInFlight;
   readonly #unblocked: Subscription;
-  #session: Session | undefined;
+  #publishing: PublishingChannel | undefined;
   #pumping = false;
 
   constructor(core: ConnectionCore, options: PumpOptions, events: PumpEvents) {
@@ -55,11 +53,11 @@ export class Pump {
     this.outbox = new Outbox(options.outbox);
     this.changed$ = this.#changed.asObservable();
     this.stopped$ = this.#stopped.asObservable();
-    this.#nacked = new Nacked((entries) => {
+    this.#nacked = new NackBackoff((entries) => {
       this.outbox.restore(entries);
       this.pump();
     });
-    this.#verdicts = new Verdicts(core, options, events, {
+    this.#confirms = new Confirms(core, options, events, {
       atOnce: (entry) => {
         this.outbox.restore([entry]);
       },
@@ -67,7 +65,7 @@ export class Pump {
         this.#nacked.add(entry);
       },
     });
-    this.#losses = new Losses(core, () => (options.declare ? options.topology() : {}));
+    this.#lost = new LostInFlight(core, () => (options.declare ? options.topology() : {}));
     this.#unblocked = core.blocked$.subscribe(() => {
       this.pump();
     });
@@ -75,18 +73,18 @@ export class Pump {
 
   /** Published and not confirmed. */
   get unconfirmed(): number {
-    return this.#session?.inFlight.size ?? 0;
+    return this.#publishing?.inFlight.size ?? 0;
   }
   /** Is nobody waiting for anything? Messages given up in flight do not count. */
   get idle(): boolean {
-    const waiting = this.#session?.inFlight.oldest(({ settled }) => !settled);
+    const waiting = this.#publishing?.inFlight.oldest(({ settled }) => !settled);
     return waiting === undefined && this.#nacked.size === 0 && this.outbox.empty;
   }
-  get inFlight(): readonly Entry[] {
-    return this.#session?.inFlight.all() ?? [];
+  get inFlight(): readonly PendingSend[] {
+    return this.#publishing?.inFlight.all() ?? [];
   }
   /** Waiting for another try after a nack. */
-  get nacked(): readonly Entry[] {
+  get nacked(): readonly PendingSend[] {
     return this.#nacked.all;
   }
   /** How many these are. */
@@ -94,46 +92,48 @@ export class Pump {
     return this.#nacked.size;
   }
 
-  /** A fresh channel: the messages of the last one have been dealt with. */
-  opened(open: OpenChannel<ConfirmChannel>, epoch: number, replace: (why: ChannelError) => void): Session {
-    const session = new Session(open, epoch);
-    const { channel } = open;
-    const acked = (entry: Entry): void => {
-      session.proven = true;
-      session.nackingSince = undefined;
+  /** A fresh channel: the messages of the last one have been dealt with. `replace` asks for another. */
+  opened(publishing: PublishingChannel, replace: (why: ChannelError) => void): void {
+    const { channel } = publishing;
+    const acked = (entry: PendingSend): void => {
+      publishing.proven = true;
+      publishing.nackingSince = undefined;
       this.#nacked.taken();
-      this.#verdicts.acked(session, entry);
+      this.#confirms.acked(publishing, entry);
     };
-    const nacked = (entry: Entry): void => {
-      this.#verdicts.nacked(session, entry);
+    const nacked = (entry: PendingSend): void => {
+      this.#confirms.nacked(publishing, entry);
     };
-    channel.on('ack', ({ deliveryTag, multiple }: { deliveryTag: number; multiple: boolean }) => {
-      session.inFlight.confirm(deliveryTag, multiple, acked);
+    const judge = (verdict: Verdict): void => {
+      switch (verdict.kind) {
+        case 'ack':
+          publishing.inFlight.confirm(verdict.number, verdict.multiple, acked);
+          this.pump();
+          break;
+        case 'nack':
+          publishing.inFlight.confirm(verdict.number, verdict.multiple, nacked);
+          publishing.nackingSince ??= performance.now();
+          if (performance.now() - publishing.nackingSince >= NACKING_FOR) {
+            replace(new ChannelError(`The channel did nothing but nack for ${String(NACKING_FOR)} ms: replaced.`));
+          } else this.pump();
+          break;
+        case 'return':
+          this.#confirms.returned(publishing, verdict);
+          break;
+      }
+    };
+    channel.verdicts$.subscribe(judge);
+    channel.drain$.subscribe(() => {
       this.pump();
     });
-    channel.on('nack', ({ deliveryTag, multiple }: { deliveryTag: number; multiple: boolean }) => {
-      session.inFlight.confirm(deliveryTag, multiple, nacked);
-      session.nackingSince ??= performance.now();
-      if (performance.now() - session.nackingSince >= NACKING_FOR) {
-        replace(new ChannelError(`The channel did nothing but nack for ${String(NACKING_FOR)} ms: replaced.`));
-      } else this.pump();
-    });
-    channel.on('return', (message: AmqpMessage) => {
-      this.#verdicts.came(message, session);
-    });
-    channel.on('drain', () => {
-      session.writable = true;
-      this.pump();
-    });
-    this.#session = session;
+    this.#publishing = publishing;
     this.pump();
-    return session;
   }
 
   /** The channel is gone; what it had in flight is unknown, but for the message that made the broker close it. */
-  closed(session: Session, error: InstanceQueueError): void {
-    if (this.#session === session) this.#session = undefined;
-    const innocent = this.#losses.judge(session, error);
+  closed(publishing: PublishingChannel, error: InstanceQueueError): void {
+    if (this.#publishing === publishing) this.#publishing = undefined;
+    const innocent = this.#lost.judge(publishing, error);
     if (this.#options.onUnknown === 'resend') this.outbox.restore(innocent);
     else for (const entry of innocent) rejectUnknown(entry, error);
     this.#tell();
@@ -148,7 +148,7 @@ export class Pump {
   }
 
   /** An entry was settled from outside (its deadline, its signal): its place is free. */
-  settled(entry: Entry): void {
+  settled(entry: PendingSend): void {
     this.#nacked.delete(entry);
     this.outbox.settled(entry);
     this.pump();
@@ -156,10 +156,10 @@ export class Pump {
 
   /** Sends what can be sent. */
   pump(): void {
-    const session = this.#session;
-    if (session && !this.#pumping) {
+    const publishing = this.#publishing;
+    if (publishing && !this.#pumping) {
       this.#pumping = true;
-      while (this.#next(session));
+      while (this.#next(publishing));
       this.#pumping = false;
     }
     this.#tell();
@@ -171,52 +171,74 @@ export class Pump {
   }
 
   /** One message; `false`: not now. */
-  #next(session: Session): boolean {
-    const open = this.#session === session && session.writable && session.ensuring === undefined;
+  #next(publishing: PublishingChannel): boolean {
+    const { channel, link, ensuring, inFlight } = publishing;
+    const open = this.#publishing === publishing && channel.writable && ensuring === undefined;
     // A link that is lost while it is blocked is unblocked first: nothing goes out on it all the same.
-    if (!open || session.open.ended || session.open.link.lost || this.#core.blocked !== undefined) return false;
-    if (session.inFlight.size >= (this.#losses.suspecting ? 1 : this.#options.maxInFlight)) return false;
+    if (!open || channel.ended || link.lost || this.#core.blocked !== undefined) return false;
+    if (inFlight.size >= (this.#lost.suspecting ? 1 : this.#options.maxInFlight)) return false;
     const entry = this.outbox.peek();
     if (!entry) return false;
     const { queue } = entry.message;
-    if (this.#options.declare && needsEnsuring(session, queue)) {
-      void ensure(session, queue, this.#options.topology(), this.#core.log).then(() => {
+    if (this.#options.declare && needsEnsuring(publishing, queue)) {
+      void ensure(publishing, queue, this.#options.topology(), this.#core.log).then(() => {
         this.pump();
       });
       return false;
     }
     this.outbox.shift();
-    this.#send(session, entry);
-    return true;
+    return this.#send(publishing, entry);
   }
 
-  #send(session: Session, entry: Entry): void {
-    const written = write(session, entry);
-    if (written === 'closing') {
-      session.writable = false;
-      this.outbox.restore([entry]);
-    } else if (written === 'written') this.#sent(session, entry);
-    else if (written.code === 'PUBLISH_TIMEOUT') this.#drop(entry, written);
-    else entry.reject(written);
+  #send(publishing: PublishingChannel, entry: PendingSend): boolean {
+    const { message, remaining, maybeDelivered } = entry;
+    const { messageId } = message;
+    const invalid = (sentence: string, cause?: unknown): void => {
+      entry.reject(new PublishError('PUBLISH_INVALID', messageId, sentence, { cause, maybeDelivered }));
+    };
+    if (remaining !== undefined && remaining <= 0) {
+      const sentence = 'The message expired (`expiration`) before it could be sent.';
+      this.#drop(entry, new PublishError('PUBLISH_TIMEOUT', messageId, sentence, { maybeDelivered }));
+      return true;
+    }
+    const { frameMax } = publishing.link;
+    if (message.propertiesFrame > frameMax) {
+      invalid(
+        `The properties of this message take ${String(message.propertiesFrame)} bytes; the broker takes frames of ${String(frameMax)}. Put large headers into the body.`,
+      );
+      return true;
+    }
+    try {
+      if (publishing.channel.publish(message, remaining === undefined ? undefined : Math.ceil(remaining))) {
+        this.#sent(publishing, entry);
+        return true;
+      }
+    } catch (cause) {
+      invalid(`This message cannot be encoded: ${sentenceOf(cause)}`, cause);
+      return true;
+    }
+    // The channel is closing: its end brings the next one.
+    this.outbox.restore([entry]);
+    return false;
   }
 
-  #sent(session: Session, entry: Entry): void {
-    session.inFlight.add(entry);
+  #sent(publishing: PublishingChannel, entry: PendingSend): void {
+    publishing.inFlight.add(entry);
     entry.attempts++;
     // What came back of an earlier attempt says nothing about this one.
     entry.returned = undefined;
-    tellPublished(entry, session.epoch);
+    tellPublished(entry, publishing.epoch);
     const { counters, log } = this.#core;
     if (entry.attempts === 1) counters.sent++;
     else {
       const { messageId } = entry.message;
       counters.resent++;
-      log.debug({ messageId, attempt: entry.attempts, epoch: session.epoch }, 'resent');
+      log.debug({ messageId, attempt: entry.attempts, epoch: publishing.epoch }, 'resent');
       this.#events.resent(messageId, entry.attempts);
     }
   }
 
-  #drop(entry: Entry, cause: PublishError): void {
+  #drop(entry: PendingSend, cause: PublishError): void {
     if (!entry.reject(cause)) return;
     this.#core.counters.timedOut++;
     this.#core.log.warn({ messageId: cause.messageId, err: cause }, 'message timed out');

@@ -1,6 +1,6 @@
 import type { ConnectionCore } from '../connection/connection-core';
 import { PublishError, type InstanceQueueError, type PublishErrorCode } from '../errors';
-import type { Entry } from './pending-send';
+import type { PendingSend } from './pending-send';
 
 /** The sentences in which a `send` is told why it came to nothing on this side. */
 
@@ -22,12 +22,12 @@ export function outboxFull(
   return new PublishError('OUTBOX_FULL', messageId, message);
 }
 
-export function droppedForNewer({ message: { messageId }, maybeDelivered }: Entry): PublishError {
+export function droppedForNewer({ message: { messageId }, maybeDelivered }: PendingSend): PublishError {
   const message = 'Dropped from a full outbox to make room for a newer message.';
   return new PublishError('OUTBOX_FULL', messageId, message, { maybeDelivered });
 }
 
-export function timedOut(entry: Entry, core: ConnectionCore): PublishError {
+export function timedOut(entry: PendingSend, core: ConnectionCore): PublishError {
   // Written before the broker said so, it waits there unread.
   const blocked = core.blocked === undefined ? undefined : `the broker blocks publishing (${core.blocked}).`;
   const where = entry.maybeDelivered

@@ -4,7 +4,7 @@ import { Ring } from '../collections/ring';
  * What one confirm channel has sent and not yet heard of, in order. Pure. The broker counts publishes from 1 and
  * confirms by that number, one or all up to it, in any order. https://www.rabbitmq.com/docs/confirms#publisher-confirms
  */
-export class InFlight<E> {
+export class Unconfirmed<E> {
   /** By their numbers, from `#first` on; undefined: confirmed. */
   readonly #entries = new Ring<E | undefined>();
   /** Before it, all are confirmed. */

@@ -1,9 +1,8 @@
 import { filter, map, throwIfEmpty } from 'rxjs';
 import type { ConnectionCore } from '../connection/connection-core';
-import { declare } from '../amqp/declare';
-import type { Link } from '../amqp/amqp-link';
 import { ChannelError } from '../errors';
 import type { QueueSpec } from '../topology';
+import type { Link } from '../transport/transport';
 import { firstUnlessAborted } from '../reactive/aborted';
 
 /** That a queue is there, and will be until then. */
@@ -64,7 +63,7 @@ export class WaitQueues {
     // From before: the broker counts from a moment after that.
     const began = performance.now();
     try {
-      await declare(link, {}, spec);
+      await link.declare({}, spec);
     } catch (error) {
       // Ours to use, not to declare: somebody else has made it. If not, the copy comes back.
       if (!(error instanceof ChannelError && error.replyCode === 403)) throw error;

@@ -1,7 +1,7 @@
-import type { ConsumeMessage } from 'amqplib';
 import { randomUUID } from 'node:crypto';
 import type { Message } from '../consumer/delivery';
 import { PublishError, type PublishErrorCode } from '../errors';
+import type { InboundMessage } from '../transport/transport';
 import type { OutboundMessage } from '../producer/outbound-message';
 
 /** What is asked, by whom, and how long. */
@@ -23,14 +23,14 @@ export class PendingRequest {
   overdue = false;
   /** When it was asked; monotonic, ms. */
   readonly since = performance.now();
-  readonly #answer: (raw: ConsumeMessage) => void;
+  readonly #answer: (raw: InboundMessage) => void;
   readonly #reject: (error: unknown) => void;
   #settled = false;
   #cleanUp: () => void = () => undefined;
 
   constructor(
     readonly asked: Asked,
-    answer: (raw: ConsumeMessage) => void,
+    answer: (raw: InboundMessage) => void,
     reject: (error: unknown) => void,
   ) {
     this.#answer = answer;
@@ -40,11 +40,11 @@ export class PendingRequest {
   /** The reader of the reply decides whether it is a result or a failure. */
   static promise<Res>(
     asked: Asked,
-    read: (raw: ConsumeMessage) => Message<Res>,
+    read: (raw: InboundMessage) => Message<Res>,
   ): { readonly pending: PendingRequest; readonly reply: Promise<Message<Res>> } {
     let settle: { readonly resolve: (message: Message<Res>) => void; readonly reject: (error: unknown) => void };
     const reply = new Promise<Message<Res>>((resolve, reject) => (settle = { resolve, reject }));
-    const answer = (raw: ConsumeMessage): void => {
+    const answer = (raw: InboundMessage): void => {
       try {
         settle.resolve(read(raw));
       } catch (error) {
@@ -72,7 +72,7 @@ export class PendingRequest {
     this.#cleanUp = cleanUp;
   }
 
-  answer(raw: ConsumeMessage): void {
+  answer(raw: InboundMessage): void {
     if (this.#settle()) this.#answer(raw);
   }
 

@@ -1,10 +1,8 @@
-import type { ConfirmChannel, ConsumeMessage } from 'amqplib';
-import type { OpenChannel } from '../amqp/channel';
 import type { ConnectionCore } from '../connection/connection-core';
-import { channelRefused } from '../amqp/amqp-errors';
 import type { Prepare } from '../producer/publishing-loop';
 import type { OutboundMessage } from '../producer/outbound-message';
 import type { Producer } from '../producer/producer';
+import type { InboundMessage, OutboundChannel } from '../transport/transport';
 import type { PendingRequest } from './pending-request';
 import { REPLY_TO } from './reply';
 
@@ -20,7 +18,7 @@ export class ReplyLane {
   readonly #producer: Pick<Producer, 'send'>;
   readonly #idempotent: boolean;
   readonly #pending = new Map<string, PendingRequest>();
-  #channel: OpenChannel<ConfirmChannel> | undefined;
+  #channel: OutboundChannel | undefined;
 
   constructor(core: ConnectionCore, idempotent: boolean, producerOf: ProducerOf) {
     this.#core = core;
@@ -74,24 +72,20 @@ export class ReplyLane {
     }
   }
 
-  async #prepare(open: OpenChannel<ConfirmChannel>): Promise<void> {
-    this.#channel = open;
-    open.ended$.subscribe((cause) => {
-      if (this.#channel === open) this.#channel = undefined;
+  async #prepare(channel: OutboundChannel): Promise<void> {
+    this.#channel = channel;
+    channel.ended$.subscribe((cause) => {
+      if (this.#channel === channel) this.#channel = undefined;
       for (const request of [...this.#pending.values()]) if (request.confirmed) this.#cutOff(request, cause);
     });
-    try {
-      await open.channel.consume(REPLY_TO, (message) => this.#onReply(message), { noAck: true });
-    } catch (error) {
-      throw channelRefused('Cannot consume replies', error);
-    }
+    await channel.consumeReplies((message) => {
+      this.#onReply(message);
+    });
   }
 
-  /** The broker cancels a consumer of a queue that goes; this one is no queue, and goes with its channel. */
-  #onReply(message: ConsumeMessage | null): void {
-    if (!message) return;
-    const correlationId: unknown = message.properties.correlationId;
-    const request = typeof correlationId === 'string' ? this.#pending.get(correlationId) : undefined;
+  #onReply(message: InboundMessage): void {
+    const { correlationId } = message.properties;
+    const request = correlationId === undefined ? undefined : this.#pending.get(correlationId);
     if (request) request.answer(message);
     else {
       // Nothing is remembered of requests that are settled: however many such replies come, they take no memory.

@@ -1,9 +1,8 @@
-import type { ConsumeMessage } from 'amqplib';
 import type { Codec } from '../codec';
 import { ArrivedMessage, type Message } from '../consumer/delivery';
 import { ConsumerError, PublishError } from '../errors';
 import { OWN } from '../own-headers';
-import { fromAmqp } from '../properties';
+import type { InboundMessage } from '../transport/transport';
 
 /** RabbitMQ's direct reply-to: no queue, but the channel itself. https://www.rabbitmq.com/docs/direct-reply-to */
 export const REPLY_TO = 'amq.rabbitmq.reply-to';
@@ -12,8 +11,8 @@ export const REPLY_TO = 'amq.rabbitmq.reply-to';
  * What a reply says. @throws PublishError REPLY_ERROR, when the responder says that its work failed; ConsumerError
  * UNDECODABLE
  */
-export function readReply<Res>(raw: ConsumeMessage, codec: Codec<Res>, messageId: string): Message<Res> {
-  const properties = fromAmqp(raw.properties);
+export function readReply<Res>(raw: InboundMessage, codec: Codec<Res>, messageId: string): Message<Res> {
+  const { properties } = raw;
   const { headers = {} } = properties;
   if (Object.hasOwn(headers, OWN.errorMessage)) throw failed(headers, messageId);
   let body: Res;

@@ -1,6 +1,6 @@
 import { InstanceQueue } from 'instance-queue';
 import { FaultProxy } from 'instance-queue/testing';
-import { queueArguments } from '../../lib/amqp/declare-topology';
+import { queueArguments } from '../../lib/topology-arguments';
 import { privateBroker } from './broker';
 import { Bystander } from './bystander';
 import { closeAll, closing, uniqueName } from './cleanup';

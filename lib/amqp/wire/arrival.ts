@@ -1,4 +1,7 @@
 import type { ConsumeMessage } from 'amqplib';
+import type { Arguments, MessageProperties } from '../../properties';
+import type { InboundMessage } from '../../transport/transport';
+import { fromAmqp } from '../amqp-properties';
 import { FLAG, FLAGS_AT, PROPERTIES_AT } from './frames';
 import { liesAt } from './lies-at';
 import { uint16At, uint32At } from './octets';
@@ -8,7 +11,6 @@ export type DecodeHeader = (frame: Buffer) => ConsumeMessage['properties'];
 
 /** The names of a message, which most messages share with the one before. */
 export interface Names {
-  readonly consumerTag: string;
   readonly exchange: string;
   readonly routingKey: string;
 }
@@ -22,24 +24,27 @@ export function beginsWithin(bytes: Buffer, headerAt: number, end: number): bool
   return (flags & FLAG.headers ? at + 4 : at) <= end;
 }
 
-/** A message as amqplib hands it out, parsed where it lies; what is in its header frame only when it is asked for. */
-export class Arrival implements ConsumeMessage {
+/** A message parsed where it lies in what was read; its header frame is decoded when something in it is asked for. */
+export class Arrival implements InboundMessage {
   readonly content: Buffer;
-  readonly fields: ConsumeMessage['fields'];
+  readonly deliveryTag: number;
+  readonly redelivered: boolean;
+  readonly exchange: string;
+  readonly routingKey: string;
   /** The first two properties: a body cannot be read without them. */
   readonly contentType: string | undefined;
   readonly contentEncoding: string | undefined;
   /** An empty table counts as none. */
-  readonly hasHeaders: boolean;
+  readonly #hasHeaders: boolean;
   readonly #bytes: Buffer;
   readonly #headerAt: number;
   readonly #headerEnd: number;
   readonly #decode: DecodeHeader;
-  #properties: ConsumeMessage['properties'] | undefined;
+  #properties: MessageProperties | undefined;
 
   constructor(
     bytes: Buffer,
-    { consumerTag, exchange, routingKey }: Names,
+    { exchange, routingKey }: Names,
     deliveryTag: number,
     redelivered: boolean,
     headerAt: number,
@@ -48,7 +53,10 @@ export class Arrival implements ConsumeMessage {
     decode: DecodeHeader,
   ) {
     this.content = content;
-    this.fields = { consumerTag, deliveryTag, redelivered, exchange, routingKey };
+    this.deliveryTag = deliveryTag;
+    this.redelivered = redelivered;
+    this.exchange = exchange;
+    this.routingKey = routingKey;
     this.#bytes = bytes;
     this.#headerAt = headerAt;
     this.#headerEnd = headerEnd;
@@ -67,11 +75,18 @@ export class Arrival implements ConsumeMessage {
     }
     this.contentType = contentType;
     this.contentEncoding = contentEncoding;
-    this.hasHeaders = (flags & FLAG.headers) !== 0 && uint32At(bytes, at) > 0;
+    this.#hasHeaders = (flags & FLAG.headers) !== 0 && uint32At(bytes, at) > 0;
   }
 
-  get properties(): ConsumeMessage['properties'] {
-    return (this.#properties ??= this.#decode(this.#bytes.subarray(this.#headerAt, this.#headerEnd)));
+  get headers(): Arguments | undefined {
+    return this.#hasHeaders ? this.properties.headers : undefined;
+  }
+  get properties(): MessageProperties {
+    return (this.#properties ??= fromAmqp(this.#decode(this.#bytes.subarray(this.#headerAt, this.#headerEnd))));
+  }
+  /** Headers that nest too deep are left to amqplib and its guard. */
+  get unreadable(): undefined {
+    return undefined;
   }
 }
 

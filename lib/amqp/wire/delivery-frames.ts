@@ -14,7 +14,6 @@ const LARGEST_HEADER = 500;
 /** Parses the messages of one consumer on one channel, and remembers what the last one was named. */
 export class DeliveryFrames {
   readonly #channel: number;
-  readonly #consumerTag: string;
   readonly #tag: Buffer;
   readonly #decode: DecodeHeader;
   /** Exchange and routing key as they lay in the last frame. */
@@ -25,10 +24,9 @@ export class DeliveryFrames {
 
   constructor(channel: number, consumerTag: string, decode: DecodeHeader) {
     this.#channel = channel;
-    this.#consumerTag = consumerTag;
     this.#tag = Buffer.from(consumerTag);
     this.#decode = decode;
-    this.#names = { consumerTag, exchange: '', routingKey: '' };
+    this.#names = { exchange: '', routingKey: '' };
   }
 
   /**
@@ -79,7 +77,6 @@ export class DeliveryFrames {
     if (keyAt >= end || keyAt + 1 + (bytes[keyAt] ?? 0) !== end) return false;
     this.#route = Buffer.from(bytes.subarray(from, end));
     this.#names = {
-      consumerTag: this.#consumerTag,
       exchange: bytes.toString('utf8', from + 1, keyAt),
       routingKey: bytes.toString('utf8', keyAt + 1, end),
     };

@@ -10,11 +10,11 @@ const LARGEST = 512 * 1024 * 1024;
 
 const unread = new WeakSet();
 
-/** Were the headers of this message too deep to be read? Its `properties`, as amqplib gives them, have none then. */
-export const headersUnread = (properties: object): boolean => unread.has(properties);
+/** Were the headers of this message too deep to be read? Then its `properties`, as amqplib gives them, have none. */
+export const unreadHeaders = (properties: object): boolean => unread.has(properties);
 /** Why such a message is undecodable. */
-export const tooDeep = (): Error =>
-  new Error(`Its headers are nested more than ${String(DEEPEST)} deep: they were not read.`);
+export const headersTooDeep = (): Error =>
+  new Error(`The headers of the message are nested more than ${String(DEEPEST)} deep. They were not read.`);
 
 /**
  * Looks at each frame before amqplib decodes it. RabbitMQ passes on any depth of headers that somebody publishes;

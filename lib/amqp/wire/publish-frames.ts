@@ -1,20 +1,10 @@
-import type { MessageProperties } from '../../properties';
+import type { WireMessage } from '../../transport/transport';
 import { writeFieldTable } from './field-table';
 import { BASIC, BODY, FLAG, FRAME_END, FRAME_HEADER, FRAME_OVERHEAD, HEADER, METHOD, SIZE_AT } from './frames';
 import { putUint32 } from './octets';
 
-/** One message as the wire has it, apart from the channel. */
-export interface WireMessage {
-  readonly exchange: string;
-  readonly routingKey: string;
-  readonly mandatory: boolean;
-  readonly persistent: boolean;
-  readonly messageId: string;
-  readonly contentType: string | undefined;
-  /** Whatever else it says; its id, content type and expiration are told apart. */
-  readonly properties: MessageProperties | undefined;
-  readonly content: Buffer;
-}
+/** What the frames of a message are made of. */
+export type FramedMessage = Omit<WireMessage, 'propertiesFrame'>;
 
 /** A method of that class. */
 const PUBLISH = 40;
@@ -23,7 +13,7 @@ const NO_HEADERS = Object.freeze({});
 /** The `basic.publish` frame of a route: the same for every message that takes it. */
 export function publishFrame(
   channel: number,
-  { exchange, routingKey, mandatory }: Pick<WireMessage, 'exchange' | 'routingKey' | 'mandatory'>,
+  { exchange, routingKey, mandatory }: Pick<FramedMessage, 'exchange' | 'routingKey' | 'mandatory'>,
 ): Buffer {
   const size = 4 + 2 + 1 + Buffer.byteLength(exchange) + 1 + Buffer.byteLength(routingKey) + 1;
   const frame = Buffer.alloc(size + FRAME_OVERHEAD);
@@ -42,7 +32,7 @@ export function writeHeaderFrame(
   to: Buffer,
   start: number,
   channel: number,
-  message: WireMessage,
+  message: FramedMessage,
   expiration: string | undefined,
 ): number {
   const { properties, contentType, messageId, persistent } = message;

@@ -1,8 +1,8 @@
 import type { ConfirmChannel } from 'amqplib';
+import type { WireMessage } from '../../transport/transport';
 import { Chunks, LARGEST_FRAME } from './chunks';
 import { FRAME_OVERHEAD } from './frames';
 import { publishFrame, writeBodyHeader, writeFrameEnd, writeHeaderFrame } from './publish-frames';
-import type { WireMessage } from './publish-frames';
 import { encodesAsKnown } from './self-test';
 import { Templates } from './route-templates';
 import { writableChannel, type WritableChannel } from './channel-internals';
@@ -40,12 +40,11 @@ export class Publisher {
   }
 
   /**
-   * `number`: of this message, as the broker counts those of the channel; `expiration`: ms, as the broker is to read it;
-   * `propertiesFrame`: bytes of the header frame at most. Returns `false` if the channel is closing, or is not as it was;
+   * `number`: of this message, as the broker counts those of the channel; `expiration`: ms, as the broker is to read it. Returns `false` if the channel is closing, or is not as it was;
    * throws over what only amqplib can write. In both cases nothing was written.
    */
-  publish(message: WireMessage, number: number, expiration: string | undefined, propertiesFrame: number): boolean {
-    const { content } = message;
+  publish(message: WireMessage, number: number, expiration: string | undefined): boolean {
+    const { content, propertiesFrame } = message;
     if (!this.#scheduled && !this.#channel.buffer) return false;
     this.#reserve(propertiesFrame + ROUTE_FRAME + Math.min(content.length, this.#most) + FRAME_OVERHEAD);
     const chunk = this.#chunk;

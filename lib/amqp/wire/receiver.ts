@@ -1,4 +1,5 @@
 import type { Channel, ChannelModel, ConsumeMessage } from 'amqplib';
+import type { InboundMessage } from '../../transport/transport';
 import { DeliveryFrames } from './delivery-frames';
 import { decodesAsKnown, headerDecoder } from './header-decoder';
 import { uint16At } from './octets';
@@ -6,7 +7,7 @@ import { uint16At } from './octets';
 interface Registered {
   readonly channel: Channel;
   readonly frames: DeliveryFrames;
-  readonly onMessage: (message: ConsumeMessage) => void;
+  readonly onMessage: (message: InboundMessage) => void;
 }
 
 /** What lies below amqplib's documented surface of a connection, and is read here. */
@@ -56,7 +57,7 @@ export class Receiver {
   }
 
   /** The messages of this consumer come here from now on, and not to amqplib's callback. */
-  register(channel: Channel, consumerTag: string, onMessage: (message: ConsumeMessage) => void): void {
+  register(channel: Channel, consumerTag: string, onMessage: (message: InboundMessage) => void): void {
     const number: unknown = Reflect.get(channel, 'ch');
     if (typeof number !== 'number' || !this.#isOpen(channel, number)) return;
     const frames = new DeliveryFrames(number, consumerTag, this.#decode);
@@ -89,7 +90,7 @@ export class Receiver {
   }
 
   /** What throws costs its channel, as with amqplib, and not the neighbours on this connection. */
-  #hand({ channel, onMessage }: Registered, message: ConsumeMessage): void {
+  #hand({ channel, onMessage }: Registered, message: InboundMessage): void {
     try {
       onMessage(message);
     } catch (error) {

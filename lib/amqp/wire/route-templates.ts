@@ -1,6 +1,6 @@
 import { BODY_SIZE_AT, FRAME_END, FRAME_OVERHEAD, SIZE_AT } from './frames';
 import { putUint32 } from './octets';
-import { publishFrame, writeHeaderFrame, type WireMessage } from './publish-frames';
+import { publishFrame, writeHeaderFrame, type FramedMessage } from './publish-frames';
 
 /** More routes than this are not remembered: routing keys may be as many as messages. */
 const REMEMBERED = 256;
@@ -10,11 +10,11 @@ const REMEMBERED = 256;
  * which is the last property of a message that says nothing beside it. What differs is patched in.
  */
 export class Template {
-  readonly #of: WireMessage;
+  readonly #of: FramedMessage;
   readonly #bytes: Buffer;
   readonly #headerAt: number;
 
-  constructor(channel: number, of: WireMessage) {
+  constructor(channel: number, of: FramedMessage) {
     this.#of = of;
     const method = publishFrame(channel, of);
     const header = Buffer.alloc(1024);
@@ -25,7 +25,7 @@ export class Template {
     this.#headerAt = method.length;
   }
 
-  fits({ exchange, routingKey, mandatory, persistent, contentType }: WireMessage): boolean {
+  fits({ exchange, routingKey, mandatory, persistent, contentType }: FramedMessage): boolean {
     const of = this.#of;
     return (
       of.routingKey === routingKey &&
@@ -62,7 +62,7 @@ export class Templates {
     this.#channel = channel;
   }
 
-  for(message: WireMessage): Template {
+  for(message: FramedMessage): Template {
     // Most messages take the route of the one before: no key is made for them.
     if (this.#last?.fits(message)) return this.#last;
     const { exchange, routingKey, mandatory, persistent, contentType } = message;

@@ -1,8 +1,8 @@
 import type { ConfirmChannel } from 'amqplib';
 import { isObject } from './members';
-import { publishFrame, writeBodyHeader, writeFrameEnd, writeHeaderFrame, type WireMessage } from './publish-frames';
+import { publishFrame, writeBodyHeader, writeFrameEnd, writeHeaderFrame, type FramedMessage } from './publish-frames';
 
-const SAMPLE: WireMessage = {
+const SAMPLE: FramedMessage = {
   exchange: 'an exchange',
   routingKey: 'clé',
   mandatory: true,
@@ -55,7 +55,7 @@ function writesTheSame(channel: ConfirmChannel, publish: CallableFunction): bool
 }
 
 /** One message as a whole. */
-function encoded(message: WireMessage): Buffer {
+function encoded(message: FramedMessage): Buffer {
   const bytes = Buffer.alloc(1024);
   const method = publishFrame(CHANNEL, message);
   method.copy(bytes);

@@ -1,10 +1,10 @@
-import type { Acks, Window } from '../ack-batching';
+import type { Acks, AckGathering } from '../ack-batching';
 
 /**
  * Gathers acks of one channel, and tells none of them before all below it. Pure. For streams: what is acked is what the
  * broker sends anew, so it never gets further ahead of the lowest delivery still open than the prefetch.
  */
-export class InOrderWindow implements Window {
+export class InOrderWindow implements AckGathering {
   readonly #open = new Set<number>();
   #last = 0;
   #told = 0;

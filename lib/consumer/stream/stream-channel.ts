@@ -1,13 +1,13 @@
-import type { ConsumeMessage } from 'amqplib';
 import { timer } from 'rxjs';
-import { Attachment, type AttachmentFacts, type Refusal } from '../consumer-channel';
+import type { InboundMessage } from '../../transport/transport';
+import { ConsumerChannel, type ConsumerChannelOptions, type Refusal } from '../consumer-channel';
 import { InOrderWindow } from './in-order-acks';
 import type { StreamPlace } from './offset-tracking';
-import type { StreamReading } from './stream-reader';
+import type { StreamReader } from './stream-reader';
 
 /** A message, and where it stands. */
 interface Read {
-  readonly raw: ConsumeMessage;
+  readonly raw: InboundMessage;
   readonly offset: number;
 }
 
@@ -16,19 +16,19 @@ interface Read {
  * an ack only means: send more. So a rejected message is passed over, and one that is requeued is handed out once more
  * from here. It sends whole chunks, whatever the prefetch; what is too much waits here.
  */
-export class StreamAttachment extends Attachment {
-  readonly #reading: StreamReading;
+export class StreamChannel extends ConsumerChannel {
+  readonly #reading: StreamReader;
   readonly #window: InOrderWindow;
-  readonly #hand: (raw: ConsumeMessage, place: StreamPlace) => void;
+  readonly #hand: (raw: InboundMessage, place: StreamPlace) => void;
   #waiting: Read[] = [];
   /** Handed out, or about to be again, by their tags. */
   readonly #out = new Map<number, Read>();
   #handing = false;
 
   constructor(
-    facts: AttachmentFacts,
-    reading: StreamReading,
-    hand: (attachment: StreamAttachment, raw: ConsumeMessage, place: StreamPlace) => void,
+    facts: ConsumerChannelOptions,
+    reading: StreamReader,
+    hand: (attachment: StreamChannel, raw: InboundMessage, place: StreamPlace) => void,
   ) {
     const window = new InOrderWindow();
     super(facts, window);
@@ -40,7 +40,7 @@ export class StreamAttachment extends Attachment {
   }
 
   /** A message came. */
-  take(raw: ConsumeMessage): void {
+  take(raw: InboundMessage): void {
     if (this.draining || this.ended) return;
     this.#waiting.push({ raw, offset: this.#reading.read(raw) });
     this.#handOut();
@@ -90,7 +90,7 @@ export class StreamAttachment extends Attachment {
 
   #handOver(read: Read): void {
     const { raw, offset } = read;
-    const { deliveryTag } = raw.fields;
+    const { deliveryTag } = raw;
     const attempts = this.#reading.place.arrive(offset);
     this.#window.open(deliveryTag);
     if (attempts === 'settled') {

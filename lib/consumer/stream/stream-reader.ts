@@ -1,8 +1,8 @@
-import type { ConsumeMessage } from 'amqplib';
 import { timer, type Subscription } from 'rxjs';
 import { isolated } from '../../reactive/isolated';
 import type { Logger } from '../../log';
 import type { Arguments } from '../../properties';
+import type { InboundMessage } from '../../transport/transport';
 import { StreamOffset } from './offset-tracking';
 
 /** Where to begin in a stream: its first message, its last chunk, what comes next, an offset, or a time. */
@@ -13,7 +13,7 @@ const TELL_EVERY = 2;
 const OFFSET = 'x-stream-offset';
 
 /** One consumer's way through a stream, over all its attachments: where it began, where it is, who is told. */
-export class StreamReading {
+export class StreamReader {
   readonly place = new StreamOffset();
   readonly #queue: string;
   readonly #log: Logger;
@@ -55,13 +55,13 @@ export class StreamReading {
   }
 
   /** Does it go on from somewhere? Then the stream should be there already. */
-  get goesOn(): boolean {
+  get resumes(): boolean {
     return this.place.resumeAt !== undefined || typeof this.#start === 'number';
   }
 
   /** The queue is not there, so another is about to be made: its offsets begin anew, and all in it is new. */
   missing(): void {
-    if (!this.goesOn) return;
+    if (!this.resumes) return;
     this.#log.warn(
       { queue: this.#queue, position: this.place.position },
       'stream is gone: the new one is read from its first offset',
@@ -72,8 +72,8 @@ export class StreamReading {
   }
 
   /** The offset of a message that came. */
-  read(raw: ConsumeMessage): number {
-    const offset: unknown = raw.properties.headers?.[OFFSET];
+  read({ headers }: InboundMessage): number {
+    const offset: unknown = headers?.[OFFSET];
     if (typeof offset !== 'number') throw new TypeError('A message of a stream has no offset.');
     if (this.#asked !== undefined && offset > this.#asked) {
       const skipped = { queue: this.#queue, expected: this.#asked, got: offset };

@@ -1,3 +1,4 @@
+import { modelOf } from '../../support/channels';
 import { Connection, Consumer, InstanceQueue, consume, type ConsumerState } from 'instance-queue';
 import type { Subscription } from 'rxjs';
 import { FaultProxy } from 'instance-queue/testing';
@@ -37,8 +38,8 @@ describe('nothing is left behind', () => {
     gather(consumer.deliveries$);
     const attached = (epoch: number) => (state: ConsumerState) => state.status === 'attached' && state.epoch === epoch;
     const listeners = (): number => {
-      const { model } = connection.core.up?.link ?? {};
-      return (model?.listenerCount('close') ?? 0) + (model?.listenerCount('error') ?? 0);
+      const model = modelOf(connection);
+      return model.listenerCount('close') + model.listenerCount('error');
     };
     await until(consumer.state$, attached(1));
     const before = listeners();

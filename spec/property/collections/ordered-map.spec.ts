@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { Outstanding } from '../../../lib/collections/ordered-map';
+import { OrderedMap } from '../../../lib/collections/ordered-map';
 import { heldBytes, heldMemory } from '../../support/memory';
 
 type Step =
@@ -27,7 +27,7 @@ describe('what is outstanding', () => {
     let movedUp = 0;
     fc.assert(
       fc.property(fc.array(step, { maxLength: 300, size: 'max' }), (steps) => {
-        const outstanding = new Outstanding<{ readonly number: number }>(({ number }) => number);
+        const outstanding = new OrderedMap<{ readonly number: number }>(({ number }) => number);
         let model = new Map<number, { readonly number: number }>();
         let last = 0;
         let ended = 0;
@@ -66,7 +66,7 @@ describe('what is outstanding', () => {
   });
 
   it('passes over what ends before its turn, as a Map does', () => {
-    const outstanding = new Outstanding<{ readonly number: number }>(({ number }) => number);
+    const outstanding = new OrderedMap<{ readonly number: number }>(({ number }) => number);
     for (let number = 1; number <= 100; number++) outstanding.add({ number });
     const visited: number[] = [];
     for (const { number } of outstanding) {
@@ -84,7 +84,7 @@ describe('what is outstanding', () => {
   const numbered = (number: number, size: number): Numbered => ({ number, bytes: Buffer.allocUnsafeSlow(size) });
 
   it('keeps no trace of what has ended behind one that takes long', () => {
-    const outstanding = new Outstanding<Numbered>(({ number }) => number);
+    const outstanding = new OrderedMap<Numbered>(({ number }) => number);
     const first = numbered(0, 1);
     outstanding.add(first);
     const before = heldMemory();
@@ -98,7 +98,7 @@ describe('what is outstanding', () => {
   });
 
   it('lets go of what has ended at once', () => {
-    const outstanding = new Outstanding<Numbered>(({ number }) => number);
+    const outstanding = new OrderedMap<Numbered>(({ number }) => number);
     const before = heldBytes();
     for (let number = 1; number <= 30; number++) outstanding.add(numbered(number, 1_000_000));
     for (let number = 2; number <= 30; number++) outstanding.delete(number);

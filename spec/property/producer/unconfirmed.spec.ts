@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { InFlight } from '../../../lib/producer/unconfirmed';
+import { Unconfirmed } from '../../../lib/producer/unconfirmed';
 
 type Step =
   | { readonly do: 'publish' }
@@ -23,7 +23,7 @@ describe('what is in flight', () => {
   it('is told by confirms of one or of many, in any order, each message once', () => {
     fc.assert(
       fc.property(fc.array(step, { maxLength: 120 }), (steps) => {
-        const inFlight = new InFlight<string>();
+        const inFlight = new Unconfirmed<string>();
         /** Number and message, as the broker counts. */
         let model: { readonly number: number; readonly entry: string }[] = [];
         let published = 0;

@@ -1,6 +1,6 @@
 import { Duplex } from 'node:stream';
 import { setImmediate as turn } from 'node:timers/promises';
-import { Gathering } from '../../../lib/amqp/cork';
+import { Cork } from '../../../lib/amqp/cork';
 
 /** A socket that remembers what each of its writes held, and takes its time for them when told to. */
 class Socket extends Duplex {
@@ -32,7 +32,7 @@ class Socket extends Duplex {
 
 describe('what is written in one turn', () => {
   let socket: Socket;
-  let gathering: Gathering;
+  let gathering: Cork;
   let waiting: string[];
   /** As amqplib does: all that waits, in an immediate that is set in the tick after the first write. */
   const send = (text: string): void => {
@@ -49,7 +49,7 @@ describe('what is written in one turn', () => {
   beforeEach(() => {
     socket = new Socket();
     waiting = [];
-    gathering = new Gathering(socket);
+    gathering = new Cork(socket);
   });
 
   it('goes to the socket at once', async () => {

@@ -1,13 +1,11 @@
-import { Suspicion } from '../../../lib/connection/close-attribution';
-import { Turns } from '../../../lib/connection/setup-lock';
+import { CloseAttribution } from '../../../lib/connection/close-attribution';
 import { ChannelError, ConnectionError } from '../../../lib/errors';
 
 /** A connection, as far as those who attach to it are concerned. */
 interface Connected {
-  readonly turns: Turns;
   lost: ConnectionError | undefined;
 }
-const connected = (): Connected => ({ turns: new Turns(), lost: undefined });
+const connected = (): Connected => ({ lost: undefined });
 
 /** Ends it; returns what each channel on it is told. */
 function lose(link: Connected, replyCode?: number): ChannelError {
@@ -16,7 +14,7 @@ function lose(link: Connected, replyCode?: number): ChannelError {
 }
 
 describe('after the end of a connection', () => {
-  let all: Suspicion[];
+  let all: CloseAttribution[];
   /** Which of them may begin on this connection at once. */
   const beginning = (link: Connected): number[] => {
     const begun: number[] = [];
@@ -26,7 +24,7 @@ describe('after the end of a connection', () => {
 
   beforeEach(() => {
     jest.useFakeTimers();
-    all = [new Suspicion(), new Suspicion(), new Suspicion()];
+    all = [new CloseAttribution(), new CloseAttribution(), new CloseAttribution()];
   });
   afterEach(() => {
     jest.clearAllTimers();

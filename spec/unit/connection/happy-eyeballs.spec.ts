@@ -1,5 +1,5 @@
 import type { Observable } from 'rxjs';
-import { RIVAL_AFTER, firstToOpen } from '../../../lib/connection/happy-eyeballs';
+import { RIVAL_AFTER, happyEyeballs } from '../../../lib/connection/happy-eyeballs';
 import { marbles } from '../../support/marbles';
 
 /** The candidates are named by a letter; each dial of one is the next of its list. */
@@ -26,7 +26,7 @@ describe('of several endpoints, the first to open', () => {
     marbles(({ cold, expectObservable, expectSubscriptions, flush }) => {
       const a = cold('--L', { L: 'a' });
       const { dial, dialled } = dialing({ a: [a] });
-      expectObservable(firstToOpen(['a', 'b'], dial, tellLast), '^ 3s !').toBe('--L', { L: 'a' });
+      expectObservable(happyEyeballs(['a', 'b'], dial, tellLast), '^ 3s !').toBe('--L', { L: 'a' });
       expectSubscriptions(a.subscriptions).toBe('^ 3s !');
       flush();
       expect(dialled).toEqual(['a']);
@@ -37,7 +37,7 @@ describe('of several endpoints, the first to open', () => {
     'is looked for at the next endpoint, without delay, when one fails; each is tried once',
     marbles(({ cold, expectObservable, flush }) => {
       const { dial, dialled } = dialing({ a: [cold('--#')], b: [cold('-#')], c: [cold('-L', { L: 'c' })] });
-      expectObservable(firstToOpen(['a', 'b', 'c'], dial, tellLast), '^ 3s !').toBe('----L', { L: 'c' });
+      expectObservable(happyEyeballs(['a', 'b', 'c'], dial, tellLast), '^ 3s !').toBe('----L', { L: 'c' });
       flush();
       expect(dialled).toEqual(['a', 'b', 'c']);
     }),
@@ -49,7 +49,7 @@ describe('of several endpoints, the first to open', () => {
       const hanging = cold('-');
       const quick = cold('--L', { L: 'b' });
       const { dial } = dialing({ a: [hanging], b: [quick] });
-      expectObservable(firstToOpen(['a', 'b'], dial, tellLast), '^ 3s !').toBe('1s --L', { L: 'b' });
+      expectObservable(happyEyeballs(['a', 'b'], dial, tellLast), '^ 3s !').toBe('1s --L', { L: 'b' });
       expectSubscriptions(hanging.subscriptions).toBe('^ 1001ms !');
       expectSubscriptions(quick.subscriptions).toBe('1s ^ 2s !');
     }),
@@ -61,7 +61,7 @@ describe('of several endpoints, the first to open', () => {
       const slow = cold('1005ms L', { L: 'a' });
       const rival = cold('-');
       const { dial, dialled } = dialing({ a: [slow], b: [rival] });
-      expectObservable(firstToOpen(['a', 'b', 'c'], dial, tellLast), '^ 5s !').toBe('1005ms L', { L: 'a' });
+      expectObservable(happyEyeballs(['a', 'b', 'c'], dial, tellLast), '^ 5s !').toBe('1005ms L', { L: 'a' });
       expectSubscriptions(rival.subscriptions).toBe('1s ^----!');
       flush();
       expect(dialled).toEqual(['a', 'b']);
@@ -73,7 +73,7 @@ describe('of several endpoints, the first to open', () => {
     marbles(({ cold, expectObservable, expectSubscriptions }) => {
       const hanging = cold('-');
       const { dial } = dialing({ a: [hanging, cold('-L', { L: 'a2' })] });
-      expectObservable(firstToOpen(['a'], dial, tellLast), '^ 5s !').toBe('1s -L', { L: 'a2' });
+      expectObservable(happyEyeballs(['a'], dial, tellLast), '^ 5s !').toBe('1s -L', { L: 'a2' });
       expectSubscriptions(hanging.subscriptions).toBe('^ 1s !');
     }),
   );
@@ -83,7 +83,7 @@ describe('of several endpoints, the first to open', () => {
     marbles(({ cold, expectObservable, expectSubscriptions, flush }) => {
       const [first, second, third] = [cold('-'), cold('-'), cold('-')];
       const { dial, dialled } = dialing({ a: [first, second, third, cold('-L', { L: 'a4' })] });
-      expectObservable(firstToOpen(['a'], dial, tellLast), '^ 9s !').toBe('3s -L', { L: 'a4' });
+      expectObservable(happyEyeballs(['a'], dial, tellLast), '^ 9s !').toBe('3s -L', { L: 'a4' });
       expectSubscriptions(first.subscriptions).toBe('^ 3s !');
       expectSubscriptions(second.subscriptions).toBe('1s ^ 999ms !');
       expectSubscriptions(third.subscriptions).toBe('2s ^ 999ms !');
@@ -98,7 +98,7 @@ describe('of several endpoints, the first to open', () => {
       const slow = cold('3500ms L', { L: 'b' });
       const again = cold('-');
       const { dial, dialled } = dialing({ a: [cold('-'), again, cold('-')], b: [slow, cold('-')] });
-      expectObservable(firstToOpen(['a', 'b'], dial, tellLast), '^ 9s !').toBe('4500ms L', { L: 'b' });
+      expectObservable(happyEyeballs(['a', 'b'], dial, tellLast), '^ 9s !').toBe('4500ms L', { L: 'b' });
       expectSubscriptions(again.subscriptions).toBe('2s ^ 999ms !');
       flush();
       expect(dialled).toEqual(['a', 'b', 'a', 'b', 'a']);
@@ -110,7 +110,7 @@ describe('of several endpoints, the first to open', () => {
     marbles(({ cold, expectObservable, expectSubscriptions }) => {
       const hoping = cold('-');
       const { dial } = dialing({ a: [cold('1500ms #', {}, 'A'), hoping] });
-      expectObservable(firstToOpen(['a'], dial, tellLast), '^ 9s !').toBe('1500ms #', {}, 'A');
+      expectObservable(happyEyeballs(['a'], dial, tellLast), '^ 9s !').toBe('1500ms #', {}, 'A');
       expectSubscriptions(hoping.subscriptions).toBe('1s ^ 499ms !');
     }),
   );
@@ -119,7 +119,7 @@ describe('of several endpoints, the first to open', () => {
     'is none when each failed: the only one that fails at once is not dialled twice',
     marbles(({ cold, expectObservable, flush }) => {
       const { dial, dialled } = dialing({ a: [cold('--#', {}, 'A')] });
-      expectObservable(firstToOpen(['a'], dial, tellLast)).toBe('--#', {}, 'A');
+      expectObservable(happyEyeballs(['a'], dial, tellLast)).toBe('--#', {}, 'A');
       flush();
       expect(dialled).toEqual(['a']);
     }),
@@ -134,7 +134,7 @@ describe('of several endpoints, the first to open', () => {
         asked.push([...errors]);
         return errors[1];
       };
-      expectObservable(firstToOpen(['a', 'b', 'c'], dial, tell)).toBe('----#', {}, 'B');
+      expectObservable(happyEyeballs(['a', 'b', 'c'], dial, tell)).toBe('----#', {}, 'B');
       flush();
       expect(asked).toEqual([['A', 'B', 'C']]);
     }),
@@ -145,7 +145,7 @@ describe('of several endpoints, the first to open', () => {
     marbles(({ cold, expectObservable }) => {
       const slow = cold('1500ms L', { L: 'a' });
       const { dial } = dialing({ a: [slow], b: [cold('#'), cold('#')] });
-      expectObservable(firstToOpen(['a', 'b'], dial, tellLast), '^ 5s !').toBe('1500ms L', { L: 'a' });
+      expectObservable(happyEyeballs(['a', 'b'], dial, tellLast), '^ 5s !').toBe('1500ms L', { L: 'a' });
     }),
   );
 
@@ -153,7 +153,7 @@ describe('of several endpoints, the first to open', () => {
     'passes its own end on, and nothing is dialled in its place',
     marbles(({ cold, expectObservable, flush }) => {
       const { dial, dialled } = dialing({ a: [cold('--L---#', { L: 'a' }, 'lost')] });
-      expectObservable(firstToOpen(['a', 'b'], dial, tellLast)).toBe('--L---#', { L: 'a' }, 'lost');
+      expectObservable(happyEyeballs(['a', 'b'], dial, tellLast)).toBe('--L---#', { L: 'a' }, 'lost');
       flush();
       expect(dialled).toEqual(['a']);
     }),
@@ -164,7 +164,7 @@ describe('of several endpoints, the first to open', () => {
     marbles(({ cold, expectObservable, expectSubscriptions, flush }) => {
       const [a, b] = [cold('-'), cold('-')];
       const { dial, dialled } = dialing({ a: [a], b: [b] });
-      expectObservable(firstToOpen(['a', 'b', 'c'], dial, tellLast), '^ 1500ms !').toBe('');
+      expectObservable(happyEyeballs(['a', 'b', 'c'], dial, tellLast), '^ 1500ms !').toBe('');
       expectSubscriptions(a.subscriptions).toBe('^ 1500ms !');
       expectSubscriptions(b.subscriptions).toBe('1s ^ 500ms !');
       flush();
@@ -175,7 +175,7 @@ describe('of several endpoints, the first to open', () => {
   it(
     'of none is an error',
     marbles(({ expectObservable }) => {
-      expectObservable(firstToOpen<string, string>([], dialing({}).dial, () => 'nobody')).toBe('#', {}, 'nobody');
+      expectObservable(happyEyeballs<string, string>([], dialing({}).dial, () => 'nobody')).toBe('#', {}, 'nobody');
     }),
   );
 });

@@ -1,5 +1,5 @@
 import { Subject } from 'rxjs';
-import type { Presence } from '../../../lib/amqp/declare';
+import type { QueuePresence } from '../../../lib/transport/transport';
 import { QueueCheck } from '../../../lib/consumer/queue-check';
 import { gather } from '../../support/gather';
 
@@ -7,9 +7,9 @@ const AFTER = 1000;
 
 describe('whether a consumer that hears nothing still has a queue', () => {
   const looked: string[] = [];
-  let answer: () => Promise<Presence>;
+  let answer: () => Promise<QueuePresence>;
   let queue: string | undefined;
-  const look = (name: string): Promise<Presence> => {
+  const look = (name: string): Promise<QueuePresence> => {
     looked.push(name);
     return answer();
   };
@@ -100,7 +100,7 @@ describe('whether a consumer that hears nothing still has a queue', () => {
   });
 
   it('is asked for by one question at a time', async () => {
-    const answers = new Subject<Presence>();
+    const answers = new Subject<QueuePresence>();
     answer = () => new Promise((resolve) => answers.subscribe(resolve));
     const watched = watching(new QueueCheck(AFTER));
     await jest.advanceTimersByTimeAsync(5 * AFTER);

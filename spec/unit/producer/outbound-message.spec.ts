@@ -1,3 +1,4 @@
+import { publishOptions } from '../../../lib/amqp/amqp-properties';
 import fc from 'fast-check';
 import { inspect } from 'node:util';
 import { auto, json, text, type Codec } from '../../../lib/codec';
@@ -39,35 +40,41 @@ describe('a message on its way out', () => {
   });
 
   it('is persistent, mandatory and named unless it says otherwise', () => {
-    const { options, messageId } = encoded({ queue: 'q', body: 1 });
-    expect(options).toMatchObject({ persistent: true, mandatory: true, messageId, contentType: 'application/json' });
+    const message = encoded({ queue: 'q', body: 1 });
+    const { messageId } = message;
+    expect(publishOptions(message)).toMatchObject({
+      persistent: true,
+      mandatory: true,
+      messageId,
+      contentType: 'application/json',
+    });
     expect(messageId).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-4/);
     expect(encoded({ queue: 'q', body: 1 }).messageId).not.toBe(messageId);
     const own = encoded({ queue: 'q', body: 1, messageId: 'mine', persistent: false, mandatory: false });
-    expect(own.options).toMatchObject({ persistent: false, mandatory: false, messageId: 'mine' });
+    expect(publishOptions(own)).toMatchObject({ persistent: false, mandatory: false, messageId: 'mine' });
   });
 
   it('has its timestamp in whole seconds and its expiration in whole ms', () => {
-    const { options, expiration } = encoded({ queue: 'q', body: 1, timestamp: new Date(1999), expiration: 10.7 });
-    expect(options).toMatchObject({ timestamp: 1, expiration: '10' });
-    expect(expiration).toBe(10.7);
+    const message = encoded({ queue: 'q', body: 1, timestamp: new Date(1999), expiration: 10.7 });
+    expect(publishOptions(message)).toMatchObject({ timestamp: 1, expiration: '10' });
+    expect(message.expiration).toBe(10.7);
   });
 
   it('has the content type of its codec unless it names its own', () => {
-    expect(encoded({ queue: 'q', body: 'x' }, text as Codec<unknown>).options.contentType).toBe(
+    expect(publishOptions(encoded({ queue: 'q', body: 'x' }, text as Codec<unknown>)).contentType).toBe(
       'text/plain; charset=utf-8',
     );
-    expect(encoded({ queue: 'q', body: 'x', contentType: 'text/csv' }).options.contentType).toBe('text/csv');
-    expect(encoded({ queue: 'q', body: 'x' }, { ...json(), contentType: '' }).options).not.toHaveProperty(
+    expect(publishOptions(encoded({ queue: 'q', body: 'x', contentType: 'text/csv' })).contentType).toBe('text/csv');
+    expect(publishOptions(encoded({ queue: 'q', body: 'x' }, { ...json(), contentType: '' }))).not.toHaveProperty(
       'contentType',
     );
   });
 
   it('is not changed by what its sender does to the headers later', () => {
     const headers: Record<string, unknown> = { a: 1 };
-    const { options } = encoded({ queue: 'q', body: 1, headers });
+    const message = encoded({ queue: 'q', body: 1, headers });
     headers['a'] = 2;
-    expect(options.headers).toEqual({ a: 1 });
+    expect(publishOptions(message).headers).toEqual({ a: 1 });
   });
 });
 

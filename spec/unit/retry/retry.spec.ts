@@ -3,7 +3,7 @@ import { retry, type Forward } from '../../../lib/retry/retry';
 import { copyOf } from '../../../lib/retry/retry-copy';
 import { historyOf } from '../../../lib/consumer/retry-history';
 import { waitQueue } from '../../../lib/retry/wait-queue';
-import { queueArguments } from '../../../lib/amqp/declare-topology';
+import { queueArguments } from '../../../lib/topology-arguments';
 import { fakeDelivery } from '../../support/fake-delivery';
 
 const never: Forward = () => new Promise(() => undefined);

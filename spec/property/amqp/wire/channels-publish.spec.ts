@@ -1,3 +1,4 @@
+import { publishOptions } from '../../../../lib/amqp/amqp-properties';
 import fc from 'fast-check';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { FrameDecoder, type Frame } from '../../../support/fake-broker/frames';
@@ -94,13 +95,13 @@ describe('what several channels of one connection publish in turns', () => {
           const message = messageOf(number, one.size, one.said);
           const body = message.content.toString();
           if (one.own) {
-            const written = publisher.publish(message, line.sent.length + 1, undefined, message.propertiesFrame);
+            const written = publisher.publish(message, line.sent.length + 1, undefined);
             if (line.closed) continue;
             expect(written).toBe(true);
             line.sent.push(body);
           } else if (!line.closed) {
             publisher.flush();
-            channel.publish(message.exchange, message.routingKey, message.content, message.options);
+            channel.publish(message.exchange, message.routingKey, message.content, publishOptions(message));
             line.sent.push(body);
             line.sure = line.sent.length;
           }

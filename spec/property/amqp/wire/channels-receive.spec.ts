@@ -1,5 +1,7 @@
-import type { ConsumeMessage } from 'amqplib';
 import fc from 'fast-check';
+import { AmqplibMessage } from '../../../../lib/amqp/amqplib-message';
+import type { InboundMessage } from '../../../../lib/transport/transport';
+import { seenOf } from '../../../support/inbound-message';
 import { encodeContent, encodeMethod } from '../../../support/fake-broker/methods';
 import { Arrival } from '../../../../lib/amqp/wire/arrival';
 import { Receiver } from '../../../../lib/amqp/wire/receiver';
@@ -63,7 +65,7 @@ function pieces(bytes: Buffer, places: readonly number[]): Buffer[] {
 }
 
 /** What the applications of all channels see, in one order. */
-async function seenOf(reads: readonly Buffer[], own: boolean): Promise<{ seen: unknown[]; parsed: number }> {
+async function seenBy(reads: readonly Buffer[], own: boolean): Promise<{ seen: unknown[]; parsed: number }> {
   const memory = new MemoryChannel(FRAME_MAX);
   const channels = [memory.channel, memory.open(), memory.open()];
   const receiver = own ? Receiver.on(memory.model) : undefined;
@@ -72,12 +74,13 @@ async function seenOf(reads: readonly Buffer[], own: boolean): Promise<{ seen: u
   memory.connection.on('frameError', (error) => seen.push(error));
   for (const [i, channel] of channels.entries()) {
     const tag = tagOf(i + 1);
-    const onMessage = (message: ConsumeMessage): void => {
+    const onMessage = (message: InboundMessage): void => {
       if (message instanceof Arrival) parsed++;
-      const { fields, properties, content } = message;
-      seen.push([i, { ...fields }, { ...properties }, content.toString('latin1')]);
+      seen.push([i, seenOf(message)]);
     };
-    channel.registerConsumer(tag, onMessage);
+    channel.registerConsumer(tag, (message) => {
+      onMessage(new AmqplibMessage(message));
+    });
     channel.removeAllListeners('ack');
     channel.on('ack', (fields: object) => seen.push([i, fields]));
     receiver?.register(channel, tag, onMessage);
@@ -98,8 +101,8 @@ describe('deliveries of several channels whose frames take turns', () => {
         async (items, turns, heartbeatEvery, places) => {
           const frames = items.map((some, i) => framesOfChannel(some, CHANNELS[i] ?? 0));
           const reads = pieces(interleaved(frames, turns, heartbeatEvery), places);
-          const theirs = await seenOf(reads, false);
-          const ours = await seenOf(reads, true);
+          const theirs = await seenBy(reads, false);
+          const ours = await seenBy(reads, true);
           expect(theirs.seen).toHaveLength(items.flat().length);
           expect(ours.seen).toEqual(theirs.seen);
           parsed += ours.parsed;

@@ -1,11 +1,10 @@
 import fc from 'fast-check';
-import { OpenChannel } from '../../../../lib/amqp/channel';
-import { Link } from '../../../../lib/amqp/amqp-link';
+import { AmqpLink } from '../../../../lib/amqp/amqp-link';
+import { publishOptions } from '../../../../lib/amqp/amqp-properties';
+import { AmqpOutboundChannel } from '../../../../lib/amqp/outbound-channel';
 import { auto } from '../../../../lib/codec';
-import { Entry } from '../../../../lib/producer/pending-send';
-import { encode, type Encoded } from '../../../../lib/producer/outbound-message';
-import { Session } from '../../../../lib/producer/publishing-channel';
-import { write } from '../../../../lib/amqp/outbound-channel';
+import { encode } from '../../../../lib/producer/outbound-message';
+import type { WireMessage } from '../../../../lib/transport/transport';
 import { MemoryChannel } from '../../../support/amqplib-channel';
 
 /** Of a message that is not `own`, amqplib writes the frames; an `unfit` one is not written at all. */
@@ -38,19 +37,32 @@ const step: fc.Arbitrary<Step> = fc.oneof(
 
 /** What our own encoder leaves to amqplib. */
 const EXOTIC = { headers: { when: { '!': 'decimal', value: { places: 1, digits: 2 } } } };
-/** `remaining` is over before it can be sent. */
-const OVER = { expiration: 0 };
+/** What neither encoder can write. */
+const UNFIT = { headers: { work: (): void => undefined } };
 
-function messageOf(number: number, { how, size }: Given): Encoded {
-  const more = { own: {}, amqplib: EXOTIC, unfit: OVER }[how];
+function messageOf(number: number, { how, size }: Given): WireMessage {
   const body = Buffer.alloc(size, `${String(number)};`);
-  return encode({ queue: 'q', messageId: String(number), body, ...more }, auto, { persistent: true, mandatory: true });
+  const given = { queue: 'q', messageId: String(number), body, ...(how === 'amqplib' && EXOTIC) };
+  const message = encode(given, auto, { persistent: true, mandatory: true });
+  if (how !== 'unfit') return message;
+  const { exchange, routingKey, mandatory, persistent, messageId, contentType, content, propertiesFrame } = message;
+  return {
+    exchange,
+    routingKey,
+    mandatory,
+    persistent,
+    messageId,
+    contentType,
+    content,
+    propertiesFrame,
+    properties: UNFIT,
+  };
 }
 
-/** A session whose socket looks at what it was given as late as it may. */
-class LazySession {
+/** A channel whose socket looks at what it was given as late as it may. */
+class LazyChannel {
   readonly memory = new MemoryChannel(undefined, { lazy: true });
-  readonly #session: Session;
+  readonly #channel: AmqpOutboundChannel;
   readonly #expected = new MemoryChannel();
   /** Where the messages end, in bytes: of each that was written. */
   readonly #ends: number[] = [];
@@ -58,25 +70,27 @@ class LazySession {
   #number = 0;
 
   constructor() {
-    const link = new Link(this.memory.model, 'memory', () => undefined, { wire: true });
-    this.#session = new Session(new OpenChannel(link, this.memory.channel), 1);
+    const link = new AmqpLink(this.memory.model, 'memory', { heartbeat: 0, wire: true, destroy: () => undefined });
+    this.#channel = new AmqpOutboundChannel(link, this.memory.channel);
   }
 
   /** As amqplib would write it. */
-  async #expect({ exchange, routingKey, content, options }: Encoded): Promise<void> {
-    this.#expected.channel.publish(exchange, routingKey, content, options);
+  async #expect(message: WireMessage): Promise<void> {
+    const { exchange, routingKey, content } = message;
+    this.#expected.channel.publish(exchange, routingKey, content, publishOptions(message));
     this.#ends.push((await this.#expected.written()).length);
   }
 
   /** All of them in one turn. */
   async send(...messages: readonly Given[]): Promise<void> {
-    const ignore = (): void => undefined;
-    const sent: Encoded[] = [];
+    const sent: WireMessage[] = [];
     for (const given of messages) {
-      const message = messageOf(this.#number, given);
-      const entry = new Entry(this.#number++, message, ignore, ignore);
-      if (write(this.#session, entry) !== 'written') continue;
-      this.#session.inFlight.add(entry);
+      const message = messageOf(this.#number++, given);
+      if (given.how === 'unfit') {
+        expect(() => this.#channel.publish(message, undefined)).toThrow();
+        continue;
+      }
+      expect(this.#channel.publish(message, undefined)).toBe(true);
       sent.push(message);
     }
     for (const message of sent) await this.#expect(message);
@@ -103,7 +117,6 @@ class LazySession {
     this.#confirmed = number;
     this.memory.take(end - 1);
     this.memory.channel.emit(how, { deliveryTag: number, multiple: true });
-    this.#session.inFlight.confirm(number, true, () => undefined);
   }
 
   async asExpected(): Promise<boolean> {
@@ -115,56 +128,56 @@ describe('what messages are written into', () => {
   it('is left as it is until the broker has confirmed them, however late the socket looks at it', async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(fc.array(step, { minLength: 1, maxLength: 6 }), { maxLength: 12 }), async (turns) => {
-        const session = new LazySession();
+        const channel = new LazyChannel();
         for (const steps of turns) {
-          await session.send(...steps.filter((one) => one.do === 'send'));
+          await channel.send(...steps.filter((one) => one.do === 'send'));
           for (const one of steps) {
-            if (one.do === 'turn') await session.memory.written();
-            else if (one.do !== 'send') session.confirm(one.do, one.share);
+            if (one.do === 'turn') await channel.memory.written();
+            else if (one.do !== 'send') channel.confirm(one.do, one.share);
           }
         }
-        expect(await session.asExpected()).toBe(true);
+        expect(await channel.asExpected()).toBe(true);
       }),
       { numRuns: 150 },
     );
   });
 
   it('is left also of what is more than is kept', async () => {
-    const session = new LazySession();
-    await session.flow(150, 270_000, 70);
-    expect(await session.asExpected()).toBe(true);
+    const channel = new LazyChannel();
+    await channel.flow(150, 270_000, 70);
+    expect(await channel.asExpected()).toBe(true);
   });
 
   it('is used again: for what is under way, memory is taken once', async () => {
-    const session = new LazySession();
+    const channel = new LazyChannel();
     // Two chunks of five each, the one that is being filled, and the first, which was small.
-    await session.flow(200, 100_000, 8);
-    expect(session.memory.memories).toBeLessThanOrEqual(5);
+    await channel.flow(200, 100_000, 8);
+    expect(channel.memory.memories).toBeLessThanOrEqual(5);
   });
 
   it('is let go of when less is under way than was, though never nothing', async () => {
-    const session = new LazySession();
-    await session.flow(80, 270_000, 80);
-    const before = session.memory.memories;
-    await session.flow(320, 9000, 1);
+    const channel = new LazyChannel();
+    await channel.flow(80, 270_000, 80);
+    const before = channel.memory.memories;
+    await channel.flow(320, 9000, 1);
     // In large chunks all the same, of which there are enough.
-    expect(session.memory.memories).toBe(before);
-    await session.flow(80, 270_000, 480);
-    expect(session.memory.memories).toBeGreaterThanOrEqual(before + 35);
+    expect(channel.memory.memories).toBe(before);
+    await channel.flow(80, 270_000, 480);
+    expect(channel.memory.memories).toBeGreaterThanOrEqual(before + 35);
   });
 
   it('is what it was when no more is to be had for a while: nothing is lost, and nothing in use is given away', async () => {
-    const session = new LazySession();
-    await session.flow(6, 100_000, 100);
+    const channel = new LazyChannel();
+    await channel.flow(6, 100_000, 100);
     const none = jest.spyOn(Buffer, 'allocUnsafeSlow').mockImplementation(() => {
       throw new RangeError('Array buffer allocation failed');
     });
     // What finds no room goes by amqplib; what does still find some lies behind it.
-    await session.flow(12, 100_000, 100);
-    await session.flow(4, 300, 100);
+    await channel.flow(12, 100_000, 100);
+    await channel.flow(4, 300, 100);
     expect(none).toHaveBeenCalled();
     none.mockRestore();
-    await session.flow(60, 100_000, 5);
-    expect(await session.asExpected()).toBe(true);
+    await channel.flow(60, 100_000, 5);
+    expect(await channel.asExpected()).toBe(true);
   });
 });

@@ -1,5 +1,7 @@
-import type { ConsumeMessage } from 'amqplib';
 import fc from 'fast-check';
+import { AmqplibMessage } from '../../../../lib/amqp/amqplib-message';
+import type { InboundMessage } from '../../../../lib/transport/transport';
+import { seenOf } from '../../../support/inbound-message';
 import { encodeContent, encodeMethod } from '../../../support/fake-broker/methods';
 import { Arrival } from '../../../../lib/amqp/wire/arrival';
 import { Receiver } from '../../../../lib/amqp/wire/receiver';
@@ -63,11 +65,13 @@ const other: fc.Arbitrary<Step> = fc
   .map((deliveryTag) => ({ bytes: encodeMethod('basic.ack', CHANNEL, { deliveryTag, multiple: false }) }));
 
 /** What an application saw, in order. */
-function watching(memory: MemoryChannel, seen: unknown[]): (message: ConsumeMessage) => void {
-  const onMessage = ({ fields, properties: told, content }: ConsumeMessage): void => {
-    seen.push({ fields: { ...fields }, properties: { ...told }, content: content.toString('latin1') });
+function watching(memory: MemoryChannel, seen: unknown[]): (message: InboundMessage) => void {
+  const onMessage = (message: InboundMessage): void => {
+    seen.push(seenOf(message));
   };
-  memory.channel.registerConsumer(TAG, onMessage);
+  memory.channel.registerConsumer(TAG, (message) => {
+    onMessage(new AmqplibMessage(message));
+  });
   memory.channel.removeAllListeners('ack');
   memory.channel.on('ack', (fields: object) => seen.push(fields));
   return onMessage;
@@ -125,10 +129,12 @@ describe('what is received past amqplib', () => {
           for (const own of [false, true]) {
             const memory = new MemoryChannel();
             const seen: unknown[] = [];
-            const onMessage = (one: ConsumeMessage): void => {
-              seen.push([{ ...one.fields }, one.content.toString('latin1')]);
+            const onMessage = ({ deliveryTag, redelivered, exchange, routingKey, content }: InboundMessage): void => {
+              seen.push([deliveryTag, redelivered, exchange, routingKey, content.toString('latin1')]);
             };
-            memory.channel.registerConsumer(TAG, onMessage);
+            memory.channel.registerConsumer(TAG, (one) => {
+              onMessage(new AmqplibMessage(one));
+            });
             memory.channel.on('error', () => undefined);
             memory.connection.on('frameError', () => seen.push('frame error'));
             memory.connection.on('error', () => undefined);

@@ -5,8 +5,7 @@ import { Publisher } from '../../../../lib/amqp/wire/publisher';
 import { MemoryChannel } from '../../../support/amqplib-channel';
 
 const message = encode({ queue: 'q', body: 'words', messageId: 'm' }, auto, { persistent: true, mandatory: true });
-const publish = (publisher: Publisher | undefined): boolean | undefined =>
-  publisher?.publish(message, 1, undefined, message.propertiesFrame);
+const publish = (publisher: Publisher | undefined): boolean | undefined => publisher?.publish(message, 1, undefined);
 
 describe('own frames', () => {
   it('are written on an amqplib as it is known', async () => {
@@ -125,7 +124,7 @@ describe('own frames', () => {
         persistent: true,
         mandatory: true,
       });
-      for (const publisher of publishers) publisher?.publish(large, 1, undefined, large.propertiesFrame);
+      for (const publisher of publishers) publisher?.publish(large, 1, undefined);
     }
     const written = await memory.written();
     let at = 0;

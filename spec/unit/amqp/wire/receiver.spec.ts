@@ -1,4 +1,3 @@
-import type { ConsumeMessage } from 'amqplib';
 import { encodeContent, encodeMethod } from '../../../support/fake-broker/methods';
 import { Receiver } from '../../../../lib/amqp/wire/receiver';
 import { MemoryChannel } from '../../../support/amqplib-channel';
@@ -14,7 +13,7 @@ function message(body: string, consumerTag = TAG): Buffer {
 function consuming(memory: MemoryChannel): { readonly byAmqplib: string[]; readonly past: string[] } {
   const byAmqplib: string[] = [];
   const past: string[] = [];
-  const into = (list: string[]) => (arrived: ConsumeMessage) => {
+  const into = (list: string[]) => (arrived: { readonly content: Buffer }) => {
     list.push(arrived.content.toString());
   };
   memory.channel.registerConsumer(TAG, into(byAmqplib));
@@ -89,7 +88,7 @@ describe('messages', () => {
     neighbour.on('close', () => errors.push('the neighbour'));
     memory.connection.on('frameError', (error) => errors.push(error));
     memory.channel.on('error', (error) => errors.push(error));
-    const onMessage = ({ content }: ConsumeMessage): void => {
+    const onMessage = ({ content }: { readonly content: Buffer }): void => {
       past.push(content.toString());
       throw new Error('not my day');
     };

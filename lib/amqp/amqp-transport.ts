@@ -1,49 +1,25 @@
 import { connect, credentials, type ChannelModel } from 'amqplib';
 import { NEVER, Observable, timer, type Subscription } from 'rxjs';
-import type { ConnectionOptions as TlsOptions } from 'node:tls';
 import { ConnectionError } from '../errors';
+import type { Endpoint } from '../transport/endpoints';
+import type { DialOptions, Link, Transport } from '../transport/transport';
+import { connectFailed, connectionLost } from './amqp-errors';
+import { AmqpLink } from './amqp-link';
+import { Cork } from './cork';
+import { HandshakeGate } from './handshake-gate';
 import { guardFrames } from './wire/frame-guard';
 import { Receiver } from './wire/receiver';
-import type { Endpoint } from '../transport/endpoints';
-import { Gate } from './handshake-gate';
-import { Gathering } from './cork';
-import { Link } from './amqp-link';
-import { connectFailed, connectionLost } from './amqp-errors';
 
-export interface DialOptions {
-  /** Shown as the connection's name by the broker. */
-  readonly name?: string | undefined;
-  /** Seconds. */
-  readonly heartbeat: number;
-  /** ms for TCP, TLS and AMQP handshake together. */
-  readonly connectTimeout: number;
-  readonly tls?: TlsOptions | undefined;
-  /** May amqplib's undocumented members be used? */
-  readonly wire: boolean;
-}
-
-/** A way to brokers. */
-export interface Dialer {
-  /** One connection to one endpoint, as `dial`. */
-  readonly dial: (endpoint: Endpoint, options: DialOptions) => Observable<Link>;
-  /** Hot. Emits: when a broker that refused takes connections again, and nobody need wait any longer. */
-  readonly back$: Observable<void>;
-}
-
-/** Until the runtime shows that its sockets cannot be: then what comes together with open-ok is at amqplib's mercy. */
+/** `false` once the runtime has shown that its sockets cannot be gated: then what comes with open-ok is amqplib's to handle. */
 let gated = true;
 
-/**
- * One connection to one endpoint. Cold. Emits: the link, once it is open. Errors: ConnectionError, CONNECT_FAILED before
- * the link, CONNECTION_LOST after it. Completes: never. Unsubscribe: destroys the socket, whatever phase it is in.
- */
 function dial(endpoint: Endpoint, { name, heartbeat, connectTimeout, tls, wire }: DialOptions): Observable<Link> {
   return new Observable((subscriber) => {
-    // The only handle on the socket that amqplib lets us have: it destroys it in every phase, and with an Error, which
-    // amqplib notices (it misses a plain destroy(), and keeps its heartbeat timers).
+    // The only handle on the socket that amqplib offers. It destroys the socket in every phase, and with an Error, which
+    // amqplib notices: after a plain destroy() it keeps its heartbeat timers.
     const socket = new AbortController();
     const { label } = endpoint;
-    let link: Link | undefined;
+    let link: AmqpLink | undefined;
 
     const fail = (error: ConnectionError): void => {
       link?.lose(error);
@@ -54,17 +30,17 @@ function dial(endpoint: Endpoint, { name, heartbeat, connectTimeout, tls, wire }
       fail(new ConnectionError('CONNECT_FAILED', label, message));
     });
     const gate = gated
-      ? new Gate(() => {
+      ? new HandshakeGate(() => {
           gated = false;
           socket.abort(new Error('this runtime does not tell which socket was read.'));
         })
       : undefined;
-    let told = false;
-    let telling: NodeJS.Immediate | undefined;
-    const opened = (model: ChannelModel): void => {
-      // First of all: an amqplib emitter whose 'error' nobody hears throws.
+    let emitted = false;
+    let emitting: NodeJS.Immediate | undefined;
+    const onOpen = (model: ChannelModel): void => {
+      // First of all: an amqplib emitter throws an 'error' that has no listener.
       const gone = (error: unknown): void => {
-        if (!link?.closing) fail(told ? connectionLost(label, error) : connectFailed(label, error));
+        if (!link?.closing) fail(emitted ? connectionLost(label, error) : connectFailed(label, error));
       };
       model.on('error', gone);
       model.on('close', gone);
@@ -76,19 +52,24 @@ function dial(endpoint: Endpoint, { name, heartbeat, connectTimeout, tls, wire }
       if (wire) guardFrames(model);
       // In front of the guard: what it takes cannot nest deep.
       const receiver = wire ? Receiver.on(model) : undefined;
-      const gathering = gate?.socket && new Gathering(gate.socket);
-      const destroy = (): void => {
-        socket.abort();
+      const opened = new AmqpLink(model, label, {
+        frameMax: endpoint.frameMax,
+        heartbeat: endpoint.heartbeat ?? heartbeat,
+        wire,
+        receiver,
+        cork: gate?.socket && new Cork(gate.socket),
+        destroy: () => {
+          socket.abort();
+        },
+      });
+      link = opened;
+      const emit = (): void => {
+        emitted = true;
+        subscriber.next(opened);
       };
-      const born = new Link(model, label, destroy, { frameMax: endpoint.frameMax, wire, receiver, gathering });
-      link = born;
-      const tell = (): void => {
-        told = true;
-        subscriber.next(born);
-      };
-      // What came together with open-ok counts first: one closed by then was never up.
-      if (gate?.open()) telling = setImmediate(tell);
-      else tell();
+      // What came together with open-ok counts first: a connection closed by then was never up.
+      if (gate?.open()) emitting = setImmediate(emit);
+      else emit();
     };
 
     connect(target(endpoint, heartbeat), {
@@ -99,13 +80,13 @@ function dial(endpoint: Endpoint, { name, heartbeat, connectTimeout, tls, wire }
       keepAlive: true,
       ...(endpoint.external && { credentials: credentials.external() }),
       ...(name !== undefined && { clientProperties: { connection_name: name } }),
-    } as Parameters<typeof connect>[1]).then(opened, (error: unknown) => {
+    } as Parameters<typeof connect>[1]).then(onOpen, (error: unknown) => {
       fail(connectFailed(label, error));
     });
 
     return () => {
       deadline.unsubscribe();
-      clearImmediate(telling);
+      clearImmediate(emitting);
       link?.lose(new ConnectionError('CONNECTION_CLOSED', label, `The connection to ${label} was closed.`));
       // Not in the same turn: amqplib may be in the middle of answering the broker's close.
       setImmediate(() => {
@@ -115,8 +96,8 @@ function dial(endpoint: Endpoint, { name, heartbeat, connectTimeout, tls, wire }
   });
 }
 
-/** Over TCP or TLS, by amqplib. */
-export const amqp: Dialer = { dial, back$: NEVER };
+/** AMQP 0-9-1 over TCP or TLS, on amqplib. */
+export const amqpTransport: Transport = { dial, back$: NEVER };
 
 function target(endpoint: Endpoint, heartbeat: number): Parameters<typeof connect>[0] {
   const { protocol, hostname, port, username, password, vhost, frameMax, channelMax, locale } = endpoint;

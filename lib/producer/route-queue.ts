@@ -1,25 +1,30 @@
-import { declare, ensureQueue } from '../amqp/declare';
+import { ensureQueue } from '../connection/ensure-queue';
 import type { Logger } from '../log';
 import { queueNamed, type Topology } from '../topology';
-import type { Session } from './publishing-channel';
+import type { PublishingChannel } from './publishing-channel';
 
 /** Does the queue of a route have to be ensured before anything is sent to it on this channel? */
-export const needsEnsuring = (session: Session, queue: string | undefined): queue is string =>
-  queue !== undefined && !session.ensured.has(queue) && !queue.startsWith('amq.');
+export const needsEnsuring = (publishing: PublishingChannel, queue: string | undefined): queue is string =>
+  queue !== undefined && !publishing.ensured.has(queue) && !queue.startsWith('amq.');
 
 /** Makes sure that the queue of a route is there, once per channel. Never rejects. */
-export async function ensure(session: Session, queue: string, topology: Topology, log: Logger): Promise<void> {
-  session.ensuring = queue;
-  const { link } = session.open;
+export async function ensure(
+  publishing: PublishingChannel,
+  queue: string,
+  topology: Topology,
+  log: Logger,
+): Promise<void> {
+  publishing.ensuring = queue;
+  const { link } = publishing;
   const spec = queueNamed(topology, queue);
   try {
     // An exclusive queue belongs to the connection that declares it first, and that must be its consumer's.
-    await (spec?.exclusive === true ? undefined : spec ? declare(link, {}, spec) : ensureQueue(link, queue));
+    await (spec?.exclusive === true ? undefined : spec ? link.declare({}, spec) : ensureQueue(link, queue));
   } catch (err) {
     // It may be there all the same: ours to use, not to declare (403), or another connection's (405). If it is not,
     // the message comes back.
     if (!link.lost) log.warn({ err, queue }, 'cannot ensure the queue of a route: trusted');
   }
-  session.ensured.add(queue);
-  session.ensuring = undefined;
+  publishing.ensured.add(queue);
+  publishing.ensuring = undefined;
 }

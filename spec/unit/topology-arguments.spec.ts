@@ -1,4 +1,4 @@
-import { queueArguments } from '../../lib/amqp/declare-topology';
+import { exchangeArguments, queueArguments } from '../../lib/topology-arguments';
 
 describe('what a queue is declared with', () => {
   it('is durable and nothing else by default', () => {
@@ -54,6 +54,34 @@ describe('what a queue is declared with', () => {
   it('keeps the routing key of a dead letter to an exchange alone', () => {
     expect(queueArguments({ name: 'q', deadLetter: { exchange: 'dlx' } }).arguments).toEqual({
       'x-dead-letter-exchange': 'dlx',
+    });
+  });
+});
+
+describe('what an exchange is declared with', () => {
+  it('is durable, and neither internal nor auto-deleted by default', () => {
+    expect(exchangeArguments({ name: 'e', type: 'topic' })).toEqual({
+      type: 'topic',
+      durable: true,
+      autoDelete: false,
+      internal: false,
+      arguments: {},
+    });
+  });
+
+  it('says the alternate exchange as RabbitMQ calls it, over what is given verbatim', () => {
+    const spec = { name: 'e', type: 'direct', durable: false, autoDelete: true, internal: true } as const;
+    const declared = exchangeArguments({
+      ...spec,
+      alternateExchange: 'other',
+      arguments: { 'x-delayed-type': 'direct', 'alternate-exchange': 'ignored' },
+    });
+    expect(declared).toEqual({
+      type: 'direct',
+      durable: false,
+      autoDelete: true,
+      internal: true,
+      arguments: { 'x-delayed-type': 'direct', 'alternate-exchange': 'other' },
     });
   });
 });

@@ -1,0 +1,60 @@
+import { DEFAULTS } from './options';
+import type { Arguments } from './properties';
+import type { ExchangeSpec, QueueSpec } from './topology';
+
+/** The fields of `queue.declare`. https://www.rabbitmq.com/amqp-0-9-1-reference#queue.declare */
+export interface QueueDeclaration {
+  readonly durable: boolean;
+  readonly exclusive: boolean;
+  readonly autoDelete: boolean;
+  readonly arguments: Arguments;
+}
+
+/** The fields of `exchange.declare`. https://www.rabbitmq.com/amqp-0-9-1-reference#exchange.declare */
+export interface ExchangeDeclaration {
+  readonly type: string;
+  readonly durable: boolean;
+  readonly autoDelete: boolean;
+  readonly internal: boolean;
+  readonly arguments: Arguments;
+}
+
+/** What a queue spec means to the broker. https://www.rabbitmq.com/docs/queues#optional-arguments */
+export function queueArguments(spec: QueueSpec): QueueDeclaration {
+  const { deadLetter } = spec;
+  return {
+    durable: spec.durable ?? DEFAULTS.durable,
+    exclusive: spec.exclusive ?? spec.name === '',
+    autoDelete: spec.autoDelete ?? false,
+    arguments: {
+      ...spec.arguments,
+      ...present({
+        'x-queue-type': spec.type,
+        'x-dead-letter-exchange': deadLetter && (deadLetter.exchange ?? ''),
+        'x-dead-letter-routing-key': deadLetter && (deadLetter.queue ?? deadLetter.routingKey),
+        'x-message-ttl': spec.messageTtl,
+        'x-expires': spec.expires,
+        'x-max-length': spec.maxLength,
+        'x-overflow': spec.overflow,
+        'x-delivery-limit': spec.deliveryLimit,
+        'x-single-active-consumer': spec.singleActiveConsumer,
+        'x-max-priority': spec.maxPriority,
+      }),
+    },
+  };
+}
+
+/** What an exchange spec means to the broker. https://www.rabbitmq.com/docs/ae */
+export function exchangeArguments(spec: ExchangeSpec): ExchangeDeclaration {
+  return {
+    type: spec.type,
+    durable: spec.durable ?? DEFAULTS.durable,
+    autoDelete: spec.autoDelete ?? false,
+    internal: spec.internal ?? false,
+    arguments: { ...spec.arguments, ...present({ 'alternate-exchange': spec.alternateExchange }) },
+  };
+}
+
+function present(table: Arguments): Arguments {
+  return Object.fromEntries(Object.entries(table).filter(([, value]) => value !== undefined));
+}

@@ -1,0 +1,97 @@
+import { ChannelError, ConnectionError, isError, sentenceOf } from '../errors';
+
+/** What a broker said when it refused something or closed something. */
+export interface Refusal {
+  readonly replyCode: number;
+  /** The broker's own sentence, which begins with the name of the code: `NOT_FOUND - no queue 'orders' in vhost '/'`. */
+  readonly text: string;
+}
+
+/** What the error codes of Node and OpenSSL mean for the person who has to fix the problem. */
+const ADVICE: Readonly<Record<string, string>> = {
+  ECONNREFUSED: 'nothing listens there. Is RabbitMQ running, and is the port right?',
+  ENOTFOUND: 'the host name is unknown. Is it spelled right, and does DNS know it?',
+  EAI_AGAIN: 'DNS does not answer for now.',
+  ECONNRESET: 'the other side dropped the connection. Is it RabbitMQ, and is TLS wanted or not wanted there?',
+  EPIPE: 'the other side dropped the connection.',
+  ETIMEDOUT: 'no answer. Is a firewall in between?',
+  EHOSTUNREACH: 'the host cannot be reached.',
+  ENETUNREACH: 'the network cannot be reached.',
+  EPROTO: 'no TLS handshake was possible. Is that a TLS port?',
+  ERR_SSL_WRONG_VERSION_NUMBER: 'the port does not speak TLS. Is it the amqp:// port?',
+  CERT_HAS_EXPIRED: 'its certificate has expired.',
+  DEPTH_ZERO_SELF_SIGNED_CERT: 'its certificate is self-signed. Give its CA as `tls.ca`.',
+  SELF_SIGNED_CERT_IN_CHAIN: 'its certificate comes from an unknown CA. Give that CA as `tls.ca`.',
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: 'its certificate cannot be verified. Give its CA as `tls.ca`.',
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: 'its certificate comes from an unknown CA. Give that CA as `tls.ca`.',
+  ERR_TLS_CERT_ALTNAME_INVALID:
+    'its certificate is for another host name. Set `tls.servername`, or use the name it is for.',
+};
+
+/** The same codes on a connection that was up. */
+const LOST: Readonly<Record<string, string>> = {
+  ECONNRESET: 'the other side, or something in between, dropped it.',
+  EPIPE: 'the other side, or something in between, dropped it.',
+  ETIMEDOUT: 'the other side does not answer any more.',
+};
+
+/** amqplib's sentence. */
+const SILENCE = 'Heartbeat timeout';
+
+/** Node's code, also out of the AggregateError of a host with several addresses. */
+function systemCodeOf(error: unknown): string | undefined {
+  if (!isError(error)) return undefined;
+  const code: unknown = Reflect.get(error, 'code');
+  if (typeof code === 'string') return code;
+  const several: unknown = Reflect.get(error, 'errors');
+  return Array.isArray(several) ? systemCodeOf(several[0]) : undefined;
+}
+
+/** Why a connection could not be made. An error that says so already is kept. */
+export function connectFailed(endpoint: string, cause: unknown, refusal?: Refusal): ConnectionError {
+  if (cause instanceof ConnectionError) return cause;
+  const message = `Cannot connect to ${endpoint || 'RabbitMQ'}: ${refusal ? whyRefused(refusal) : whyUnreachable(cause)}`;
+  return new ConnectionError('CONNECT_FAILED', endpoint, message, { cause, replyCode: refusal?.replyCode });
+}
+
+function whyRefused({ replyCode, text }: Refusal): string {
+  switch (replyCode) {
+    case 403:
+      return 'the broker refused the credentials (403 ACCESS_REFUSED). Check user and password, and that the user may connect.';
+    case 530:
+      return 'the broker refused the virtual host (530 NOT_ALLOWED). It is unknown, down, or this user has no permission for it.';
+    default:
+      return `the broker refused the connection: ${String(replyCode)} ${text}`;
+  }
+}
+
+function whyUnreachable(cause: unknown): string {
+  const system = systemCodeOf(cause);
+  return system !== undefined && system in ADVICE ? `${ADVICE[system] ?? ''} (${system})` : sentenceOf(cause);
+}
+
+/** Why a connection that was up is gone. An error that says so already is kept. */
+export function connectionLost(endpoint: string, cause: unknown, refusal?: Refusal): ConnectionError {
+  if (cause instanceof ConnectionError) return cause;
+  const why = refusal ? `the broker closed it: ${String(refusal.replyCode)} ${refusal.text}` : whyLost(cause);
+  const message = `Lost the connection to ${endpoint}: ${why}`;
+  return new ConnectionError('CONNECTION_LOST', endpoint, message, { cause, replyCode: refusal?.replyCode });
+}
+
+function whyLost(cause: unknown): string {
+  if (cause === undefined) return 'the connection ended';
+  const system = systemCodeOf(cause) ?? '';
+  const known = LOST[system];
+  if (known !== undefined) return `${known} (${system})`;
+  const sentence = sentenceOf(cause);
+  return sentence === SILENCE
+    ? `no heartbeat came for too long. Is the network down, or did this process stand still? (${SILENCE})`
+    : sentence;
+}
+
+/** Why the broker closed a channel, or refused what was asked on it. An error that says so already is kept. */
+export function channelRefused(what: string, cause: unknown, refusal?: Refusal): ChannelError {
+  if (cause instanceof ChannelError) return cause;
+  const why = refusal ? `${String(refusal.replyCode)} ${refusal.text}` : sentenceOf(cause);
+  return new ChannelError(`${what}: ${why}`, { cause, replyCode: refusal?.replyCode });
+}
