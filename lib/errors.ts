@@ -83,6 +83,8 @@ export interface ErrorDetails {
   readonly cause?: unknown;
   /** The AMQP reply code, when the broker gave one. */
   readonly replyCode?: number | undefined;
+  /** Where the broker's words say more than the code: whether the same call can succeed later. @default by the codes */
+  readonly retryable?: boolean | undefined;
 }
 
 /** Where codes are explained: a file of the package, there without a network. */
@@ -102,11 +104,11 @@ export abstract class InstanceQueueError<C extends ErrorCode = ErrorCode> extend
   /** The AMQP reply code, when the broker gave one. */
   declare readonly replyCode?: number;
 
-  protected constructor(code: C, message: string, { cause, replyCode }: ErrorDetails = {}) {
+  protected constructor(code: C, message: string, { cause, replyCode, retryable }: ErrorDetails = {}) {
     super(message, cause === undefined ? undefined : { cause });
     this.name = new.target.name;
     this.code = code;
-    this.retryable = RETRYABLE[code] && (replyCode === undefined || replyCodeRetryable(replyCode));
+    this.retryable = retryable ?? (RETRYABLE[code] && (replyCode === undefined || replyCodeRetryable(replyCode)));
     this.help = `${GUIDE}#${code.toLowerCase()}`;
     if (replyCode !== undefined) this.replyCode = replyCode;
   }

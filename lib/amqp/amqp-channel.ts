@@ -3,7 +3,7 @@ import { Observable, Subject, firstValueFrom, race, take, timer } from 'rxjs';
 import { ChannelError } from '../errors';
 import type { LinkChannel } from '../transport/transport';
 import { channelRefused } from './amqp-errors';
-import type { AmqpLink } from './amqp-link';
+import type { ChannelHost } from './channel-host';
 
 /** ms that the closing handshake of a channel may take; then `close` stops waiting for it. */
 const CLOSE_WITHIN = 5000;
@@ -16,7 +16,7 @@ export class AmqpChannel<C extends Channel = Channel> implements LinkChannel {
   #cause: Error | undefined;
 
   constructor(
-    readonly link: AmqpLink,
+    readonly host: ChannelHost,
     readonly channel: C,
   ) {
     // In the tick in which the channel appears: an 'error' without a listener costs the whole connection.
@@ -40,7 +40,7 @@ export class AmqpChannel<C extends Channel = Channel> implements LinkChannel {
 
   #reason(): ChannelError {
     if (this.#cause) return channelRefused('The broker closed the channel', this.#cause);
-    const { lost } = this.link;
+    const { lost } = this.host;
     const what = 'The channel ended with its connection';
     return lost ? channelRefused(what, lost) : new ChannelError(`${what}.`);
   }
@@ -58,7 +58,7 @@ export class AmqpChannel<C extends Channel = Channel> implements LinkChannel {
 
   /** The broker's reason for a refused request: where it closed the whole connection, the connection knows more. */
   protected refused(what: string, error: unknown): ChannelError {
-    return channelRefused(what, this.link.lost?.replyCode === undefined ? error : this.link.lost);
+    return channelRefused(what, this.host.lost?.replyCode === undefined ? error : this.host.lost);
   }
 }
 
@@ -89,18 +89,18 @@ export function openingChannel<O extends AmqpChannel>(open: () => Promise<O>): O
  * Rejects: ChannelError, `what` followed by the broker's words.
  */
 export async function onScratchChannel<T>(
-  link: AmqpLink,
+  host: ChannelHost,
   what: string,
   work: (channel: Channel) => Promise<T>,
 ): Promise<T> {
   const open = await firstValueFrom(
-    openingChannel(async () => new AmqpChannel(link, await link.model.createChannel())),
+    openingChannel(async () => new AmqpChannel(host, await host.model.createChannel())),
   );
   try {
     return await work(open.channel);
   } catch (error) {
     // Where the broker closed the whole connection, the connection knows why; the pending request does not.
-    throw channelRefused(what, link.lost?.replyCode === undefined ? error : link.lost);
+    throw channelRefused(what, host.lost?.replyCode === undefined ? error : host.lost);
   } finally {
     void open.close();
   }

@@ -8,8 +8,9 @@ const WITH_CODE =
   /(?:Handshake terminated by server|closed by server|Connection closed|Operation failed)\b.*?\b(\d{3}) \(/;
 /** Operation failed: QueueDeclare; 404 (NOT-FOUND) with message "…" */
 const WITH_MESSAGE = /with message "(.*)"$/s;
-/** amqplib answers a close in reply to connection.open by printing the frame. */
-const CLOSED_AT_OPEN = /^Expected ConnectionOpenOk; got <ConnectionClose channel:0 fields:(\{.*\})>$/s;
+/** A close in answer to connection.open; amqplib drops its reason. The virtual host is unknown, down or forbidden. */
+const CLOSED_AT_OPEN = 'Expected ConnectionOpenOk; got <ConnectionClose';
+const NOT_ALLOWED = 530;
 
 /** The AMQP reply code in an error of amqplib or of this library, if it has one. */
 export function replyCodeOf(error: unknown): number | undefined {
@@ -18,7 +19,8 @@ export function replyCodeOf(error: unknown): number | undefined {
   const code: unknown = Reflect.get(error, 'code');
   if (typeof code === 'number' && code in REPLY_CODES) return code;
   const inText = WITH_CODE.exec(error.message)?.[1];
-  return inText === undefined ? closedAtOpen(error.message)?.replyCode : Number(inText);
+  if (inText !== undefined) return Number(inText);
+  return error.message.startsWith(CLOSED_AT_OPEN) ? NOT_ALLOWED : undefined;
 }
 
 /** What the broker said, read out of amqplib's sentence around it. Undefined: the broker did not refuse anything. */
@@ -29,7 +31,7 @@ export function refusalOf(error: unknown): Refusal | undefined {
 
 function brokersWords(error: unknown): string {
   const sentence = sentenceOf(error);
-  const quoted = WITH_MESSAGE.exec(sentence)?.[1] ?? closedAtOpen(sentence)?.text;
+  const quoted = WITH_MESSAGE.exec(sentence)?.[1];
   if (quoted !== undefined) return quoted;
   // A channel that ended with its connection: the broker's words are one error further down.
   return error instanceof ConnectionError && error.replyCode !== undefined && error.cause !== undefined
@@ -37,21 +39,17 @@ function brokersWords(error: unknown): string {
     : sentence;
 }
 
-function closedAtOpen(message: string): Refusal | undefined {
-  const fields = CLOSED_AT_OPEN.exec(message)?.[1];
-  if (fields === undefined) return undefined;
-  try {
-    const { replyCode, replyText } = JSON.parse(fields) as Record<string, unknown>;
-    if (typeof replyCode === 'number' && typeof replyText === 'string') return { replyCode, text: replyText };
-  } catch {
-    // Not the frame as amqplib 2 prints it.
-  }
-  return { replyCode: 530, text: message };
+/** What was read during the handshake and amqplib does not pass on. */
+export interface Handshake {
+  readonly refusal: Refusal | undefined;
+  readonly foreignProtocol: string | undefined;
 }
 
 /** Why a connection could not be made. */
-export const connectFailed = (endpoint: string, cause: unknown): ConnectionError =>
-  linkErrors.connectFailed(endpoint, cause, refusalOf(cause));
+export function connectFailed(endpoint: string, cause: unknown, handshake?: Handshake): ConnectionError {
+  if (handshake?.foreignProtocol !== undefined) return linkErrors.notAmqp(endpoint, cause, handshake.foreignProtocol);
+  return linkErrors.connectFailed(endpoint, cause, handshake?.refusal ?? refusalOf(cause));
+}
 
 /** Why a connection that was up is gone. */
 export const connectionLost = (endpoint: string, cause: unknown): ConnectionError =>

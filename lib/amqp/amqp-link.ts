@@ -4,6 +4,7 @@ import { ChannelError, type ConnectionError } from '../errors';
 import type { QueueSpec, Topology } from '../topology';
 import type { InboundChannel, Link, OutboundChannel, QueuePresence } from '../transport/transport';
 import { onScratchChannel, openingChannel } from './amqp-channel';
+import type { ChannelHost } from './channel-host';
 import type { Cork } from './cork';
 import { declareTopology } from './declare';
 import { AmqpInboundChannel } from './inbound-channel';
@@ -32,7 +33,7 @@ export interface AmqpLinkOptions {
 }
 
 /** One open amqplib connection. */
-export class AmqpLink implements Link {
+export class AmqpLink implements Link, ChannelHost {
   readonly blocked$: Observable<string | undefined>;
   readonly frameMax: number;
   readonly heartbeat: number;

@@ -81,7 +81,7 @@ function dial(endpoint: Endpoint, { name, heartbeat, connectTimeout, tls, wire }
       ...(endpoint.external && { credentials: credentials.external() }),
       ...(name !== undefined && { clientProperties: { connection_name: name } }),
     } as Parameters<typeof connect>[1]).then(onOpen, (error: unknown) => {
-      fail(connectFailed(label, error));
+      fail(connectFailed(label, error, gate));
     });
 
     return () => {

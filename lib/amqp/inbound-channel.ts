@@ -56,7 +56,7 @@ export class AmqpInboundChannel extends AmqpChannel implements InboundChannel {
     } catch (error) {
       throw this.refused(`Cannot consume from queue \`${queue}\``, error);
     }
-    this.link.receiver?.register(channel, tag, listener.message);
+    this.host.receiver?.register(channel, tag, listener.message);
   }
 
   settle(deliveryTag: number, how: Settlement, multiple = false): boolean {
@@ -71,7 +71,7 @@ export class AmqpInboundChannel extends AmqpChannel implements InboundChannel {
       // amqplib throws from the moment in which the channel starts to close; the broker takes everything unsettled back.
       return false;
     }
-    this.link.cork?.gather();
+    this.host.cork?.gather();
     return true;
   }
 

@@ -3,7 +3,7 @@ import { Subject, type Observable } from 'rxjs';
 import { isError } from '../errors';
 import type { InboundMessage, OutboundChannel, Verdict, WireMessage } from '../transport/transport';
 import { AmqpChannel } from './amqp-channel';
-import type { AmqpLink } from './amqp-link';
+import type { ChannelHost } from './channel-host';
 import { publishOptions } from './amqp-properties';
 import { AmqplibMessage } from './amqplib-message';
 import { Publisher } from './wire/publisher';
@@ -26,8 +26,8 @@ export class AmqpOutboundChannel extends AmqpChannel<ConfirmChannel> implements 
   /** How many messages were written: the highest number that a confirm can name. */
   #written = 0;
 
-  constructor(link: AmqpLink, channel: ConfirmChannel) {
-    super(link, channel);
+  constructor(host: ChannelHost, channel: ConfirmChannel) {
+    super(host, channel);
     // In front of amqplib's own listeners, which make room for every number up to the one confirmed: one that was never
     // sent would stop the process for minutes. Thrown out of amqplib's read loop, it ends the connection.
     const check = ({ deliveryTag }: Confirm): void => {
@@ -56,7 +56,7 @@ export class AmqpOutboundChannel extends AmqpChannel<ConfirmChannel> implements 
     const full = (): void => {
       this.#writable = false;
     };
-    this.#publisher = link.wire ? Publisher.on(channel, full) : undefined;
+    this.#publisher = host.wire ? Publisher.on(channel, full) : undefined;
   }
 
   get writable(): boolean {
@@ -110,7 +110,7 @@ export class AmqpOutboundChannel extends AmqpChannel<ConfirmChannel> implements 
       if (isError(error) && error.name === 'IllegalOperationError') return false;
       throw error;
     }
-    this.link.cork?.published(content.length);
+    this.host.cork?.published(content.length);
     return true;
   }
 }

@@ -47,11 +47,33 @@ function systemCodeOf(error: unknown): string | undefined {
   return Array.isArray(several) ? systemCodeOf(several[0]) : undefined;
 }
 
+/**
+ * Refusals of a whole connection that end by themselves: a limit on connections, a virtual host that is down. RabbitMQ sends
+ * them with the code of those that do not. https://www.rabbitmq.com/docs/vhosts#limits
+ */
+const PASSING = /\blimit \(|\blimit is reached|\bis down\b/;
+
 /** Why a connection could not be made. An error that says so already is kept. */
 export function connectFailed(endpoint: string, cause: unknown, refusal?: Refusal): ConnectionError {
   if (cause instanceof ConnectionError) return cause;
   const message = `Cannot connect to ${endpoint || 'RabbitMQ'}: ${refusal ? whyRefused(refusal) : whyUnreachable(cause)}`;
-  return new ConnectionError('CONNECT_FAILED', endpoint, message, { cause, replyCode: refusal?.replyCode });
+  return new ConnectionError('CONNECT_FAILED', endpoint, message, {
+    cause,
+    replyCode: refusal?.replyCode,
+    ...(refusal && PASSING.test(refusal.text) && { retryable: true }),
+  });
+}
+
+/** The endpoint answered in another protocol. */
+export function notAmqp(endpoint: string, cause: unknown, protocol: string): ConnectionError {
+  const advice =
+    protocol === 'TLS'
+      ? 'Use an amqps:// URL, or the port of plain AMQP (5672 by default).'
+      : protocol === 'HTTP'
+        ? 'That may be the management port (15672 by default); AMQP listens on 5672, with TLS on 5671.'
+        : 'This library speaks AMQP 0-9-1.';
+  const message = `Cannot connect to ${endpoint}: what answers there speaks ${protocol}, and not AMQP 0-9-1. ${advice}`;
+  return new ConnectionError('CONNECT_FAILED', endpoint, message, { cause });
 }
 
 function whyRefused({ replyCode, text }: Refusal): string {
@@ -59,7 +81,9 @@ function whyRefused({ replyCode, text }: Refusal): string {
     case 403:
       return 'the broker refused the credentials (403 ACCESS_REFUSED). Check user and password, and that the user may connect.';
     case 530:
-      return 'the broker refused the virtual host (530 NOT_ALLOWED). It is unknown, down, or this user has no permission for it.';
+      return PASSING.test(text)
+        ? `the broker takes no connection for now (530 ${text}).`
+        : `the broker refused the virtual host (530 ${text}). It does not exist, or this user has no permission for it.`;
     default:
       return `the broker refused the connection: ${String(replyCode)} ${text}`;
   }

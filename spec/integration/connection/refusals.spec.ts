@@ -19,7 +19,7 @@ const unknownVhost = changed((url) => (url.pathname = '/no-such-vhost'));
 describe('a refusal before the first success', () => {
   it.each([
     ['wrong credentials', wrongPassword, 403, 'Check user and password'],
-    ['an unknown virtual host', unknownVhost, 530, 'unknown, down'],
+    ['an unknown virtual host', unknownVhost, 530, 'vhost no-such-vhost not found'],
   ])('by %s ends it, with the cause in state and rejection', async (_, url, replyCode, advice) => {
     const connection = closing(new Connection(url));
     const error = await rejection(connection.connect());

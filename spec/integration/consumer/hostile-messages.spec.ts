@@ -125,7 +125,7 @@ describe('a hostile message', () => {
     const { deliveries, undecodable, queue: front } = await consumed({ wire: true });
     expect(deliveries.map(({ content }) => content.toString())).toEqual(['3']);
     expect(undecodable.map((cause) => (cause as Error).message)).toEqual(
-      Array(2).fill('Its headers are nested more than 100 deep: they were not read.'),
+      Array(2).fill('The headers of the message are nested more than 100 deep. They were not read.'),
     );
     unhurt(front, 2);
   });

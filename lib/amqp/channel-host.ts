@@ -1,0 +1,17 @@
+import type { ChannelModel } from 'amqplib';
+import type { ConnectionError } from '../errors';
+import type { Cork } from './cork';
+import type { Receiver } from './wire/receiver';
+
+/** The connection that a channel is on, as far as the channel is concerned. */
+export interface ChannelHost {
+  readonly model: ChannelModel;
+  /** May what lies below amqplib's documented surface be used? */
+  readonly wire: boolean;
+  /** Reads messages faster than amqplib. Undefined where it is not wanted, or where amqplib is not as known. */
+  readonly receiver: Receiver | undefined;
+  /** Undefined where the runtime does not say which socket it is. */
+  readonly cork: Cork | undefined;
+  /** Why the connection is gone; undefined while it is up. */
+  readonly lost: ConnectionError | undefined;
+}
