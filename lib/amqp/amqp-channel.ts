@@ -1,9 +1,11 @@
 import type { Channel } from 'amqplib';
 import { Observable, Subject, firstValueFrom, race, take, timer } from 'rxjs';
 import { ChannelError } from '../errors';
-import type { LinkChannel } from '../transport/transport';
+import type { QueueSpec, Topology } from '../topology';
+import type { LinkChannel, QueuePresence } from '../transport/transport';
 import { channelRefused } from './amqp-errors';
 import type { ChannelHost } from './channel-host';
+import { declareTopology } from './declare';
 
 /** ms that the closing handshake of a channel may take; then `close` stops waiting for it. */
 const CLOSE_WITHIN = 5000;
@@ -56,9 +58,34 @@ export class AmqpChannel<C extends Channel = Channel> implements LinkChannel {
     await settled;
   }
 
-  /** The broker's reason for a refused request: where it closed the whole connection, the connection knows more. */
-  protected refused(what: string, error: unknown): ChannelError {
-    return channelRefused(what, this.host.lost?.replyCode === undefined ? error : this.host.lost);
+  async check(queue: string): Promise<QueuePresence> {
+    try {
+      await this.ask(`Cannot check queue \`${queue}\``, (channel) => channel.checkQueue(queue));
+      return 'there';
+    } catch (error) {
+      const replyCode = error instanceof ChannelError ? error.replyCode : undefined;
+      // Checking needs a permission that consuming and publishing do not (RabbitMQ 4.2.6).
+      // https://www.rabbitmq.com/docs/access-control#authorisation
+      if (replyCode === 403) return 'hidden';
+      if (replyCode !== 404) throw error;
+      return 'missing';
+    }
+  }
+
+  declare(topology: Topology, own?: QueueSpec): Promise<string | undefined> {
+    return this.ask(own ? `Cannot declare queue \`${own.name}\`` : 'Cannot declare the topology', (channel) =>
+      declareTopology(channel, topology, own),
+    );
+  }
+
+  /** Makes a request of amqplib. Rejects: ChannelError, `what` and the broker's words. */
+  async ask<T>(what: string, request: (channel: C) => Promise<T>): Promise<T> {
+    try {
+      return await request(this.channel);
+    } catch (error) {
+      // Where the broker closed the whole connection, the connection knows why; the pending request does not.
+      throw channelRefused(what, this.host.lost?.replyCode === undefined ? error : this.host.lost);
+    }
   }
 }
 
@@ -86,22 +113,15 @@ export function openingChannel<O extends AmqpChannel>(open: () => Promise<O>): O
 
 /**
  * Runs `work` on a channel of its own and closes it: for requests that the broker may answer by closing the channel.
- * Rejects: ChannelError, `what` followed by the broker's words.
+ * Rejects: as `work` does; ChannelError, when the channel cannot be opened.
  */
-export async function onScratchChannel<T>(
-  host: ChannelHost,
-  what: string,
-  work: (channel: Channel) => Promise<T>,
-): Promise<T> {
-  const open = await firstValueFrom(
+export async function onScratchChannel<T>(host: ChannelHost, work: (channel: AmqpChannel) => Promise<T>): Promise<T> {
+  const channel = await firstValueFrom(
     openingChannel(async () => new AmqpChannel(host, await host.model.createChannel())),
   );
   try {
-    return await work(open.channel);
-  } catch (error) {
-    // Where the broker closed the whole connection, the connection knows why; the pending request does not.
-    throw channelRefused(what, host.lost?.replyCode === undefined ? error : host.lost);
+    return await work(channel);
   } finally {
-    void open.close();
+    void channel.close();
   }
 }

@@ -1,12 +1,12 @@
-import type { ChannelModel } from 'amqplib';
+import type { Channel, ChannelModel } from 'amqplib';
 import { BehaviorSubject, firstValueFrom, fromEvent, race, take, timer, type Observable } from 'rxjs';
 import { ChannelError, type ConnectionError } from '../errors';
-import type { QueueSpec, Topology } from '../topology';
-import type { InboundChannel, Link, OutboundChannel, QueuePresence } from '../transport/transport';
+import type { BindingSpec, QueueSpec, Topology } from '../topology';
+import type { DeleteConditions, InboundChannel, Link, OutboundChannel } from '../transport/transport';
+import type { QueueDepth, QueuePresence } from '../transport/transport';
 import { onScratchChannel, openingChannel } from './amqp-channel';
 import type { ChannelHost } from './channel-host';
 import type { Cork } from './cork';
-import { declareTopology } from './declare';
 import { AmqpInboundChannel } from './inbound-channel';
 import { AmqpOutboundChannel } from './outbound-channel';
 import type { Receiver } from './wire/receiver';
@@ -15,6 +15,9 @@ import type { Receiver } from './wire/receiver';
 const FRAME_MAX = 131_072;
 /** Writes that may wait for the socket, with `wire`: chunks of many messages. amqplib's own default is 1024 frames. */
 const CHUNKS = 16;
+
+/** https://www.rabbitmq.com/amqp-0-9-1-reference#constants */
+const NOT_FOUND = 404;
 
 /** What an amqplib connection was asked for, and what lies below its documented surface. */
 export interface AmqpLinkOptions {
@@ -93,23 +96,54 @@ export class AmqpLink implements Link, ChannelHost {
     return openingChannel(async () => new AmqpOutboundChannel(this, await this.model.createConfirmChannel(options)));
   }
 
-  async check(queue: string): Promise<QueuePresence> {
-    try {
-      await onScratchChannel(this, `Cannot check queue \`${queue}\``, (channel) => channel.checkQueue(queue));
-      return 'there';
-    } catch (error) {
-      const replyCode = error instanceof ChannelError ? error.replyCode : undefined;
-      // Checking needs a permission that consuming and publishing do not (RabbitMQ 4.2.6).
-      // https://www.rabbitmq.com/docs/access-control#authorisation
-      if (replyCode === 403) return 'hidden';
-      if (replyCode !== 404) throw error;
-      return 'missing';
-    }
+  check(queue: string): Promise<QueuePresence> {
+    return onScratchChannel(this, (channel) => channel.check(queue));
   }
 
   declare(topology: Topology, own?: QueueSpec): Promise<string | undefined> {
-    const what = own ? `Cannot declare queue \`${own.name}\`` : 'Cannot declare the topology';
-    return onScratchChannel(this, what, (channel) => declareTopology(channel, topology, own));
+    return onScratchChannel(this, (channel) => channel.declare(topology, own));
+  }
+
+  inspect(queue: string): Promise<QueueDepth | undefined> {
+    return this.#ask(`Cannot inspect queue \`${queue}\``, async (channel) => {
+      const { messageCount, consumerCount } = await channel.checkQueue(queue);
+      return { messages: messageCount, consumers: consumerCount };
+    }).catch((error: unknown) => {
+      if (error instanceof ChannelError && error.replyCode === NOT_FOUND) return undefined;
+      throw error;
+    });
+  }
+
+  purge(queue: string): Promise<number> {
+    return this.#ask(`Cannot purge queue \`${queue}\``, async (channel) => {
+      const { messageCount } = await channel.purgeQueue(queue);
+      return messageCount;
+    });
+  }
+
+  deleteQueue(queue: string, { ifUnused = false, ifEmpty = false }: DeleteConditions): Promise<number> {
+    return this.#ask(`Cannot delete queue \`${queue}\``, async (channel) => {
+      const { messageCount } = await channel.deleteQueue(queue, { ifUnused, ifEmpty });
+      return messageCount;
+    });
+  }
+
+  async deleteExchange(exchange: string, { ifUnused = false }: Pick<DeleteConditions, 'ifUnused'>): Promise<void> {
+    await this.#ask(`Cannot delete exchange \`${exchange}\``, (channel) =>
+      channel.deleteExchange(exchange, { ifUnused }),
+    );
+  }
+
+  async unbind({ exchange, queue, toExchange, routingKey = '', arguments: args = {} }: BindingSpec): Promise<void> {
+    await this.#ask(`Cannot unbind from exchange \`${exchange}\``, (channel) =>
+      toExchange === undefined
+        ? channel.unbindQueue(queue, exchange, routingKey, args)
+        : channel.unbindExchange(toExchange, exchange, routingKey, args),
+    );
+  }
+
+  #ask<T>(what: string, request: (channel: Channel) => Promise<T>): Promise<T> {
+    return onScratchChannel(this, (channel) => channel.ask(what, request));
   }
 
   async close(within: number): Promise<void> {

@@ -1,5 +1,11 @@
 import type { Message as AmqpMessage } from 'amqplib';
-import type { ConsumeListener, ConsumeRequest, InboundChannel, Settlement } from '../transport/transport';
+import type {
+  ConsumeListener,
+  ConsumeRequest,
+  InboundChannel,
+  InboundMessage,
+  Settlement,
+} from '../transport/transport';
 import { AmqpChannel } from './amqp-channel';
 import { AmqplibMessage } from './amqplib-message';
 
@@ -39,10 +45,9 @@ export class AmqpInboundChannel extends AmqpChannel implements InboundChannel {
       arguments: args,
       ...(priority !== undefined && { priority }),
     };
-    const { channel } = this;
-    try {
+    await this.ask(`Cannot consume from queue \`${queue}\``, (channel) =>
       // Sent together, the prefetch first: the broker answers in order.
-      await Promise.all([
+      Promise.all([
         noAck || channel.prefetch(prefetch),
         channel.consume(
           queue,
@@ -52,11 +57,15 @@ export class AmqpInboundChannel extends AmqpChannel implements InboundChannel {
           },
           options,
         ),
-      ]);
-    } catch (error) {
-      throw this.refused(`Cannot consume from queue \`${queue}\``, error);
-    }
-    this.host.receiver?.register(channel, tag, listener.message);
+      ]),
+    );
+    this.host.receiver?.register(this.channel, tag, listener.message);
+  }
+
+  async get(queue: string): Promise<InboundMessage | undefined> {
+    const message = await this.ask(`Cannot get a message of queue \`${queue}\``, (channel) => channel.get(queue));
+    if (message === false) return undefined;
+    return new AmqplibMessage({ ...message, fields: { consumerTag: '', ...message.fields } });
   }
 
   settle(deliveryTag: number, how: Settlement, multiple = false): boolean {

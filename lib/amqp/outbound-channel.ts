@@ -82,11 +82,7 @@ export class AmqpOutboundChannel extends AmqpChannel<ConfirmChannel> implements 
       // The broker cancels consumers of queues that go. This is no queue: it goes with its channel.
       if (message) onReply(new AmqplibMessage({ ...message, fields: { consumerTag: '', ...message.fields } }));
     };
-    try {
-      await this.channel.consume(REPLY_TO, take, { noAck: true });
-    } catch (error) {
-      throw this.refused('Cannot consume replies', error);
-    }
+    await this.ask('Cannot consume replies', (channel) => channel.consume(REPLY_TO, take, { noAck: true }));
   }
 
   #writeFrames(message: WireMessage, expiration: string | undefined): boolean {

@@ -1,5 +1,5 @@
 import { EMPTY, defer, distinctUntilChanged, filter, firstValueFrom, from, map, of, pairwise } from 'rxjs';
-import { startWith, switchMap, throwError, timeout, Subscription, type Observable } from 'rxjs';
+import { startWith, switchMap, take, throwError, timeout, Subscription, type Observable } from 'rxjs';
 import { tellState } from '../diagnostics';
 import { ConnectionError } from '../errors';
 import type { Logger } from '../log';
@@ -7,7 +7,7 @@ import { Counters } from '../counters';
 import { mergeTopologies, type QueueSpec, type Topology } from '../topology';
 import type { Backoff } from './backoff';
 import { shuffled, type Endpoint } from '../transport/endpoints';
-import { connectFailed } from '../transport/link-errors';
+import { connectFailed, isChannelLimit } from '../transport/link-errors';
 import type { DialOptions, Link, Transport } from '../transport/transport';
 import { eventLoopLag } from './event-loop-lag';
 import { happyEyeballs } from './happy-eyeballs';
@@ -61,7 +61,9 @@ export class ConnectionCore {
   readonly #members = new Set<Member>();
   readonly #known = new Map<string, QueueSpec>();
   readonly #watches: Subscription;
+  readonly #dialOnce: (name: string) => Observable<Link>;
   #toldCause: string | undefined;
+  #channelsLimited = false;
   #lostAt = 0;
   #closed: Promise<CloseReport> | undefined;
 
@@ -71,6 +73,7 @@ export class ConnectionCore {
     this.name = options.name;
     this.reopen = options.reopen;
     this.drainTimeout = options.drainTimeout;
+    this.#dialOnce = (name) => round({ ...options, name });
     this.#supervisor = new Supervisor(() => round(options), {
       backoff: reconnect,
       failFast: authErrors === 'terminal',
@@ -102,7 +105,12 @@ export class ConnectionCore {
     return this.#blocked.value;
   }
 
-  /** Starts dialling if nobody has. */
+  /** Did the broker close this connection over its number of channels? Then one more is not opened for comfort. */
+  get channelsLimited(): boolean {
+    return this.#channelsLimited;
+  }
+
+  /** Starts dialling, unless that has happened. */
   open(): void {
     this.#supervisor.start();
   }
@@ -151,6 +159,24 @@ export class ConnectionCore {
     // Whoever asks the link why it is gone hears the same as those who ask the state.
     link?.lose(cause);
     this.#supervisor.drop(cause);
+  }
+
+  /**
+   * Runs `work` on a short-lived connection of its own: for what could cost everyone else on this one their channels.
+   * Rejects: ConnectionError, when there is none to be had; as `work` does.
+   */
+  rehearse(work: (link: Link) => Promise<void>): Promise<void> {
+    const name = `${this.name ?? 'instance-queue'} (setup check)`;
+    return firstValueFrom(
+      this.#dialOnce(name).pipe(
+        take(1),
+        switchMap(async (link) => {
+          await work(link);
+          this.#channelsLimited = false;
+          await link.close(HANDSHAKE.max);
+        }),
+      ),
+    );
   }
 
   register(member: Member): () => void {
@@ -242,6 +268,7 @@ export class ConnectionCore {
         log.info({ epoch: state.epoch, endpoint: state.endpoint, ...this.#outage(state.epoch) }, 'connected');
         break;
       case 'reconnecting': {
+        if (isChannelLimit(state.cause)) this.#channelsLimited = true;
         const facts = { attempt: state.attempt, delay: state.delay, err: state.cause };
         // A night without a broker is one line per cause, and not one per attempt.
         const again = this.#toldCause === state.cause.message;

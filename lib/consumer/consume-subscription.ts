@@ -1,12 +1,12 @@
-import { concatMap, defer, filter, from, ignoreElements, merge, retry, switchMap, take, timer } from 'rxjs';
+import { concatMap, filter, from, ignoreElements, merge, switchMap, take, tap, timer } from 'rxjs';
 import type { Observable, ObservableInput, Subscriber, Subscription } from 'rxjs';
 import type { CloseReport, ConnectionCore, Member } from '../connection/connection-core';
-import { CloseAttribution } from '../connection/close-attribution';
+import { Reopening } from '../connection/reopening';
 import type { Up } from '../connection/supervisor';
 import { tellState } from '../diagnostics';
-import { isInstanceQueueError, type InstanceQueueError } from '../errors';
+import { ChannelError, isInstanceQueueError, type InstanceQueueError } from '../errors';
 import type { Link } from '../transport/transport';
-import { attach, type Attached, type AttachListener } from './attach';
+import { attach, rehearseAttach, type Attached, type AttachListener } from './attach';
 import { ConsumerChannel } from './consumer-channel';
 import type { ConsumerState, ConsumerWatch } from './consumer-state';
 import type { Delivery, Message } from './delivery';
@@ -14,7 +14,6 @@ import { Draining } from './draining';
 import { Intake } from './intake';
 import { pauseFailed, pauses } from './pausing';
 import { QueueCheck } from './queue-check';
-import { Reattaching } from './reattaching';
 import type { ResolvedConsumeOptions } from './consume-options';
 import { StreamChannel } from './stream/stream-channel';
 import { StreamReader } from './stream/stream-reader';
@@ -34,8 +33,7 @@ export class ConsumeSubscription<T> implements Member {
   #pausing: Subscription | undefined;
   #attachment: ConsumerChannel | undefined;
   readonly #intake: Intake<T>;
-  readonly #reattaching: Reattaching;
-  readonly #attribution = new CloseAttribution();
+  readonly #reopening: Reopening;
   readonly #check: QueueCheck;
   readonly #stream: StreamReader | undefined;
   #ending: Promise<CloseReport> | undefined;
@@ -60,8 +58,13 @@ export class ConsumeSubscription<T> implements Member {
     this.#subscriber = subscriber;
     this.#watch = watch;
     this.#intake = new Intake(core, options, subscriber, watch);
-    this.#reattaching = new Reattaching(core, options, (state) => {
-      this.#state(state);
+    this.#reopening = new Reopening(core, {
+      what: `on queue \`${options.queueName}\``,
+      isFatal: (error) => isFatal(error, options),
+      waiting: (cause, retryIn) => {
+        this.#detached(cause, retryIn);
+      },
+      rehearse: (link) => rehearseAttach(link, options),
     });
     const { offset, declare, checkAfter } = options;
     this.#check = new QueueCheck(declare ? checkAfter : 0);
@@ -149,7 +152,7 @@ export class ConsumeSubscription<T> implements Member {
   #retire(): ConsumerChannel | undefined {
     const attachment = this.#attachment;
     this.#attachment = undefined;
-    this.#reattaching.stop();
+    this.#reopening.stop();
     // Before the loop ends: an attach that is not drained takes its channel with it.
     if (attachment?.ended === false) attachment.drain();
     this.#loop?.unsubscribe();
@@ -169,13 +172,20 @@ export class ConsumeSubscription<T> implements Member {
   }
 
   #attachOn(up: Up<Link>): Observable<never> {
-    return defer(() => {
+    return this.#reopening.on(up.link, () => {
       const options = this.#stream ? { ...this.#options, stream: this.#stream } : this.#options;
       const attached$ = attach(up.link, options, (attached) => this.#onAttached(up.epoch, attached));
-      const look = (queue: string) => up.link.check(queue);
+      // Looking takes a channel of its own, which costs everyone the connection where channels are limited.
+      const look = async (queue: string) => (this.#core.channelsLimited ? 'there' : await up.link.check(queue));
       const forgotten$ = this.#check.watch(look, () => this.#attachment?.queue);
-      return this.#attribution.turn(up.link).pipe(switchMap(() => merge(attached$, forgotten$)));
-    }).pipe(retry({ delay: (error: InstanceQueueError) => this.#again(up.link, error) }));
+      return merge(attached$, forgotten$).pipe(
+        tap({
+          error: (error: InstanceQueueError) => {
+            this.#attachFailed(error);
+          },
+        }),
+      );
+    });
   }
 
   #onAttached(epoch: number, attached: Attached): AttachListener {
@@ -194,10 +204,9 @@ export class ConsumeSubscription<T> implements Member {
     });
     this.#attachment = attachment;
     // After a pause nothing was lost.
-    if (this.#reattaching.everAttached && this.#cancelled === undefined) counters.reopens++;
+    if (this.#reopening.everOpened && this.#cancelled === undefined) counters.reopens++;
     this.#cancelled = undefined;
-    this.#reattaching.attached();
-    this.#attribution.cleared();
+    this.#reopening.opened();
     log.info({ queue, tag, epoch }, 'consumer attached');
     this.#state({ status: 'attached', tag, queue, epoch });
     this.#stream?.attached();
@@ -217,14 +226,21 @@ export class ConsumeSubscription<T> implements Member {
     };
   }
 
-  /** After a failed attach, a channel that ended, a cancel. */
-  #again(link: Link, error: InstanceQueueError): Observable<unknown> {
-    const wasAttached = this.#attachment !== undefined;
+  /** A step of attaching was refused, the channel ended, or the broker cancelled. */
+  #attachFailed(error: InstanceQueueError): void {
     this.#attachment?.abandon(error);
     this.#attachment = undefined;
-    // Where nothing is declared only the consuming itself can find the queue missing.
+    // Where nothing is declared, only `basic.consume` can find the queue missing.
     if (error.replyCode === 404 && !this.#options.declare) this.#stream?.missing();
-    return this.#reattaching.after(link, error, wasAttached, this.#attribution);
+  }
+
+  #detached(cause: InstanceQueueError, retryIn?: number): void {
+    if (retryIn === undefined) {
+      this.#state({ status: 'detached', cause });
+      return;
+    }
+    this.#core.log.warn({ queue: this.#options.queueName, err: cause, retryIn }, 'consumer detached');
+    this.#state({ status: 'detached', cause, retryIn });
   }
 
   async #end(): Promise<CloseReport> {
@@ -253,7 +269,7 @@ export class ConsumeSubscription<T> implements Member {
     this.#ending = Promise.resolve(NOTHING_LEFT);
     this.#until?.unsubscribe();
     this.#pausing?.unsubscribe();
-    this.#reattaching.stop();
+    this.#reopening.stop();
     this.#core.log.error({ queue: this.#options.queueName, err: cause }, 'consumer stopped');
     this.#stop(cause);
   }
@@ -263,3 +279,7 @@ export class ConsumeSubscription<T> implements Member {
     tellState({ of: 'consumer', connection: this.#core.name, queue: this.#options.queueName, state });
   }
 }
+
+/** Strict first: a first attach fails on what cannot mend itself. */
+const isFatal = (error: InstanceQueueError, { spec }: Pick<ResolvedConsumeOptions<unknown>, 'spec'>): boolean =>
+  (error instanceof ChannelError && !error.retryable) || (error.replyCode === 404 && spec?.passive === true);

@@ -17,7 +17,7 @@ import { tellState } from '../diagnostics';
 import { checkOptions } from '../options';
 import type { Topology } from '../topology';
 import { Aborts } from '../reactive/aborts';
-import { confirmChannels, type Prepare } from './publishing-loop';
+import { publishingLoop, type Prepare } from './publishing-loop';
 import { Deadlines } from '../collections/deadlines';
 import { PendingSend, type Confirmation } from './pending-send';
 import { encode, givenId, type OutboundMessage } from './outbound-message';
@@ -153,7 +153,7 @@ export class Producer<T = unknown> extends EventEmitter<ProducerEvents> implemen
     if (this.#channels) return true;
     this.#watch.state({ status: 'opening' });
     this.#core.open();
-    this.#channels = confirmChannels(this.#core, this.#pump, {
+    this.#channels = publishingLoop(this.#core, this.#pump, {
       topology: this.#topology,
       prepare: this.#prepare,
       watch: this.#watch,

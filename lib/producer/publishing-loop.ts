@@ -1,17 +1,16 @@
-import { EMPTY, Observable, asapScheduler, defer, filter, mergeMap, retry, switchMap, timer } from 'rxjs';
-import { backoffDelay } from '../connection/backoff';
+import { Observable, filter, finalize, firstValueFrom, switchMap } from 'rxjs';
 import type { ConnectionCore } from '../connection/connection-core';
-import { CloseAttribution } from '../connection/close-attribution';
 import { isEmpty } from '../connection/ensure-queue';
+import { Reopening } from '../connection/reopening';
 import type { Up } from '../connection/supervisor';
 import { ChannelError, type InstanceQueueError } from '../errors';
 import type { Topology } from '../topology';
 import type { Link, OutboundChannel } from '../transport/transport';
-import type { Pump } from './pump';
 import type { ProducerWatch } from './producer-state';
 import { PublishingChannel } from './publishing-channel';
+import type { Pump } from './pump';
 
-export interface ConfirmChannelsOptions {
+export interface PublishingLoopOptions {
   /** Declared before each channel is used; nothing if absent. */
   readonly topology: Topology | undefined;
   /** The broker refused the topology, in a way that cannot mend itself, before it was ever declared. */
@@ -28,68 +27,53 @@ export type Prepare = (channel: OutboundChannel) => Promise<void>;
  * Errors: ChannelError when `reopen.attempts` are spent. Completes: when the connection is closed. Unsubscribe: closes the
  * channel.
  */
-export function confirmChannels(
+export function publishingLoop(
   core: ConnectionCore,
   pump: Pump,
-  { topology, refused, prepare, watch }: ConfirmChannelsOptions,
+  { topology, refused, prepare, watch }: PublishingLoopOptions,
 ): Observable<never> {
-  let everOpened = false;
-  let growth = 0;
-  let failures = 0;
-  let latest: PublishingChannel | undefined;
-  const attribution = new CloseAttribution();
-
-  const again = (link: Link, error: InstanceQueueError): Observable<unknown> => {
-    const wasOpen = latest !== undefined;
-    if (latest?.proven) growth = 0;
-    latest = undefined;
-    // A loss is told by channel, connection and state one after the other: judge it when all have spoken.
-    return timer(0, asapScheduler).pipe(
-      mergeMap(() => {
-        const guilty = attribution.guilty(link, error);
-        if (!everOpened && guilty && !error.retryable) refused(error);
-        if (link.lost) {
-          watch.state?.({ status: 'opening', cause: link.lost });
-          return EMPTY;
-        }
-        failures = wasOpen ? 0 : failures + 1;
-        const { attempts, initialAttempts } = core.reopen;
-        if (failures >= (everOpened ? attempts : initialAttempts)) throw gaveUp(failures, error);
-        growth++;
-        // What was open may come back at once; what fails, or closes again before it confirmed anything, waits.
-        const delay =
-          wasOpen && growth === 1 ? 0 : backoffDelay(core.reopen, growth, { slowly: !wasOpen && !error.retryable });
-        core.log.warn({ err: error, retryIn: delay }, 'publishing channel closed');
-        watch.state?.({ status: 'opening', cause: error, retryIn: delay });
-        return timer(delay);
-      }),
-    );
+  const declare = async (channel: OutboundChannel): Promise<void> => {
+    if (topology && !isEmpty(topology)) await channel.declare(topology);
   };
+  const reopening = new Reopening(core, {
+    what: 'opening a channel for publishing',
+    // A producer lives on after a refusal: it rejects what waits, and asks again.
+    isFatal: (error) => {
+      if (!error.retryable) refused(error);
+      return false;
+    },
+    waiting: (cause, retryIn) => {
+      if (retryIn !== undefined) core.log.warn({ err: cause, retryIn }, 'publishing channel closed');
+      watch.state?.({ status: 'opening', cause, ...(retryIn !== undefined && { retryIn }) });
+    },
+    rehearse: async (link) => {
+      const channel = await firstValueFrom(link.openOutbound());
+      await declare(channel);
+      await channel.close();
+    },
+  });
 
-  const sessionOn = ({ link, epoch }: Up<Link>): Observable<never> =>
+  const publishingOn = ({ link, epoch }: Up<Link>): Observable<never> =>
     new Observable((subscriber) => {
       let open: OutboundChannel | undefined;
       let publishing: PublishingChannel | undefined;
       const fail = (error: InstanceQueueError): void => {
         const ended = publishing;
         publishing = undefined;
+        if (ended?.proven === true) reopening.proved();
         if (ended) pump.closed(ended, error);
         subscriber.error(error);
       };
-      const declared = topology && !isEmpty(topology) ? link.declare(topology) : Promise.resolve(undefined);
-      declared.catch(() => undefined);
       const opening = link.openOutbound().subscribe({
         next: (channel) => {
           open = channel;
-          const ready = prepare ? Promise.all([declared, prepare(channel)]) : declared;
-          ready.then(() => {
+          Promise.all([declare(channel), prepare?.(channel)]).then(() => {
             if (subscriber.closed || channel.ended) return;
-            if (everOpened) core.counters.reopens++;
-            everOpened = true;
-            attribution.cleared();
+            if (reopening.everOpened) core.counters.reopens++;
+            reopening.opened();
             // First: what it sends at once may fail at once.
             watch.state?.({ status: 'open', epoch });
-            latest = publishing = new PublishingChannel(link, channel, epoch);
+            publishing = new PublishingChannel(link, channel, epoch);
             pump.opened(publishing, fail);
           }, fail);
         },
@@ -104,16 +88,9 @@ export function confirmChannels(
 
   return core.up$.pipe(
     filter((up) => up !== undefined),
-    switchMap((up) =>
-      defer(() => attribution.turn(up.link)).pipe(
-        switchMap(() => sessionOn(up)),
-        retry({ delay: (error: InstanceQueueError) => again(up.link, error) }),
-      ),
-    ),
+    switchMap((up) => reopening.on(up.link, () => publishingOn(up))),
+    finalize(() => {
+      reopening.stop();
+    }),
   );
-}
-
-function gaveUp(failures: number, cause: InstanceQueueError): ChannelError {
-  const message = `Gave up opening a channel for publishing after ${String(failures)} failed attempts. ${cause.message}`;
-  return new ChannelError(message, { cause, replyCode: cause.replyCode });
 }

@@ -1,4 +1,4 @@
-import { ChannelError, ConnectionError, isError, sentenceOf } from '../errors';
+import { ChannelError, ConnectionError, isError, sentenceOf, type ErrorDetails } from '../errors';
 
 /** What a broker said when it refused something or closed something. */
 export interface Refusal {
@@ -48,20 +48,27 @@ function systemCodeOf(error: unknown): string | undefined {
 }
 
 /**
- * Refusals of a whole connection that end by themselves: a limit on connections, a virtual host that is down. RabbitMQ sends
- * them with the code of those that do not. https://www.rabbitmq.com/docs/vhosts#limits
+ * Refusals that end by themselves, which RabbitMQ sends with the code of those that do not: a limit on connections or
+ * channels, a virtual host that is down, an exclusive consumer or queue. https://www.rabbitmq.com/docs/vhosts#limits
  */
-const PASSING = /\blimit \(|\blimit is reached|\bis down\b/;
+const PASSING = /\blimit(?: of)? \(\d+\)|channels opened \(\d+\)|\bis down\b|\bin exclusive use\b/;
+
+/** Was a connection closed because it, or its user, has too many channels? https://www.rabbitmq.com/docs/user-limits */
+export const isChannelLimit = ({ replyCode, message }: ConnectionError): boolean =>
+  replyCode === 530 && message.includes('number of channels opened');
+
+/** The facts of a refusal, for an error. */
+const detailsOf = (cause: unknown, refusal: Refusal | undefined): ErrorDetails => ({
+  cause,
+  replyCode: refusal?.replyCode,
+  ...(refusal && PASSING.test(refusal.text) && { retryable: true }),
+});
 
 /** Why a connection could not be made. An error that says so already is kept. */
 export function connectFailed(endpoint: string, cause: unknown, refusal?: Refusal): ConnectionError {
   if (cause instanceof ConnectionError) return cause;
   const message = `Cannot connect to ${endpoint || 'RabbitMQ'}: ${refusal ? whyRefused(refusal) : whyUnreachable(cause)}`;
-  return new ConnectionError('CONNECT_FAILED', endpoint, message, {
-    cause,
-    replyCode: refusal?.replyCode,
-    ...(refusal && PASSING.test(refusal.text) && { retryable: true }),
-  });
+  return new ConnectionError('CONNECT_FAILED', endpoint, message, detailsOf(cause, refusal));
 }
 
 /** The endpoint answered in another protocol. */
@@ -99,7 +106,7 @@ export function connectionLost(endpoint: string, cause: unknown, refusal?: Refus
   if (cause instanceof ConnectionError) return cause;
   const why = refusal ? `the broker closed it: ${String(refusal.replyCode)} ${refusal.text}` : whyLost(cause);
   const message = `Lost the connection to ${endpoint}: ${why}`;
-  return new ConnectionError('CONNECTION_LOST', endpoint, message, { cause, replyCode: refusal?.replyCode });
+  return new ConnectionError('CONNECTION_LOST', endpoint, message, detailsOf(cause, refusal));
 }
 
 function whyLost(cause: unknown): string {
@@ -117,5 +124,5 @@ function whyLost(cause: unknown): string {
 export function channelRefused(what: string, cause: unknown, refusal?: Refusal): ChannelError {
   if (cause instanceof ChannelError) return cause;
   const why = refusal ? `${String(refusal.replyCode)} ${refusal.text}` : sentenceOf(cause);
-  return new ChannelError(`${what}: ${why}`, { cause, replyCode: refusal?.replyCode });
+  return new ChannelError(`${what}: ${why}`, detailsOf(cause, refusal));
 }

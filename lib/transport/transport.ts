@@ -7,7 +7,7 @@ import type { ConnectionOptions as TlsOptions } from 'node:tls';
 import type { Observable } from 'rxjs';
 import type { ChannelError, ConnectionError } from '../errors';
 import type { Arguments, MessageProperties } from '../properties';
-import type { QueueSpec, Topology } from '../topology';
+import type { BindingSpec, QueueSpec, Topology } from '../topology';
 import type { Endpoint } from './endpoints';
 
 export interface DialOptions {
@@ -35,6 +35,19 @@ export interface Transport {
 
 /** Is a queue there? `hidden`: this user may not ask. */
 export type QueuePresence = 'there' | 'missing' | 'hidden';
+
+/** What a queue holds and who consumes from it, at one moment. */
+export interface QueueDepth {
+  /** Ready, and not out to a consumer. */
+  readonly messages: number;
+  readonly consumers: number;
+}
+
+/** https://www.rabbitmq.com/amqp-0-9-1-reference#queue.delete */
+export interface DeleteConditions {
+  readonly ifUnused?: boolean | undefined;
+  readonly ifEmpty?: boolean | undefined;
+}
 
 /** One open connection, from the end of its handshake to its loss. */
 export interface Link {
@@ -66,12 +79,29 @@ export interface Link {
    * the broker may have chosen. Rejects: ChannelError with the broker's words.
    */
   declare(topology: Topology, own?: QueueSpec): Promise<string | undefined>;
+  /** How full a queue is. Undefined: there is none of that name. On a channel of its own; rejects: ChannelError. */
+  inspect(queue: string): Promise<QueueDepth | undefined>;
+  /** Drops the ready messages of a queue; resolves with how many. On a channel of its own; rejects: ChannelError. */
+  purge(queue: string): Promise<number>;
+  /** Deletes a queue; resolves with how many messages it held. On a channel of its own; rejects: ChannelError. */
+  deleteQueue(queue: string, conditions: DeleteConditions): Promise<number>;
+  /** Deletes an exchange. On a channel of its own; rejects: ChannelError. */
+  deleteExchange(exchange: string, conditions: Pick<DeleteConditions, 'ifUnused'>): Promise<void>;
+  /** Removes a binding. On a channel of its own; rejects: ChannelError. */
+  unbind(binding: BindingSpec): Promise<void>;
   /** The closing handshake, for at most `within` ms, then the end of the connection. Never rejects. */
   close(within: number): Promise<void>;
 }
 
 /** What both kinds of channel have. */
 export interface LinkChannel {
+  /**
+   * As `Link.check`, on this channel: any answer but `there` ends it.
+   * https://www.rabbitmq.com/docs/channels#error-handling
+   */
+  check(queue: string): Promise<QueuePresence>;
+  /** As `Link.declare`, on this channel: a refusal ends it. */
+  declare(topology: Topology, own?: QueueSpec): Promise<string | undefined>;
   readonly ended: boolean;
   /** Hot. Emits: once, when the channel is gone: why, or undefined after our own `close`. Then completes. */
   readonly ended$: Observable<ChannelError | undefined>;
@@ -111,6 +141,8 @@ export interface InboundChannel extends LinkChannel {
    * same read as the broker's answer. Rejects: ChannelError.
    */
   consume(request: ConsumeRequest, listener: ConsumeListener): Promise<void>;
+  /** Takes one message without a consumer, to be settled on this channel. Undefined: the queue is empty. Rejects: ChannelError. */
+  get(queue: string): Promise<InboundMessage | undefined>;
   /** Settles one delivery; with `multiple` an ack covers every unsettled tag up to it. `false`: the channel is closing. */
   settle(deliveryTag: number, how: Settlement, multiple?: boolean): boolean;
   /** Messages still come until this resolves. Resolves when the broker has answered, or the channel is gone. */
