@@ -3,7 +3,7 @@ import type { ConnectionCore } from '../connection/connection-core';
 import { ChannelError, PublishError, sentenceOf, type InstanceQueueError } from '../errors';
 import type { Topology } from '../topology';
 import type { Verdict } from '../transport/transport';
-import { ensure, needsEnsuring } from './route-queue';
+import { RouteQueues } from './route-queues';
 import type { PendingSend } from './pending-send';
 import { LostInFlight, rejectUnknown } from './lost-in-flight';
 import { NackBackoff } from './nack-backoff';
@@ -42,6 +42,7 @@ export class Pump {
   readonly #nacked: NackBackoff;
   readonly #confirms: Confirms;
   readonly #lost: LostInFlight;
+  readonly #routeQueues: RouteQueues;
   readonly #unblocked: Subscription;
   #publishing: PublishingChannel | undefined;
   #pumping = false;
@@ -66,6 +67,7 @@ export class Pump {
       },
     });
     this.#lost = new LostInFlight(core, () => (options.declare ? options.topology() : {}));
+    this.#routeQueues = new RouteQueues(core, options.topology);
     this.#unblocked = core.blocked$.subscribe(() => {
       this.pump();
     });
@@ -180,8 +182,8 @@ export class Pump {
     const entry = this.outbox.peek();
     if (!entry) return false;
     const { queue } = entry.message;
-    if (this.#options.declare && needsEnsuring(publishing, queue)) {
-      void ensure(publishing, queue, this.#options.topology(), this.#core.log).then(() => {
+    if (this.#options.declare && this.#routeQueues.needs(publishing, queue)) {
+      void this.#routeQueues.ensure(publishing, queue).then(() => {
         this.pump();
       });
       return false;
