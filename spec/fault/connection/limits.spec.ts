@@ -1,0 +1,108 @@
+import { Connection, Consumer, type ConnectionState, type ConsumerState } from 'instance-queue';
+import { privateBroker } from '../../support/broker';
+import { Bystander } from '../../support/bystander';
+import { closeAll, closing, uniqueName } from '../../support/cleanup';
+import { gather } from '../../support/gather';
+import { eventually, until } from '../../support/waiting';
+
+const attached = ({ status }: ConsumerState): boolean => status === 'attached';
+
+/** A virtual host and a user of their own, whose limits concern no other test. */
+describe('a limit of the broker', () => {
+  const broker = privateBroker();
+  let vhost: string;
+  let user: string;
+  const url = (): string => {
+    const mine = new URL(broker.url);
+    [mine.username, mine.password, mine.pathname] = [user, 'secret', `/${vhost}`];
+    return mine.href;
+  };
+  beforeEach(async () => {
+    [vhost, user] = [uniqueName('vhost'), uniqueName('user')];
+    await broker.ctl('add_vhost', vhost);
+    await broker.ctl('add_user', user, 'secret');
+    await broker.ctl('set_permissions', '-p', vhost, user, '.*', '.*', '.*');
+  });
+  afterEach(async () => {
+    await closeAll();
+    await broker.ctl('delete_user', user);
+    await broker.ctl('delete_vhost', vhost);
+  });
+  /** Resolves when consumers that wait were refused `times` more; rejects if one that is attached does not stay so. */
+  async function staysWhileOthersWait(consumers: readonly Consumer[], times: number): Promise<void> {
+    const stable = consumers.filter(({ state }) => attached(state));
+    const others = consumers.filter(({ state }) => !attached(state));
+    let refused = 0;
+    const seen: ConsumerState[] = [];
+    for (const { state$ } of stable) state$.subscribe((state) => seen.push(state));
+    for (const { state$ } of others) {
+      state$.subscribe((state) => {
+        if (state.status === 'detached' && state.retryIn !== undefined) refused++;
+      });
+    }
+    await eventually(() => refused > times);
+    expect(seen.filter((state) => !attached(state))).toEqual([]);
+  }
+
+  const quick = { reconnect: { min: 20, max: 100 }, reopen: { min: 20, max: 200 } };
+
+  it('on connections is waited for by the first connection, too, in the broker’s words', async () => {
+    await broker.ctl('set_vhost_limits', '-p', vhost, '{"max-connections": 1}');
+    const taken = await Bystander.at(url());
+    const connection = closing(new Connection({ url: url(), ...quick }));
+    const connected = connection.connect();
+    const { cause } = await until(
+      connection.state$,
+      (state): state is Extract<ConnectionState, { status: 'reconnecting' }> =>
+        state.status === 'reconnecting' && state.attempt > 2,
+    );
+    expect(cause).toMatchObject({ code: 'CONNECT_FAILED', replyCode: 530, retryable: true });
+    expect(cause.message).toMatch(/connection limit \(1\) is reached/);
+    await taken.close();
+    await connected;
+  });
+
+  it('of a user on connections is waited for as well', async () => {
+    await broker.ctl('set_user_limits', user, '{"max-connections": 1}');
+    const taken = await Bystander.at(url());
+    const connection = closing(new Connection({ url: url(), ...quick }));
+    const connected = connection.connect();
+    await until(connection.state$, (state) => state.status === 'reconnecting' && state.attempt > 2);
+    await taken.close();
+    await connected;
+  });
+
+  it('on channels leaves as many consumers attached as it allows, at start, and the rest later', async () => {
+    await broker.ctl('set_user_limits', user, '{"max-channels": 3}');
+    const connection = closing(new Connection({ url: url(), ...quick }));
+    const consumers = Array.from({ length: 5 }, (_, i) =>
+      closing(new Consumer(connection, { queue: `q${String(i)}` })),
+    );
+    const gathered = consumers.map(({ deliveries$ }) => gather(deliveries$));
+    const count = (): number => consumers.filter(({ state }) => attached(state)).length;
+    await eventually(() => count() === 3);
+    await staysWhileOthersWait(consumers, 4);
+    const waiting = consumers.map(({ state }) => state).filter((state) => !attached(state));
+    expect(waiting).toHaveLength(2);
+    for (const state of waiting) {
+      expect(state).toMatchObject({ status: 'detached', cause: { replyCode: 530, retryable: true } });
+    }
+    expect(gathered.map(({ error }) => error)).toEqual(Array(5).fill(undefined));
+    await broker.ctl('clear_user_limits', user, 'max-channels');
+    await eventually(() => count() === 5);
+  });
+
+  it('on channels that is lowered below what is attached costs one cut, and then holds', async () => {
+    const connection = closing(new Connection({ url: url(), ...quick }));
+    const consumers = Array.from({ length: 4 }, (_, i) =>
+      closing(new Consumer(connection, { queue: `q${String(i)}` })),
+    );
+    consumers.forEach(({ deliveries$ }) => gather(deliveries$));
+    await Promise.all(consumers.map(({ state$ }) => until(state$, attached)));
+    await broker.ctl('set_user_limits', user, '{"max-channels": 3}');
+    connection.reconnect();
+    const count = (): number => consumers.filter(({ state }) => attached(state)).length;
+    await eventually(() => connection.state.status === 'connected' && count() === 3);
+    await staysWhileOthersWait(consumers, 3);
+  });
+});
