@@ -1,12 +1,14 @@
+import { firstValueFrom, ReplaySubject } from 'rxjs';
 import { auto, contentTypeOf, type Codec } from '../codec';
-import { ChannelDelivery } from '../consumer/channel-delivery';
+import { ChannelDelivery, type DeliveryChannel } from '../consumer/channel-delivery';
 import type { Delivery, Message, Settlement } from '../consumer/delivery';
 import type { InstanceQueueError } from '../errors';
-import { toAmqp, type MessageProperties } from '../properties';
-import { FakeChannel } from './fake-channel';
-import { stored, toAmqplib } from './memory/stored-message';
+import { loggerFrom } from '../log';
+import { DEFAULTS } from '../options';
+import type { MessageProperties } from '../properties';
+import { delivered, stored } from './memory/stored-message';
 
-/** What else a delivery says of itself; what is left out is as for a first delivery to the queue `fake`. */
+/** What else a delivery says of itself. What is left out is that of a first delivery from the queue `fake`. */
 export interface FakeDeliveryFields<T = unknown>
   extends
     MessageProperties,
@@ -17,21 +19,21 @@ export interface FakeDeliveryFields<T = unknown>
   readonly codec?: Codec<T>;
 }
 
-/** A delivery that no broker made: it records what becomes of it, and lets a test take its channel away. */
+/** A delivery without a broker: it records how it is settled, and a test can take its channel away. */
 export interface FakeDelivery<T> extends Delivery<T> {
   /** Every verb that was called, in order; only the first one settles. */
   readonly calls: readonly Settlement[];
-  /** Resolves with how it was settled, or 'lost', when that is so. */
+  /** Resolves with how it was settled, or with 'lost'. */
   readonly settlement: Promise<Settlement | 'lost'>;
-  /** Its channel goes: it is 'lost' unless it is settled, and work on it is aborted. Nothing if it is gone already. */
+  /** Ends its channel: it is 'lost' unless it is settled, and work on it is aborted. Does nothing when that is so already. */
   lose(cause?: InstanceQueueError): void;
-  /** Its consumer wants nothing more: `handle` and `batch` release it if they have not started on it. */
+  /** Its consumer drains: `handle` and `batch` release it unless they have started on it. */
   drain(): void;
 }
 
 /**
- * A delivery of `body`, for tests of handlers and pipelines. `handle`, `batch` and the verbs treat it as one that came from
- * a broker: single-shot, with a channel of its own that can be lost.
+ * A delivery of `body`, for tests of handlers and pipelines. `handle`, `batch` and the verbs treat it like one from a broker:
+ * single-shot, with a channel of its own that can be lost.
  *
  * @throws TypeError if the codec cannot encode the body and no `content` is given
  * @example
@@ -51,17 +53,13 @@ class RecordingDelivery<T> extends ChannelDelivery<T> implements FakeDelivery<T>
     const { redelivered = deliveryCount > 0, codec = auto as Codec<T>, content, ...properties } = more;
     const channel = new FakeChannel(queue);
     const contentType = properties.contentType ?? contentTypeOf(codec, body);
-    const headers = { ...properties.headers, ...(deliveryCount > 0 && { 'x-delivery-count': deliveryCount }) };
-    const options = toAmqp({
+    const message = stored(exchange, routingKey, content ?? codec.encode(body), {
       ...properties,
       ...(contentType !== undefined && { contentType }),
-      ...(Object.keys(headers).length > 0 && { headers }),
-      persistent: true,
-      mandatory: true,
+      headers: { ...properties.headers, ...(deliveryCount > 0 && { 'x-delivery-count': deliveryCount }) },
     });
-    const message = stored(exchange, routingKey, content ?? codec.encode(body), options);
-    const raw = toAmqplib(message, { consumerTag: 'fake', deliveryTag: 1, redelivered });
-    super(channel, raw, body, offset === undefined ? undefined : { offset, attempts: deliveryCount });
+    const place = offset === undefined ? undefined : { offset, attempts: deliveryCount };
+    super(channel, delivered(message, 1, redelivered), body, place);
     this.#channel = channel;
   }
 
@@ -74,10 +72,76 @@ class RecordingDelivery<T> extends ChannelDelivery<T> implements FakeDelivery<T>
 
   lose(cause?: InstanceQueueError): void {
     if (this.#channel.end(cause)) ChannelDelivery.lose(this);
-    this.#channel.tell();
+    this.#channel.notify();
   }
 
   drain(): void {
     this.#channel.drain();
+  }
+}
+
+/** The channel of one fake delivery: it records what is asked of it. */
+class FakeChannel implements DeliveryChannel {
+  readonly prefetch = DEFAULTS.prefetch;
+  readonly log = loggerFrom(undefined, {});
+  readonly calls: Settlement[] = [];
+  readonly #settlement$ = new ReplaySubject<Settlement | 'lost'>(1);
+  readonly #listeners = new Set<() => void>();
+  #draining = false;
+  #ended = false;
+  #cause: InstanceQueueError | undefined;
+
+  constructor(readonly queue: string) {}
+
+  get draining(): boolean {
+    return this.#draining;
+  }
+  get ended(): boolean {
+    return this.#ended;
+  }
+  get cause(): InstanceQueueError | undefined {
+    return this.#cause;
+  }
+  get settlement(): Promise<Settlement | 'lost'> {
+    return firstValueFrom(this.#settlement$);
+  }
+
+  watch(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  settle(_tag: number, how: Settlement): boolean {
+    this.calls.push(how);
+    if (this.#ended) return false;
+    this.#settle(how);
+    return true;
+  }
+
+  stale(_settled: Settlement | 'lost', how: Settlement): void {
+    this.calls.push(how);
+  }
+
+  /** `false`: it had ended before. */
+  end(cause?: InstanceQueueError): boolean {
+    if (this.#ended) return false;
+    this.#ended = true;
+    this.#cause = cause;
+    this.#settle('lost');
+    return true;
+  }
+
+  drain(): void {
+    this.#draining = true;
+    this.notify();
+  }
+
+  notify(): void {
+    for (const listener of [...this.#listeners]) listener();
+  }
+
+  #settle(how: Settlement | 'lost'): void {
+    this.#settlement$.next(how);
+    this.#settlement$.complete();
   }
 }

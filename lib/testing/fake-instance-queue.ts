@@ -31,7 +31,7 @@ export class FakeInstanceQueue extends InstanceQueue {
 
   /** @throws OptionsError if an option cannot be right */
   constructor({ broker = new MemoryBroker(), ...options }: FakeInstanceQueueOptions = {}) {
-    super({ ...options, url: NOWHERE }, broker.dialer);
+    super({ ...options, url: NOWHERE }, broker.transport);
     this.broker = broker;
   }
 

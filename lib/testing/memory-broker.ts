@@ -1,30 +1,33 @@
-import { auto, contentTypeOf } from '../codec';
-import type { Dialer } from '../amqp/dial';
 import type { Observable } from 'rxjs';
+import { auto, contentTypeOf } from '../codec';
 import type { OutboundMessage } from '../producer/outbound-message';
-import { toAmqp, type MessageProperties } from '../properties';
-import { queueArguments } from '../amqp/declare-topology';
-import type { QueueSpec } from '../topology';
-import { Links } from './memory/memory-transport';
-import type { Host } from './memory/memory-connection';
-import { queueFacts } from './memory/queue';
+import type { MessageProperties } from '../properties';
+import type { QueueSpec, Topology } from '../topology';
+import { checkQueueSpec, checkTopology } from '../topology-checks';
+import type { Transport } from '../transport/transport';
+import { declareTopology } from './memory/declare-topology';
+import { MemoryTransport } from './memory/memory-transport';
 import { seen, stored, type BrokerMessage, type StoredMessage } from './memory/stored-message';
 import { Vhost, type Published } from './memory/vhost';
 
 /** A queue as a test looks at it. */
 export interface QueueView {
   readonly name: string;
-  /** What waits in it, in order. */
+  /** The messages that wait in it, in order. */
   readonly messages: readonly BrokerMessage[];
-  /** How many are out to consumers, and not settled. */
+  /** How many messages consumers have and have not settled. */
   readonly unsettled: number;
   readonly consumers: number;
 }
 
+/** The connection of another client, in whose name the commands act. */
+const OUTSIDE = {};
+
 /**
- * A broker that lives in the memory of a test: what `FakeInstanceQueue` is connected to. It has queues, exchanges of the four
- * types, bindings, confirms, returns, redelivery, prefetch, dead letters, TTL, queue lengths, direct reply-to and alarms; no
- * streams, no permissions, no nodes. Its commands make happen what a test wants to happen, its views say what is there.
+ * A broker in the memory of a test: what `FakeInstanceQueue` connects to. It behaves like RabbitMQ 4.3 and has queues
+ * (classic and quorum), exchanges of the four types, bindings, confirms, returns, redelivery, prefetch, priorities, single
+ * active consumers, dead letters, TTL, length limits, direct reply-to and alarms; no streams, users and permissions, or
+ * nodes. Its commands make happen what a test needs to happen; its views show what the broker holds.
  *
  * @example
  * const { broker } = queue;
@@ -33,166 +36,168 @@ export interface QueueView {
  * broker.reconnect();
  */
 export class MemoryBroker {
-  /** @internal */
-  readonly dialer: Dialer;
   readonly #vhost: Vhost;
-  readonly #links: Links;
+  readonly #transport: MemoryTransport;
   readonly #published: BrokerMessage[] = [];
   #returns = 0;
   #nacks = 0;
   #alarm: string | undefined;
 
   constructor() {
-    this.#vhost = new Vhost(() => this.#links.size > 0);
-    this.#links = new Links(this.#host());
-    this.dialer = { dial: (endpoint) => this.#links.dial(endpoint), back$: this.#links.back$ };
+    this.#vhost = new Vhost(() => this.#transport.size > 0);
+    const alarm = (): string | undefined => this.#alarm;
+    this.#transport = new MemoryTransport({
+      vhost: this.#vhost,
+      get alarm() {
+        return alarm();
+      },
+      publish: (message, mandatory) => this.#publish(message, mandatory),
+    });
   }
 
-  /** All that clients have published, in order, whatever became of it; not what `put` put there. */
+  /** Every message that clients have published, in order, whatever became of it; without those of `put`. */
   get published(): readonly BrokerMessage[] {
     return [...this.#published];
   }
 
-  /** The queues there are. */
+  /** Every queue. */
   get queues(): readonly QueueView[] {
-    return this.#vhost.queues.map(({ name, ready, out, takers }) => ({
+    return this.#vhost.queues.map(({ name, ready, out, consumers }) => ({
       name,
       messages: ready.map(({ message }) => seen(message)),
       unsettled: out.size,
-      consumers: takers.length,
+      consumers: consumers.length,
     }));
   }
 
-  /** What waits in a queue, in order; without what is out to consumers. Nothing, if there is no such queue. */
+  /** The messages that wait in a queue, in order; without those that consumers have. Empty if there is no such queue. */
   messages(queue: string): readonly BrokerMessage[] {
     return this.queues.find(({ name }) => name === queue)?.messages ?? [];
   }
 
   /**
-   * Puts a message there, as from another client: the way to bring in what no `send` would write. A Buffer goes as it is, under
-   * the `contentType` given; anything else as JSON. A queue that is missing is made, as `send` would.
+   * Publishes a message as another client: the way to bring in what no `send` would write. A Buffer goes as it is, under the
+   * `contentType` given; anything else as JSON.
+   *
+   * A queue that does not exist yet keeps the message for whoever declares it: the first declaration decides what kind of
+   * queue it is, so it does not matter whether `put` or the app's `consume` comes first. Exchanges have to exist.
    *
    * @throws Error if there is no such exchange
    */
-  put({
-    body,
-    queue,
-    exchange = '',
-    routingKey = '',
-    persistent = true,
-    mandatory: _,
-    ...given
-  }: OutboundMessage): void {
-    if (queue !== undefined && !this.#vhost.has(queue)) this.declare({ name: queue });
+  put({ body, queue, exchange = '', routingKey = '', mandatory: _, persistent: __, ...given }: OutboundMessage): void {
     const contentType = given.contentType ?? contentTypeOf(auto, body);
     const properties: MessageProperties = { ...given, ...(contentType !== undefined && { contentType }) };
-    const options = toAmqp({ ...properties, persistent, mandatory: false });
-    this.#vhost.publish(stored(exchange, queue ?? routingKey, auto.encode(body), options));
+    const message = stored(exchange, queue ?? routingKey, auto.encode(body), properties);
+    if (queue === undefined) this.#vhost.publish(message);
+    else this.#vhost.put(queue, message);
   }
 
-  /** Makes a queue, as another client would. @throws Error if there is another one of that name */
-  declare(spec: QueueSpec): void {
-    this.#vhost.declareQueue(spec.name, queueFacts(queueArguments(spec)), undefined);
+  /**
+   * Declares a queue, or a whole topology, as another client. A queue that is `exclusive` belongs to that client: the app
+   * finds it locked.
+   *
+   * @throws OptionsError if the spec cannot be right
+   * @throws Error if RabbitMQ would refuse it: there is another one of that name with other arguments, say
+   */
+  declare(spec: QueueSpec | Topology): void {
+    if ('name' in spec) {
+      checkQueueSpec(spec, 'spec');
+      declareTopology(this.#vhost, {}, spec, OUTSIDE);
+    } else {
+      checkTopology(spec);
+      declareTopology(this.#vhost, spec, undefined, OUTSIDE);
+    }
   }
 
-  /** Deletes a queue with all that is in it; its consumers are cancelled, and attach to a new one. */
+  /** Deletes a queue with its messages. The broker cancels its consumers, which then attach to a new one. */
   deleteQueue(queue: string): void {
     this.#vhost.deleteQueue(queue);
   }
 
-  /** Cancels the consumers of a queue, as when its node goes: what is out stays out until they notice. */
-  cancelConsumers(queue: string): void {
-    if (this.#vhost.has(queue)) this.#vhost.queue(queue).cancelAll();
+  /** Deletes an exchange with its bindings. */
+  deleteExchange(exchange: string): void {
+    this.#vhost.deleteExchange(exchange);
   }
 
-  /** Throws away what waits in a queue. */
+  /** Cancels the consumers of a queue, as when its node goes: their unsettled deliveries return once they noticed. */
+  cancelConsumers(queue: string): void {
+    this.#vhost.find(queue)?.cancelAll();
+  }
+
+  /** Drops the messages that wait in a queue. */
   purge(queue: string): void {
-    if (this.#vhost.has(queue)) this.#vhost.queue(queue).purge();
+    this.#vhost.find(queue)?.purge();
   }
 
   /**
-   * The next so many mandatory messages come back (`NO_ROUTE`), whatever queues there are. A message for a `queue` is sent once
-   * more before its `send` rejects: it takes two.
+   * The next `count` mandatory messages come back (`NO_ROUTE`), whatever queues there are. A message for a `queue` is sent
+   * once more before its `send` rejects: it takes two.
    */
   returnNext(count = 1): void {
     this.#returns = count;
   }
 
-  /** The next so many messages are not taken (nack), as by a full queue: they are sent again a little later. */
+  /** The broker declines the next `count` messages (nack), like a full queue: they are sent again a little later. */
   nackNext(count = 1): void {
     this.#nacks = count;
   }
 
-  /** Breaks all connections, and refuses new ones until `reconnect`. What was out to consumers is lost, and comes again. */
+  /** Breaks all connections and refuses new ones until `reconnect`. Unsettled deliveries are lost, and delivered again. */
   disconnect(): void {
-    this.#links.refuse();
+    this.#transport.refuse();
   }
 
-  /** Takes connections again; who waits to dial does so at once. */
+  /** Accepts connections again; clients that wait to dial do so at once. */
   reconnect(): void {
-    this.#links.accept();
+    this.#transport.accept();
   }
 
-  /** Blocks each connection that publishes from now on, as a broker that runs out of memory does. */
+  /** Blocks each connection that publishes from now on, like a broker that runs out of memory. */
   block(reason = 'low on memory'): void {
     this.#alarm = reason;
   }
 
-  /** The alarm is over: publishers go on. */
+  /** The alarm is over: blocked connections go on. */
   unblock(): void {
     this.#alarm = undefined;
-    this.#links.unblock();
+    this.#transport.unblock();
   }
 
-  /** What the broker says (confirms, deliveries, answers) is under way until `release`; a `disconnect` loses it. */
+  /** Keeps what the broker sends (confirms, deliveries, answers) until `release`; a `disconnect` meanwhile loses it. */
   hold(): void {
-    this.#links.hold();
+    this.#transport.hold();
   }
 
-  /** Answers what `hold` kept, in order, and at once from now on. */
+  /** Sends what `hold` kept, in order, and everything else at once from now on. */
   release(): void {
-    this.#links.release();
+    this.#transport.release();
+  }
+
+  /** @internal */
+  get transport(): Transport {
+    return this.#transport;
   }
 
   /** @internal Hot. Emits: when something in a queue changed. Completes: never. Errors: never. */
   get changed$(): Observable<void> {
     return this.#vhost.changed$;
   }
-  /** @internal What keeps it from being at rest: nothing is, as far as the broker can see, if it is undefined. */
+  /** @internal What the broker still has to do; undefined: nothing. */
   get underWay(): string | undefined {
     const queues = this.#vhost.queues.filter(
-      ({ out, takers, ready }) => out.size + (takers.length && ready.length) > 0,
+      ({ out, consumers, ready }) => out.size + (consumers.length && ready.length) > 0,
     );
     if (queues.length > 0) return `messages of ${queues.map(({ name }) => `\`${name}\``).join(', ')}`;
-    return this.#links.busy ? 'what was said on a connection' : undefined;
-  }
-
-  #host(): Host {
-    const alarm = (): string | undefined => this.#alarm;
-    return {
-      vhost: this.#vhost,
-      get alarm() {
-        return alarm();
-      },
-      publish: (message, mandatory) => this.#publish(message, mandatory),
-      joined: () => {
-        this.#vhost.wake();
-      },
-      left: (model) => {
-        this.#links.left(model);
-        this.#vhost.left(model);
-      },
-    };
+    return this.#transport.busy ? 'something on its way on a connection' : undefined;
   }
 
   #publish(message: StoredMessage, mandatory: boolean): Published | 'returned' {
-    const refused = this.#refusedOnCommand(mandatory);
-    const outcome = refused ?? this.#vhost.publish(message);
+    const outcome = this.#commanded(mandatory) ?? this.#vhost.publish(message);
     this.#published.push(seen(message));
     return outcome === 'unroutable' && mandatory ? 'returned' : outcome;
   }
 
-  #refusedOnCommand(mandatory: boolean): 'full' | 'returned' | undefined {
+  #commanded(mandatory: boolean): 'full' | 'returned' | undefined {
     if (mandatory && this.#returns > 0) {
       this.#returns--;
       return 'returned';

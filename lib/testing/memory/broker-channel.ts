@@ -1,36 +1,39 @@
-import type { ConsumeMessage } from 'amqplib';
-import type { Arguments } from '../../properties';
-import { ChannelTaker, type TakerOptions } from './queue-consumer';
-import type { MemoryQueue, Place } from './queue';
+import type { InboundMessage, Settlement } from '../../transport/transport';
+import type { MemoryQueue } from './queue';
+import { QueueConsumer, type QueueConsumerOptions } from './queue-consumer';
 import { Refusal } from './refusal';
-import type { StoredMessage } from './stored-message';
-import { Unsettled } from './unsettled';
+import { delivered, type QueuedMessage, type StoredMessage } from './stored-message';
 import { REPLY_TO, type Vhost } from './vhost';
 
-/** What a delivery says beside its message. */
-export type DeliveryFields = Pick<ConsumeMessage['fields'], 'consumerTag' | 'deliveryTag' | 'redelivered'>;
-
-/** The other end of a channel. */
-export interface ClientEnd {
-  deliver(message: StoredMessage, fields: DeliveryFields): void;
-  cancelled(consumerTag: string): void;
+/** The client's end of a channel. */
+export interface ChannelClient {
+  readonly deliver: (consumerTag: string, message: InboundMessage) => void;
+  readonly cancelled: (consumerTag: string) => void;
 }
 
-/** A channel as the broker knows it: who consumes on it, and what is out. */
+interface Registered {
+  readonly queue: MemoryQueue;
+  readonly consumer: QueueConsumer;
+}
+/** A delivery that is not settled. */
+interface Unsettled extends Registered {
+  readonly message: QueuedMessage;
+}
+
+/** A channel as the broker knows it: its consumers, and the deliveries on it that are not settled. */
 export class BrokerChannel {
-  prefetch = 0;
   readonly #vhost: Vhost;
-  readonly #user: object;
-  readonly #client: ClientEnd;
-  readonly #takers = new Map<string, ChannelTaker>();
-  readonly #unsettled = new Unsettled();
+  readonly #connection: object;
+  readonly #client: ChannelClient;
+  readonly #consumers = new Map<string, Registered>();
+  readonly #unsettled = new Map<number, Unsettled>();
+  #deliveries = 0;
   #replies: { readonly address: string; readonly end: () => void } | undefined;
   #ended = false;
 
-  /** `user`: the connection it is on. */
-  constructor(vhost: Vhost, user: object, client: ClientEnd) {
+  constructor(vhost: Vhost, connection: object, client: ChannelClient) {
     this.#vhost = vhost;
-    this.#user = user;
+    this.#connection = connection;
     this.#client = client;
   }
 
@@ -38,89 +41,89 @@ export class BrokerChannel {
     return this.#ended;
   }
 
-  /** Gives how to begin, when the client knows that it consumes. */
-  consume(queue: string, consumerTag: string, options: TakerOptions): () => void {
-    if (queue === REPLY_TO) {
-      this.#listen(consumerTag, options.noAck);
-      return () => undefined;
+  /** Registers a consumer. Returns what starts its deliveries: consume-ok goes to the client in front of them. */
+  consume(queueName: string, consumerTag: string, options: QueueConsumerOptions): () => void {
+    const queue = this.#vhost.queue(queueName, this.#connection);
+    const { exclusive } = options;
+    const taken = queue.consumers.some((one) => one.options.exclusive) || (exclusive && queue.consumers.length > 0);
+    if (taken || (exclusive && queue.singleActiveConsumer)) {
+      throw new Refusal(403, `queue '${queue.name}' in vhost '/' in exclusive use`);
     }
-    const taker = this.#taker(this.#vhost.queue(queue, this.#user), consumerTag, options);
+    const consumer: QueueConsumer = new QueueConsumer(options, {
+      deliver: (message) => {
+        const tag = ++this.#deliveries;
+        if (!options.noAck) this.#unsettled.set(tag, { queue, consumer, message });
+        this.#client.deliver(consumerTag, delivered(counted(queue, message), tag, message.redelivered));
+      },
+      cancelled: () => {
+        this.#consumers.delete(consumerTag);
+        this.#client.cancelled(consumerTag);
+      },
+    });
+    queue.attach(consumer);
+    this.#consumers.set(consumerTag, { queue, consumer });
     return () => {
-      taker.queue.attach(taker);
-      taker.queue.dispatch();
+      queue.dispatch();
     };
   }
 
-  cancel(consumerTag: string): void {
-    const taker = this.#takers.get(consumerTag);
-    this.#takers.delete(consumerTag);
-    if (taker?.queue.detach(taker)) this.#vhost.deleteQueue(taker.queue.name);
+  /** Registers the consumer of direct replies. */
+  consumeReplies(consumerTag: string): void {
+    if (this.#replies) throw new Refusal(406, 'reply consumer already set');
+    this.#replies = this.#vhost.listen((message) => {
+      this.#client.deliver(consumerTag, delivered(message, 1, false));
+    });
   }
 
-  /** As it is stored: a request tells where the reply is to go. */
+  cancel(consumerTag: string): void {
+    const registered = this.#consumers.get(consumerTag);
+    this.#consumers.delete(consumerTag);
+    if (registered?.queue.detach(registered.consumer)) this.#vhost.deleteQueue(registered.queue.name);
+  }
+
+  /** A request gets the address for its reply. */
   addressed(message: StoredMessage): StoredMessage {
     if (message.properties.replyTo !== REPLY_TO) return message;
     if (!this.#replies) throw new Refusal(406, 'fast reply consumer does not exist');
     return { ...message, properties: { ...message.properties, replyTo: this.#replies.address } };
   }
 
-  ack(tag: number, upTo: boolean): void {
-    this.#unsettled.settle(tag, upTo, (place, { queue }) => {
-      queue.settled(place);
-    });
+  /** With `multiple` every unsettled delivery up to the tag. */
+  settle(tag: number, how: Settlement, multiple: boolean): void {
+    if (!this.#unsettled.has(tag)) throw new Refusal(406, `unknown delivery tag ${String(tag)}`);
+    const tags = multiple ? [...this.#unsettled.keys()].filter((one) => one <= tag) : [tag];
+    this.#settleAll(tags, how);
   }
 
-  /** `failed`: it was tried, which counts. */
-  refuse(tag: number, upTo: boolean, how: { readonly requeue: boolean; readonly failed: boolean }): void {
-    this.#unsettled.settle(tag, upTo, (place, { queue }) => {
-      if (how.requeue) queue.returned(place, how.failed);
-      else queue.rejected(place);
-    });
-  }
-
-  /** It is over: what is out goes back, what the client still says is not read. */
+  /** Unsettled deliveries go back to their queues; requests that the client still sends are not read. */
   end(): void {
     if (this.#ended) return;
     this.#ended = true;
     this.#replies?.end();
-    for (const tag of [...this.#takers.keys()]) this.cancel(tag);
-    this.#unsettled.giveBack();
+    for (const tag of [...this.#consumers.keys()]) this.cancel(tag);
+    this.#settleAll([...this.#unsettled.keys()], 'requeue');
   }
 
-  #listen(consumerTag: string, noAck: boolean): void {
-    if (!noAck) throw new Refusal(406, 'reply consumer cannot acknowledge');
-    if (this.#replies) throw new Refusal(406, 'reply consumer already set');
-    this.#replies = this.#vhost.listen((message) => {
-      this.#client.deliver(message, { consumerTag, deliveryTag: 1, redelivered: false });
-    });
-  }
-
-  #taker(queue: MemoryQueue, consumerTag: string, options: TakerOptions): ChannelTaker {
-    if (queue.takers.some(({ exclusive }) => exclusive) || (options.exclusive && queue.takers.length > 0)) {
-      throw new Refusal(403, `queue '${queue.name}' in vhost '/' in exclusive use`);
+  #settleAll(tags: readonly number[], how: Settlement): void {
+    const queues = new Set<MemoryQueue>();
+    for (const tag of tags) {
+      const unsettled = this.#unsettled.get(tag);
+      if (!unsettled) continue;
+      this.#unsettled.delete(tag);
+      const { queue, consumer, message } = unsettled;
+      consumer.unsettled--;
+      queues.add(queue);
+      if (how === 'ack') queue.settled(message);
+      else if (how === 'reject') queue.rejected(message);
+      else queue.returned(message, how === 'requeue');
     }
-    const taker = new ChannelTaker(queue, options, this.prefetch, {
-      deliver: (place) => {
-        const { redelivered } = place;
-        this.#client.deliver(asDelivered(queue, place), {
-          consumerTag,
-          deliveryTag: this.#unsettled.tag(place, taker),
-          redelivered,
-        });
-      },
-      cancelled: () => {
-        this.#takers.delete(consumerTag);
-        this.#client.cancelled(consumerTag);
-      },
-    });
-    this.#takers.set(consumerTag, taker);
-    return taker;
+    for (const queue of queues) queue.dispatch();
   }
 }
 
-/** Quorum queues tell how often it failed. */
-function asDelivered(queue: MemoryQueue, { message, failures }: Place): StoredMessage {
+/** Quorum queues write how many deliveries failed. https://www.rabbitmq.com/docs/quorum-queues#poison-message-handling */
+function counted(queue: MemoryQueue, { message, failures }: QueuedMessage): StoredMessage {
   if (!queue.counts || failures === 0) return message;
-  const headers = { ...(message.properties.headers as Arguments | undefined), 'x-delivery-count': failures };
+  const headers = { ...message.properties.headers, 'x-delivery-count': failures };
   return { ...message, properties: { ...message.properties, headers } };
 }

@@ -1,12 +1,20 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { Arguments } from '../../properties';
+import type { ExchangeDeclaration } from '../../topology-arguments';
+import { sameField } from './field-table';
 import { Refusal } from './refusal';
+
+/** Where a binding leads. */
+export type Destination = { readonly queue: string } | { readonly exchange: string };
 
 /** From an exchange to a queue, or to another exchange. */
 export interface Binding {
-  readonly to: { readonly queue: string } | { readonly exchange: string };
+  readonly to: Destination;
   readonly routingKey: string;
   readonly arguments: Arguments;
 }
+
+/** What exchanges look at. */
 interface Routed {
   readonly routingKey: string;
   readonly headers: Arguments;
@@ -16,54 +24,55 @@ type Match = (binding: Binding, message: Routed) => boolean;
 const MATCHES: Readonly<Record<string, Match>> = {
   direct: (binding, { routingKey }) => binding.routingKey === routingKey,
   fanout: () => true,
-  topic: (binding, { routingKey }) => topicMatches(binding.routingKey.split('.'), routingKey.split('.')),
-  headers: ({ arguments: { 'x-match': how = 'all', ...wanted } }, { headers }) => {
-    const fits = ([name, value]: [string, unknown]): boolean => headers[name] === value;
-    const all = Object.entries(wanted).filter(([name]) => !name.startsWith('x-'));
-    return how === 'any' ? all.some(fits) : all.every(fits);
-  },
+  topic: (binding, { routingKey }) => topicMatches(wordsOf(binding.routingKey), wordsOf(routingKey)),
+  headers: (binding, { headers }) => headersMatch(binding.arguments, headers),
 };
 
-export interface ExchangeFacts {
-  readonly durable: boolean;
-  readonly autoDelete: boolean;
-  readonly internal: boolean;
-  readonly alternate: string | undefined;
-}
-
-/** One exchange, and what is bound to it. */
+/** One exchange and its bindings. https://www.rabbitmq.com/docs/exchanges */
 export class MemoryExchange {
   readonly #match: Match;
-  readonly #bindings: Binding[] = [];
+  #bindings: Binding[] = [];
 
   constructor(
     readonly name: string,
-    readonly type: string,
-    readonly facts: ExchangeFacts,
+    readonly declaration: ExchangeDeclaration,
   ) {
+    const { type, arguments: args } = declaration;
     const match = MATCHES[type];
     if (!match) throw new Refusal(406, `unknown exchange type '${type}'`);
+    const alternate = args['alternate-exchange'];
+    if (alternate !== undefined && typeof alternate !== 'string') {
+      throw new Refusal(406, `invalid type for arg 'alternate-exchange' in exchange '${name}' in vhost '/'`);
+    }
     this.#match = match;
   }
 
-  bind(binding: Binding): void {
-    const key = JSON.stringify(binding);
-    if (!this.#bindings.some((one) => JSON.stringify(one) === key)) this.#bindings.push(binding);
+  /** Where messages go that no binding matches. */
+  get alternate(): string | undefined {
+    const alternate = this.declaration.arguments['alternate-exchange'];
+    return typeof alternate === 'string' ? alternate : undefined;
   }
 
-  /** Forgets the bindings to a queue. Is that the end of it? */
-  unbind(queue: string): boolean {
-    const left = this.#bindings.filter(({ to }) => !('queue' in to && to.queue === queue));
-    const gone = left.length < this.#bindings.length;
-    this.#bindings.splice(0, this.#bindings.length, ...left);
-    return gone && left.length === 0 && this.facts.autoDelete;
+  bind(binding: Binding): void {
+    if (this.declaration.type === 'headers') checkHeadersBinding(binding.arguments);
+    if (!this.#bindings.some((one) => isDeepStrictEqual(one, binding))) this.#bindings.push(binding);
+  }
+
+  /** Removes the bindings to a destination that is gone. Returns whether the exchange goes with its last binding. */
+  unbind(gone: Destination): boolean {
+    const left = this.#bindings.filter(({ to }) => !isDeepStrictEqual(to, gone));
+    const removed = left.length < this.#bindings.length;
+    this.#bindings = left;
+    return removed && left.length === 0 && this.declaration.autoDelete;
   }
 
   /** Where a message goes from here. */
-  route(message: Routed): readonly Binding['to'][] {
+  route(message: Routed): readonly Destination[] {
     return this.#bindings.filter((binding) => this.#match(binding, message)).map(({ to }) => to);
   }
 }
+
+const wordsOf = (key: string): readonly string[] => (key === '' ? [] : key.split('.'));
 
 /** `*` is one word, `#` any number of them. */
 function topicMatches([first, ...pattern]: readonly string[], words: readonly string[]): boolean {
@@ -71,4 +80,23 @@ function topicMatches([first, ...pattern]: readonly string[], words: readonly st
   if (first === '#') return words.some((_, i) => topicMatches(pattern, words.slice(i))) || topicMatches(pattern, []);
   const [word, ...rest] = words;
   return word !== undefined && (first === '*' || first === word) && topicMatches(pattern, rest);
+}
+
+const HEADERS_MATCH = ['all', 'any', 'all-with-x', 'any-with-x'];
+
+function checkHeadersBinding({ 'x-match': how = 'all' }: Arguments): void {
+  if (HEADERS_MATCH.includes(String(how))) return;
+  throw new Refusal(
+    406,
+    `Invalid x-match field value <<"${String(how)}">>; expected all, any, all-with-x, or any-with-x`,
+  );
+}
+
+/** https://www.rabbitmq.com/docs/exchanges#headers: an argument without a value asks only whether the header is there. */
+function headersMatch({ 'x-match': how = 'all', ...wanted }: Arguments, headers: Arguments): boolean {
+  const withX = String(how).endsWith('-with-x');
+  const counted = Object.entries(wanted).filter(([name]) => withX || !name.startsWith('x-'));
+  const fits = ([name, value]: [string, unknown]): boolean =>
+    Object.hasOwn(headers, name) && (value === null || sameField(value, headers[name]));
+  return String(how).startsWith('any') ? counted.some(fits) : counted.every(fits);
 }

@@ -1,120 +1,117 @@
 import { Observable, Subject } from 'rxjs';
-import type { Dialer } from '../../amqp/dial';
-import type { Endpoint } from '../../transport/endpoints';
-import { Link } from '../../amqp/amqp-link';
-import { connectFailed, connectionLost } from '../../amqp/amqp-errors';
 import { ConnectionError } from '../../errors';
-import { MemoryModel, type Host } from './memory-connection';
-import { Pace } from './scheduler';
-import { Wire } from './reply-line';
+import { connectFailed, connectionLost } from '../../transport/link-errors';
+import type { Endpoint } from '../../transport/endpoints';
+import type { Link, Transport } from '../../transport/transport';
+import { MemoryLink, type LinkHost } from './memory-link';
+import { ReplyLine } from './reply-line';
+import { Scheduler } from './scheduler';
+import type { StoredMessage } from './stored-message';
+import type { Published, Vhost } from './vhost';
 
-/** The connections to one broker: how they come about, what all of them suffer, and how they end. */
-export class Links implements Dialer {
+/** What the connections need of their broker. */
+export interface TransportHost {
+  readonly vhost: Vhost;
+  readonly alarm: string | undefined;
+  publish(message: StoredMessage, mandatory: boolean): Published | 'returned';
+}
+
+/** The connections to one broker in memory: how they open, what happens to all of them, and how they end. */
+export class MemoryTransport implements Transport {
   readonly back$: Observable<void>;
-  readonly #back = new Subject<void>();
-  readonly #host: Host;
-  readonly #pace = new Pace();
-  readonly #models = new Set<MemoryModel>();
+  readonly #back$ = new Subject<void>();
+  readonly #host: LinkHost;
+  readonly #scheduler = new Scheduler();
+  readonly #links = new Map<MemoryLink, () => void>();
   #refusing = false;
   #held = false;
 
-  constructor(host: Host) {
-    this.#host = host;
-    this.back$ = this.#back.asObservable();
+  constructor(host: TransportHost) {
+    this.back$ = this.#back$.asObservable();
+    this.#host = {
+      vhost: host.vhost,
+      get alarm() {
+        return host.alarm;
+      },
+      publish: (message, mandatory) => host.publish(message, mandatory),
+      left: (link) => {
+        this.#links.delete(link);
+        host.vhost.left(link);
+      },
+    };
   }
 
-  /** How many there are. */
+  /** How many connections are open. */
   get size(): number {
-    return this.#models.size;
+    return this.#links.size;
   }
-  /** Is something under way on any of them? */
+  /** Is anything on its way on one of them? */
   get busy(): boolean {
-    return this.#pace.busy || [...this.#models].some(({ wire }) => wire.busy);
+    return this.#scheduler.busy || [...this.#links.keys()].some(({ replies }) => replies.busy);
   }
 
-  /** As over TCP: opens, unless the broker refuses; errors when it breaks; unsubscribing breaks it. */
   dial({ label }: Endpoint): Observable<Link> {
     return new Observable((subscriber) => {
-      let link: Link | undefined;
-      this.#pace.soon(() => {
+      let link: MemoryLink | undefined;
+      this.#scheduler.soon(() => {
         if (subscriber.closed) return;
         if (this.#refusing) {
-          subscriber.error(connectFailed(label, systemError('ECONNREFUSED')));
+          subscriber.error(
+            connectFailed(label, new Error('the in-memory broker refuses connections until `reconnect()`.')),
+          );
           return;
         }
-        const model = this.#open();
-        const born = new Link(model.asAmqplib, label, () => {
-          this.#abandon(model);
-        });
+        const born = new MemoryLink(this.#host, new ReplyLine(this.#scheduler, this.#held), label);
         link = born;
-        const gone = (error: unknown): void => {
-          if (born.closing) return;
-          const lost = connectionLost(label, error);
-          born.lose(lost);
-          subscriber.error(lost);
-        };
-        model.on('error', gone);
-        model.on('close', gone);
-        subscriber.add(() => {
-          this.#abandon(model);
+        this.#links.set(born, () => {
+          born.lose(connectionLost(label, new Error('the in-memory broker broke it (`disconnect()`).')));
+          subscriber.error(born.lost);
+          born.break();
         });
+        this.#host.vhost.wake();
         subscriber.next(born);
       });
       return () => {
-        link?.lose(new ConnectionError('CONNECTION_CLOSED', label, `The connection to ${label} was closed.`));
+        if (!link) return;
+        const left = link;
+        left.lose(new ConnectionError('CONNECTION_CLOSED', label, `The connection to ${label} was closed.`));
+        // Not in the same turn: the link may be in the middle of a callback.
+        this.#scheduler.soon(() => {
+          left.break();
+        });
       };
     });
   }
 
-  /** All connections break; until `accept` no other comes about. */
+  /** Breaks all connections; until `accept` no other opens. */
   refuse(): void {
     this.#refusing = true;
-    // In its own time: whoever commands it may be working on what came over one of them.
-    this.#pace.soon(() => {
-      for (const model of [...this.#models]) model.break(systemError('ECONNRESET'));
+    // In a turn of its own: the command may come from a callback of one of the connections.
+    this.#scheduler.soon(() => {
+      for (const lose of [...this.#links.values()]) lose();
     });
   }
 
   accept(): void {
     this.#refusing = false;
-    this.#pace.soon(() => {
-      this.#back.next();
+    this.#scheduler.soon(() => {
+      this.#back$.next();
     });
   }
 
-  /** What the broker says is not heard, until `release`. */
+  /** What the broker sends does not arrive until `release`. */
   hold(): void {
     this.#held = true;
-    for (const { wire } of this.#models) wire.hold();
+    for (const { replies } of this.#links.keys()) replies.hold();
   }
 
   release(): void {
     this.#held = false;
-    for (const { wire } of this.#models) wire.release();
+    for (const { replies } of this.#links.keys()) replies.release();
   }
 
   /** An alarm is over. */
   unblock(): void {
-    for (const model of this.#models) model.unblock();
-  }
-
-  left(model: MemoryModel): void {
-    this.#models.delete(model);
-  }
-
-  #open(): MemoryModel {
-    const model = new MemoryModel(this.#host, new Wire(this.#pace, this.#held));
-    this.#models.add(model);
-    this.#host.joined();
-    return model;
-  }
-
-  /** Not in the same turn: it may be in the middle of telling something. */
-  #abandon(model: MemoryModel): void {
-    this.#pace.soon(() => {
-      model.break(new Error('The client closed the socket.'));
-    });
+    for (const link of this.#links.keys()) link.unblock();
   }
 }
-
-const systemError = (code: string): Error => Object.assign(new Error(code), { code });

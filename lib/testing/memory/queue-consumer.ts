@@ -1,52 +1,37 @@
-import type { MemoryQueue, Place, Taker } from './queue';
+import type { QueuedMessage } from './stored-message';
 
-export interface TakerOptions {
+export interface QueueConsumerOptions {
   readonly noAck: boolean;
+  /** The queue serves no other consumer beside it. */
   readonly exclusive: boolean;
   readonly priority: number;
+  /** Unsettled messages at most; 0: no limit. */
+  readonly prefetch: number;
 }
 
-/** Who is told. */
-interface Told {
-  readonly deliver: (place: Place) => void;
+interface Channel {
+  readonly deliver: (message: QueuedMessage) => void;
+  /** The queue is gone, or serves the consumer no longer. */
   readonly cancelled: () => void;
 }
 
-/** One consumer of one queue, as the broker sees it. */
-export class ChannelTaker implements Taker {
-  /** Out, and not settled. */
+/** A consumer as its queue knows it. */
+export class QueueConsumer {
   unsettled = 0;
-  readonly noAck: boolean;
-  readonly exclusive: boolean;
-  readonly priority: number;
-  readonly #prefetch: number;
-  readonly #told: Told;
+  readonly deliver: (message: QueuedMessage) => void;
+  readonly cancelled: () => void;
 
   constructor(
-    readonly queue: MemoryQueue,
-    options: TakerOptions,
-    /** How many may be out at once; 0: no limit. */
-    prefetch: number,
-    told: Told,
+    readonly options: QueueConsumerOptions,
+    { deliver, cancelled }: Channel,
   ) {
-    this.noAck = options.noAck;
-    this.exclusive = options.exclusive;
-    this.priority = options.priority;
-    this.#prefetch = prefetch;
-    this.#told = told;
+    this.deliver = deliver;
+    this.cancelled = cancelled;
   }
 
+  /** Can it take one more message? */
   get ready(): boolean {
-    return this.noAck || this.#prefetch === 0 || this.unsettled < this.#prefetch;
-  }
-
-  take(place: Place): void {
-    if (this.noAck) this.queue.settled(place);
-    else this.unsettled++;
-    this.#told.deliver(place);
-  }
-
-  cancelled(): void {
-    this.#told.cancelled();
+    const { noAck, prefetch } = this.options;
+    return noAck || prefetch === 0 || this.unsettled < prefetch;
   }
 }

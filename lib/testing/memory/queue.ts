@@ -1,189 +1,179 @@
 import { timer, type Subscription } from 'rxjs';
-import type { Options } from 'amqplib';
-import type { Arguments } from '../../properties';
-import { DeadLetter, type Reason } from './dead-letter';
-import type { StoredMessage } from './stored-message';
+import type { QueueDeclaration } from '../../topology-arguments';
+import type { Death, DeathReason } from './dead-letter';
+import type { QueueConsumer } from './queue-consumer';
+import type { QueuedMessage, StoredMessage } from './stored-message';
 
-/** A message in a queue, or out to a consumer of it. */
-export interface Place {
-  readonly message: StoredMessage;
-  /** Where it stands among the others: what comes back goes there. */
-  readonly order: number;
-  readonly expiresAt: number;
-  /** Was it out before? */
-  redelivered: boolean;
-  /** How often it came back as failed. */
-  failures: number;
-}
+/** RabbitMQ's since 4.0. https://www.rabbitmq.com/docs/quorum-queues#position-delivery-limit */
+const DELIVERY_LIMIT = 20;
+/** Quorum queues know no higher priority. https://www.rabbitmq.com/docs/quorum-queues#priorities */
+const HIGHEST_IN_QUORUM = 31;
 
-/** Who takes messages from a queue. */
-export interface Taker {
-  readonly priority: number;
-  /** Does it want the queue for itself? */
-  readonly exclusive: boolean;
-  /** Room for one more? */
-  readonly ready: boolean;
-  take(place: Place): void;
-  /** The queue is gone, or will not have it any more. */
-  cancelled(): void;
-}
-
-export interface QueueFacts {
-  readonly durable: boolean;
-  readonly exclusive: boolean;
-  readonly autoDelete: boolean;
-  readonly arguments: Arguments;
-}
-
-/** As `queue.declare` asks for them. */
-export function queueFacts(options: Options.AssertQueue): QueueFacts {
-  const { durable = true, exclusive = false, autoDelete = false } = options;
-  return { durable, exclusive, autoDelete, arguments: (options.arguments ?? {}) as Arguments };
-}
-
-/** What a queue needs of those around it. */
-export interface Surroundings {
-  /** Is anybody there to wait for what time brings? */
+/** What a queue needs of the virtual host it is in. */
+export interface QueueHost {
+  /** Is any connection open? Timers wait only for the sake of one. */
   readonly awake: boolean;
-  deadLetter(message: StoredMessage, exchange: string): void;
+  deadLetter(message: StoredMessage, death: Death, exchange: string, key: string | undefined): void;
   changed(): void;
 }
 
-/** One queue: its messages in order, and those who take them in turns. */
+/** One queue: its messages in order, and the consumers that take them in turns. */
 export class MemoryQueue {
-  readonly takers: Taker[] = [];
-  /** Out to consumers. */
-  readonly out = new Set<Place>();
-  #ready: Place[] = [];
-  #orders = 0;
+  readonly consumers: QueueConsumer[] = [];
+  /** Messages that consumers have and have not settled. */
+  readonly out = new Set<QueuedMessage>();
+  #ready: QueuedMessage[] = [];
+  #pushed = 0;
   #usedAt = performance.now();
-  #alarm: Subscription | undefined;
+  #expiry: Subscription | undefined;
 
   constructor(
     readonly name: string,
-    readonly facts: QueueFacts,
-    /** The connection it is for, if it is for one alone. */
+    readonly declaration: QueueDeclaration,
+    /** The connection that an exclusive queue belongs to. */
     readonly owner: object | undefined,
-    readonly around: Surroundings,
+    readonly host: QueueHost,
   ) {}
 
-  get ready(): readonly Place[] {
+  get ready(): readonly QueuedMessage[] {
     return this.#ready;
   }
-
-  /** Has nobody used it for so long that it went (`x-expires`)? */
+  /** Quorum queues count failed deliveries. */
+  get counts(): boolean {
+    return this.declaration.arguments['x-queue-type'] === 'quorum';
+  }
+  get singleActiveConsumer(): boolean {
+    return this.declaration.arguments['x-single-active-consumer'] === true;
+  }
+  /** Unused for so long that the broker deletes it (`x-expires`)? */
   get expired(): boolean {
-    return this.takers.length === 0 && performance.now() - this.#usedAt >= this.#number('x-expires', Infinity);
+    return this.consumers.length === 0 && performance.now() - this.#usedAt >= this.#number('x-expires', Infinity);
   }
 
   used(): void {
     this.#usedAt = performance.now();
   }
 
-  /** `false`: it is full, and takes no more. */
+  /** Returns `false` when it is full and rejects what comes. */
   push(message: StoredMessage): boolean {
-    const limit = this.#number('x-max-length', Infinity);
-    const overflow = this.facts.arguments['x-overflow'];
-    const rejects = typeof overflow === 'string' && overflow.startsWith('reject-publish');
-    if (rejects && this.#ready.length >= limit) return false;
-    const { expiration } = message.properties as { readonly expiration: string | undefined };
-    const lives = Math.min(this.#number('x-message-ttl', Infinity), expiration === undefined ? Infinity : +expiration);
-    const order = this.#orders++;
-    this.#ready.push({ message, order, expiresAt: performance.now() + lives, redelivered: false, failures: 0 });
+    this.#dropExpired();
+    if (this.#rejects(message)) {
+      if (this.declaration.arguments['x-overflow'] === 'reject-publish-dlx') this.#deadLetter(message, 'maxlen');
+      return false;
+    }
+    const { expiration = Infinity, priority = 0 } = message.properties;
+    this.#insert({
+      message,
+      rank: Math.min(priority, this.counts ? HIGHEST_IN_QUORUM : this.#number('x-max-priority', 0)),
+      order: this.#pushed++,
+      expiresAt: performance.now() + Math.min(this.#number('x-message-ttl', Infinity), expiration),
+      redelivered: false,
+      failures: 0,
+    });
+    // In front of the expiry: a message that lives for 0 ms reaches a consumer that has room for it.
+    this.#handOut();
+    while (this.#overfull(this.#ready)) this.#die(this.#ready.shift(), 'maxlen');
     this.dispatch();
-    while (this.#ready.length > limit) this.#die(this.#ready.shift(), 'maxlen');
     return true;
   }
 
-  /** Hands out what can be handed out. */
+  /** Hands out what consumers have room for. */
   dispatch(): void {
-    this.#expire();
-    for (;;) {
-      const [first] = this.#ready;
-      const taker = first && this.#nextTaker();
-      if (!taker) break;
-      this.#ready.shift();
-      this.out.add(first);
-      taker.take(first);
-    }
+    this.#dropExpired();
+    this.#handOut();
     this.#awaitExpiry();
-    this.around.changed();
+    this.host.changed();
   }
 
-  /** What time has brought while nobody was there to wait for it. */
+  /** Drops what expired while no connection was open. */
   sweep(): void {
     const [first] = this.#ready;
     if (first && first.expiresAt <= performance.now()) this.dispatch();
   }
 
-  /** It was taken, and is done with. */
-  settled(place: Place): void {
-    this.out.delete(place);
+  /** A consumer is done with the message. */
+  settled(message: QueuedMessage): void {
+    this.out.delete(message);
   }
 
-  rejected(place: Place): void {
-    this.settled(place);
-    this.#die(place, 'rejected');
+  rejected(message: QueuedMessage): void {
+    this.settled(message);
+    this.#die(message, 'rejected');
   }
 
-  /** Back to where it stood. `tried`: it failed, which counts. */
-  returned(place: Place, tried: boolean): void {
-    this.settled(place);
-    place.redelivered = true;
-    if (tried) place.failures++;
-    if (place.failures > this.#number('x-delivery-limit', Infinity)) {
-      this.#die(place, 'delivery_limit');
-      return;
-    }
-    const at = this.#ready.findIndex(({ order }) => order > place.order);
-    this.#ready.splice(at === -1 ? this.#ready.length : at, 0, place);
+  /** Back to its place. `failed`: the delivery counts towards the limit. */
+  returned(message: QueuedMessage, failed: boolean): void {
+    this.settled(message);
+    message.redelivered = true;
+    if (failed) message.failures++;
+    if (message.failures > this.#deliveryLimit()) this.#die(message, 'delivery_limit');
+    else this.#insert(message);
   }
 
-  attach(taker: Taker): void {
+  attach(consumer: QueueConsumer): void {
     this.used();
-    this.takers.push(taker);
+    this.consumers.push(consumer);
   }
 
-  /** Is that the end of it? */
-  detach(taker: Taker): boolean {
-    const at = this.takers.indexOf(taker);
+  /** Returns whether the queue goes with its last consumer. */
+  detach(consumer: QueueConsumer): boolean {
+    const at = this.consumers.indexOf(consumer);
     if (at === -1) return false;
     this.used();
-    this.takers.splice(at, 1);
-    return this.facts.autoDelete && this.takers.length === 0;
+    this.consumers.splice(at, 1);
+    return this.declaration.autoDelete && this.consumers.length === 0;
   }
 
-  /** Cancels those who consume from it. */
   cancelAll(): void {
-    for (const taker of this.takers.splice(0)) taker.cancelled();
+    for (const consumer of this.consumers.splice(0)) consumer.cancelled();
     this.used();
   }
 
   purge(): void {
     this.#ready = [];
     this.#awaitExpiry();
+    this.host.changed();
   }
 
-  /** No timer is left. */
+  /** Leaves no timer. */
   sleep(): void {
-    this.#alarm?.unsubscribe();
+    this.#expiry?.unsubscribe();
   }
 
-  get counts(): boolean {
-    return this.facts.arguments['x-queue-type'] === 'quorum';
+  #insert(message: QueuedMessage): void {
+    const goesBefore = (one: QueuedMessage): boolean =>
+      one.rank < message.rank || (one.rank === message.rank && one.order > message.order);
+    const last = this.#ready.at(-1);
+    if (!last || !goesBefore(last)) this.#ready.push(message);
+    else this.#ready.splice(this.#ready.findIndex(goesBefore), 0, message);
   }
 
-  /** In turns, those of higher priority first. */
-  #nextTaker(): Taker | undefined {
-    const free = this.takers.filter(({ ready }) => ready);
-    const highest = Math.max(...free.map(({ priority }) => priority));
-    const next = free.find(({ priority }) => priority === highest);
-    if (next) this.takers.push(...this.takers.splice(this.takers.indexOf(next), 1));
+  #handOut(): void {
+    for (;;) {
+      const [first] = this.#ready;
+      const consumer = first && this.#nextConsumer();
+      if (!consumer) return;
+      this.#ready.shift();
+      if (!consumer.options.noAck) {
+        this.out.add(first);
+        consumer.unsettled++;
+      }
+      consumer.deliver(first);
+    }
+  }
+
+  /** In turns, those of the highest priority first. https://www.rabbitmq.com/docs/consumer-priority */
+  #nextConsumer(): QueueConsumer | undefined {
+    if (this.singleActiveConsumer) return this.consumers.slice(0, 1).find(({ ready }) => ready);
+    const free = this.consumers.filter(({ ready }) => ready);
+    const highest = Math.max(...free.map(({ options: { priority } }) => priority));
+    const next = free.find(({ options: { priority } }) => priority === highest);
+    if (next) this.consumers.push(...this.consumers.splice(this.consumers.indexOf(next), 1));
     return next;
   }
 
-  /** Like RabbitMQ's, it looks at the head alone. */
-  #expire(): void {
+  /** Like RabbitMQ it looks at the head alone. https://www.rabbitmq.com/docs/ttl#per-message-ttl-caveats */
+  #dropExpired(): void {
     const now = performance.now();
     for (let [first] = this.#ready; first && first.expiresAt <= now; [first] = this.#ready) {
       this.#ready.shift();
@@ -192,24 +182,45 @@ export class MemoryQueue {
   }
 
   #awaitExpiry(): void {
-    this.#alarm?.unsubscribe();
+    this.#expiry?.unsubscribe();
     const at = this.#ready[0]?.expiresAt ?? Infinity;
-    if (at === Infinity || !this.around.awake) return;
-    this.#alarm = timer(Math.ceil(at - performance.now())).subscribe(() => {
+    if (at === Infinity || !this.host.awake) return;
+    this.#expiry = timer(Math.ceil(at - performance.now())).subscribe(() => {
       this.dispatch();
     });
   }
 
-  #die(place: Place | undefined, reason: Reason): void {
-    const { 'x-dead-letter-exchange': exchange, 'x-dead-letter-routing-key': key } = this.facts.arguments;
-    if (!place || typeof exchange !== 'string') return;
-    const { message } = place;
-    const routingKey = typeof key === 'string' ? key : message.routingKey;
-    this.around.deadLetter(new DeadLetter(message, { queue: this.name, reason }).to(exchange, routingKey), exchange);
+  #rejects(message: StoredMessage): boolean {
+    const overflow = this.declaration.arguments['x-overflow'];
+    const rejects = typeof overflow === 'string' && overflow.startsWith('reject-publish');
+    return rejects && this.#overfull([...this.#ready, { message }]);
+  }
+
+  /** https://www.rabbitmq.com/docs/maxlength: messages that are out to consumers do not count. */
+  #overfull(messages: readonly { readonly message: StoredMessage }[]): boolean {
+    if (messages.length > this.#number('x-max-length', Infinity)) return true;
+    const bytes = this.#number('x-max-length-bytes', Infinity);
+    return bytes < Infinity && messages.reduce((sum, { message }) => sum + message.content.length, 0) > bytes;
+  }
+
+  #die(dead: QueuedMessage | undefined, reason: DeathReason): void {
+    if (dead) this.#deadLetter(dead.message, reason);
+  }
+
+  #deadLetter(message: StoredMessage, reason: DeathReason): void {
+    const { 'x-dead-letter-exchange': exchange, 'x-dead-letter-routing-key': key } = this.declaration.arguments;
+    if (typeof exchange !== 'string') return;
+    this.host.deadLetter(message, { queue: this.name, reason }, exchange, typeof key === 'string' ? key : undefined);
+  }
+
+  #deliveryLimit(): number {
+    if (!this.counts) return Infinity;
+    const limit = this.#number('x-delivery-limit', DELIVERY_LIMIT);
+    return limit < 0 ? Infinity : limit;
   }
 
   #number(name: string, absent: number): number {
-    const value = this.facts.arguments[name];
+    const value = this.declaration.arguments[name];
     return typeof value === 'number' ? value : absent;
   }
 }

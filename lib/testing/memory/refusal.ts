@@ -1,7 +1,8 @@
-import { REPLY_CODES } from '../../errors';
+import { REPLY_CODES, type ChannelError } from '../../errors';
+import { channelRefused, type Refusal as BrokersWords } from '../../transport/link-errors';
 
-/** What the broker closes a channel over. */
-export class Refusal extends Error {
+/** Why the broker refuses a request, in RabbitMQ's own words. A refusal closes the channel that the request came on. */
+export class Refusal extends Error implements BrokersWords {
   constructor(
     readonly replyCode: keyof typeof REPLY_CODES,
     sentence: string,
@@ -9,19 +10,11 @@ export class Refusal extends Error {
     super(`${REPLY_CODES[replyCode].name} - ${sentence}`);
     this.name = 'Refusal';
   }
+
+  get text(): string {
+    return this.message;
+  }
 }
 
-/** As amqplib tells of it: in the promise of what was refused, and in the channel's 'error'. */
-export function told({ replyCode, message }: Refusal, operation?: string): Error {
-  const what = operation === undefined ? 'Channel closed by server:' : `Operation failed: ${operation};`;
-  const name = REPLY_CODES[replyCode].name.replaceAll('_', '-');
-  const error = new Error(`${what} ${String(replyCode)} (${name}) with message "${message}"`);
-  return Object.assign(error, { code: replyCode });
-}
-
-/** As amqplib throws when something is asked of a channel that is closing or closed. */
-export function illegalOperation(message: string): Error {
-  const error = new Error(message);
-  error.name = 'IllegalOperationError';
-  return error;
-}
+/** The refusal as the client reports it; `what`: what it could not do. */
+export const refused = (what: string, refusal: Refusal): ChannelError => channelRefused(what, refusal, refusal);

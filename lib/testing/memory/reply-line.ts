@@ -1,26 +1,25 @@
-import type { Pace } from './scheduler';
+import type { Scheduler } from './scheduler';
 
-/** What the broker says on one connection, heard in order; can be held up. */
-export class Wire {
-  readonly #pace: Pace;
-  readonly #said: (() => void)[] = [];
+/** What the broker sends on one connection. It arrives in order, soon, or, while it is held, not until `release`. */
+export class ReplyLine {
+  readonly #scheduler: Scheduler;
+  readonly #sent: (() => void)[] = [];
   #held: boolean;
 
-  constructor(pace: Pace, held: boolean) {
-    this.#pace = pace;
+  constructor(scheduler: Scheduler, held: boolean) {
+    this.#scheduler = scheduler;
     this.#held = held;
   }
 
-  /** Is something said that was not heard? */
+  /** Is anything sent that has not arrived? */
   get busy(): boolean {
-    return this.#said.length > 0;
+    return this.#sent.length > 0;
   }
 
-  say(hear: () => void): void {
-    this.#said.push(hear);
-    this.#pace.soon(() => {
-      this.#next();
-    });
+  /** `arrive` runs at the client. */
+  send(arrive: () => void): void {
+    this.#sent.push(arrive);
+    this.#arriveSoon();
   }
 
   hold(): void {
@@ -29,14 +28,12 @@ export class Wire {
 
   release(): void {
     this.#held = false;
-    for (let i = this.#said.length; i > 0; i--) {
-      this.#pace.soon(() => {
-        this.#next();
-      });
-    }
+    for (let i = this.#sent.length; i > 0; i--) this.#arriveSoon();
   }
 
-  #next(): void {
-    if (!this.#held) this.#said.shift()?.();
+  #arriveSoon(): void {
+    this.#scheduler.soon(() => {
+      if (!this.#held) this.#sent.shift()?.();
+    });
   }
 }

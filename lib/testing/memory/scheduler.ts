@@ -1,51 +1,52 @@
 import { MessageChannel } from 'node:worker_threads';
 
-/** How many things may happen in one turn of the event loop. */
-const IN_A_TURN = 1000;
+/** Tasks that run before the event loop gets a turn. */
+const TASKS_PER_TURN = 1000;
 
 /**
- * When what is said is heard: soon, in order, and without a timer, so that a test that holds the clock still need not move
- * it for that. Now and then a turn of the event loop goes by: messages that go in circles do not bring it to a stop.
+ * Runs tasks in order, each in a microtask of its own and none by a timer: a test that holds the clock does not have to
+ * move it for them. Every so often it waits for a turn of the event loop, so that messages that circulate for ever do not
+ * block the process.
  */
-export class Pace {
-  readonly #waiting: (() => void)[] = [];
+export class Scheduler {
+  readonly #tasks: (() => void)[] = [];
   #scheduled = false;
-  #happened = 0;
+  #run = 0;
 
-  /** Does anything wait to be heard? */
+  /** Do tasks wait? */
   get busy(): boolean {
-    return this.#waiting.length > 0;
+    return this.#tasks.length > 0;
   }
 
-  soon(happen: () => void): void {
-    this.#waiting.push(happen);
+  soon(task: () => void): void {
+    this.#tasks.push(task);
     if (!this.#scheduled) this.#schedule();
   }
 
   #schedule(): void {
     this.#scheduled = true;
-    this.#happened++;
-    const go = (): void => {
-      const happen = this.#waiting.shift();
+    this.#run++;
+    const runNext = (): void => {
+      const task = this.#tasks.shift();
       try {
-        happen?.();
+        task?.();
       } finally {
-        // Behind it: who was promised something hears of that before the next thing happens.
-        if (this.#waiting.length > 0) this.#schedule();
+        // Scheduled behind the task: the promises that it settled are heard before the next task runs.
+        if (this.#tasks.length > 0) this.#schedule();
         else this.#scheduled = false;
       }
     };
-    if (this.#happened % IN_A_TURN === 0) afterTurn(go);
-    else void Promise.resolve().then(go);
+    if (this.#run % TASKS_PER_TURN === 0) nextTurn(runNext);
+    else void Promise.resolve().then(runNext);
   }
 }
 
-/** Fake timers replace those of Node, and leave this one alone. */
-function afterTurn(go: () => void): void {
+/** By a MessageChannel, since fake timers replace every timer of Node, setImmediate included. */
+export function nextTurn(run: () => void): void {
   const { port1, port2 } = new MessageChannel();
   port1.once('message', () => {
     port1.close();
-    go();
+    run();
   });
   port2.postMessage(undefined);
 }

@@ -1,6 +1,6 @@
-import type { Message as AmqpMessage, MessageProperties as AmqpProperties, Options } from 'amqplib';
 import { auto } from '../../codec';
-import { fromAmqp, type Arguments, type MessageProperties } from '../../properties';
+import type { Arguments, MessageProperties } from '../../properties';
+import type { InboundMessage } from '../../transport/transport';
 import { copyOfTable } from './field-table';
 
 /** A message at the broker. */
@@ -8,12 +8,26 @@ export interface StoredMessage {
   readonly exchange: string;
   readonly routingKey: string;
   readonly content: Buffer;
-  readonly properties: AmqpProperties;
+  readonly properties: MessageProperties & { readonly headers: Arguments };
+}
+
+/** A message in a queue, or out to a consumer of it. */
+export interface QueuedMessage {
+  readonly message: StoredMessage;
+  /** Its priority, as far as the queue counts. */
+  readonly rank: number;
+  /** Its place among those of the same rank, to which it returns. */
+  readonly order: number;
+  /** By `performance.now()`. */
+  readonly expiresAt: number;
+  redelivered: boolean;
+  /** Deliveries that failed. */
+  failures: number;
 }
 
 /** A message as a test looks at it. */
 export interface BrokerMessage {
-  /** What the default codec makes of the content; undefined, if it can make nothing of it. */
+  /** What the default codec makes of the content; undefined if it cannot decode it. */
   readonly body: unknown;
   readonly content: Buffer;
   /** Where it was published to. */
@@ -22,46 +36,49 @@ export interface BrokerMessage {
   readonly properties: MessageProperties;
 }
 
-/** As a publish brings it; nothing of it is the publisher's any more. */
-export function stored(exchange: string, routingKey: string, content: Buffer, given: Options.Publish): StoredMessage {
-  const headers = given.headers === undefined ? undefined : copyOfTable(given.headers as Arguments);
+/** A published message. It shares nothing with its publisher: bytes and headers are copies. */
+export function stored(
+  exchange: string,
+  routingKey: string,
+  content: Buffer,
+  { timestamp, expiration, headers = {}, ...properties }: MessageProperties,
+): StoredMessage {
   return {
     exchange,
     routingKey,
     content: Buffer.from(content),
     properties: {
-      contentType: given.contentType,
-      contentEncoding: given.contentEncoding,
-      headers,
-      deliveryMode: given.persistent === true ? 2 : given.deliveryMode === undefined ? 1 : Number(given.deliveryMode),
-      priority: given.priority,
-      correlationId: given.correlationId,
-      replyTo: given.replyTo,
-      expiration: given.expiration === undefined ? undefined : String(given.expiration),
-      messageId: given.messageId,
-      timestamp: given.timestamp,
-      type: given.type,
-      userId: given.userId,
-      appId: given.appId,
-      clusterId: undefined,
+      ...properties,
+      // Whole seconds and whole ms, as on the wire.
+      ...(timestamp && { timestamp: new Date(Math.floor(timestamp.getTime() / 1000) * 1000) }),
+      ...(expiration !== undefined && { expiration: Math.floor(expiration) }),
+      // AMQP clients write an empty table where there are no headers, and that is what consumers read.
+      headers: copyOfTable(headers),
     },
   };
 }
 
-/** As amqplib hands it out. */
-export function toAmqplib<F extends object>({ content, exchange, routingKey, properties }: StoredMessage, fields: F) {
-  const headers = properties.headers as Arguments | undefined;
+/** The message as a channel hands it out. */
+export function delivered(message: StoredMessage, deliveryTag: number, redelivered: boolean): InboundMessage {
+  const { exchange, routingKey, content, properties } = message;
+  const headers = copyOfTable(properties.headers);
   return {
     content: Buffer.from(content),
-    properties: { ...properties, headers: headers && copyOfTable(headers) },
-    fields: { exchange, routingKey, ...fields },
-  } satisfies Omit<AmqpMessage, 'fields'> & { fields: F };
+    deliveryTag,
+    redelivered,
+    exchange,
+    routingKey,
+    contentType: properties.contentType,
+    contentEncoding: properties.contentEncoding,
+    headers: Object.keys(headers).length > 0 ? headers : undefined,
+    properties: { ...properties, headers },
+    unreadable: undefined,
+  };
 }
 
-/** As a test looks at it. */
+/** The message as a test looks at it. */
 export function seen({ content, exchange, routingKey, properties }: StoredMessage): BrokerMessage {
-  const told = fromAmqp(properties);
-  return { body: bodyOf(content, told), content, exchange, routingKey, properties: told };
+  return { body: bodyOf(content, properties), content, exchange, routingKey, properties };
 }
 
 function bodyOf(content: Buffer, properties: MessageProperties): unknown {

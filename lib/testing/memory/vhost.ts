@@ -1,33 +1,38 @@
 import { randomUUID } from 'node:crypto';
 import { Subject, type Observable } from 'rxjs';
-import { isObject } from '../../options';
-import type { Arguments } from '../../properties';
-import { MemoryExchange, type Binding, type ExchangeFacts } from './exchange';
-import { sameTable } from './field-table';
-import { MemoryQueue, type QueueFacts, type Surroundings } from './queue';
+import { queueArguments, type ExchangeDeclaration, type QueueDeclaration } from '../../topology-arguments';
+import { deadLetter, isCycle, type Death } from './dead-letter';
+import { checkNewQueue, checkSameExchange, checkSameQueue } from './declaration-checks';
+import { MemoryExchange, type Binding, type Destination } from './exchange';
+import { MemoryQueue, type QueueHost } from './queue';
 import { Refusal } from './refusal';
+import { routingKeys, withoutBlindCopies } from './sender-selected';
 import type { StoredMessage } from './stored-message';
 
-/** What came of a publish. */
+/** What became of a published message. `full`: a queue did not take it. */
 export type Published = 'taken' | 'unroutable' | 'full';
 
-/** The address of whoever asks, as it is given and as it is told. https://www.rabbitmq.com/docs/direct-reply-to */
+/** The pseudo-queue of direct reply-to. https://www.rabbitmq.com/docs/direct-reply-to */
 export const REPLY_TO = 'amq.rabbitmq.reply-to';
 
 const PREDECLARED = ['direct', 'fanout', 'topic', 'headers'];
 
-/** Exchanges, queues and what is between them. */
-export class Vhost implements Surroundings {
+/** The exchanges, queues and bindings of one broker. */
+export class Vhost implements QueueHost {
   readonly #exchanges = new Map<string, MemoryExchange>();
   readonly #queues = new Map<string, MemoryQueue>();
-  readonly #askers = new Map<string, (message: StoredMessage) => void>();
+  /** Queues that only `put` has named: the first declaration decides what they are. */
+  readonly #undeclared = new Set<string>();
+  readonly #requesters = new Map<string, (message: StoredMessage) => void>();
   readonly #changed = new Subject<void>();
   readonly #awake: () => boolean;
 
   constructor(awake: () => boolean) {
     this.#awake = awake;
-    const facts = { durable: true, autoDelete: false, internal: false, alternate: undefined };
-    for (const type of PREDECLARED) this.#exchanges.set(`amq.${type}`, new MemoryExchange(`amq.${type}`, type, facts));
+    for (const type of PREDECLARED) {
+      const declaration = { type, durable: true, autoDelete: false, internal: false, arguments: {} };
+      this.#exchanges.set(`amq.${type}`, new MemoryExchange(`amq.${type}`, declaration));
+    }
   }
 
   /** Hot. Emits: when something in a queue changed. Completes: never. Errors: never. */
@@ -41,7 +46,7 @@ export class Vhost implements Surroundings {
     this.#changed.next();
   }
 
-  /** Those there are now: what time has brought, while nobody looked, has come first. */
+  /** Without the queues and messages that have expired by now. */
   get queues(): readonly MemoryQueue[] {
     for (const queue of [...this.#queues.values()]) {
       if (queue.expired) this.deleteQueue(queue.name);
@@ -50,48 +55,49 @@ export class Vhost implements Surroundings {
     return [...this.#queues.values()];
   }
 
-  /** The queue of this name, as a connection may use it. */
-  queue(name: string, user?: object): MemoryQueue {
-    const queue = this.#present(name);
+  find(name: string): MemoryQueue | undefined {
+    const queue = this.#queues.get(name);
+    if (queue?.expired !== true) return queue;
+    this.deleteQueue(name);
+    return undefined;
+  }
+
+  /** The queue of that name, for a connection that uses it. */
+  queue(name: string, connection: object): MemoryQueue {
+    const queue = this.find(name);
     if (!queue) throw new Refusal(404, `no queue '${name}' in vhost '/'`);
-    if (queue.owner !== undefined && queue.owner !== user && user !== undefined) {
-      throw new Refusal(405, `cannot obtain exclusive access to locked queue '${name}' in vhost '/'`);
-    }
+    // Used by its name alone, it is what a client that found nothing would have declared.
+    this.#undeclared.delete(name);
+    if (queue.owner !== undefined && queue.owner !== connection) throw locked(name);
     return queue;
   }
 
-  has(name: string): boolean {
-    return this.#present(name) !== undefined;
-  }
-
-  declareQueue(given: string, facts: QueueFacts, user: object | undefined): MemoryQueue {
-    if (facts.arguments['x-queue-type'] === 'stream') {
-      throw new Refusal(540, `queue '${given}': the in-memory broker has no streams`);
-    }
+  declareQueue(given: string, declaration: QueueDeclaration, connection: object): MemoryQueue {
     const name = given === '' ? `amq.gen-${randomUUID()}` : given;
-    if (this.has(name)) {
-      const queue = this.queue(name, user);
-      this.#same(`queue '${name}'`, queue.facts, facts);
-      queue.used();
-      return queue;
+    const owner = declaration.exclusive ? connection : undefined;
+    const present = this.find(name);
+    if (present && !this.#undeclared.has(name)) {
+      if (present.owner !== owner) throw locked(name);
+      checkSameQueue(name, present.declaration, declaration);
+      present.used();
+      return present;
     }
     if (given.startsWith('amq.')) throw new Refusal(403, `queue name '${name}' contains reserved prefix 'amq.*'`);
-    const queue = new MemoryQueue(name, facts, facts.exclusive ? user : undefined, this);
-    this.#queues.set(name, queue);
-    this.changed();
+    checkNewQueue(name, declaration);
+    const queue = this.#addQueue(name, declaration, owner);
+    for (const { message } of present?.ready ?? []) queue.push(message);
     return queue;
   }
 
-  /** With all that is in it; who consumes from it is cancelled. */
+  /** Cancels its consumers, and drops its messages. */
   deleteQueue(name: string): void {
     const queue = this.#queues.get(name);
     if (!queue) return;
     this.#queues.delete(name);
+    this.#undeclared.delete(name);
     queue.sleep();
     queue.cancelAll();
-    for (const exchange of this.#exchanges.values()) {
-      if (exchange.unbind(name)) this.#exchanges.delete(exchange.name);
-    }
+    this.#unbind({ queue: name });
     this.changed();
   }
 
@@ -101,18 +107,23 @@ export class Vhost implements Surroundings {
     return exchange;
   }
 
-  declareExchange(name: string, type: string, facts: ExchangeFacts): void {
+  declareExchange(name: string, declaration: ExchangeDeclaration): void {
+    if (name === '') throw onDefaultExchange();
     const present = this.#exchanges.get(name);
-    if (present) {
-      this.#same(`exchange '${name}'`, { ...present.facts, type: present.type }, { ...facts, type });
-    } else if (name.startsWith('amq.')) {
+    if (present) checkSameExchange(name, present.declaration, declaration);
+    else if (name.startsWith('amq.')) {
       throw new Refusal(403, `exchange name '${name}' contains reserved prefix 'amq.*'`);
-    } else this.#exchanges.set(name, new MemoryExchange(name, type, facts));
+    } else this.#exchanges.set(name, new MemoryExchange(name, declaration));
   }
 
-  bind(source: string, binding: Binding, user: object): void {
+  deleteExchange(name: string): void {
+    if (this.#exchanges.delete(name)) this.#unbind({ exchange: name });
+  }
+
+  bind(source: string, binding: Binding, connection: object): void {
+    if (source === '') throw onDefaultExchange();
     const exchange = this.exchange(source);
-    if ('queue' in binding.to) this.queue(binding.to.queue, user);
+    if ('queue' in binding.to) this.queue(binding.to.queue, connection);
     else this.exchange(binding.to.exchange);
     exchange.bind(binding);
   }
@@ -120,79 +131,97 @@ export class Vhost implements Surroundings {
   /** To every queue that the message is routed to, once. */
   publish(message: StoredMessage): Published {
     const { exchange, routingKey } = message;
-    const asker = exchange === '' ? this.#askers.get(routingKey) : undefined;
-    if (asker) {
-      asker(message);
+    const requester = exchange === '' ? this.#requesters.get(routingKey) : undefined;
+    if (requester) {
+      requester(message);
       return 'taken';
+    }
+    if (exchange !== '' && this.exchange(exchange).declaration.internal) {
+      throw new Refusal(403, `cannot publish to internal exchange '${exchange}' in vhost '/'`);
     }
     const queues = this.#route(message);
     if (queues.length === 0) return 'unroutable';
-    return queues.map((queue) => queue.push(message)).includes(false) ? 'full' : 'taken';
+    const stored = withoutBlindCopies(message);
+    return queues.map((queue) => queue.push(stored)).includes(false) ? 'full' : 'taken';
   }
 
-  deadLetter(message: StoredMessage, exchange: string): void {
-    // A dead letter that has nowhere to go is dropped, as everywhere.
-    if (exchange === '' || this.#exchanges.has(exchange)) this.publish(message);
+  /** Into a queue that, if it is missing, waits for somebody to declare it. */
+  put(queue: string, message: StoredMessage): void {
+    if (!this.find(queue)) {
+      this.#undeclared.add(queue);
+      this.#addQueue(queue, queueArguments({ name: queue }), undefined);
+    }
+    this.publish(message);
   }
 
-  /** An address for the replies to one channel. */
+  deadLetter(message: StoredMessage, death: Death, exchange: string, key: string | undefined): void {
+    // Without its exchange a dead letter is dropped, as by RabbitMQ.
+    if (exchange !== '' && !this.#exchanges.has(exchange)) return;
+    const letter = deadLetter(message, death, exchange, key);
+    for (const queue of this.#route(letter)) if (!isCycle(queue.name, letter)) queue.push(letter);
+  }
+
+  /** Gives an address for the replies to one channel. */
   listen(onReply: (message: StoredMessage) => void): { readonly address: string; readonly end: () => void } {
     const address = `${REPLY_TO}.${randomUUID()}`;
-    this.#askers.set(address, onReply);
-    return { address, end: () => this.#askers.delete(address) };
+    this.#requesters.set(address, onReply);
+    return { address, end: () => this.#requesters.delete(address) };
   }
 
-  /** A connection is there, to wait for what time brings. */
+  /** A connection opened: from now on timers wait for what is to expire. */
   wake(): void {
     for (const queue of this.queues) queue.dispatch();
   }
 
-  /** A connection is gone, and with it what was for it alone. */
-  left(user: object): void {
-    for (const { name, owner } of [...this.#queues.values()]) if (owner === user) this.deleteQueue(name);
+  /** A connection is gone, and its exclusive queues with it. */
+  left(connection: object): void {
+    for (const { name, owner } of [...this.#queues.values()]) if (owner === connection) this.deleteQueue(name);
     if (!this.awake) for (const queue of this.#queues.values()) queue.sleep();
   }
 
-  #present(name: string): MemoryQueue | undefined {
-    const queue = this.#queues.get(name);
-    if (queue?.expired !== true) return queue;
-    this.deleteQueue(name);
-    return undefined;
+  #addQueue(name: string, declaration: QueueDeclaration, owner: object | undefined): MemoryQueue {
+    this.#queues.get(name)?.sleep();
+    const queue = new MemoryQueue(name, declaration, owner, this);
+    this.#queues.set(name, queue);
+    this.changed();
+    return queue;
+  }
+
+  #unbind(gone: Destination): void {
+    for (const exchange of [...this.#exchanges.values()]) {
+      if (exchange.unbind(gone)) this.deleteExchange(exchange.name);
+    }
   }
 
   #route(message: StoredMessage): MemoryQueue[] {
-    const { exchange, routingKey, properties } = message;
-    if (exchange === '') return this.#named([routingKey]);
-    if (this.exchange(exchange).facts.internal) {
-      throw new Refusal(403, `cannot publish to internal exchange '${exchange}' in vhost '/'`);
-    }
-    const headers: Arguments = isObject(properties.headers) ? properties.headers : {};
+    const keys = routingKeys(message);
+    const names = message.exchange === '' ? keys : this.#routeFrom(message.exchange, keys, message);
+    return [...names].map((name) => this.find(name)).filter((queue) => queue !== undefined);
+  }
+
+  #routeFrom(source: string, keys: readonly string[], { properties: { headers } }: StoredMessage): Set<string> {
     const queues = new Set<string>();
     const passed = new Set<string>();
     const pass = (name: string): void => {
-      const at = this.#exchanges.get(name);
-      if (!at || passed.has(name)) return;
+      const exchange = this.#exchanges.get(name);
+      if (!exchange || passed.has(name)) return;
       passed.add(name);
-      const targets = at.route({ routingKey, headers });
-      if (targets.length === 0 && at.facts.alternate !== undefined) pass(at.facts.alternate);
+      const targets = keys.flatMap((routingKey) => exchange.route({ routingKey, headers }));
+      if (targets.length === 0 && exchange.alternate !== undefined) pass(exchange.alternate);
       for (const to of targets) {
         if ('queue' in to) queues.add(to.queue);
         else pass(to.exchange);
       }
     };
-    pass(exchange);
-    return this.#named([...queues]);
-  }
-
-  #named(names: readonly string[]): MemoryQueue[] {
-    return names.map((name) => this.#present(name)).filter((queue) => queue !== undefined);
-  }
-
-  #same(what: string, present: object, given: object): void {
-    for (const [name, value] of Object.entries(present)) {
-      const received: unknown = Reflect.get(given, name);
-      const same = isObject(value) && isObject(received) ? sameTable(value, received) : value === received;
-      if (!same) throw new Refusal(406, `inequivalent arg '${name}' for ${what} in vhost '/'`);
-    }
+    pass(source);
+    return queues;
   }
 }
+
+function locked(name: string): Refusal {
+  const advice =
+    'It could be originally declared on another connection or the exclusive property value does not match that of the original declaration.';
+  return new Refusal(405, `cannot obtain exclusive access to locked queue '${name}' in vhost '/'. ${advice}`);
+}
+
+const onDefaultExchange = (): Refusal => new Refusal(403, 'operation not permitted on the default exchange');

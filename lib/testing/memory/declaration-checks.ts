@@ -1,0 +1,142 @@
+import { isDeepStrictEqual } from 'node:util';
+import type { Arguments } from '../../properties';
+import type { ExchangeDeclaration, QueueDeclaration } from '../../topology-arguments';
+import { describeField, sameField } from './field-table';
+import { Refusal } from './refusal';
+
+type QueueType = 'classic' | 'quorum';
+
+const BOTH: readonly QueueType[] = ['classic', 'quorum'];
+const LONGEST = 315_360_000_000;
+
+interface ArgumentRule {
+  readonly types: readonly QueueType[];
+  /** What is wrong with the value, as RabbitMQ shows it. */
+  readonly wrong: (value: unknown, all: Arguments) => string | undefined;
+}
+
+const whole =
+  (from: number, to: number, tooMuch: string) =>
+  (value: unknown): string | undefined => {
+    if (typeof value !== 'number' || !Number.isInteger(value))
+      return `"expected integer, got ${describeField(value).type}"`;
+    if (value < from) return value === 0 ? '{value_zero,0}' : `{value_negative,${String(value)}}`;
+    return value > to ? `{${tooMuch},${String(value)}}` : undefined;
+  };
+const length = whole(0, Infinity, '');
+
+/** In RabbitMQ's order: of several faults it names the first. https://www.rabbitmq.com/docs/queues#optional-arguments */
+const QUEUE_ARGUMENTS: Readonly<Record<string, ArgumentRule>> = {
+  'x-expires': { types: BOTH, wrong: whole(1, LONGEST, 'value_too_large') },
+  'x-message-ttl': { types: BOTH, wrong: whole(0, LONGEST, 'value_too_large') },
+  'x-dead-letter-exchange': { types: BOTH, wrong: () => undefined },
+  'x-dead-letter-routing-key': {
+    types: BOTH,
+    wrong: (_, all) => (all['x-dead-letter-exchange'] === undefined ? 'routing_key_but_no_dlx_defined' : undefined),
+  },
+  'x-max-length': { types: BOTH, wrong: length },
+  'x-max-length-bytes': { types: BOTH, wrong: length },
+  'x-delivery-limit': { types: ['quorum'], wrong: () => undefined },
+  'x-max-priority': { types: ['classic'], wrong: whole(0, 255, 'max_value_exceeded') },
+  'x-overflow': {
+    types: BOTH,
+    wrong: (value) =>
+      ['drop-head', 'reject-publish', 'reject-publish-dlx'].includes(String(value)) ? undefined : 'invalid_overflow',
+  },
+  'x-queue-mode': { types: ['classic'], wrong: () => undefined },
+  'x-single-active-consumer': {
+    types: BOTH,
+    wrong: (value) => (typeof value === 'boolean' ? undefined : `{unacceptable_type,${describeField(value).type}}`),
+  },
+  'x-queue-type': { types: BOTH, wrong: () => undefined },
+};
+const STRINGS = ['x-dead-letter-exchange', 'x-dead-letter-routing-key'];
+
+/** The type of queue that arguments ask for. Refuses what the double does not have. */
+function queueType(what: string, { 'x-queue-type': type = 'classic' }: Arguments): QueueType {
+  if (type === 'classic' || type === 'quorum') return type;
+  if (type === 'stream') throw new Refusal(540, `${what}: the in-memory broker has no streams`);
+  throw new Refusal(
+    406,
+    `invalid arg 'x-queue-type' for ${what}: "unsupported queue type '${describeField(type).value}'"`,
+  );
+}
+
+/** Refuses a new queue that RabbitMQ would refuse. */
+export function checkNewQueue(
+  name: string,
+  { durable, exclusive, autoDelete, arguments: args }: QueueDeclaration,
+): void {
+  const what = `queue '${name}' in vhost '/'`;
+  const type = queueType(what, args);
+  const rules = Object.entries(QUEUE_ARGUMENTS).filter(([key]) => args[key] !== undefined);
+  for (const [key, { wrong }] of rules) {
+    const value = args[key];
+    if (STRINGS.includes(key) && typeof value !== 'string') {
+      throw new Refusal(406, `invalid type '${describeField(value).type}' for arg '${key}' in ${what}`);
+    }
+    const fault = wrong(value, args);
+    if (fault !== undefined) throw new Refusal(406, `invalid arg '${key}' for ${what}: ${fault}`);
+  }
+  for (const [key, { types }] of rules) {
+    if (!types.includes(type)) {
+      throw new Refusal(406, `invalid arg '${key}' for ${what} of queue type rabbit_${type}_queue`);
+    }
+  }
+  if (type === 'classic') return;
+  const refuse = (property: string): never => {
+    throw new Refusal(406, `invalid property '${property}' for ${what}`);
+  };
+  if (!durable) refuse('non-durable');
+  if (autoDelete) refuse('auto-delete');
+  if (exclusive) refuse('exclusive-owner');
+}
+
+/** Refuses to declare a queue anew as something else. Arguments that RabbitMQ does not know do not count. */
+export function checkSameQueue(name: string, current: QueueDeclaration, received: QueueDeclaration): void {
+  const what = `queue '${name}' in vhost '/'`;
+  checkSame(what, 'durable', current.durable, received.durable);
+  checkSame(what, 'auto_delete', current.autoDelete, received.autoDelete);
+  const type = queueType(what, current.arguments);
+  for (const [key, { types }] of Object.entries(QUEUE_ARGUMENTS)) {
+    // Since RabbitMQ 4.0 a queue declared without a type has the default one.
+    const absent = key === 'x-queue-type' ? 'classic' : undefined;
+    if (types.includes(type)) {
+      checkSameArgument(what, key, current.arguments[key] ?? absent, received.arguments[key] ?? absent);
+    }
+  }
+}
+
+/** The same of an exchange. */
+export function checkSameExchange(name: string, current: ExchangeDeclaration, received: ExchangeDeclaration): void {
+  const what = `exchange '${name}' in vhost '/'`;
+  checkSame(what, 'type', current.type, received.type);
+  checkSame(what, 'durable', current.durable, received.durable);
+  checkSame(what, 'auto_delete', current.autoDelete, received.autoDelete);
+  checkSame(what, 'internal', current.internal, received.internal);
+  const key = 'alternate-exchange';
+  checkSameArgument(what, key, current.arguments[key], received.arguments[key]);
+}
+
+function checkSame(what: string, property: string, current: unknown, received: unknown): void {
+  if (isDeepStrictEqual(current, received)) return;
+  throw inequivalent(property, what, `'${String(received)}'`, `'${String(current)}'`);
+}
+
+function checkSameArgument(what: string, key: string, current: unknown, received: unknown): void {
+  if (sameField(current, received)) return;
+  const shown = current !== undefined && received !== undefined ? quoted : quotedWithType;
+  throw inequivalent(key, what, shown(received), shown(current));
+}
+
+function inequivalent(property: string, what: string, received: string, current: string): Refusal {
+  return new Refusal(406, `inequivalent arg '${property}' for ${what}: received ${received} but current is ${current}`);
+}
+
+const quoted = (value: unknown): string => `'${describeField(value).value}'`;
+
+function quotedWithType(value: unknown): string {
+  if (value === undefined) return 'none';
+  const { value: shown, type } = describeField(value);
+  return `the value '${shown}' of type '${type}'`;
+}

@@ -1,0 +1,34 @@
+import type { BindingSpec, ExchangeSpec, QueueSpec, Topology } from '../../topology';
+import { exchangeArguments, queueArguments } from '../../topology-arguments';
+import type { Vhost } from './vhost';
+
+/** Declares exchanges, queues, then bindings, for a connection. Returns the name of `own`, which '' in a binding means. */
+export function declareTopology(
+  vhost: Vhost,
+  { exchanges = [], queues = [], bindings = [] }: Topology,
+  own: QueueSpec | undefined,
+  connection: object,
+): string | undefined {
+  for (const spec of exchanges) declareExchange(vhost, spec);
+  for (const spec of queues) if (spec !== own) declareQueue(vhost, spec, connection);
+  const name = own && declareQueue(vhost, own, connection);
+  for (const spec of bindings) bind(vhost, spec, name, connection);
+  return name;
+}
+
+function declareExchange(vhost: Vhost, spec: ExchangeSpec): void {
+  if (spec.passive) vhost.exchange(spec.name);
+  else vhost.declareExchange(spec.name, exchangeArguments(spec));
+}
+
+function declareQueue(vhost: Vhost, spec: QueueSpec, connection: object): string {
+  const { passive, name } = spec;
+  const queue = passive ? vhost.queue(name, connection) : vhost.declareQueue(name, queueArguments(spec), connection);
+  return queue.name;
+}
+
+function bind(vhost: Vhost, spec: BindingSpec, own: string | undefined, connection: object): void {
+  const { exchange, queue, toExchange, routingKey = '', arguments: args = {} } = spec;
+  const to = toExchange === undefined ? { queue: queue === '' ? (own ?? '') : queue } : { exchange: toExchange };
+  vhost.bind(exchange, { to, routingKey, arguments: args }, connection);
+}

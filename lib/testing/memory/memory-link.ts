@@ -1,0 +1,191 @@
+import { BehaviorSubject, Observable, Subject, firstValueFrom, race, take, timer } from 'rxjs';
+import { ChannelError, type ConnectionError } from '../../errors';
+import type { QueueSpec, Topology } from '../../topology';
+import type { InboundChannel, Link, OutboundChannel, QueuePresence } from '../../transport/transport';
+import { declareTopology } from './declare-topology';
+import { MemoryChannel, type ChannelConnection } from './memory-channel';
+import { MemoryInboundChannel } from './memory-inbound-channel';
+import { MemoryOutboundChannel } from './memory-outbound-channel';
+import type { ReplyLine } from './reply-line';
+import type { StoredMessage } from './stored-message';
+import type { Published, Vhost } from './vhost';
+
+/** What a connection needs of its broker. */
+export interface LinkHost {
+  readonly vhost: Vhost;
+  /** Why publishers are blocked; undefined: they are not. */
+  readonly alarm: string | undefined;
+  publish(message: StoredMessage, mandatory: boolean): Published | 'returned';
+  /** The connection is gone at the broker. */
+  left(link: MemoryLink): void;
+}
+
+/** One connection with both its ends. */
+export class MemoryLink implements Link, ChannelConnection {
+  readonly frameMax = 131_072;
+  readonly heartbeat = 0;
+  readonly blocked$: Observable<string | undefined>;
+  readonly #blocked$ = new BehaviorSubject<string | undefined>(undefined);
+  readonly #ended$ = new Subject<void>();
+  readonly #host: LinkHost;
+  readonly #channels = new Set<MemoryChannel>();
+  /** What the broker does not read while it blocks this connection. */
+  readonly #unread: (() => void)[] = [];
+  #blocked = false;
+  #ended = false;
+  #lost: ConnectionError | undefined;
+
+  constructor(
+    host: LinkHost,
+    readonly replies: ReplyLine,
+    readonly endpoint: string,
+  ) {
+    this.#host = host;
+    this.blocked$ = this.#blocked$.asObservable();
+  }
+
+  get vhost(): Vhost {
+    return this.#host.vhost;
+  }
+  get lost(): ConnectionError | undefined {
+    return this.#lost;
+  }
+
+  lose(cause: ConnectionError): void {
+    this.#lost ??= cause;
+    this.#blocked$.complete();
+  }
+
+  openInbound(): Observable<InboundChannel> {
+    return this.#open(() => new MemoryInboundChannel(this));
+  }
+
+  openOutbound(): Observable<OutboundChannel> {
+    return this.#open(() => new MemoryOutboundChannel(this));
+  }
+
+  async check(queue: string): Promise<QueuePresence> {
+    try {
+      await this.#onScratchChannel(`Cannot check queue \`${queue}\``, () => this.vhost.queue(queue, this));
+      return 'there';
+    } catch (error) {
+      if (error instanceof ChannelError && error.replyCode === 404) return 'missing';
+      throw error;
+    }
+  }
+
+  declare(topology: Topology, own?: QueueSpec): Promise<string | undefined> {
+    const what = own ? `Cannot declare queue \`${own.name}\`` : 'Cannot declare the topology';
+    return this.#onScratchChannel(what, () => declareTopology(this.vhost, topology, own, this));
+  }
+
+  async close(within: number): Promise<void> {
+    if (!this.#lost && !this.#ended) {
+      const settled = firstValueFrom(race(this.#ended$.pipe(take(1)), timer(within)), { defaultValue: undefined });
+      // A blocked connection would get no answer.
+      if (this.#blocked) this.#end();
+      else
+        this.replies.send(() => {
+          this.#end();
+        });
+      this.#leave();
+      await settled;
+    }
+    this.break();
+  }
+
+  /** The connection breaks: what is on its way is lost. */
+  break(): void {
+    if (this.#ended) return;
+    this.#leave();
+    this.#end();
+  }
+
+  /** The broker accepts messages again, and reads what the client sent meanwhile. */
+  unblock(): void {
+    if (!this.#blocked) return;
+    this.#blocked = false;
+    this.replies.send(() => {
+      this.#blocked$.next(undefined);
+    });
+    for (const read of this.#unread.splice(0)) this.toBroker(read);
+  }
+
+  toBroker(read: () => void, publishes = false): void {
+    if (this.#ended) return;
+    const { alarm } = this.#host;
+    // As by RabbitMQ a connection is blocked once it publishes, and the message waits, too.
+    if (publishes && alarm !== undefined && !this.#blocked) {
+      this.#blocked = true;
+      this.replies.send(() => {
+        this.#blocked$.next(alarm);
+      });
+    }
+    if (this.#blocked) this.#unread.push(read);
+    else read();
+  }
+
+  publish(message: StoredMessage, mandatory: boolean): Published | 'returned' {
+    return this.#host.publish(message, mandatory);
+  }
+
+  #open<C extends MemoryChannel>(create: () => C): Observable<C> {
+    return new Observable((subscriber) => {
+      if (this.#ended || this.#lost) {
+        subscriber.error(this.#gone('Cannot open a channel'));
+        return;
+      }
+      const channel = this.#add(create());
+      let open = false;
+      channel.ended$.subscribe((cause) => {
+        if (!cause) subscriber.complete();
+        else subscriber.error(open ? cause : this.#gone('Cannot open a channel'));
+      });
+      this.toBroker(() => {
+        this.replies.send(() => {
+          if (channel.ended) return;
+          open = true;
+          if (subscriber.closed) void channel.close();
+          else subscriber.next(channel);
+        });
+      });
+    });
+  }
+
+  async #onScratchChannel<R>(what: string, work: () => R): Promise<R> {
+    if (this.#ended || this.#lost) throw this.#gone(what);
+    const channel = this.#add(new MemoryChannel(this));
+    try {
+      return await channel.request(what, work);
+    } finally {
+      channel.end(undefined);
+    }
+  }
+
+  #add<C extends MemoryChannel>(channel: C): C {
+    this.#channels.add(channel);
+    channel.ended$.subscribe(() => this.#channels.delete(channel));
+    return channel;
+  }
+
+  /** The broker's end of it: what is unsettled goes back to its queues. */
+  #leave(): void {
+    for (const channel of this.#channels) channel.leave();
+    this.#host.left(this);
+  }
+
+  /** The client's end of it. */
+  #end(): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    for (const channel of [...this.#channels]) channel.end(this.#gone('The channel ended with its connection'));
+    this.#blocked$.complete();
+    this.#ended$.next();
+    this.#ended$.complete();
+  }
+
+  #gone(what: string): ChannelError {
+    const cause = this.#lost;
+    return new ChannelError(cause ? `${what}: ${cause.message}` : `${what}.`, { cause, replyCode: cause?.replyCode });
+  }
+}

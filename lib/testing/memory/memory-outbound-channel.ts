@@ -1,0 +1,73 @@
+import { Subject, type Observable } from 'rxjs';
+import type { ChannelError } from '../../errors';
+import type { InboundMessage, OutboundChannel, Verdict, WireMessage } from '../../transport/transport';
+import { MemoryChannel, type ChannelConnection } from './memory-channel';
+import { stored } from './stored-message';
+
+/** The tag of the consumer of replies: the only one on its channel. */
+const REPLIES = 'replies';
+
+/** A channel with publisher confirms, to a broker in memory. */
+export class MemoryOutboundChannel extends MemoryChannel implements OutboundChannel {
+  /** Memory is never full. */
+  readonly writable = true;
+  readonly drain$: Observable<void>;
+  readonly verdicts$: Observable<Verdict>;
+  readonly #drain$ = new Subject<void>();
+  readonly #verdicts$ = new Subject<Verdict>();
+  readonly #listener: { onReply?: (message: InboundMessage) => void };
+  #published = 0;
+
+  constructor(connection: ChannelConnection) {
+    const listener: { onReply?: (message: InboundMessage) => void } = {};
+    super(connection, { deliver: (_, message) => listener.onReply?.(message), cancelled: () => undefined });
+    this.#listener = listener;
+    this.drain$ = this.#drain$.asObservable();
+    this.verdicts$ = this.#verdicts$.asObservable();
+  }
+
+  publish(message: WireMessage, expiration: number | undefined): boolean {
+    const { exchange, routingKey, mandatory, messageId, content } = message;
+    const given = stored(exchange, routingKey, content, propertiesOf(message, expiration));
+    return this.tell(() => {
+      const number = ++this.#published;
+      const outcome = this.connection.publish(this.broker.addressed(given), mandatory);
+      if (outcome === 'returned') {
+        this.#say({ kind: 'return', messageId, exchange, routingKey, replyCode: 312, replyText: 'NO_ROUTE' });
+      }
+      this.#say({ kind: outcome === 'full' ? 'nack' : 'ack', number, multiple: false });
+    }, true);
+  }
+
+  consumeReplies(onReply: (message: InboundMessage) => void): Promise<void> {
+    return this.request(
+      'Cannot consume replies',
+      () => {
+        this.broker.consumeReplies(REPLIES);
+      },
+      { arrived: () => (this.#listener.onReply = onReply) },
+    );
+  }
+
+  override end(cause: ChannelError | undefined): void {
+    super.end(cause);
+    this.#drain$.complete();
+    this.#verdicts$.complete();
+  }
+
+  #say(verdict: Verdict): void {
+    this.arrive(() => {
+      this.#verdicts$.next(verdict);
+    });
+  }
+}
+
+function propertiesOf({ properties, contentType, messageId }: WireMessage, expiration: number | undefined) {
+  const { expiration: _, ...rest } = properties ?? {};
+  return {
+    ...rest,
+    messageId,
+    ...(contentType !== undefined && { contentType }),
+    ...(expiration !== undefined && { expiration }),
+  };
+}
