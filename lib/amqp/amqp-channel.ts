@@ -83,14 +83,16 @@ export class AmqpChannel<C extends Channel = Channel> implements LinkChannel {
     try {
       return await request(this.channel);
     } catch (error) {
-      // Where the broker closed the whole connection, the connection knows why; the pending request does not.
-      throw channelRefused(what, this.host.lost?.replyCode === undefined ? error : this.host.lost);
+      throw channelRefused(what, reasonFrom(this.host, error));
     }
   }
 }
 
+/** Where the broker closed the whole connection, the connection knows why; a pending request does not. */
+const reasonFrom = ({ lost }: ChannelHost, error: unknown): unknown => (lost?.replyCode === undefined ? error : lost);
+
 /** Opens a channel as `Link.openInbound` promises; `open` asks amqplib for it. */
-export function openingChannel<O extends AmqpChannel>(open: () => Promise<O>): Observable<O> {
+export function openingChannel<O extends AmqpChannel>(host: ChannelHost, open: () => Promise<O>): Observable<O> {
   return new Observable((subscriber) => {
     open().then(
       (channel) => {
@@ -105,7 +107,7 @@ export function openingChannel<O extends AmqpChannel>(open: () => Promise<O>): O
         subscriber.next(channel);
       },
       (error: unknown) => {
-        subscriber.error(channelRefused('Cannot open a channel', error));
+        subscriber.error(channelRefused('Cannot open a channel', reasonFrom(host, error)));
       },
     );
   });
@@ -117,7 +119,7 @@ export function openingChannel<O extends AmqpChannel>(open: () => Promise<O>): O
  */
 export async function onScratchChannel<T>(host: ChannelHost, work: (channel: AmqpChannel) => Promise<T>): Promise<T> {
   const channel = await firstValueFrom(
-    openingChannel(async () => new AmqpChannel(host, await host.model.createChannel())),
+    openingChannel(host, async () => new AmqpChannel(host, await host.model.createChannel())),
   );
   try {
     return await work(channel);

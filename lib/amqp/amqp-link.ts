@@ -88,12 +88,15 @@ export class AmqpLink implements Link, ChannelHost {
   }
 
   openInbound(): Observable<InboundChannel> {
-    return openingChannel(async () => new AmqpInboundChannel(this, await this.model.createChannel()));
+    return openingChannel(this, async () => new AmqpInboundChannel(this, await this.model.createChannel()));
   }
 
   openOutbound(): Observable<OutboundChannel> {
     const options = this.wire ? { highWaterMark: CHUNKS } : {};
-    return openingChannel(async () => new AmqpOutboundChannel(this, await this.model.createConfirmChannel(options)));
+    return openingChannel(
+      this,
+      async () => new AmqpOutboundChannel(this, await this.model.createConfirmChannel(options)),
+    );
   }
 
   check(queue: string): Promise<QueuePresence> {

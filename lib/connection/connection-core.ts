@@ -1,5 +1,5 @@
 import { EMPTY, defer, distinctUntilChanged, filter, firstValueFrom, from, map, of, pairwise } from 'rxjs';
-import { startWith, switchMap, take, throwError, timeout, Subscription, type Observable } from 'rxjs';
+import { startWith, switchMap, throwError, timeout, Subscription, type Observable } from 'rxjs';
 import { tellState } from '../diagnostics';
 import { ConnectionError } from '../errors';
 import type { Logger } from '../log';
@@ -169,7 +169,7 @@ export class ConnectionCore {
     const name = `${this.name ?? 'instance-queue'} (setup check)`;
     return firstValueFrom(
       this.#dialOnce(name).pipe(
-        take(1),
+        // Leaving the dial ends the connection.
         switchMap(async (link) => {
           await work(link);
           this.#channelsLimited = false;
