@@ -11,13 +11,12 @@ export interface ChannelClient {
   readonly cancelled: (consumerTag: string) => void;
 }
 
-interface Registered {
-  readonly queue: MemoryQueue;
-  readonly consumer: QueueConsumer;
-}
 /** A delivery that is not settled. */
-interface Unsettled extends Registered {
+interface Unsettled {
+  readonly queue: MemoryQueue;
   readonly message: QueuedMessage;
+  /** Undefined for one that `get` took. */
+  readonly consumer?: QueueConsumer;
 }
 
 /** A channel as the broker knows it: its consumers, and the deliveries on it that are not settled. */
@@ -25,7 +24,7 @@ export class BrokerChannel {
   readonly #vhost: Vhost;
   readonly #connection: object;
   readonly #client: ChannelClient;
-  readonly #consumers = new Map<string, Registered>();
+  readonly #consumers = new Map<string, { readonly queue: MemoryQueue; readonly consumer: QueueConsumer }>();
   readonly #unsettled = new Map<number, Unsettled>();
   #deliveries = 0;
   #replies: { readonly address: string; readonly end: () => void } | undefined;
@@ -51,9 +50,7 @@ export class BrokerChannel {
     }
     const consumer: QueueConsumer = new QueueConsumer(options, {
       deliver: (message) => {
-        const tag = ++this.#deliveries;
-        if (!options.noAck) this.#unsettled.set(tag, { queue, consumer, message });
-        this.#client.deliver(consumerTag, delivered(counted(queue, message), tag, message.redelivered));
+        this.#client.deliver(consumerTag, this.#deliver({ queue, message, consumer }, options.noAck));
       },
       cancelled: () => {
         this.#consumers.delete(consumerTag);
@@ -73,6 +70,17 @@ export class BrokerChannel {
     this.#replies = this.#vhost.listen((message) => {
       this.#client.deliver(consumerTag, delivered(message, 1, false));
     });
+  }
+
+  /** Takes one message without a consumer. */
+  get(queueName: string): InboundMessage | undefined {
+    const queue = this.#vhost.queue(queueName, this.#connection);
+    if (queue.counts && queue.singleActiveConsumer) {
+      const why = 'basic.get operations are not supported by quorum queues with single active consumer';
+      throw new Refusal(405, `cannot obtain access to locked queue '${queue.name}' in vhost '/'. ${why}`);
+    }
+    const message = queue.take();
+    return message && this.#deliver({ queue, message }, false);
   }
 
   cancel(consumerTag: string): void {
@@ -104,6 +112,13 @@ export class BrokerChannel {
     this.#settleAll([...this.#unsettled.keys()], 'requeue');
   }
 
+  #deliver(unsettled: Unsettled, noAck: boolean): InboundMessage {
+    const { queue, message } = unsettled;
+    const tag = ++this.#deliveries;
+    if (!noAck) this.#unsettled.set(tag, unsettled);
+    return delivered(counted(queue, message), tag, message.redelivered);
+  }
+
   #settleAll(tags: readonly number[], how: Settlement): void {
     const queues = new Set<MemoryQueue>();
     for (const tag of tags) {
@@ -111,7 +126,7 @@ export class BrokerChannel {
       if (!unsettled) continue;
       this.#unsettled.delete(tag);
       const { queue, consumer, message } = unsettled;
-      consumer.unsettled--;
+      if (consumer) consumer.unsettled--;
       queues.add(queue);
       if (how === 'ack') queue.settled(message);
       else if (how === 'reject') queue.rejected(message);

@@ -1,5 +1,6 @@
 import type { BindingSpec, ExchangeSpec, QueueSpec, Topology } from '../../topology';
 import { exchangeArguments, queueArguments } from '../../topology-arguments';
+import type { Binding } from './exchange';
 import type { Vhost } from './vhost';
 
 /** Declares exchanges, queues, then bindings, for a connection. Returns the name of `own`, which '' in a binding means. */
@@ -12,7 +13,7 @@ export function declareTopology(
   for (const spec of exchanges) declareExchange(vhost, spec);
   for (const spec of queues) if (spec !== own) declareQueue(vhost, spec, connection);
   const name = own && declareQueue(vhost, own, connection);
-  for (const spec of bindings) bind(vhost, spec, name, connection);
+  for (const spec of bindings) vhost.bind(spec.exchange, bindingOf(spec, name), connection);
   return name;
 }
 
@@ -27,8 +28,9 @@ function declareQueue(vhost: Vhost, spec: QueueSpec, connection: object): string
   return queue.name;
 }
 
-function bind(vhost: Vhost, spec: BindingSpec, own: string | undefined, connection: object): void {
-  const { exchange, queue, toExchange, routingKey = '', arguments: args = {} } = spec;
-  const to = toExchange === undefined ? { queue: queue === '' ? (own ?? '') : queue } : { exchange: toExchange };
-  vhost.bind(exchange, { to, routingKey, arguments: args }, connection);
+/** `own`: the queue that '' means. */
+export function bindingOf(spec: BindingSpec, own = ''): Binding {
+  const { queue, toExchange, routingKey = '', arguments: args = {} } = spec;
+  const to = toExchange === undefined ? { queue: queue === '' ? own : queue } : { exchange: toExchange };
+  return { to, routingKey, arguments: args };
 }

@@ -58,9 +58,14 @@ export class MemoryExchange {
     if (!this.#bindings.some((one) => isDeepStrictEqual(one, binding))) this.#bindings.push(binding);
   }
 
-  /** Removes the bindings to a destination that is gone. Returns whether the exchange goes with its last binding. */
-  unbind(gone: Destination): boolean {
-    const left = this.#bindings.filter(({ to }) => !isDeepStrictEqual(to, gone));
+  /** Is anything bound to it? */
+  get used(): boolean {
+    return this.#bindings.length > 0;
+  }
+
+  /** Removes bindings. Returns whether the exchange goes with its last one. */
+  unbind(gone: (binding: Binding) => boolean): boolean {
+    const left = this.#bindings.filter((binding) => !gone(binding));
     const removed = left.length < this.#bindings.length;
     this.#bindings = left;
     return removed && left.length === 0 && this.declaration.autoDelete;

@@ -1,7 +1,9 @@
 import { Subject, firstValueFrom, race, take, timer, type Observable } from 'rxjs';
 import { ChannelError } from '../../errors';
-import type { LinkChannel } from '../../transport/transport';
+import type { QueueSpec, Topology } from '../../topology';
+import type { LinkChannel, QueuePresence } from '../../transport/transport';
 import { BrokerChannel, type ChannelClient } from './broker-channel';
+import { declareTopology } from './declare-topology';
 import type { ReplyLine } from './reply-line';
 import { Refusal, refused } from './refusal';
 import type { StoredMessage } from './stored-message';
@@ -61,6 +63,23 @@ export class MemoryChannel implements LinkChannel {
 
   get ended(): boolean {
     return this.#state === 'ended';
+  }
+
+  async check(queue: string): Promise<QueuePresence> {
+    const { vhost } = this.connection;
+    try {
+      await this.request(`Cannot check queue \`${queue}\``, () => vhost.queue(queue, this.connection));
+      return 'there';
+    } catch (error) {
+      if (error instanceof ChannelError && error.replyCode === 404) return 'missing';
+      throw error;
+    }
+  }
+
+  declare(topology: Topology, own?: QueueSpec): Promise<string | undefined> {
+    const what = own ? `Cannot declare queue \`${own.name}\`` : 'Cannot declare the topology';
+    const { connection } = this;
+    return this.request(what, () => declareTopology(connection.vhost, topology, own, connection));
   }
 
   async close(): Promise<void> {

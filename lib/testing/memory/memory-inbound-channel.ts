@@ -1,4 +1,10 @@
-import type { ConsumeListener, ConsumeRequest, InboundChannel, Settlement } from '../../transport/transport';
+import type {
+  ConsumeListener,
+  ConsumeRequest,
+  InboundChannel,
+  InboundMessage,
+  Settlement,
+} from '../../transport/transport';
 import { MemoryChannel, type ChannelConnection } from './memory-channel';
 
 /** The channel of one consumer, to a broker in memory. */
@@ -35,6 +41,10 @@ export class MemoryInboundChannel extends MemoryChannel implements InboundChanne
         },
       },
     );
+  }
+
+  get(queue: string): Promise<InboundMessage | undefined> {
+    return this.request(`Cannot get a message of queue \`${queue}\``, () => this.broker.get(queue));
   }
 
   settle(deliveryTag: number, how: Settlement, multiple = false): boolean {

@@ -1,8 +1,15 @@
 import { BehaviorSubject, Observable, Subject, firstValueFrom, race, take, timer } from 'rxjs';
 import { ChannelError, type ConnectionError } from '../../errors';
-import type { QueueSpec, Topology } from '../../topology';
-import type { InboundChannel, Link, OutboundChannel, QueuePresence } from '../../transport/transport';
-import { declareTopology } from './declare-topology';
+import type { BindingSpec, QueueSpec, Topology } from '../../topology';
+import type {
+  DeleteConditions,
+  InboundChannel,
+  Link,
+  OutboundChannel,
+  QueueDepth,
+  QueuePresence,
+} from '../../transport/transport';
+import { bindingOf } from './declare-topology';
 import { MemoryChannel, type ChannelConnection } from './memory-channel';
 import { MemoryInboundChannel } from './memory-inbound-channel';
 import { MemoryOutboundChannel } from './memory-outbound-channel';
@@ -64,19 +71,45 @@ export class MemoryLink implements Link, ChannelConnection {
     return this.#open(() => new MemoryOutboundChannel(this));
   }
 
-  async check(queue: string): Promise<QueuePresence> {
+  check(queue: string): Promise<QueuePresence> {
+    return this.#onScratchChannel((channel) => channel.check(queue));
+  }
+
+  declare(topology: Topology, own?: QueueSpec): Promise<string | undefined> {
+    return this.#onScratchChannel((channel) => channel.declare(topology, own));
+  }
+
+  async inspect(name: string): Promise<QueueDepth | undefined> {
     try {
-      await this.#onScratchChannel(`Cannot check queue \`${queue}\``, () => this.vhost.queue(queue, this));
-      return 'there';
+      return await this.#ask(`Cannot inspect queue \`${name}\``, (vhost) => {
+        const { ready, consumers } = vhost.queue(name, this);
+        return { messages: ready.length, consumers: consumers.length };
+      });
     } catch (error) {
-      if (error instanceof ChannelError && error.replyCode === 404) return 'missing';
+      if (error instanceof ChannelError && error.replyCode === 404) return undefined;
       throw error;
     }
   }
 
-  declare(topology: Topology, own?: QueueSpec): Promise<string | undefined> {
-    const what = own ? `Cannot declare queue \`${own.name}\`` : 'Cannot declare the topology';
-    return this.#onScratchChannel(what, () => declareTopology(this.vhost, topology, own, this));
+  purge(queue: string): Promise<number> {
+    return this.#ask(`Cannot purge queue \`${queue}\``, (vhost) => vhost.queue(queue, this).purge());
+  }
+
+  deleteQueue(queue: string, conditions: DeleteConditions): Promise<number> {
+    return this.#ask(`Cannot delete queue \`${queue}\``, (vhost) => vhost.deleteQueue(queue, this, conditions));
+  }
+
+  deleteExchange(exchange: string, conditions: Pick<DeleteConditions, 'ifUnused'>): Promise<void> {
+    return this.#ask(`Cannot delete exchange \`${exchange}\``, (vhost) => {
+      vhost.deleteExchange(exchange, conditions);
+    });
+  }
+
+  unbind(binding: BindingSpec): Promise<void> {
+    const { exchange } = binding;
+    return this.#ask(`Cannot unbind from exchange \`${exchange}\``, (vhost) => {
+      vhost.unbind(exchange, bindingOf(binding), this);
+    });
   }
 
   async close(within: number): Promise<void> {
@@ -152,13 +185,17 @@ export class MemoryLink implements Link, ChannelConnection {
     });
   }
 
-  async #onScratchChannel<R>(what: string, work: () => R): Promise<R> {
-    if (this.#ended || this.#lost) throw this.#gone(what);
-    const channel = this.#add(new MemoryChannel(this));
+  #ask<R>(what: string, work: (vhost: Vhost) => R): Promise<R> {
+    return this.#onScratchChannel((channel) => channel.request(what, () => work(this.vhost)));
+  }
+
+  /** For requests whose refusal costs the channel. */
+  async #onScratchChannel<R>(work: (channel: MemoryChannel) => Promise<R>): Promise<R> {
+    const channel = await firstValueFrom(this.#open(() => new MemoryChannel(this)));
     try {
-      return await channel.request(what, work);
+      return await work(channel);
     } finally {
-      channel.end(undefined);
+      void channel.close();
     }
   }
 

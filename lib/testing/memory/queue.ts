@@ -129,10 +129,24 @@ export class MemoryQueue {
     this.used();
   }
 
-  purge(): void {
+  /** Takes the first message without a consumer. */
+  take(): QueuedMessage | undefined {
+    this.used();
+    this.#dropExpired();
+    const first = this.#ready.shift();
+    if (first) this.out.add(first);
+    this.#awaitExpiry();
+    this.host.changed();
+    return first;
+  }
+
+  /** Drops the messages that wait. Returns how many. */
+  purge(): number {
+    const { length } = this.#ready;
     this.#ready = [];
     this.#awaitExpiry();
     this.host.changed();
+    return length;
   }
 
   /** Leaves no timer. */

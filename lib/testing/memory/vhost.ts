@@ -1,6 +1,8 @@
 import { randomUUID } from 'node:crypto';
+import { isDeepStrictEqual } from 'node:util';
 import { Subject, type Observable } from 'rxjs';
 import { queueArguments, type ExchangeDeclaration, type QueueDeclaration } from '../../topology-arguments';
+import type { DeleteConditions } from '../../transport/transport';
 import { deadLetter, isCycle, type Death } from './dead-letter';
 import { checkNewQueue, checkSameExchange, checkSameQueue } from './declaration-checks';
 import { MemoryExchange, type Binding, type Destination } from './exchange';
@@ -68,7 +70,7 @@ export class Vhost implements QueueHost {
     if (!queue) throw new Refusal(404, `no queue '${name}' in vhost '/'`);
     // Used by its name alone, it is what a client that found nothing would have declared.
     this.#undeclared.delete(name);
-    if (queue.owner !== undefined && queue.owner !== connection) throw locked(name);
+    this.#checkOwner(queue, connection);
     return queue;
   }
 
@@ -89,16 +91,20 @@ export class Vhost implements QueueHost {
     return queue;
   }
 
-  /** Cancels its consumers, and drops its messages. */
-  deleteQueue(name: string): void {
+  /** Cancels the consumers of a queue and drops its messages. Returns how many waited in it. */
+  deleteQueue(name: string, connection?: object, { ifUnused, ifEmpty }: DeleteConditions = {}): number {
     const queue = this.#queues.get(name);
-    if (!queue) return;
+    if (!queue) return 0;
+    if (connection) this.#checkOwner(queue, connection);
+    if (ifUnused && queue.consumers.length > 0) throw new Refusal(406, `queue '${name}' in vhost '/' in use`);
+    if (ifEmpty && queue.ready.length > 0) throw new Refusal(406, `queue '${name}' in vhost '/' not empty`);
     this.#queues.delete(name);
     this.#undeclared.delete(name);
     queue.sleep();
     queue.cancelAll();
-    this.#unbind({ queue: name });
+    this.#unbindAll({ queue: name });
     this.changed();
+    return queue.ready.length;
   }
 
   exchange(name: string): MemoryExchange {
@@ -116,8 +122,15 @@ export class Vhost implements QueueHost {
     } else this.#exchanges.set(name, new MemoryExchange(name, declaration));
   }
 
-  deleteExchange(name: string): void {
-    if (this.#exchanges.delete(name)) this.#unbind({ exchange: name });
+  deleteExchange(name: string, { ifUnused }: Pick<DeleteConditions, 'ifUnused'> = {}): void {
+    if (name === '') throw onDefaultExchange();
+    if (name.startsWith('amq.')) {
+      throw new Refusal(403, `deletion of system exchange '${name}' in vhost '/' not allowed`);
+    }
+    if (ifUnused && this.#exchanges.get(name)?.used) {
+      throw new Refusal(406, `exchange '${name}' in vhost '/' in use`);
+    }
+    if (this.#exchanges.delete(name)) this.#unbindAll({ exchange: name });
   }
 
   bind(source: string, binding: Binding, connection: object): void {
@@ -126,6 +139,15 @@ export class Vhost implements QueueHost {
     if ('queue' in binding.to) this.queue(binding.to.queue, connection);
     else this.exchange(binding.to.exchange);
     exchange.bind(binding);
+  }
+
+  /** Like RabbitMQ it does not mind if there is no such binding, queue or exchange. */
+  unbind(source: string, binding: Binding, connection: object): void {
+    if (source === '') throw onDefaultExchange();
+    const queue = 'queue' in binding.to && this.find(binding.to.queue);
+    if (queue) this.#checkOwner(queue, connection);
+    const exchange = this.#exchanges.get(source);
+    if (exchange?.unbind((one) => isDeepStrictEqual(one, binding))) this.deleteExchange(source);
   }
 
   /** To every queue that the message is routed to, once. */
@@ -187,9 +209,13 @@ export class Vhost implements QueueHost {
     return queue;
   }
 
-  #unbind(gone: Destination): void {
+  #checkOwner({ name, owner }: MemoryQueue, connection: object): void {
+    if (owner !== undefined && owner !== connection) throw locked(name);
+  }
+
+  #unbindAll(gone: Destination): void {
     for (const exchange of [...this.#exchanges.values()]) {
-      if (exchange.unbind(gone)) this.deleteExchange(exchange.name);
+      if (exchange.unbind(({ to }) => isDeepStrictEqual(to, gone))) this.deleteExchange(exchange.name);
     }
   }
 
