@@ -87,12 +87,13 @@ export class Reopening {
   #permission(link: Link): Observable<void> {
     const begin$ = this.#attribution.turn(link);
     if (this.#quarantinedUntil === undefined) return begin$;
+    // Behind everyone else on this link, also at its start: what a limit leaves over shows only when they are attached.
     return timer(Math.max(0, this.#quarantinedUntil - performance.now())).pipe(
-      mergeMap(() => this.#core.rehearse(this.#options.rehearse)),
+      switchMap(() => begin$),
+      switchMap(() => this.#core.rehearse(this.#options.rehearse)),
       tap(() => {
         this.#core.log.debug('setup succeeded on a connection of its own');
       }),
-      switchMap(() => begin$),
     );
   }
 
@@ -110,7 +111,7 @@ export class Reopening {
           this.#options.waiting(link.lost);
           return EMPTY;
         }
-        const delay = this.#nextDelay(error, upFor);
+        const delay = this.#nextDelay(error, upFor, link.lost !== undefined);
         this.#options.waiting(error, delay);
         if (!link.lost) return timer(delay);
         this.#quarantinedUntil = performance.now() + delay;
@@ -119,7 +120,7 @@ export class Reopening {
     );
   }
 
-  #nextDelay(error: InstanceQueueError, upFor: number | undefined): number {
+  #nextDelay(error: InstanceQueueError, upFor: number | undefined, costsLink: boolean): number {
     const { reopen } = this.#core;
     if (upFor === undefined) this.#failures++;
     if (this.#failures >= (this.#everOpened ? reopen.attempts : reopen.initialAttempts)) throw this.#gaveUp(error);
@@ -129,7 +130,9 @@ export class Reopening {
     this.#growth++;
     // A first loss may be an accident.
     if (upFor !== undefined && this.#growth === 1) return 0;
-    return backoffDelay(reopen, this.#growth, { slowly: upFor === undefined && !error.retryable });
+    return backoffDelay(reopen, this.#growth, {
+      slowly: upFor === undefined && (costsLink || !error.retryable),
+    });
   }
 
   #gaveUp(cause: InstanceQueueError): ChannelError {
