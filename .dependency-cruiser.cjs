@@ -16,6 +16,7 @@ const pure =
 /** The entry points that need a package which may be absent: room → the packages, as paths below node_modules/. */
 const optionalPeers = {
   opentelemetry: '@opentelemetry/',
+  prometheus: 'prom-client/',
 };
 const faults = '^lib/testing/faults/';
 

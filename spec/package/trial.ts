@@ -27,7 +27,7 @@ const generations = [20, 22, 24];
 
 /** What the tarball may hold, and what it must. */
 const allowed =
-  /^(package\.json|README\.md|LICENSE|CHANGELOG\.md|dist\/[\w/-]+(\.js|\.d\.ts)|demo\/guides\/[\w-]+\.md)$/;
+  /^(package\.json|README\.md|LICENSE|CHANGELOG\.md|dist\/[\w/-]+(\.js|\.d\.ts)|demo\/guides\/[\w-]+\.(md|json))$/;
 const needed = [
   ...['package.json', 'README.md', 'LICENSE', 'CHANGELOG.md', 'dist/index.js', 'dist/index.d.ts'],
   // `error.help` leads there.

@@ -13,6 +13,7 @@ const optional = Object.keys(peerDependenciesMeta);
 /** Which optional peers each entry point may import. */
 const allowed: Readonly<Record<string, readonly string[]>> = {
   opentelemetry: ['@opentelemetry/api'],
+  prometheus: ['prom-client'],
 };
 
 const sourceOf = (declarations: string): string =>
