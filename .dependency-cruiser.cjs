@@ -13,7 +13,11 @@ const ground = '^lib/(?!index\\.)[\\w-]+\\.ts$';
 /** Files without timers and I/O: property tests run on them. */
 const pure =
   '^lib/(collections/(ring|ordered-map)|producer/(outbox|unconfirmed)|consumer/(ack-batching|stream/(in-order-acks|offset-tracking))|connection/backoff|field-table-size)\\.ts$';
-/** Each entry point that users ask for by name, and its own files. */
+/** The entry points that need a package which may be absent: room → the packages, as paths below node_modules/. */
+const optionalPeers = {
+  opentelemetry: '@opentelemetry/',
+  prometheus: 'prom-client/',
+};
 const faults = '^lib/testing/faults/';
 
 /** @type {(name: string, comment: string, from: object, to: object) => import('dependency-cruiser').IForbiddenRuleType} */
@@ -71,6 +75,20 @@ module.exports = {
       { path: '^lib/', pathNot: rooms('testing') },
       { path: rooms('testing') },
     ),
+    ...Object.entries(optionalPeers).flatMap(([room, peers]) => [
+      forbid(
+        `${room}-has-its-peers-to-itself`,
+        `${peers} may be absent: the entry point that needs it imports it, and no other file does.`,
+        { path: '^lib/', pathNot: rooms(room) },
+        { path: `(^|/)node_modules/${peers}` },
+      ),
+      forbid(
+        `${room}-is-an-entry-point`,
+        `Nothing else imports ${room}/: it would need its optional peers.`,
+        { path: '^lib/', pathNot: rooms(room) },
+        { path: rooms(room) },
+      ),
+    ]),
     forbid(
       'faults-stand-alone',
       'The fault proxy knows TCP, and nothing of the library.',

@@ -2,6 +2,15 @@ import { channel, type TracingChannel } from 'node:diagnostics_channel';
 
 const states = channel('instance-queue:state');
 
+const origins = new WeakMap<object, object>();
+
+/** Remembers which connection an event is of. Its channel is shared by all connections of the process. */
+export function setOrigin(event: object, connection: object): void {
+  origins.set(event, connection);
+}
+/** The connection that an event is of. */
+export const originOf = (event: object): object | undefined => origins.get(event);
+
 /** Does anybody listen to any of its steps? `TracingChannel.hasSubscribers` is younger than the Node we support. */
 export const isTraced = ({ start, end, asyncStart, asyncEnd, error }: TracingChannel<unknown, object>): boolean =>
   start.hasSubscribers ||

@@ -90,6 +90,11 @@ export interface ErrorDetails {
 /** Where codes are explained: a file of the package, there without a network. */
 const GUIDE = 'instance-queue/demo/guides/errors.md';
 
+/** Keeps the name of a class, and so of its errors, through bundlers and minifiers, which rename classes. */
+function keepName(errorClass: object, name: string): void {
+  Object.defineProperty(errorClass, 'name', { value: name });
+}
+
 /**
  * What every error of this library is: a sentence for people, a stable `code` for programs, the `cause` underneath.
  * Messages hold no credentials and no message bodies.
@@ -130,6 +135,9 @@ export const isInstanceQueueError = (error: unknown): error is InstanceQueueErro
 
 /** An option (or an argument) that cannot be right. Thrown at the call that gave it. */
 export class OptionsError extends InstanceQueueError<'OPTIONS_INVALID'> {
+  static {
+    keepName(this, 'OptionsError');
+  }
   /** The name of the option at fault. */
   readonly option: string;
   constructor(option: string, message: string, details?: ErrorDetails) {
@@ -140,6 +148,9 @@ export class OptionsError extends InstanceQueueError<'OPTIONS_INVALID'> {
 
 /** A connection that could not be made, was lost, or is closed. */
 export class ConnectionError extends InstanceQueueError<ConnectionErrorCode> {
+  static {
+    keepName(this, 'ConnectionError');
+  }
   /** `host:port/vhost`; never credentials. Empty where no endpoint was reached for yet. */
   readonly endpoint: string;
   constructor(code: ConnectionErrorCode, endpoint: string, message: string, details?: ErrorDetails) {
@@ -150,6 +161,9 @@ export class ConnectionError extends InstanceQueueError<ConnectionErrorCode> {
 
 /** A channel that the broker closed or refused to serve: a declaration that differs, a missing permission, a timeout. */
 export class ChannelError extends InstanceQueueError<'CHANNEL_CLOSED'> {
+  static {
+    keepName(this, 'ChannelError');
+  }
   constructor(message: string, details?: ErrorDetails) {
     super('CHANNEL_CLOSED', message, details);
   }
@@ -157,6 +171,9 @@ export class ChannelError extends InstanceQueueError<'CHANNEL_CLOSED'> {
 
 /** Trouble of one consumer or of one message on it. */
 export class ConsumerError extends InstanceQueueError<ConsumerErrorCode> {
+  static {
+    keepName(this, 'ConsumerError');
+  }
   /** The queue it consumes from. */
   readonly queue: string;
   constructor(code: ConsumerErrorCode, queue: string, message: string, details?: ErrorDetails) {
@@ -167,6 +184,9 @@ export class ConsumerError extends InstanceQueueError<ConsumerErrorCode> {
 
 /** Why one message was not confirmed. */
 export class PublishError extends InstanceQueueError<PublishErrorCode> {
+  static {
+    keepName(this, 'PublishError');
+  }
   /** The message at fault. */
   readonly messageId: string;
   /** May the broker have it all the same? `true`: sending it again can make a duplicate. */

@@ -224,6 +224,12 @@ export class InstanceQueue extends EventEmitter<InstanceQueueEvents> implements 
     await this.close();
   }
 
+  /** @internal Is it one of the two connections? */
+  uses(connection: object | undefined): boolean {
+    const { producer, consumer } = this.#connections;
+    return connection === producer.core || connection === consumer.core;
+  }
+
   #producerWith<T>(options: ProducerOptions<T>, prepare?: Prepare): Producer<T> {
     const topology = mergeTopologies(options.topology, this.#options.topology);
     // A codec among the defaults is of the caller's making: it has to fit what this producer sends.

@@ -1,5 +1,5 @@
 import { channel, tracingChannel } from 'node:diagnostics_channel';
-import { isTraced } from '../diagnostics';
+import { isTraced, setOrigin } from '../diagnostics';
 import type { Message, Settlement } from './delivery';
 
 /** `instance-queue:deliver`: a message is handed out. */
@@ -30,22 +30,26 @@ const deliveries = channel('instance-queue:deliver');
 const settlements = channel('instance-queue:settle');
 const open = new WeakMap<Message<unknown>, DeliverTrace>();
 
-/** Is it worth making anything to tell? */
+/** Does anyone subscribe to what is published of deliveries? */
 export const areDeliveriesWatched = (): boolean => deliveries.hasSubscribers || isTraced(traces);
 
-/** A message that nobody settles is handed out. */
-export function tellDelivered(event: DeliverEvent): void {
-  if (deliveries.hasSubscribers) deliveries.publish({ ...event });
+/** A message is handed out that came over `connection`. */
+export function tellDelivered({ message, tag, epoch }: DeliverEvent, connection: object): void {
+  if (!deliveries.hasSubscribers) return;
+  const event: DeliverEvent = { message, tag, epoch };
+  setOrigin(event, connection);
+  deliveries.publish(event);
 }
 
-/** A delivery is handed out, by `emit`. */
-export function traceDelivery({ message, tag, epoch }: DeliverEvent, emit: () => void): void {
-  tellDelivered({ message, tag, epoch });
+/** A delivery that came over `connection` is handed out, by `emit`. */
+export function traceDelivery({ message, tag, epoch }: DeliverEvent, connection: object, emit: () => void): void {
+  tellDelivered({ message, tag, epoch }, connection);
   if (!isTraced(traces)) {
     emit();
     return;
   }
   const trace: DeliverTrace = { message, tag, epoch };
+  setOrigin(trace, connection);
   open.set(message, trace);
   traces.start.runStores(trace, emit);
   traces.end.publish(trace);
@@ -56,7 +60,7 @@ export function tellSettled(message: Message<unknown>, settlement: Settlement | 
   if (settlements.hasSubscribers) settlements.publish({ message, settlement });
   if (!isTraced(traces)) return;
   const trace = open.get(message);
-  // Handed out before anybody listened.
+  // It was handed out before there was a subscriber.
   if (!trace) return;
   trace.settlement = settlement;
   traces.asyncStart.publish(trace);

@@ -65,9 +65,9 @@ export class Intake<T> {
       this.#subscriber.next(message);
     };
     if (this.#options.noAck) {
-      tellDelivered({ message, tag, epoch });
+      tellDelivered({ message, tag, epoch }, this.#core);
       emit();
-    } else traceDelivery({ message, tag, epoch }, emit);
+    } else traceDelivery({ message, tag, epoch }, this.#core, emit);
   }
 
   #decode(raw: InboundMessage): T {

@@ -135,7 +135,7 @@ export class Producer<T = unknown> extends EventEmitter<ProducerEvents> implemen
    */
   send(message: OutboundMessage<T>, options?: SendOptions): Promise<Confirmation> {
     if (!areSendsTraced()) return this.#send(message, options);
-    return tracedSend(message, (traced) => this.#send(traced, options));
+    return tracedSend(message, this.#core, (traced) => this.#send(traced, options));
   }
 
   /** Flushes, then rejects what is left (PUBLISH_CLOSED). Idempotent; always resolves, within `drainTimeout`. */

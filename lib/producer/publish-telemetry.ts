@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { channel, tracingChannel } from 'node:diagnostics_channel';
-import { isTraced } from '../diagnostics';
+import { isTraced, setOrigin } from '../diagnostics';
 import { isObject } from '../options';
 import type { Confirmation, PendingSend } from './pending-send';
 import { givenId, type OutboundMessage } from './outbound-message';
@@ -39,22 +39,25 @@ const sends = tracingChannel<unknown, PublishTrace>('instance-queue:publish');
 const publishes = channel('instance-queue:publish');
 const confirms = channel('instance-queue:confirm');
 
-/** Is it worth making anything to tell? */
+/** Does anyone subscribe to traces of sends? */
 export const areSendsTraced = (): boolean => isTraced(sends);
 
-/** Traces one `send` from its call to its settlement. */
+/** Traces one `send` over `connection` from its call to its settlement. */
 export function tracedSend<T>(
   message: OutboundMessage<T>,
+  connection: object,
   send: (message: OutboundMessage<T>) => Promise<Confirmation>,
 ): Promise<Confirmation> {
-  // What is no message is refused by `send`, and so are headers that are none.
+  // `send` refuses what is not a message, or has headers that are not an object.
   if (!isObject(message) || !isObject(message.headers ?? {})) return send(message);
   const { queue, exchange = '', routingKey = '' } = message;
   const headers: Record<string, unknown> = { ...message.headers };
   const messageId = givenId(message) ?? randomUUID();
+  const trace: PublishTrace = { messageId, exchange, routingKey: queue ?? routingKey, headers };
+  setOrigin(trace, connection);
   return sends.tracePromise(
     () => send({ ...message, messageId, ...(Object.keys(headers).length > 0 && { headers }) }),
-    { messageId, exchange, routingKey: queue ?? routingKey, headers },
+    trace,
   );
 }
 

@@ -1,7 +1,7 @@
 /**
- * What users get: packs the tarball, looks at it with publint and are-the-types-wrong, installs it in an empty folder
- * and tries it there against a broker, compiled and run as CommonJS and as ESM, with each generation of Node that
- * package.json promises.
+ * What users get: packs the tarball, checks it with publint and are-the-types-wrong, installs it in an empty folder and
+ * tries it there against a broker: compiled and run as CommonJS and as ESM, with each generation of Node that package.json
+ * promises, with Bun and Deno, under Jest and Vitest, and bundled without any optional peer.
  */
 import { execFile } from 'node:child_process';
 import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -9,23 +9,25 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { startBroker } from '../../compose/broker';
-import { nodeBinary } from './node-binary';
+import { bundlers } from './bundlers';
+import { nodeRuntime, otherRuntime, otherRuntimes, type Runtime } from './runtimes';
 
 const root = join(__dirname, '..', '..');
+const sources = join(__dirname, 'programs');
 
-/** How users set their compilers up; `files` as far as a setting knows them. */
+/** Compiler settings of users; `files` are those that a setting can compile. */
 const settings = [
   { name: 'node16', options: { module: 'node16' }, files: ['user.cts', 'user.mts'] },
   { name: 'nodenext', options: { module: 'nodenext' }, files: ['user.cts', 'user.mts'] },
   { name: 'bundler', options: { module: 'preserve', moduleResolution: 'bundler' }, files: ['user.mts'] },
 ];
 const programs = ['node16/user.cjs', 'node16/user.mjs', 'identity.mjs'];
-/** `engines` says from which on; these are the ones that are looked after. */
+/** The generations of Node that Node's own project maintains, from `engines` on. */
 const generations = [20, 22, 24];
 
-/** What a tarball may hold, and what it must. */
+/** What the tarball may hold, and what it must. */
 const allowed =
-  /^(package\.json|README\.md|LICENSE|CHANGELOG\.md|dist\/[\w/-]+(\.js|\.d\.ts)|demo\/guides\/[\w-]+\.md)$/;
+  /^(package\.json|README\.md|LICENSE|CHANGELOG\.md|dist\/[\w/-]+(\.js|\.d\.ts)|demo\/guides\/[\w-]+\.(md|json))$/;
 const needed = [
   ...['package.json', 'README.md', 'LICENSE', 'CHANGELOG.md', 'dist/index.js', 'dist/index.d.ts'],
   // `error.help` leads there.
@@ -51,18 +53,9 @@ async function trial(folder: string) {
   ]);
 
   step('installed in an empty folder');
-  const user = join(folder, 'user');
-  mkdirSync(user);
-  write(user, 'package.json', { private: true });
-  const quiet = ['--prefer-offline', '--no-audit', '--no-fund', '--loglevel=error'];
-  await run(
-    'npm',
-    ['install', ...quiet, tarball, ...['rxjs', 'typescript', '@opentelemetry/api'].map(atOurVersion)],
-    user,
-  );
-
-  for (const extension of ['cts', 'mts']) copyFileSync(join(__dirname, 'user.ts'), join(user, `user.${extension}`));
-  copyFileSync(join(__dirname, 'identity.mjs'), join(user, 'identity.mjs'));
+  const user = await install(join(folder, 'user'), [tarball, ...['rxjs', 'typescript', ...peers()].map(atOurVersion)]);
+  for (const extension of ['cts', 'mts']) copyFileSync(join(sources, 'user.ts'), join(user, `user.${extension}`));
+  copy(user, 'identity.mjs');
 
   step(`compiled: ${settings.map(({ name }) => name).join(', ')}`);
   await Promise.all(
@@ -74,19 +67,72 @@ async function trial(folder: string) {
   );
 
   const broker = await startBroker();
+  const env = { AMQP_URL: broker.url };
   try {
     for (const generation of generations) {
-      const node = await nodeBinary(generation, join(folder, 'nodes'), run);
-      const version = await run(node, ['--version']);
-      step(`run with Node ${version.trim()}: ${programs.join(', ')}`);
-      for (const program of programs) await run(node, [program], user, { AMQP_URL: broker.url });
+      await runWith(await nodeRuntime(generation, join(folder, 'runtimes'), run), user, env);
     }
+    for (const name of otherRuntimes) {
+      const runtime = await otherRuntime(name, join(folder, 'runtimes'), run);
+      if ('whyNot' in runtime) step(`not run with ${name}: ${runtime.whyNot}`);
+      else await runWith(runtime, user, env);
+    }
+
+    await underTestRunners(user, env);
+    await bundled(tarball, join(folder, 'bare'), env);
   } finally {
     await broker.stop();
   }
 }
 
-/** Builds and packs, and looks at what is in the tarball. */
+async function runWith({ name, command, args }: Runtime, user: string, env: NodeJS.ProcessEnv) {
+  step(`run with ${name}: ${programs.join(', ')}`);
+  for (const program of programs) await run(command, [...args, program], user, env);
+}
+
+/** The program of a user as a test: Jest gives each test file a realm of its own, Vitest a thread or process. */
+async function underTestRunners(user: string, env: NodeJS.ProcessEnv) {
+  step('run under Jest');
+  write(user, 'user.test.cjs', `test('user', () => require('./node16/user.cjs').finished, 60_000);`);
+  write(user, 'jest.config.json', { testMatch: ['**/user.test.cjs'], transform: {} });
+  await run(tool('jest'), ['--rootDir', user, '--config', join(user, 'jest.config.json')], user, env);
+  step('run under Vitest');
+  write(user, 'user.test.mjs', `test('user', async () => (await import('./node16/user.mjs')).finished, 60_000);`);
+  await run(tool('vitest'), ['run', '--globals', '--root', user, 'user.test.mjs'], user, env);
+}
+
+/** Where no optional peer is installed, a bundler still finds all that the main entry point needs. */
+async function bundled(tarball: string, folder: string, env: NodeJS.ProcessEnv) {
+  const user = await install(folder, [tarball, atOurVersion('rxjs')]);
+  copy(user, 'bundled.mjs');
+  for (const [index, { name, bundle }] of bundlers.entries()) {
+    step(`bundled without optional peers, and run: ${name}`);
+    const outfile = join(user, 'bundles', `${index}.mjs`);
+    await bundle(join(user, 'bundled.mjs'), outfile);
+    const said = await run(process.execPath, [outfile], user, env);
+    if (!said.startsWith('ConnectionError: ')) throw new Error(`${name}: the bundled program prints\n${said}`);
+  }
+}
+
+async function install(folder: string, packages: readonly string[]): Promise<string> {
+  mkdirSync(folder);
+  write(folder, 'package.json', { private: true });
+  const quiet = ['--prefer-offline', '--no-audit', '--no-fund', '--loglevel=error'];
+  await run('npm', ['install', ...quiet, ...packages], folder);
+  return folder;
+}
+
+function copy(into: string, ...names: readonly string[]) {
+  for (const name of names) copyFileSync(join(sources, name), join(into, name));
+}
+
+/** Every optional peer: entry points that need one are tried as well. */
+function peers(): readonly string[] {
+  const manifest = readFileSync(join(root, 'package.json'), 'utf8');
+  return Object.keys((JSON.parse(manifest) as { peerDependenciesMeta: object }).peerDependenciesMeta);
+}
+
+/** Builds and packs, and checks what is in the tarball. */
 async function pack(into: string): Promise<string> {
   step('packed');
   const output = await run('npm', ['pack', '--json', '--loglevel=error', '--pack-destination', into]);
@@ -117,7 +163,7 @@ interface Packed {
   readonly files: readonly { readonly path: string }[];
 }
 
-/** Users install what this checkout has as well: it is in npm's cache already. */
+/** Users install the versions that this checkout has: they are in npm's cache already. */
 function atOurVersion(name: string): string {
   const manifest = readFileSync(join(root, 'node_modules', name, 'package.json'), 'utf8');
   return `${name}@${(JSON.parse(manifest) as { version: string }).version}`;
@@ -138,8 +184,8 @@ async function run(command: string, args: readonly string[], cwd = root, env: No
   }
 }
 
-function write(into: string, name: string, content: object) {
-  writeFileSync(join(into, name), JSON.stringify(content, undefined, 2));
+function write(into: string, name: string, content: object | string) {
+  writeFileSync(join(into, name), typeof content === 'string' ? content : JSON.stringify(content, undefined, 2));
 }
 
 function step(what: string) {

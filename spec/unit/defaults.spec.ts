@@ -97,6 +97,7 @@ const IN_WORDS = [
   'HandleOptions.key',
   'HandleOptions.timeout',
   'MessageProperties.messageId',
+  'MeterOptions.meterProvider',
   'ProbesOptions.live',
   'ProbesOptions.ready',
   'ProducerOptions.codec',
@@ -106,6 +107,7 @@ const IN_WORDS = [
   'QueueSpec.passive',
   'QueueSpec.type',
   'ReadinessOptions.from',
+  'RegisterOptions.prefix',
   'RequestOptions.codec',
   'SendOptions.timeout',
 ];

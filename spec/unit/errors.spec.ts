@@ -1,3 +1,7 @@
+import { buildSync } from 'esbuild';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { compileFunction } from 'node:vm';
 import * as door from 'instance-queue';
 import {
   ChannelError,
@@ -121,5 +125,30 @@ describe('the table of reply codes', () => {
       '540 NOT_IMPLEMENTED',
       '541 INTERNAL_ERROR',
     ]);
+  });
+});
+
+describe('a minified program', () => {
+  it('shows errors by the names of their classes', () => {
+    const { outputFiles } = buildSync({
+      entryPoints: [join(__dirname, '../../lib/errors.ts')],
+      bundle: true,
+      minify: true,
+      platform: 'node',
+      format: 'cjs',
+      write: false,
+    });
+    const module = { exports: {} as typeof import('../../lib/errors') };
+    const run = compileFunction(outputFiles[0]!.text, ['module', 'require']) as (...args: unknown[]) => void;
+    run(module, createRequire(__filename));
+    const minified = module.exports;
+    const made = [
+      new minified.OptionsError('prefetch', 'No.'),
+      new minified.ConnectionError('CONNECTION_LOST', 'here:5672/', 'No.'),
+      new minified.ChannelError('No.'),
+      new minified.ConsumerError('UNDECODABLE', 'orders', 'No.'),
+      new minified.PublishError('PUBLISH_RETURNED', 'id-1', 'No.'),
+    ];
+    expect(made.map(String)).toEqual(errors.map(([name]) => `${name}: No.`));
   });
 });
