@@ -4,7 +4,7 @@ import type { ConnectionCore } from '../connection/connection-core';
 import { PublishError, type ErrorCode, type InstanceQueueError, isInstanceQueueError } from '../errors';
 import type { MessageProperties, Route } from '../properties';
 import type { QueueSpec } from '../topology';
-import { firstUnlessAborted } from '../reactive/aborted';
+import { firstUnlessAborted } from '../reactive/abort';
 import type { OutboundMessage } from '../producer/outbound-message';
 import type { Producer } from '../producer/producer';
 import type { ProducerOptions } from '../producer/producer-options';

@@ -3,7 +3,7 @@ import type { ConnectionCore } from '../connection/connection-core';
 import { ChannelError } from '../errors';
 import type { QueueSpec } from '../topology';
 import type { Link } from '../transport/transport';
-import { firstUnlessAborted } from '../reactive/aborted';
+import { firstUnlessAborted } from '../reactive/abort';
 
 /** That a queue is there, and will be until then. */
 export interface Lease {
