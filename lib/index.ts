@@ -32,7 +32,7 @@ export type { DeliverEvent, DeliverTrace, SettleEvent } from './consumer/deliver
 export type { ConsumerState } from './consumer/consumer-state';
 export type { Delivery, Message, Settlement } from './consumer/delivery';
 export type { Batch, BatchOptions } from './operators/batch';
-export type { WaitIn } from './retry/wait-queue';
+export type { WaitIn } from './retry/wait-queues';
 export type { StreamStart } from './consumer/stream/stream-reader';
 export type { RetryOptions, RetryPolicy } from './retry/retry';
 export type { ErrorPolicy } from './operators/error-policy';
