@@ -2,13 +2,13 @@ import { Subscription, isObservable, timer } from 'rxjs';
 import { ConsumerError } from '../errors';
 import { ChannelDelivery, type DeliveryChannel } from '../consumer/channel-delivery';
 import type { Delivery, Message } from '../consumer/delivery';
-import { isPromiseLike, type Worker } from './handle-options';
+import { isPromiseLike, whyNotRun, type Worker } from './handle-options';
 
-/** Where an attempt reports its end: one of the three, once. */
+/** Where an attempt reports its end: one of the three. */
 export interface AttemptEnd<T, R> {
   succeeded(attempt: Attempt<T, R>, value: R | undefined): void;
   failed(attempt: Attempt<T, R>, error: unknown): void;
-  /** The delivery is lost, and its work is not waited for. A promise may still be running. */
+  /** The delivery is lost. Neither its work nor the policy is waited for, though either may still be running. */
   gaveUp(attempt: Attempt<T, R>, reason: Error): void;
 }
 
@@ -82,13 +82,16 @@ export class Attempt<T, R> {
     this.#context.abort(lost(this));
   }
 
-  /** Ends the attempt without waiting for its work. */
+  /** Ends the attempt without waiting for its work or, if that has failed, for its policy. */
   giveUp(): void {
-    if (this.#finish()) this.#end.gaveUp(this, lost(this));
+    this.#finish();
+    this.#end.gaveUp(this, lost(this));
   }
 
   #succeeded(value: R | undefined): void {
-    if (this.#finish()) this.#end.succeeded(this, value);
+    const notRun = whyNotRun(value);
+    if (notRun !== undefined) this.#failed(notRun);
+    else if (this.#finish()) this.#end.succeeded(this, value);
   }
 
   #failed(error: unknown): void {

@@ -112,11 +112,11 @@ class Batching<T> implements ChannelEvents {
   #add(delivery: Delivery<T>): void {
     this.#gathered.push(delivery);
     if (this.#gathered.length >= this.#options.size) this.#flush();
-    else {
-      this.#deadline ??= timer(this.#options.within).subscribe(() => {
-        this.#flush();
-      });
-    }
+    this.#gathered.releaseIfDraining(delivery);
+    if (this.#gathered.length === 0) return;
+    this.#deadline ??= timer(this.#options.within).subscribe(() => {
+      this.#flush();
+    });
   }
 
   #flush(): void {

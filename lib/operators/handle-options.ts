@@ -1,9 +1,10 @@
+import { types } from 'node:util';
 import { isObservable, tap, throwIfEmpty, type Observable } from 'rxjs';
 import { checkOptions, countFrom, duration, either, expected, func, oneOf, type Check, type Shape } from '../options';
 import type { Message, Settlement } from '../consumer/delivery';
 import type { ErrorPolicy } from './error-policy';
 
-/** What work may return. Of an Observable the last value counts. */
+/** What work may return. Of an Observable the last value counts; a promise of an Observable, or a generator, fails. */
 export type Work<R> = R | PromiseLike<R> | Observable<R>;
 
 /**
@@ -80,6 +81,26 @@ export function checkedLimits(limit$: Observable<number>): Observable<number> {
   );
 }
 
-/** Does the work settle later? By its shape: a promise may come from another realm or library. */
+/** Will the work settle later? Judged by its shape: a promise may come from another realm or library. */
 export const isPromiseLike = <V>(value: unknown): value is PromiseLike<V> =>
-  typeof value === 'object' && value !== null && typeof Reflect.get(value, 'then') === 'function';
+  ((typeof value === 'object' && value !== null) || typeof value === 'function') &&
+  typeof Reflect.get(value, 'then') === 'function';
+
+/**
+ * Why the result of work means that the work never ran: nothing subscribes to an Observable that a promise resolves with,
+ * and nothing iterates a generator. Counted as success, the message would be acked with nothing done.
+ */
+export function whyNotRun(result: unknown): TypeError | undefined {
+  if (typeof result !== 'object' || result === null) return undefined;
+  if (isObservable(result)) {
+    return new TypeError(
+      'The work resolved with an Observable, and nothing subscribes to that. Return the Observable from a function that is not `async`, or await `lastValueFrom(…)`.',
+    );
+  }
+  if (types.isGeneratorObject(result)) {
+    return new TypeError(
+      'The work returned a generator, and nothing iterates that. Use a function without `*`, or iterate inside the work.',
+    );
+  }
+  return undefined;
+}

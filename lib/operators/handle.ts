@@ -9,7 +9,7 @@ import { Observable, isObservable, type OperatorFunction, type Subscriber } from
 import { nameOf } from '../errors';
 import { DEFAULTS } from '../options';
 import type { DeliveryChannel } from '../consumer/channel-delivery';
-import type { Delivery } from '../consumer/delivery';
+import type { Delivery, Settlement } from '../consumer/delivery';
 import { OrderedMap } from '../collections/ordered-map';
 import { Attempt, type AttemptEnd } from './attempt';
 import { judge, namedSettlement, settleBy, type Verdict } from './error-policy';
@@ -100,23 +100,29 @@ class Handling<T, R> implements AttemptEnd<T, R>, ChannelEvents {
 
   succeeded(attempt: Attempt<T, R>, value: R | undefined): void {
     const { delivery } = attempt;
-    const sent = delivery.ack();
-    const handled = { message: delivery, settlement: 'ack', sent } as const;
+    const already = settledByWork(delivery);
+    const settlement = already ?? 'ack';
+    const sent = already !== undefined || delivery.ack();
+    const handled = { message: delivery, settlement, sent };
     this.#emit(attempt, value === undefined ? handled : { ...handled, value });
   }
 
   failed(attempt: Attempt<T, R>, error: unknown): void {
+    const { delivery } = attempt;
     const { onError = DEFAULTS.onError } = this.#options;
-    if (typeof onError !== 'function') {
-      this.#settle(attempt, { settlement: namedSettlement(onError, attempt.delivery), error });
-      return;
-    }
-    void judge(onError, error, attempt.delivery).then((verdict) => {
-      this.#settle(attempt, verdict);
-    });
+    const already = settledByWork(delivery);
+    // No policy can change that the broker delivers it again; and that it was lost may be why the work failed.
+    if (delivery.settled === 'lost') this.gaveUp(attempt, error);
+    else if (onError === 'fail') this.#fail(attempt, error);
+    else if (already !== undefined) this.#emit(attempt, { message: delivery, settlement: already, sent: true, error });
+    else if (typeof onError === 'function') {
+      void judge(onError, error, delivery).then((verdict) => {
+        this.#settle(attempt, verdict);
+      });
+    } else this.#settle(attempt, { settlement: namedSettlement(onError, delivery), error });
   }
 
-  gaveUp(attempt: Attempt<T, R>, error: Error): void {
+  gaveUp(attempt: Attempt<T, R>, error: unknown): void {
     this.#emit(attempt, { message: attempt.delivery, settlement: 'requeue', sent: false, error });
   }
 
@@ -160,6 +166,7 @@ class Handling<T, R> implements AttemptEnd<T, R>, ChannelEvents {
       return;
     }
     this.#start();
+    this.#held.releaseIfDraining(delivery);
   }
 
   #start(): void {
@@ -181,24 +188,28 @@ class Handling<T, R> implements AttemptEnd<T, R>, ChannelEvents {
 
   #settle(attempt: Attempt<T, R>, { settlement, error }: Verdict): void {
     const { delivery } = attempt;
-    const sent = settleBy(delivery, settlement);
-    if (settlement === 'reject') {
+    // It may have been lost while the policy decided.
+    const sent = delivery.settled === undefined && settleBy(delivery, settlement);
+    if (sent && settlement === 'reject') {
       const { queue, deliveryCount, properties } = delivery;
       // The error's message may quote the body: it goes into `Handled` and stays out of the log.
       const facts = { queue, messageId: properties.messageId, deliveryCount, error: nameOf(error) };
       attempt.channel?.log.warn(facts, 'work failed: message rejected');
     }
-    if (this.#options.onError === 'fail') {
-      this.#running.delete(attempt.number);
-      this.#subscriber.error(error);
-      return;
-    }
     this.#emit(attempt, { message: delivery, settlement, sent, error });
+  }
+
+  #fail(attempt: Attempt<T, R>, error: unknown): void {
+    attempt.delivery.requeue();
+    this.#running.delete(attempt.number);
+    this.#subscriber.error(error);
+    this.#unwatchIfDone();
   }
 
   /** Emits before the next is started, so that results come in the order in which work ends. */
   #emit(attempt: Attempt<T, R>, handled: Handled<T, R>): void {
-    this.#running.delete(attempt.number);
+    // A policy may decide long after its attempt was given up.
+    if (!this.#running.delete(attempt.number)) return;
     this.#held.done(attempt.delivery);
     this.#subscriber.next(handled);
     this.#start();
@@ -213,4 +224,9 @@ class Handling<T, R> implements AttemptEnd<T, R>, ChannelEvents {
   #unwatchIfDone(): void {
     if (this.#stopped && this.#running.size === 0) this.#held.unwatch();
   }
+}
+
+/** The types give work a `Message`, which has no verbs; JavaScript gives it the delivery, and the first settlement counts. */
+function settledByWork({ settled }: Delivery<unknown>): Settlement | undefined {
+  return settled === 'lost' ? undefined : settled;
 }

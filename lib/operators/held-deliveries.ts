@@ -59,9 +59,9 @@ export interface ChannelEvents {
 }
 
 /**
- * The deliveries that an operator has received and not yet started on. They hold up no one: when their channel drains, or
- * the operator is unsubscribed from, they are released, so that another consumer gets them; when their channel ends, they
- * are removed, because the broker delivers them again.
+ * The deliveries that an operator has received and not yet started on. When their channel drains, or the operator is
+ * unsubscribed from, they are released, so that another consumer gets them without delay. When their channel ends, they are
+ * removed, because the broker delivers them again.
  */
 export class HeldDeliveries<T> {
   readonly #queue: DeliveryQueue<T>;
@@ -88,10 +88,21 @@ export class HeldDeliveries<T> {
     return source$.pipe(takeUntil(this.#stop$));
   }
 
-  /** @throws what the queue throws */
+  /** Ignores a delivery that was settled or lost on its way here. @throws what the queue throws */
   push(delivery: Delivery<T>): void {
+    if (delivery.settled !== undefined) return;
     this.#watch(ChannelDelivery.channelOf(delivery));
     this.#queue.push(delivery);
+  }
+
+  /**
+   * Call after `push`, once what can start has been taken. A delivery that was on its way here when its channel began to drain
+   * would else wait for a settlement that may never come, and hold up `close()` for the whole drain timeout.
+   */
+  releaseIfDraining(delivery: Delivery<T>): void {
+    if (this.#queue.length === 0) return;
+    const channel = ChannelDelivery.channelOf(delivery);
+    if (channel?.draining === true) this.#left(channel);
   }
 
   take(): Delivery<T> | undefined {
@@ -121,15 +132,19 @@ export class HeldDeliveries<T> {
     if (!channel || this.#watched.has(channel) || channel.ended) return;
     this.#events.seen(channel);
     const unwatch = channel.watch(() => {
-      if (channel.ended) {
-        this.#watched.delete(channel);
-        this.#queue.remove(({ settled }) => settled !== undefined);
-      } else if (channel.draining && !this.#keeping) {
-        this.#release((delivery) => ChannelDelivery.channelOf(delivery) === channel);
-      } else return;
-      this.#events.left(channel);
+      this.#left(channel);
     });
     this.#watched.set(channel, unwatch);
+  }
+
+  #left(channel: DeliveryChannel): void {
+    if (channel.ended) {
+      this.#watched.delete(channel);
+      this.#queue.remove(({ settled }) => settled !== undefined);
+    } else if (channel.draining && !this.#keeping) {
+      this.#release((delivery) => ChannelDelivery.channelOf(delivery) === channel);
+    } else return;
+    this.#events.left(channel);
   }
 
   #release(matches: (delivery: Delivery<T>) => boolean): void {
