@@ -103,8 +103,8 @@ class Handling<T, R> implements AttemptEnd<T, R>, ChannelEvents {
     const already = settledByWork(delivery);
     const settlement = already ?? 'ack';
     const sent = already !== undefined || delivery.ack();
-    const handled = { message: delivery, settlement, sent };
-    this.#emit(attempt, value === undefined ? handled : { ...handled, value });
+    const message = delivery;
+    this.#emit(attempt, value === undefined ? { message, settlement, sent } : { message, settlement, sent, value });
   }
 
   failed(attempt: Attempt<T, R>, error: unknown): void {

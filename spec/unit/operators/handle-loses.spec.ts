@@ -10,7 +10,9 @@ import {
 import { gather } from '../../support/gather';
 import { TestChannel } from '../../support/test-channel';
 
-interface Context { readonly signal: AbortSignal }
+interface Context {
+  readonly signal: AbortSignal;
+}
 const outcome = ({ message, settlement, sent }: Handled<string, unknown>): string =>
   `${message.body}: ${settlement}, ${sent ? 'sent' : 'not sent'}`;
 
