@@ -26,17 +26,17 @@ export { batch } from './operators/batch';
 export { consume } from './consumer/consume';
 export { Consumer } from './consumer/consumer';
 export { handle } from './operators/handle';
-export type { BatchOptions } from './operators/batching';
 export type { ConsumeOptions, NoAckConsumeOptions } from './consumer/consume';
 export type { ConsumerEvents } from './consumer/consumer';
 export type { DeliverEvent, DeliverTrace, SettleEvent } from './consumer/delivery-telemetry';
 export type { ConsumerState } from './consumer/consumer-state';
 export type { Delivery, Message, Settlement } from './consumer/delivery';
-export type { Batch } from './operators/gathered-batch';
-export type { WaitIn } from './retry/wait-queue';
+export type { Batch, BatchOptions } from './operators/batch';
+export type { WaitIn } from './retry/wait-queues';
 export type { StreamStart } from './consumer/stream/stream-reader';
 export type { RetryOptions, RetryPolicy } from './retry/retry';
-export type { ErrorPolicy, HandleOptions, Handled, Work, Worker } from './operators/handle-options';
+export type { ErrorPolicy } from './operators/error-policy';
+export type { HandleOptions, Handled, Work, Worker } from './operators/handle-options';
 
 // Producing
 export { Producer } from './producer/producer';

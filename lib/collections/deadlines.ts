@@ -6,16 +6,20 @@ interface Timed {
   readonly since: number;
   readonly settled: boolean;
 }
+/** Entries with the same time limit, in the order in which they fall due. */
 interface Lane<E> {
-  readonly line: Ring<E>;
-  /** How long it may grow before settled entries are thrown out. */
+  readonly entries: Ring<E>;
+  /** Settled entries are removed once the lane is this long. */
   limit: number;
 }
 
-const LANE = 1024;
+const MIN_LIMIT = 1024;
 
-/** Node fires what is due before it reads: of a process that stood still, the answer may lie in its socket already. */
-const behindReads$ = new Observable<void>((subscriber) => {
+/**
+ * Emits after the next round of I/O. Node runs due timers before it reads sockets: after the process was blocked, the
+ * awaited answer may already lie in a socket.
+ */
+const afterReads$ = new Observable<void>((subscriber) => {
   const immediate = setImmediate(() => {
     subscriber.next();
     subscriber.complete();
@@ -25,29 +29,29 @@ const behindReads$ = new Observable<void>((subscriber) => {
   };
 });
 
-/** Steps over what is settled, and lets go of it: what lives longer than it has to costs the garbage collector most. */
-function firstOpen<E extends Timed>({ line }: Lane<E>): E | undefined {
-  for (let first = line.at(0); first; first = line.at(0)) {
+/** The first open entry. Removes the settled ones in front of it: entries that live on cost the garbage collector most. */
+function firstOpen<E extends Timed>({ entries }: Lane<E>): E | undefined {
+  for (let first = entries.at(0); first; first = entries.at(0)) {
     if (!first.settled) return first;
-    line.shift();
+    entries.shift();
   }
   return undefined;
 }
 
 /**
- * Throws out what is settled, lest a lane holds messages long confirmed: also those behind one that is open for long.
- * Only when it has doubled, so that it costs next to nothing for each.
+ * Removes settled entries behind an open one as well, so that the lane does not hold on to messages confirmed long ago. Runs
+ * only when the lane has doubled, which makes its cost per entry constant.
  */
-function forgetSettled<E extends Timed>(lane: Lane<E>): void {
-  const { line } = lane;
-  if (line.length < lane.limit) return;
-  line.keep(({ settled }) => !settled);
-  lane.limit = Math.max(LANE, line.length * 2);
+function removeSettled<E extends Timed>(lane: Lane<E>): void {
+  const { entries } = lane;
+  if (entries.length < lane.limit) return;
+  entries.keep(({ settled }) => !settled);
+  lane.limit = Math.max(MIN_LIMIT, entries.length * 2);
 }
 
 /**
- * One timer for any number of deadlines. Those of equal length fall due in the order in which they began, so that each
- * length has a lane of its own and only the first of each lane is looked at.
+ * Time limits of any number of entries on one timer. Entries with equal limits fall due in the order in which they were
+ * added: each limit has a lane, and only the first entry of each lane is looked at.
  */
 export class Deadlines<E extends Timed> {
   readonly #lanes = new Map<number, Lane<E>>();
@@ -55,25 +59,28 @@ export class Deadlines<E extends Timed> {
   #timer: Subscription | undefined;
   #wakesAt = Infinity;
 
+  /** `due` is called once per entry that is open when its time is up. */
   constructor(due: (entry: E) => void) {
     this.#due = due;
   }
 
-  /** `entry` has just begun; it falls due `within` ms after that, unless it is settled by then. */
+  /** Adds an entry that has just begun. It falls due `within` ms after its `since`, unless it is settled by then. */
   add(entry: E, within: number): void {
     let lane = this.#lanes.get(within);
-    if (!lane) this.#lanes.set(within, (lane = { line: new Ring(), limit: LANE }));
-    lane.line.push(entry);
+    if (!lane) this.#lanes.set(within, (lane = { entries: new Ring(), limit: MIN_LIMIT }));
+    lane.entries.push(entry);
     firstOpen(lane);
-    forgetSettled(lane);
+    removeSettled(lane);
     this.#wake(entry.since + within);
   }
 
-  /** No timer is left. */
+  /** Forgets all entries and stops the timer. */
   clear(): void {
     this.#timer?.unsubscribe();
     this.#timer = undefined;
     this.#wakesAt = Infinity;
+    // `due` may clear in the middle of a sweep, which still holds its lane.
+    for (const { entries } of this.#lanes.values()) entries.clear();
     this.#lanes.clear();
   }
 
@@ -83,7 +90,7 @@ export class Deadlines<E extends Timed> {
     this.#wakesAt = at;
     const due$ = timer(Math.max(0, Math.ceil(at - performance.now())));
     const late = (): boolean => performance.now() - at > 1;
-    this.#timer = due$.pipe(concatMap(() => (late() ? behindReads$ : of(undefined)))).subscribe(() => {
+    this.#timer = due$.pipe(concatMap(() => (late() ? afterReads$ : of(undefined)))).subscribe(() => {
       this.#wakesAt = Infinity;
       this.#sweep();
     });
@@ -99,11 +106,11 @@ export class Deadlines<E extends Timed> {
           next = Math.min(next, at);
           break;
         }
-        lane.line.shift();
+        lane.entries.shift();
         this.#due(first);
       }
-      if (lane.line.length === 0) this.#lanes.delete(within);
+      if (lane.entries.length === 0) this.#lanes.delete(within);
     }
-    if (next !== Infinity) this.#wake(next);
+    if (next !== Infinity && this.#lanes.size > 0) this.#wake(next);
   }
 }

@@ -1,15 +1,17 @@
-/** So many places that are free may lie around before it is worth the while to move up. */
-const LITTLE = 32;
+/** Compact once more than this many slots are empty. */
+const SLACK = 32;
 
 /**
- * What began and has not ended, by numbers that grow. A Map makes its table anew every few of them when most end
- * soon after they began, which was a sixth of the garbage of consuming.
+ * Items by a number that usually grows, such as a delivery tag, iterated in ascending order. Pure.
+ *
+ * Made for items that come and go quickly: when most entries of a `Map` are deleted soon after they were added, it rebuilds
+ * its table every few entries, which was a sixth of the garbage made while consuming.
  */
 export class OrderedMap<T extends object> implements Iterable<T> {
   readonly #numberOf: (item: T) => number;
-  /** Ascending. What has ended leaves its number in its place, and nothing else. */
-  #places: (T | number)[] = [];
-  /** All before it have ended. */
+  /** Ascending. A deleted item leaves its number behind, so that the binary search still works. */
+  #slots: (T | number)[] = [];
+  /** Every slot before this one is empty. */
   #head = 0;
   #size = 0;
 
@@ -21,61 +23,61 @@ export class OrderedMap<T extends object> implements Iterable<T> {
     return this.#size;
   }
 
-  /** The one that began first. */
+  /** The item with the lowest number. */
   get first(): T | undefined {
-    const place = this.#places[this.#head];
-    return typeof place === 'object' ? place : undefined;
+    const slot = this.#slots[this.#head];
+    return typeof slot === 'object' ? slot : undefined;
   }
 
-  /** Takes the place of one of the same number. */
+  /** Replaces an item with the same number. */
   add(item: T): void {
     const number = this.#numberOf(item);
-    const { length } = this.#places;
-    if (length === 0 || number > this.#numberAt(length - 1)) this.#places.push(item);
+    const { length } = this.#slots;
+    if (length === 0 || number > this.#numberAt(length - 1)) this.#slots.push(item);
     else {
-      // Of a broker that counts backward.
+      // Only if the broker repeats a tag, or counts backwards.
       const at = this.#find(number);
       const known = this.#numberAt(at) === number;
-      if (known && typeof this.#places[at] === 'object') this.#size--;
-      this.#places.splice(at, known ? 1 : 0, item);
+      if (known && typeof this.#slots[at] === 'object') this.#size--;
+      this.#slots.splice(at, known ? 1 : 0, item);
     }
     this.#size++;
   }
 
-  /** `false`: it is not among them. */
+  /** `false`: there is no item with this number. */
   delete(number: number): boolean {
     const at = this.#find(number);
-    if (typeof this.#places[at] !== 'object' || this.#numberAt(at) !== number) return false;
-    this.#places[at] = number;
+    if (typeof this.#slots[at] !== 'object' || this.#numberAt(at) !== number) return false;
+    this.#slots[at] = number;
     this.#size--;
-    while (typeof this.#places[this.#head] === 'number') this.#head++;
-    // However long one of them takes, what is remembered is in proportion to what is outstanding.
-    if (this.#places.length > 2 * this.#size + LITTLE) {
-      this.#places = this.#open();
+    while (typeof this.#slots[this.#head] === 'number') this.#head++;
+    // Keeps memory in proportion to the number of items, however long the first of them stays.
+    if (this.#slots.length > 2 * this.#size + SLACK) {
+      this.#slots = this.#items();
       this.#head = 0;
     }
     return true;
   }
 
   clear(): void {
-    this.#places = [];
+    this.#slots = [];
     this.#head = this.#size = 0;
   }
 
-  /** Those there are now, in order; one that ends before its turn is passed over. */
+  /** The items of this moment in order, without those that are deleted before their turn. */
   *[Symbol.iterator](): Iterator<T> {
-    for (const item of this.#open()) if (this.#places[this.#find(this.#numberOf(item))] === item) yield item;
+    for (const item of this.#items()) if (this.#slots[this.#find(this.#numberOf(item))] === item) yield item;
   }
 
-  #open(): T[] {
-    return this.#places.filter((place) => typeof place === 'object');
+  #items(): T[] {
+    return this.#slots.filter((slot) => typeof slot === 'object');
   }
 
-  /** Where it stands, or would stand. Most end in the order in which they began. */
+  /** The slot of this number, or the one to insert it at. The first slot is tried first: most items leave in order. */
   #find(number: number): number {
     let low = this.#head;
     if (this.#numberAt(low) === number) return low;
-    let high = this.#places.length;
+    let high = this.#slots.length;
     while (low < high) {
       const middle = (low + high) >>> 1;
       if (this.#numberAt(middle) < number) low = middle + 1;
@@ -85,7 +87,7 @@ export class OrderedMap<T extends object> implements Iterable<T> {
   }
 
   #numberAt(at: number): number {
-    const place = this.#places[at];
-    return typeof place === 'object' ? this.#numberOf(place) : (place ?? Infinity);
+    const slot = this.#slots[at];
+    return typeof slot === 'object' ? this.#numberOf(slot) : (slot ?? Infinity);
   }
 }

@@ -1,14 +1,14 @@
-/** Places that it begins with, and keeps. A power of two, as all that follow. */
-const LEAST = 16;
-/** More are let go of once it is empty. */
-const MOST = 2048;
+/** Slots of an empty ring. A power of two, like every later size. */
+const MIN_SLOTS = 16;
+/** A ring that has grown beyond this many slots shrinks once it is empty. */
+const MAX_IDLE_SLOTS = 2048;
 
 /**
- * A line, first in, first out, whose places are used again and again: an array whose front is cut off is made anew every
- * few messages. Pure.
+ * A first-in, first-out queue in a circular buffer. An array used with `push` and `shift` allocates a new backing store every
+ * few items, and moves all that are left where there are many; a ring reuses its slots. Pure.
  */
 export class Ring<T> implements Iterable<T> {
-  #places: (T | undefined)[] = places(LEAST);
+  #slots: (T | undefined)[] = empty(MIN_SLOTS);
   #head = 0;
   #length = 0;
 
@@ -20,56 +20,56 @@ export class Ring<T> implements Iterable<T> {
     return this.#length;
   }
 
-  /** The first is at 0; undefined: there is none. */
+  /** Counts from the front; undefined beyond the end. */
   at(index: number): T | undefined {
-    return index < this.#length ? this.#places[this.#place(index)] : undefined;
+    return index < this.#length ? this.#slots[this.#slot(index)] : undefined;
   }
 
-  /** In the place of the one that is there. */
+  /** Replaces an item; ignored beyond the end. */
   set(index: number, item: T): void {
-    if (index < this.#length) this.#places[this.#place(index)] = item;
+    if (index < this.#length) this.#slots[this.#slot(index)] = item;
   }
 
   push(item: T): void {
-    if (this.#length === this.#places.length) this.#grow();
-    this.#places[this.#place(this.#length++)] = item;
+    if (this.#length === this.#slots.length) this.#grow();
+    this.#slots[this.#slot(this.#length++)] = item;
   }
 
   shift(): T | undefined {
     if (this.#length === 0) return undefined;
-    const item = this.#places[this.#head];
-    this.#places[this.#head] = undefined;
-    this.#head = this.#place(1);
-    if (--this.#length === 0 && this.#places.length > MOST) this.#places = places(LEAST);
+    const item = this.#slots[this.#head];
+    this.#slots[this.#head] = undefined;
+    this.#head = this.#slot(1);
+    if (--this.#length === 0 && this.#slots.length > MAX_IDLE_SLOTS) this.#slots = empty(MIN_SLOTS);
     return item;
   }
 
-  /** Throws out all others. */
-  keep(which: (item: T) => boolean): void {
-    const kept = [...this].filter(which);
+  /** Removes every item that does not match, and keeps the order of the rest. */
+  keep(matches: (item: T) => boolean): void {
+    const kept = [...this].filter(matches);
     this.clear();
     for (const item of kept) this.push(item);
   }
 
   clear(): void {
-    this.#places = places(LEAST);
+    this.#slots = empty(MIN_SLOTS);
     this.#head = this.#length = 0;
   }
 
   *[Symbol.iterator](): Iterator<T> {
-    // Within its length each place is taken, be it by an undefined.
-    for (let index = 0; index < this.#length; index++) yield this.#places[this.#place(index)] as T;
+    // Every slot within the length holds an item, even if that item is undefined.
+    for (let index = 0; index < this.#length; index++) yield this.#slots[this.#slot(index)] as T;
   }
 
-  #place(index: number): number {
-    return (this.#head + index) & (this.#places.length - 1);
+  #slot(index: number): number {
+    return (this.#head + index) & (this.#slots.length - 1);
   }
 
   #grow(): void {
-    const all = [...this];
-    this.#places = [...all, ...places(all.length)];
+    const items = [...this];
+    this.#slots = [...items, ...empty(items.length)];
     this.#head = 0;
   }
 }
 
-const places = (count: number): undefined[] => new Array<undefined>(count).fill(undefined);
+const empty = (slots: number): undefined[] => new Array<undefined>(slots).fill(undefined);

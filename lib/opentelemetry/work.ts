@@ -1,8 +1,7 @@
 import { ROOT_CONTEXT, SpanKind, context, propagation, trace, type TextMapGetter } from '@opentelemetry/api';
 import { Observable, finalize, isObservable, tap } from 'rxjs';
-import { isPromiseLike } from '../operators/attempt';
 import type { Message } from '../consumer/delivery';
-import type { Work, Worker } from '../operators/handle-options';
+import { isPromiseLike, type Work, type Worker } from '../operators/handle-options';
 import type { Arguments } from '../properties';
 import { failed, messagingAttributes, tracer } from './tracer';
 

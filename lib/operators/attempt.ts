@@ -2,20 +2,19 @@ import { Subscription, isObservable, timer } from 'rxjs';
 import { ConsumerError } from '../errors';
 import { ChannelDelivery, type DeliveryChannel } from '../consumer/channel-delivery';
 import type { Delivery, Message } from '../consumer/delivery';
-import type { Worker } from './handle-options';
-import { WorkContext } from './work-context';
+import { isPromiseLike, whyNotRun, type Worker } from './handle-options';
 
-/** Who is told how an attempt ended: one of the three, once. */
+/** Where an attempt reports its end: one of the three. */
 export interface AttemptEnd<T, R> {
   succeeded(attempt: Attempt<T, R>, value: R | undefined): void;
   failed(attempt: Attempt<T, R>, error: unknown): void;
-  /** Nobody waits for it any longer; it may still run. */
+  /** The delivery is lost. Neither its work nor the policy is waited for, though either may still be running. */
   gaveUp(attempt: Attempt<T, R>, reason: Error): void;
 }
 
-/** Work on one delivery, from its start to whatever ends it first: its outcome, its timeout, or the end of waiting. */
+/** Work on one delivery, from its start to its first end: an outcome, its timeout, or giving up on it. */
 export class Attempt<T, R> {
-  /** Grows from one to the next. */
+  /** Grows from attempt to attempt. */
   readonly number: number;
   readonly delivery: Delivery<T>;
   readonly channel: DeliveryChannel | undefined;
@@ -32,7 +31,7 @@ export class Attempt<T, R> {
     this.#end = end;
   }
 
-  /** Can it be stopped from outside? Observables can: they are unsubscribed. */
+  /** Observables can be stopped from outside, by unsubscribing; promises cannot. */
   get stoppable(): boolean {
     return this.#inner !== undefined;
   }
@@ -49,7 +48,7 @@ export class Attempt<T, R> {
       const result = work(this.delivery, this.#context);
       if (isObservable(result)) {
         let last: R | undefined;
-        // Before it can emit: what ends at once is let go at once.
+        // Made before the work can emit: work that ends synchronously is unsubscribed as well.
         this.#inner = new Subscription();
         const inner = result.subscribe({
           next: (value) => {
@@ -78,25 +77,28 @@ export class Attempt<T, R> {
     }
   }
 
-  /** The delivery is lost: its result cannot count any more. */
+  /** The delivery is lost, so the result cannot count any more. */
   abort(): void {
     this.#context.abort(lost(this));
   }
 
-  /** No other message will come, or it can be stopped: no use in waiting for it. */
+  /** Ends the attempt without waiting for its work or, if that has failed, for its policy. */
   giveUp(): void {
-    if (this.#finish()) this.#end.gaveUp(this, lost(this));
+    this.#finish();
+    this.#end.gaveUp(this, lost(this));
   }
 
   #succeeded(value: R | undefined): void {
-    if (this.#finish()) this.#end.succeeded(this, value);
+    const notRun = whyNotRun(value);
+    if (notRun !== undefined) this.#failed(notRun);
+    else if (this.#finish()) this.#end.succeeded(this, value);
   }
 
   #failed(error: unknown): void {
     if (this.#finish()) this.#end.failed(this, error);
   }
 
-  /** `true` for the first of all ends. */
+  /** `true` for the first end. */
   #finish(): boolean {
     if (this.#over) return false;
     this.#over = true;
@@ -106,9 +108,24 @@ export class Attempt<T, R> {
   }
 }
 
-/** Will it have a value later? */
-export const isPromiseLike = <V>(value: unknown): value is PromiseLike<V> =>
-  typeof value === 'object' && value !== null && typeof Reflect.get(value, 'then') === 'function';
+/** What work gets beside its message. Creates the signal only for work that reads it. */
+class WorkContext {
+  #controller: AbortController | undefined;
+  #reason: Error | undefined;
+
+  get signal(): AbortSignal {
+    if (!this.#controller) {
+      this.#controller = new AbortController();
+      if (this.#reason) this.#controller.abort(this.#reason);
+    }
+    return this.#controller.signal;
+  }
+
+  abort(reason: Error): void {
+    this.#reason ??= reason;
+    this.#controller?.abort(reason);
+  }
+}
 
 function timedOut({ queue }: Message<unknown>, timeout: number): ConsumerError {
   return new ConsumerError(
@@ -123,6 +140,6 @@ function lost({ delivery, channel }: Attempt<unknown, unknown>): Error {
   return new ConsumerError(
     'CONSUMER_CANCELLED',
     delivery.queue,
-    'The delivery was lost before it was settled: it comes again.',
+    'The delivery was lost before it was settled: the broker delivers it again.',
   );
 }

@@ -1,42 +1,32 @@
-import type { Observable } from 'rxjs';
+import { types } from 'node:util';
+import { isObservable, tap, throwIfEmpty, type Observable } from 'rxjs';
+import { checkOptions, countFrom, duration, either, expected, func, oneOf, type Check, type Shape } from '../options';
 import type { Message, Settlement } from '../consumer/delivery';
+import type { ErrorPolicy } from './error-policy';
 
-/** What work may return; of an Observable the last value counts. */
+/** What work may return. Of an Observable the last value counts; a promise of an Observable, or a generator, fails. */
 export type Work<R> = R | PromiseLike<R> | Observable<R>;
 
 /**
- * What is done with one message. Its failure (a throw, a rejection, an error notification) concerns that message alone.
- * `signal` is aborted when the result cannot count any more: the delivery is lost, the time is up, the drain timeout
- * has passed.
+ * Works on one message. If it fails (throws, rejects or errors), that concerns this message alone. `signal` is aborted when
+ * the result cannot count any more: the delivery is lost, `timeout` has passed, or the drain timeout has.
  */
 export type Worker<T, R> = (message: Message<T>, context: { readonly signal: AbortSignal }) => Work<R>;
 
-/**
- * What becomes of a message whose work failed. 'requeue-once': requeue, and reject when it comes again. 'requeue': for
- * ever. 'reject': dead-letter or drop. 'fail': requeue it and end the stream with the error. A function decides by case;
- * if it fails itself, 'requeue-once' applies.
- */
-export type ErrorPolicy<T> =
-  | 'requeue-once'
-  | 'requeue'
-  | 'reject'
-  | 'fail'
-  | ((error: unknown, message: Message<T>) => Settlement | PromiseLike<Settlement>);
-
-/** How much work at once, for how long, and what becomes of a failure. */
+/** How much work runs at once, how long it may take, and how a failure is settled. */
 export interface HandleOptions<T> {
   /**
-   * Messages worked on at once. An Observable changes it while it runs: nothing starts before it emits; raising starts
-   * more at once, lowering lets running work end, 0 starts nothing more; when it completes, its last value stays. When it
-   * errors, emits what is no such number, or completes without a value, the stream errors with that.
+   * Messages worked on at once. An Observable changes the limit at runtime: nothing starts before its first value, raising
+   * starts more at once, lowering lets running work end, 0 starts nothing more. When it completes, its last value stays.
+   * When it errors, emits anything else, or completes without a value, the stream errors.
    * @default Infinity: as many as the consumer's prefetch lets through
    */
   readonly concurrency?: number | Observable<number>;
   /**
-   * What has to stay in order: messages of the same key (as the keys of a Map are the same) are worked on one after the
-   * other, as they came; different keys, and those without one (`undefined`), side by side. A key is held until its work
-   * has ended, its policy has decided, or its `timeout` has passed. A message that is requeued comes behind those of its
-   * key that were delivered already. If `key` throws, the message has failed. @default none: all side by side
+   * Keeps order: messages with the same key (compared as the keys of a Map are) are worked on one after the other, in the
+   * order of delivery. Messages with different keys, or without one (`undefined`), run side by side. A key is held until its
+   * work has ended and its policy has decided, or until `timeout`. A requeued message comes after those of its key that were
+   * already delivered. If `key` throws, the message has failed. @default none: all side by side
    */
   readonly key?: (message: Message<T>) => unknown;
   /** ms after which work counts as failed (WORK_TIMEOUT) and its signal is aborted. @default none */
@@ -49,10 +39,68 @@ export interface HandleOptions<T> {
 export interface Handled<T, R> {
   readonly message: Message<T>;
   readonly settlement: Settlement;
-  /** Was the settlement accepted? `false`: the delivery was lost meanwhile; the message comes again. */
+  /** Was the settlement accepted? `false`: the delivery was lost before, and the broker delivers the message again. */
   readonly sent: boolean;
   /** What the work returned, if it succeeded. */
   readonly value?: R;
   /** Why the work failed, if it did. */
   readonly error?: unknown;
+}
+
+const fixedLimit = countFrom(1);
+const emittedLimit = countFrom(0);
+const concurrency: Check = (value) =>
+  isObservable(value) || fixedLimit(value) === undefined
+    ? undefined
+    : `${fixedLimit(value) ?? ''}, or an Observable of such numbers`;
+
+const HANDLE: Shape<HandleOptions<never>> = {
+  concurrency,
+  key: func,
+  timeout: duration(1),
+  onError: either(oneOf('requeue-once', 'requeue', 'reject', 'fail'), func),
+};
+
+/** @throws OptionsError if the work or an option cannot be right */
+export function checkHandling<T, R>(work: Worker<T, R>, options: HandleOptions<T>): void {
+  if (typeof work !== 'function') throw expected('work', 'a function', work);
+  checkOptions<HandleOptions<never>>(options, HANDLE, { of: 'handle()' });
+}
+
+/**
+ * The limits that `limit$` emits, checked. Completes with it. Errors: with it; OptionsError when it emits anything that is no
+ * limit, or completes without a value.
+ */
+export function checkedLimits(limit$: Observable<number>): Observable<number> {
+  return limit$.pipe(
+    tap((limit) => {
+      const wrong = emittedLimit(limit);
+      if (wrong !== undefined) throw expected('concurrency', `an Observable of which each value is ${wrong}`, limit);
+    }),
+    throwIfEmpty(() => expected('concurrency', 'an Observable that emits before it completes', undefined)),
+  );
+}
+
+/** Will the work settle later? Judged by its shape: a promise may come from another realm or library. */
+export const isPromiseLike = <V>(value: unknown): value is PromiseLike<V> =>
+  ((typeof value === 'object' && value !== null) || typeof value === 'function') &&
+  typeof Reflect.get(value, 'then') === 'function';
+
+/**
+ * Why the result of work means that the work never ran: nothing subscribes to an Observable that a promise resolves with,
+ * and nothing iterates a generator. Counted as success, the message would be acked with nothing done.
+ */
+export function whyNotRun(result: unknown): TypeError | undefined {
+  if (typeof result !== 'object' || result === null) return undefined;
+  if (isObservable(result)) {
+    return new TypeError(
+      'The work resolved with an Observable, and nothing subscribes to that. Return the Observable from a function that is not `async`, or await `lastValueFrom(…)`.',
+    );
+  }
+  if (types.isGeneratorObject(result)) {
+    return new TypeError(
+      'The work returned a generator, and nothing iterates that. Use a function without `*`, or iterate inside the work.',
+    );
+  }
+  return undefined;
 }

@@ -1,16 +1,21 @@
-import { Observable, type OperatorFunction } from 'rxjs';
-import { checkOptions, duration, either, expected, func, oneOf, type Shape } from '../options';
-import { concurrency } from './concurrency';
-import type { Delivery } from '../consumer/delivery';
-import { Handling } from './handling';
-import type { HandleOptions, Handled, Worker } from './handle-options';
-
-const HANDLE: Shape<HandleOptions<never>> = {
-  concurrency,
-  key: func,
-  timeout: duration(1),
-  onError: either(oneOf('requeue-once', 'requeue', 'reject', 'fail'), func),
-};
+/**
+ * Operators on deliveries: `handle` works on each and settles it by the outcome, `batch` gathers several.
+ *
+ * A delivery comes from `consume()` (consumer/intake.ts) into `Handling.#enqueue`, waits in `HeldDeliveries`, runs as an
+ * `Attempt`, is settled by the outcome or by its `ErrorPolicy`, and leaves as a `Handled`. This room imports consumer/,
+ * reactive/, collections/ and the files in no room; it knows deliveries and their channels, and no connection.
+ */
+import { Observable, isObservable, type OperatorFunction, type Subscriber } from 'rxjs';
+import { nameOf } from '../errors';
+import { DEFAULTS } from '../options';
+import type { DeliveryChannel } from '../consumer/channel-delivery';
+import type { Delivery, Settlement } from '../consumer/delivery';
+import { OrderedMap } from '../collections/ordered-map';
+import { Attempt, type AttemptEnd } from './attempt';
+import { judge, namedSettlement, settleBy, type Verdict } from './error-policy';
+import { checkHandling, checkedLimits, type HandleOptions, type Handled, type Worker } from './handle-options';
+import { ArrivalQueue, HeldDeliveries, type ChannelEvents } from './held-deliveries';
+import { KeyedQueue } from './keyed-queue';
 
 /**
  * Works on deliveries and settles each by its outcome: ack when the work succeeded, by `onError` when it failed.
@@ -28,19 +33,200 @@ export function handle<T, R>(
   options: HandleOptions<T> = {},
 ): OperatorFunction<Delivery<T>, Handled<T, R>> {
   checkHandling(work, options);
-  return (source) =>
+  return (source$) =>
     new Observable((subscriber) => {
       const handling = new Handling(work, options, subscriber);
-      // Before the source can emit: whoever has enough of what it emits at once is heard at once.
+      // Added before the source is subscribed to: a subscriber may leave while the source still emits synchronously.
       subscriber.add(() => {
         handling.unsubscribed();
       });
-      handling.handle(source);
+      handling.handle(source$);
     });
 }
 
-/** @throws OptionsError if the work or an option cannot be right */
-export function checkHandling<T, R>(work: Worker<T, R>, options: HandleOptions<T>): void {
-  if (typeof work !== 'function') throw expected('work', 'a function', work);
-  checkOptions<HandleOptions<never>>(options, HANDLE, { of: 'handle()' });
+/**
+ * One subscription of `handle`. It has a queue of its own, because `mergeMap` strands its buffer on unsubscribe, and settles
+ * from the work's own callbacks, because a pipe without a subscriber loses the result.
+ */
+class Handling<T, R> implements AttemptEnd<T, R>, ChannelEvents {
+  readonly #work: Worker<T, R>;
+  readonly #options: HandleOptions<T>;
+  readonly #subscriber: Subscriber<Handled<T, R>>;
+  readonly #held: HeldDeliveries<T>;
+  /** Attempts that may run at once. */
+  #limit: number;
+  /** Attempts whose outcome was not emitted yet. */
+  readonly #running = new OrderedMap<Attempt<T, R>>(({ number }) => number);
+  #begun = 0;
+  #starting = false;
+  #sourceCompleted = false;
+  #stopped = false;
+
+  constructor(work: Worker<T, R>, options: HandleOptions<T>, subscriber: Subscriber<Handled<T, R>>) {
+    const { key, concurrency = Infinity } = options;
+    this.#work = work;
+    this.#options = options;
+    this.#subscriber = subscriber;
+    this.#held = new HeldDeliveries(key ? new KeyedQueue(key) : new ArrivalQueue(), this);
+    this.#limit = isObservable(concurrency) ? 0 : concurrency;
+  }
+
+  handle(source$: Observable<Delivery<T>>): void {
+    if (isObservable(this.#options.concurrency)) this.#follow(this.#options.concurrency);
+    if (this.#stopped) return;
+    this.#held.until(source$).subscribe({
+      next: (delivery) => {
+        this.#enqueue(delivery);
+      },
+      error: (error: unknown) => {
+        this.#subscriber.error(error);
+      },
+      complete: () => {
+        if (this.#stopped) return;
+        this.#sourceCompleted = true;
+        this.#held.keep();
+        for (const attempt of this.#running) if (attempt.channel?.ended) attempt.giveUp();
+        this.#completeIfDone();
+      },
+    });
+  }
+
+  /** Releases what is not started. What runs settles without a subscriber. */
+  unsubscribed(): void {
+    this.#stopped = true;
+    this.#held.stop();
+    this.#unwatchIfDone();
+  }
+
+  succeeded(attempt: Attempt<T, R>, value: R | undefined): void {
+    const { delivery } = attempt;
+    const already = settledByWork(delivery);
+    const settlement = already ?? 'ack';
+    const sent = already !== undefined || delivery.ack();
+    const message = delivery;
+    this.#emit(attempt, value === undefined ? { message, settlement, sent } : { message, settlement, sent, value });
+  }
+
+  failed(attempt: Attempt<T, R>, error: unknown): void {
+    const { delivery } = attempt;
+    const { onError = DEFAULTS.onError } = this.#options;
+    const already = settledByWork(delivery);
+    // No policy can change that the broker delivers it again; and that it was lost may be why the work failed.
+    if (delivery.settled === 'lost') this.gaveUp(attempt, error);
+    else if (onError === 'fail') this.#fail(attempt, error);
+    else if (already !== undefined) this.#emit(attempt, { message: delivery, settlement: already, sent: true, error });
+    else if (typeof onError === 'function') {
+      void judge(onError, error, delivery).then((verdict) => {
+        this.#settle(attempt, verdict);
+      });
+    } else this.#settle(attempt, { settlement: namedSettlement(onError, delivery), error });
+  }
+
+  gaveUp(attempt: Attempt<T, R>, error: unknown): void {
+    this.#emit(attempt, { message: attempt.delivery, settlement: 'requeue', sent: false, error });
+  }
+
+  seen({ log, prefetch }: DeliveryChannel): void {
+    if (this.#limit === Infinity || this.#limit <= prefetch) return;
+    log.warn({ concurrency: this.#limit, prefetch }, 'concurrency above prefetch is never reached');
+  }
+
+  left(channel: DeliveryChannel): void {
+    if (!channel.ended) return;
+    for (const attempt of this.#running) {
+      if (attempt.channel !== channel || attempt.delivery.settled !== 'lost') continue;
+      attempt.abort();
+      // With no further message to come, waiting for work that ignores its signal would hang the whole stream.
+      if (this.#sourceCompleted || this.#stopped || attempt.stoppable) attempt.giveUp();
+    }
+    this.#completeIfDone();
+  }
+
+  /** Follows the limit for as long as the source: raising it starts more at once, lowering it lets running work end. */
+  #follow(limit$: Observable<number>): void {
+    const limits = checkedLimits(limit$).subscribe({
+      next: (limit) => {
+        this.#limit = limit;
+        for (const channel of this.#held.channels) this.seen(channel);
+        this.#start();
+      },
+      error: (error: unknown) => {
+        this.#subscriber.error(error);
+      },
+    });
+    this.#subscriber.add(limits);
+  }
+
+  #enqueue(delivery: Delivery<T>): void {
+    try {
+      this.#held.push(delivery);
+    } catch (error) {
+      // Without its key its order is unknown: it fails as if its work had.
+      this.failed(this.#begin(delivery), error);
+      return;
+    }
+    this.#start();
+    this.#held.releaseIfDraining(delivery);
+  }
+
+  #start(): void {
+    if (this.#starting) return;
+    this.#starting = true;
+    while (!this.#stopped && this.#running.size < this.#limit) {
+      const delivery = this.#held.take();
+      if (!delivery) break;
+      this.#begin(delivery).run(this.#work, this.#options.timeout);
+    }
+    this.#starting = false;
+  }
+
+  #begin(delivery: Delivery<T>): Attempt<T, R> {
+    const attempt = new Attempt<T, R>(this.#begun++, delivery, this);
+    this.#running.add(attempt);
+    return attempt;
+  }
+
+  #settle(attempt: Attempt<T, R>, { settlement, error }: Verdict): void {
+    const { delivery } = attempt;
+    // It may have been lost while the policy decided.
+    const sent = delivery.settled === undefined && settleBy(delivery, settlement);
+    if (sent && settlement === 'reject') {
+      const { queue, deliveryCount, properties } = delivery;
+      // The error's message may quote the body: it goes into `Handled` and stays out of the log.
+      const facts = { queue, messageId: properties.messageId, deliveryCount, error: nameOf(error) };
+      attempt.channel?.log.warn(facts, 'work failed: message rejected');
+    }
+    this.#emit(attempt, { message: delivery, settlement, sent, error });
+  }
+
+  #fail(attempt: Attempt<T, R>, error: unknown): void {
+    attempt.delivery.requeue();
+    this.#running.delete(attempt.number);
+    this.#subscriber.error(error);
+    this.#unwatchIfDone();
+  }
+
+  /** Emits before the next is started, so that results come in the order in which work ends. */
+  #emit(attempt: Attempt<T, R>, handled: Handled<T, R>): void {
+    // A policy may decide long after its attempt was given up.
+    if (!this.#running.delete(attempt.number)) return;
+    this.#held.done(attempt.delivery);
+    this.#subscriber.next(handled);
+    this.#start();
+    this.#completeIfDone();
+    this.#unwatchIfDone();
+  }
+
+  #completeIfDone(): void {
+    if (this.#sourceCompleted && this.#running.size === 0 && this.#held.length === 0) this.#subscriber.complete();
+  }
+
+  #unwatchIfDone(): void {
+    if (this.#stopped && this.#running.size === 0) this.#held.unwatch();
+  }
+}
+
+/** The types give work a `Message`, which has no verbs; JavaScript gives it the delivery, and the first settlement counts. */
+function settledByWork({ settled }: Delivery<unknown>): Settlement | undefined {
+  return settled === 'lost' ? undefined : settled;
 }

@@ -1,64 +1,22 @@
 import type { Delivery, Message } from '../consumer/delivery';
+import type { DeliveryQueue } from './held-deliveries';
 
-/** Deliveries that wait to be worked on, and which of them is next. */
-export interface WaitingLine<T> {
-  readonly length: number;
-  /** @throws what a function of the user's throws: then it does not wait here */
-  push(delivery: Delivery<T>): void;
-  /** The next that may start and is still open. Whoever takes it says when it is `done`. */
-  take(): Delivery<T> | undefined;
-  done(delivery: Delivery<T>): void;
-  /** Takes out those that do not wait any longer, in the order in which they came. */
-  remove(which: (delivery: Delivery<T>) => boolean): readonly Delivery<T>[];
-}
-
-/** First come, first served. */
-export class SingleLine<T> implements WaitingLine<T> {
-  #waiting: Delivery<T>[] = [];
-
-  get length(): number {
-    return this.#waiting.length;
-  }
-
-  push(delivery: Delivery<T>): void {
-    this.#waiting.push(delivery);
-  }
-
-  take(): Delivery<T> | undefined {
-    for (let next = this.#waiting.shift(); next; next = this.#waiting.shift()) {
-      // Else it was lost, or settled by somebody else, while it waited.
-      if (next.settled === undefined) return next;
-    }
-    return undefined;
-  }
-
-  done(): void {
-    // Nobody waits for it.
-  }
-
-  remove(which: (delivery: Delivery<T>) => boolean): readonly Delivery<T>[] {
-    const removed = this.#waiting.filter(which);
-    if (removed.length > 0) this.#waiting = this.#waiting.filter((delivery) => !which(delivery));
-    return removed;
-  }
-}
-
-/** Somebody in the line: its key, and when it came. */
 interface Waiting<T> {
   readonly delivery: Delivery<T>;
   readonly key: unknown;
+  /** Grows with each delivery. */
   readonly place: number;
 }
 
 /**
- * Of each key one at a time, in the order in which they came; of different keys whoever came first. It remembers a key
- * while one of it waits or runs, and no longer. Without a key (`undefined`) nobody waits for anybody.
+ * Deliveries that keep the order of their keys: one at a time per key, and across keys the oldest first. A delivery without a
+ * key (`undefined`) waits for no other. A key is remembered only while one of its deliveries waits or runs.
  */
-export class KeyedLine<T> implements WaitingLine<T> {
+export class KeyedQueue<T> implements DeliveryQueue<T> {
   readonly #keyOf: (message: Message<T>) => unknown;
-  /** The first of each key that nobody of that key is ahead of, by their places. */
+  /** Deliveries that may start: the oldest of each key that is not running, sorted by place. */
   #ready: Waiting<T>[] = [];
-  /** Behind one that is ready or runs, by their key. */
+  /** Deliveries behind one of the same key that is ready or running. Has an entry for every key that is remembered. */
   readonly #behind = new Map<unknown, Waiting<T>[]>();
   readonly #running = new Map<Delivery<T>, unknown>();
   #places = 0;
@@ -71,11 +29,12 @@ export class KeyedLine<T> implements WaitingLine<T> {
   get length(): number {
     return this.#length;
   }
-  /** Keys that it remembers. */
+  /** Number of keys remembered. */
   get keys(): number {
     return this.#behind.size;
   }
 
+  /** @throws what the caller's key function throws; the delivery is not queued then */
   push(delivery: Delivery<T>): void {
     const waiting = { delivery, key: this.#keyOf(delivery), place: this.#places++ };
     this.#length++;
@@ -104,22 +63,23 @@ export class KeyedLine<T> implements WaitingLine<T> {
     this.#running.delete(delivery);
   }
 
-  remove(which: (delivery: Delivery<T>) => boolean): readonly Delivery<T>[] {
+  remove(matches: (delivery: Delivery<T>) => boolean): readonly Delivery<T>[] {
+    if (this.#length === 0) return [];
     const removed: Waiting<T>[] = [];
     const kept = (waiting: Waiting<T>): boolean => {
-      if (!which(waiting.delivery)) return true;
+      if (!matches(waiting.delivery)) return true;
       removed.push(waiting);
       return false;
     };
-    for (const [key, line] of this.#behind) this.#behind.set(key, line.filter(kept));
-    const behind = removed.length;
+    for (const [key, waiting] of this.#behind) this.#behind.set(key, waiting.filter(kept));
+    const fromBehind = removed.length;
     this.#ready = this.#ready.filter(kept);
-    for (const { key } of removed.slice(behind)) this.#free(key);
+    for (const { key } of removed.slice(fromBehind)) this.#free(key);
     this.#length -= removed.length;
     return removed.sort((a, b) => a.place - b.place).map(({ delivery }) => delivery);
   }
 
-  /** Whoever is next of this key need not wait any longer. */
+  /** Nothing of this key is ready or running any more: its oldest delivery becomes ready, or the key is forgotten. */
   #free(key: unknown): void {
     if (key === undefined) return;
     const next = this.#behind.get(key)?.shift();
@@ -127,7 +87,7 @@ export class KeyedLine<T> implements WaitingLine<T> {
       this.#behind.delete(key);
       return;
     }
-    // It came before most of those that are ready.
+    // It is older than most that are ready, so its place is near the front.
     const later = this.#ready.findIndex(({ place }) => place > next.place);
     this.#ready.splice(later < 0 ? this.#ready.length : later, 0, next);
   }

@@ -16,7 +16,7 @@ import { InstanceQueueError, PublishError, type PublishErrorCode } from '../erro
 import { tellState } from '../diagnostics';
 import { checkOptions } from '../options';
 import type { Topology } from '../topology';
-import { Aborts } from '../reactive/aborts';
+import { onAbort } from '../reactive/abort';
 import { publishingLoop, type Prepare } from './publishing-loop';
 import { Deadlines } from '../collections/deadlines';
 import { PendingSend, type Confirmation } from './pending-send';
@@ -61,7 +61,6 @@ export class Producer<T = unknown> extends EventEmitter<ProducerEvents> implemen
   readonly #events = emitting(this);
   readonly #pump: Pump;
   readonly #deadlines: Deadlines<PendingSend>;
-  readonly #aborts: Aborts<PendingSend>;
   readonly #topology: Topology | undefined;
   readonly #prepare: Prepare | undefined;
   readonly #watch: Required<ProducerWatch>;
@@ -99,9 +98,6 @@ export class Producer<T = unknown> extends EventEmitter<ProducerEvents> implemen
     );
     this.#deadlines = new Deadlines((entry) => {
       this.#timedOut(entry);
-    });
-    this.#aborts = new Aborts((entry, signal) => {
-      if (entry.reject(aborted(entry.message.messageId, signal, entry.maybeDelivered))) this.#pump.settled(entry);
     });
     this.#unregister = this.#core.register({ direction: 'outbound', close: (within) => this.#close(within) });
   }
@@ -198,7 +194,12 @@ export class Producer<T = unknown> extends EventEmitter<ProducerEvents> implemen
     if (!this.#start()) throw this.#closedError(messageId);
     const entry = new PendingSend(this.#order++, encoded, resolve, reject);
     if (this.#overflow === 'drop-oldest') this.#makeRoom(bytes);
-    if (signal) entry.onSettled(this.#aborts.add(entry, signal));
+    if (signal) {
+      const abort = (): void => {
+        if (entry.reject(aborted(messageId, signal, entry.maybeDelivered))) this.#pump.settled(entry);
+      };
+      entry.onSettled(onAbort(signal, abort));
+    }
     this.#deadlines.add(entry, options?.timeout ?? this.#timeout);
     outbox.push(entry);
     this.#pump.pump();

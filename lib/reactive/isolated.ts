@@ -1,6 +1,6 @@
 /**
- * Runs a listener of the user's where an exception would break what calls it: a throw in an amqplib callback closes the
- * channel. It surfaces as an uncaught exception all the same, as RxJS does with what a subscriber throws.
+ * Calls a listener of the user's where a throw would break the caller: in a callback of the transport it closes the channel.
+ * What the listener throws becomes an uncaught exception, as RxJS does with what a subscriber throws.
  */
 export function isolated(call: () => void): void {
   try {

@@ -1,11 +1,11 @@
 import { Observable, type Observer, type Subscriber, type Unsubscribable } from 'rxjs';
 
 /**
- * What `share()` needs of a Subject: tells everybody who has subscribed by then. A Subject makes closures and iterators for
- * each message, which were a fifth of the garbage of consuming.
+ * A Subject for `share({ connector })`, reduced to what that needs. An RxJS Subject allocates a closure and an iterator per
+ * value, which was a fifth of the garbage made while consuming.
  */
 export class Relay<T> implements Observer<T> {
-  /** Replaced and never changed: whoever comes or goes in the middle of a message is not in its way. */
+  /** Replaced, never changed: a subscriber may come or go while a value is delivered. */
   #subscribers: readonly Subscriber<T>[] = [];
   readonly #relayed$ = new Observable<T>((subscriber) => {
     this.#subscribers = [...this.#subscribers, subscriber];

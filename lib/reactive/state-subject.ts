@@ -1,13 +1,13 @@
 import { BehaviorSubject, Observable } from 'rxjs';
 
-/** Derives an emitter map from a state union: one event per status, payload = that state. */
+/** The events of an emitter, derived from a union of states: one event per status, with that state as its argument. */
 export type EventsOf<S extends { readonly status: string }> = { [K in S as K['status']]: [state: K] };
 
 /**
- * A value over time with one writer. Late subscribers get the present value, also after the end.
+ * A value over time with one writer. Late subscribers get the present value, even after the end.
  *
- * Writes are trampolined: a subscriber that causes the next write while it is being told of this one would otherwise
- * make later subscribers see the two in the wrong order, and stay at the wrong one for ever.
+ * A write from inside a subscriber is queued until every subscriber has seen the current one. A BehaviorSubject would
+ * deliver the two to later subscribers in reverse order, and leave them with the older value.
  */
 export class StateSubject<T> {
   readonly #subject: BehaviorSubject<T>;
@@ -20,7 +20,7 @@ export class StateSubject<T> {
   constructor(initial: T) {
     this.#subject = new BehaviorSubject(initial);
     this.value$ = new Observable((subscriber) => {
-      // A completed BehaviorSubject tells late subscribers nothing; the last state is what they came for.
+      // A BehaviorSubject that has completed emits nothing to late subscribers.
       if (this.#ended) {
         subscriber.next(this.#subject.value);
         subscriber.complete();
@@ -44,7 +44,7 @@ export class StateSubject<T> {
     });
   }
 
-  /** The last value; the stream completes behind it, and later writes are ignored. */
+  /** Writes the last value and completes. Later writes are ignored. */
   end(value: T): void {
     this.#write(() => {
       if (this.#ended) return;

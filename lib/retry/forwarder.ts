@@ -4,23 +4,23 @@ import type { ConnectionCore } from '../connection/connection-core';
 import { PublishError, type ErrorCode, type InstanceQueueError, isInstanceQueueError } from '../errors';
 import type { MessageProperties, Route } from '../properties';
 import type { QueueSpec } from '../topology';
-import { firstUnlessAborted } from '../reactive/aborted';
+import { firstUnlessAborted } from '../reactive/abort';
 import type { OutboundMessage } from '../producer/outbound-message';
 import type { Producer } from '../producer/producer';
 import type { ProducerOptions } from '../producer/producer-options';
-import { WaitQueues, type Lease } from './wait-queue-leases';
+import { WaitQueues, type Lease } from './wait-queues';
 
-/** Node's longest timer: what is forwarded has all the time there is. */
-const AS_LONG_AS_IT_TAKES = 2 ** 31 - 1;
+/** ms; the longest timer of Node, because forwarding has no deadline. */
+const NO_DEADLINE = 2 ** 31 - 1;
 const BACKOFF = { min: 200, max: 30_000, factor: 2, jitter: 0.5 };
-/** ms that a queue has to outlive the messages in it at least, lest a slow broker comes too late. */
+/** ms that a wait queue must outlive the messages in it, in case the broker is slow to return them. */
 const MARGIN = 60_000;
 
-/** How the producer of a forwarder has to be: its own bytes, and never a deadline. */
+/** The options of a forwarder's producer: bytes as they are, and no deadline. */
 export const FORWARDING = {
-  // Without a content type of its own: that of the original, or none, is kept.
+  // No content type of the codec's own: the copy keeps that of the original, or has none.
   codec: { contentType: '', encode: (content) => content, decode: (content) => content },
-  timeout: AS_LONG_AS_IT_TAKES,
+  timeout: NO_DEADLINE,
   onUnknown: 'resend',
   onNack: 'resend',
   persistent: true,
@@ -28,7 +28,7 @@ export const FORWARDING = {
   outbox: { overflow: 'wait' },
 } as const satisfies ProducerOptions<Buffer>;
 
-/** What is published on behalf of a consumer. */
+/** A message published on behalf of a consumer. */
 export interface Forwarded {
   readonly route: Route;
   readonly content: Buffer;
@@ -38,19 +38,19 @@ export interface Forwarded {
 export interface ForwardOptions {
   /** The queue it goes to and waits in; declared as needed. */
   readonly into?: QueueSpec;
-  /** The original is lost: it comes again, and needs no copy. */
+  /** Aborted when the original is lost: the broker delivers that again, and no copy is needed. */
   readonly signal: AbortSignal;
-  /** Codes that are an answer, too. */
+  /** Rejects with these codes instead of trying again. */
   readonly giveUpOn?: readonly ErrorCode[];
 }
 
-/** Nothing helps against these. */
+/** Trying again cannot help against these. */
 const FINAL: readonly ErrorCode[] = ['PUBLISH_INVALID', 'PUBLISH_ABORTED', 'PUBLISH_CLOSED', 'CONNECTION_CLOSED'];
 
 /**
- * Publishes what consuming makes of messages: copies that wait, moves, replies. Over the producing connection, because a
- * consuming one that publishes can be blocked with its acks unread; and until it is confirmed, because the original is
- * acked then.
+ * Publishes on behalf of consumers: copies that wait, moved messages, replies. Over the producing connection, because the
+ * broker may block a connection that publishes, and a blocked consumer could not ack. Until it is confirmed, because the
+ * original is acked after that.
  */
 export class Forwarder {
   readonly #core: ConnectionCore;
@@ -64,8 +64,8 @@ export class Forwarder {
   }
 
   /**
-   * Resolves when the broker has confirmed it, however long that takes. Rejects: InstanceQueueError when it never can
-   * be, when `signal` is aborted, or with a code to give up on.
+   * Resolves when the broker has confirmed the message, however long that takes. Rejects: InstanceQueueError, when that can
+   * never be, or with a code in `giveUpOn`; the reason of `signal`, when that is aborted.
    */
   async forward(message: Forwarded, { into, signal, giveUpOn = [] }: ForwardOptions): Promise<void> {
     for (let failures = 1; ; failures++) {
@@ -77,7 +77,7 @@ export class Forwarder {
         cause = new PublishError(
           'PUBLISH_UNKNOWN',
           message.properties.messageId ?? '',
-          `Confirmed so late that queue \`${into.name}\` could expire before its message.`,
+          `The broker confirmed so late that queue \`${into.name}\` could expire before its message.`,
           { maybeDelivered: true },
         );
       } catch (error) {
@@ -101,7 +101,7 @@ export class Forwarder {
     into: QueueSpec | undefined,
     signal: AbortSignal,
   ): Promise<void> {
-    // By way of an exchange's name: a wait queue is declared by its lease alone.
+    // Through the default exchange by name, because a `queue` route would declare the queue: only its lease may do that.
     const where: Route = into ? { exchange: '', routingKey: into.name } : route;
     await this.#producer.send({ ...properties, ...where, body: content }, { signal });
     if (into) this.#core.counters.retried++;

@@ -3,7 +3,7 @@ import type { Arguments, MessageProperties, Route } from '../properties';
 import type { Message } from '../consumer/delivery';
 import type { RetryHistory } from '../consumer/retry-history';
 
-/** A message to be published as it is, over the producing connection. */
+/** A message to publish over the producing connection, with these bytes. */
 export interface Copy {
   readonly route: Route;
   readonly content: Buffer;
@@ -11,33 +11,32 @@ export interface Copy {
 }
 
 /**
- * Headers that would do something to the copy which they did to the original already: `CC` and `BCC` would fan it out
- * again, the broker's `x-death` can make it look like a message that goes in circles (which RabbitMQ drops), and the
- * broker's counts begin anew.
+ * Headers that already took effect for the original: `CC` and `BCC` would route the copy to their queues again, with its
+ * `x-death` the broker can take the copy for a message that goes in circles and drop it, and its counts start over.
  */
 const LEFT_BEHIND: ReadonlySet<string> = new Set(['CC', 'BCC', 'x-death', 'x-delivery-count', 'x-acquired-count']);
 const DEATHS = /^x-(first|last)-death-/;
 
-/** What is said of the failure. */
+/** What the headers of a copy say about the failure. */
 export interface Failure {
   readonly error: unknown;
-  /** Runs of the handler, this one included. */
+  /** Runs of the handler, including this one. */
   readonly attempts: number;
   readonly history: RetryHistory | undefined;
-  /** No further attempt is left: it is moved. */
+  /** No attempt is left: the copy is moved, not retried. */
   readonly spent: boolean;
 }
 
 /**
- * A copy of a message that failed: the same bytes, id, properties and headers, and those that tell of the failure. It has
- * no `expiration` any more, as RabbitMQ's own dead letters have none: it was delivered in time.
+ * A copy of a message whose work failed: the same bytes, id, properties and headers, and headers about the failure. Like
+ * RabbitMQ's own dead letters it has no `expiration`: the message was delivered in time.
  */
 export function copyOf(message: Message<unknown>, route: Route, failure: Failure): Copy {
   const { headers = {}, expiration: _, userId, ...properties } = message.properties;
   return {
     route,
     content: message.content,
-    properties: { ...properties, headers: { ...kept(headers, userId), ...told(message, failure) } },
+    properties: { ...properties, headers: { ...kept(headers, userId), ...failureHeaders(message, failure) } },
   };
 }
 
@@ -46,7 +45,7 @@ function kept(headers: Arguments, userId: string | undefined): Arguments {
   return { ...Object.fromEntries(left), ...(userId !== undefined && { [OWN.userId]: userId }) };
 }
 
-function told(
+function failureHeaders(
   { queue, exchange, routingKey, properties }: Message<unknown>,
   { error, attempts, history, spent }: Failure,
 ): Arguments {
@@ -59,7 +58,7 @@ function told(
     [OWN.routingKey]: routingKey,
     ...errorHeaders(error),
     [OWN.spent]: spent,
-    // Later ones are of the wait queue.
+    // Only at the first failure: later on `x-death` is that of the wait queue.
     ...(history === undefined && deaths !== undefined && { [OWN.death]: deaths }),
   };
 }

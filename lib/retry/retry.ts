@@ -1,48 +1,55 @@
+/**
+ * Delayed retries at the broker: an error policy for `handle` that lets failed messages wait in a queue and come back.
+ *
+ * `retry` decides per message: a `Copy` of it goes through the `Forwarder`, over the producing connection, into a wait
+ * queue, and the original is acked once that is confirmed (`forwardThenSettle`). The broker returns the copy to its queue,
+ * where consumer/retry-history.ts reads its count. This room imports operators/, consumer/, producer/ and the layers below.
+ */
 import { DEFAULTS, checkOptions, countFrom, either, expected, integer, isObject, oneOf, type Shape } from '../options';
 import type { Route } from '../properties';
 import type { QueueSpec } from '../topology';
 import { checkRoute } from '../topology-checks';
 import type { Message, Settlement } from '../consumer/delivery';
-import { handOver } from './forward-then-settle';
-import { copyOf, type Copy } from './retry-copy';
 import { historyOf } from '../consumer/retry-history';
-import { waitQueue, type WaitIn } from './wait-queue';
+import { forwardThenSettle } from './forward-then-settle';
+import { copyOf, type Copy } from './retry-copy';
+import { waitQueue, type WaitIn } from './wait-queues';
 
-/** How often a failed message is worked on again, after which waits, and what becomes of it then. */
+/** How often a message is worked on, how long it waits between two runs, and what becomes of it after the last. */
 export interface RetryOptions {
-  /** Runs of the handler in all, the first included; 1: no retry. Infinity: it never ends. */
+  /** Runs of the handler in all, including the first; 1: no retry. Infinity: it never ends. */
   readonly attempts: number;
   /**
-   * ms that a message waits at the broker between two runs, or a list: one wait after the other, the last for all that
-   * follow. 0: it comes back at once, behind what is in the queue.
+   * ms that a message waits at the broker between two runs; or a list: one delay after the other, the last for all later
+   * runs. 0: it comes back at once, behind the messages in the queue.
    */
   readonly delay: number | readonly number[];
   /**
-   * After the last run: 'reject' (dead-letter where the queue says so, else drop), or a route where a copy is moved that
-   * tells the error in its headers. @default 'reject'
+   * After the last run: 'reject' (dead-letter where the queue says so, or drop), or a route to which a copy is moved, with
+   * the error in its headers. @default 'reject'
    */
   readonly then?: 'reject' | Route;
   /**
-   * The kind of queue in which they wait. 'classic': goes when unused. 'quorum' (RabbitMQ ≥ 3.10): replicated, hands its
-   * messages back at least once even while the queue is full or has no leader, and stays until somebody deletes it.
+   * The kind of queue in which messages wait. 'classic': expires when unused. 'quorum' (RabbitMQ ≥ 3.10): replicated, returns
+   * its messages at least once even while their queue is full or has no leader, and stays until it is deleted.
    * @default 'classic'
    */
   readonly waitIn?: WaitIn;
 }
 
-/** An error policy that is a function: for `onError`, or to be asked by one of your own. */
+/** An error policy for `onError`, which a policy of your own may call as well. */
 export type RetryPolicy<T> = (error: unknown, message: Message<T>) => Promise<Settlement>;
 
 /**
- * Publishes a copy over the producing connection; resolves when the broker has confirmed it, however long that takes.
- * `into` is the queue it goes to, declared as needed. Rejects when `signal` is aborted, or when it never can be confirmed.
+ * Publishes a copy over the producing connection, into the queue `into`, which is declared as needed. Resolves when the broker
+ * has confirmed it, however long that takes. Rejects: when `signal` is aborted, or when it can never be confirmed.
  */
 export type Forward = (
   copy: Copy,
   options: { readonly into?: QueueSpec; readonly signal: AbortSignal },
 ) => Promise<void>;
 
-/** Node's timers and RabbitMQ's `x-message-ttl` agree up to here. */
+/** ms; the limit of both Node's timers and RabbitMQ's `x-message-ttl`. */
 const wait = integer(0, 2 ** 31 - 1);
 const RETRY: Shape<RetryOptions> = {
   attempts: countFrom(1),
@@ -53,7 +60,7 @@ const RETRY: Shape<RetryOptions> = {
 
 const spentBy = new WeakMap<object, (message: Message<unknown>) => boolean>();
 
-/** Is this a retry policy for which the run that just failed was the last? */
+/** Is this a retry policy that has no further run for the message? */
 export const isSpent = (policy: object, message: Message<unknown>): boolean => spentBy.get(policy)?.(message) ?? false;
 
 /** @throws OptionsError if an option cannot be right */
@@ -79,12 +86,12 @@ export function retry<T>(options: RetryOptions, forward: Forward): RetryPolicy<T
     const route: Route = into ? { queue: into.name } : then === 'reject' ? { queue: message.queue } : then;
     const history = historyOf(headers, message.queue);
     const copy = copyOf(message, route, { error, attempts: runs, history, spent });
-    return handOver(message, (signal) => forward(copy, { ...(into && { into }), signal }), 'ack');
+    return forwardThenSettle(message, (signal) => forward(copy, { ...(into && { into }), signal }), 'ack');
   };
   spentBy.set(policy, (message) => runsOf(message) >= attempts);
   return policy;
 }
 
 function noStreams(queue: string): TypeError {
-  return new TypeError(`Queue \`${queue}\` is a stream: nothing can be put back into it for a later try.`);
+  return new TypeError(`Queue \`${queue}\` is a stream: a message cannot be put back into it to be retried.`);
 }

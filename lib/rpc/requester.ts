@@ -5,7 +5,7 @@ import type { CloseReport, ConnectionCore, Member } from '../connection/connecti
 import type { Message } from '../consumer/delivery';
 import { PublishError } from '../errors';
 import { DEFAULTS, checkOptions, isObject } from '../options';
-import { Aborts } from '../reactive/aborts';
+import { onAbort } from '../reactive/abort';
 import { Deadlines } from '../collections/deadlines';
 import { givenId, type OutboundMessage } from '../producer/outbound-message';
 import { PendingRequest } from './pending-request';
@@ -21,7 +21,6 @@ export class Requester implements Member {
   readonly #timeout: number;
   readonly #unregister: () => void;
   readonly #deadlines: Deadlines<PendingRequest>;
-  readonly #aborts: Aborts<PendingRequest>;
   /** One for those that may be sent again, one for those that may not; each opens its channel when it is used. */
   readonly #lanes = new Map<boolean, ReplyLane>();
   #open = 0;
@@ -36,9 +35,6 @@ export class Requester implements Member {
     this.#deadlines = new Deadlines((request) => {
       request.overdue = true;
       if (request.confirmed) request.giveUp('REPLY_TIMEOUT', noReply(request.asked.timeout));
-    });
-    this.#aborts = new Aborts((request, signal) => {
-      if (request.confirmed) request.giveUp('PUBLISH_ABORTED', ABORTED, signal.reason);
     });
     this.#unregister = core.register(this);
   }
@@ -76,7 +72,11 @@ export class Requester implements Member {
 
   #begin(pending: PendingRequest, lane: ReplyLane): void {
     const { signal, timeout } = pending.asked;
-    const forget = signal ? this.#aborts.add(pending, signal) : undefined;
+    const forget =
+      signal &&
+      onAbort(signal, () => {
+        if (pending.confirmed) pending.giveUp('PUBLISH_ABORTED', ABORTED, signal.reason);
+      });
     this.#open++;
     pending.onSettled(() => {
       forget?.();

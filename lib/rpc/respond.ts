@@ -2,11 +2,11 @@ import { randomUUID } from 'node:crypto';
 import { isObservable, last, mergeMap, type Observable } from 'rxjs';
 import { contentTypeOf, type Codec } from '../codec';
 import type { Delivery, Message, Settlement } from '../consumer/delivery';
-import { decided, namedSettlement } from '../operators/error-policy';
-import { handOver } from '../retry/forward-then-settle';
-import { checkHandling, handle } from '../operators/handle';
+import { decided, namedSettlement, type ErrorPolicy } from '../operators/error-policy';
+import { forwardThenSettle } from '../retry/forward-then-settle';
+import { handle } from '../operators/handle';
 import { isSpent } from '../retry/retry';
-import type { ErrorPolicy, HandleOptions, Handled, Worker } from '../operators/handle-options';
+import { checkHandling, type HandleOptions, type Handled, type Worker } from '../operators/handle-options';
 import { isInstanceQueueError, type ErrorCode } from '../errors';
 import type { Logger } from '../log';
 import { errorHeaders } from '../own-headers';
@@ -76,7 +76,7 @@ function answering<Req>(policy: Exclude<ErrorPolicy<Req>, 'fail'>, replies: Repl
       typeof policy === 'function' ? decided(await policy(error, message)) : namedSettlement(policy, message);
     if ((settlement !== 'reject' && !final) || message.properties.replyTo === undefined) return settlement;
     const failure = { content: Buffer.alloc(0), headers: errorHeaders(error) };
-    return handOver(message, (signal) => reply(message, failure, replies, REFUSED, signal), settlement);
+    return forwardThenSettle(message, (signal) => reply(message, failure, replies, REFUSED, signal), settlement);
   };
 }
 

@@ -4,10 +4,10 @@ import { heldBytes, heldMemory } from '../../support/memory';
 
 type Step =
   | { readonly do: 'add'; readonly skipped: number }
-  /** The share of those outstanding that are older. */
+  /** `behind`: the share of items with lower numbers. */
   | { readonly do: 'delete'; readonly behind: number }
   | { readonly do: 'delete-unknown'; readonly number: number }
-  /** Of a broker that counts backward, or twice the same. */
+  /** As of a broker that counts backwards, or repeats a number. */
   | { readonly do: 'add-any'; readonly number: number }
   | { readonly do: 'clear' };
 
@@ -22,57 +22,57 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 1, arbitrary: fc.constant({ do: 'clear' as const }) },
 );
 
-describe('what is outstanding', () => {
-  it('is what a Map would hold, in whatever order it ends', () => {
-    let movedUp = 0;
+describe('an ordered map', () => {
+  it('holds what a Map would, in whatever order items are deleted', () => {
+    let compacted = 0;
     fc.assert(
       fc.property(fc.array(step, { maxLength: 300, size: 'max' }), (steps) => {
-        const outstanding = new OrderedMap<{ readonly number: number }>(({ number }) => number);
+        const map = new OrderedMap<{ readonly number: number }>(({ number }) => number);
         let model = new Map<number, { readonly number: number }>();
         let last = 0;
-        let ended = 0;
+        let deleted = 0;
         for (const next of steps) {
           if (next.do === 'add') {
             last += 1 + next.skipped;
             const item = { number: last };
-            outstanding.add(item);
+            map.add(item);
             model.set(last, item);
           } else if (next.do === 'delete') {
             const number = [...model.keys()][Math.floor(model.size * next.behind)] ?? 0;
-            expect(outstanding.delete(number)).toBe(model.delete(number));
-            ended++;
+            expect(map.delete(number)).toBe(model.delete(number));
+            deleted++;
           } else if (next.do === 'delete-unknown') {
-            expect(outstanding.delete(next.number)).toBe(model.delete(next.number));
+            expect(map.delete(next.number)).toBe(model.delete(next.number));
           } else if (next.do === 'add-any') {
             const { number } = next;
             const item = { number };
-            outstanding.add(item);
+            map.add(item);
             last = Math.max(last, number);
             model = new Map([...model.set(number, item)].sort(([a], [b]) => a - b));
           } else {
-            outstanding.clear();
+            map.clear();
             model.clear();
           }
-          expect(outstanding.size).toBe(model.size);
-          expect(outstanding.first).toBe([...model.values()][0]);
-          expect([...outstanding]).toEqual([...model.values()]);
+          expect(map.size).toBe(model.size);
+          expect(map.first).toBe([...model.values()][0]);
+          expect([...map]).toEqual([...model.values()]);
         }
-        if (ended > 100) movedUp++;
+        if (deleted > 100) compacted++;
       }),
       { numRuns: 300 },
     );
-    // Else it never came to moving up what is left.
-    expect(movedUp).toBeGreaterThan(20);
+    // Otherwise the runs were too short to compact.
+    expect(compacted).toBeGreaterThan(20);
   });
 
-  it('passes over what ends before its turn, as a Map does', () => {
-    const outstanding = new OrderedMap<{ readonly number: number }>(({ number }) => number);
-    for (let number = 1; number <= 100; number++) outstanding.add({ number });
+  it('skips an item that is deleted before its turn, as a Map does', () => {
+    const map = new OrderedMap<{ readonly number: number }>(({ number }) => number);
+    for (let number = 1; number <= 100; number++) map.add({ number });
     const visited: number[] = [];
-    for (const { number } of outstanding) {
+    for (const { number } of map) {
       visited.push(number);
-      // Also where the rest has moved up meanwhile.
-      if (number === 2) for (let other = 1; other <= 99; other++) if (other !== 50) outstanding.delete(other);
+      // Enough to compact the rest in the middle of the iteration.
+      if (number === 2) for (let other = 1; other <= 99; other++) if (other !== 50) map.delete(other);
     }
     expect(visited).toEqual([1, 2, 50, 100]);
   });
@@ -83,26 +83,26 @@ describe('what is outstanding', () => {
   }
   const numbered = (number: number, size: number): Numbered => ({ number, bytes: Buffer.allocUnsafeSlow(size) });
 
-  it('keeps no trace of what has ended behind one that takes long', () => {
-    const outstanding = new OrderedMap<Numbered>(({ number }) => number);
+  it('keeps no slots of deleted items behind one that stays', () => {
+    const map = new OrderedMap<Numbered>(({ number }) => number);
     const first = numbered(0, 1);
-    outstanding.add(first);
+    map.add(first);
     const before = heldMemory();
     for (let number = 1; number <= 200_000; number++) {
-      outstanding.add(numbered(number, 1));
-      outstanding.delete(number);
+      map.add(numbered(number, 1));
+      map.delete(number);
     }
-    // Of places alone, eight bytes each, it would be 1.6 MB.
+    // Empty slots alone, eight bytes each, would take 1.6 MB.
     expect(heldMemory() - before).toBeLessThan(500_000);
-    expect([...outstanding]).toEqual([first]);
+    expect([...map]).toEqual([first]);
   });
 
-  it('lets go of what has ended at once', () => {
-    const outstanding = new OrderedMap<Numbered>(({ number }) => number);
+  it('releases a deleted item at once', () => {
+    const map = new OrderedMap<Numbered>(({ number }) => number);
     const before = heldBytes();
-    for (let number = 1; number <= 30; number++) outstanding.add(numbered(number, 1_000_000));
-    for (let number = 2; number <= 30; number++) outstanding.delete(number);
+    for (let number = 1; number <= 30; number++) map.add(numbered(number, 1_000_000));
+    for (let number = 2; number <= 30; number++) map.delete(number);
     expect(heldBytes() - before).toBeLessThan(2_000_000);
-    expect(outstanding.size).toBe(1);
+    expect(map.size).toBe(1);
   });
 });

@@ -17,7 +17,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
 );
 
 describe('a ring', () => {
-  it('is what an array would be, pushed behind and shifted in front', () => {
+  it('holds what an array would after the same pushes and shifts', () => {
     let wrapped = 0;
     fc.assert(
       fc.property(fc.array(step, { maxLength: 100, size: 'max' }), fc.nat(20), (steps, begin) => {
@@ -30,7 +30,7 @@ describe('a ring', () => {
           switch (one.do) {
             case 'push':
               for (let i = 0; i < one.many; i++) {
-                // What is undefined has a place, too.
+                // An undefined item takes a slot as well.
                 const item = next % 7 === 0 ? undefined : next;
                 next++;
                 ring.push(item);
@@ -63,7 +63,7 @@ describe('a ring', () => {
       }),
       { numRuns: 300 },
     );
-    // Else it never came round.
+    // Otherwise the runs never wrapped around.
     expect(wrapped).toBeGreaterThan(50);
   });
 });

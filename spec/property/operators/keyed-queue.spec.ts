@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { KeyedLine } from '../../../lib/operators/keyed-queue';
+import { KeyedQueue } from '../../../lib/operators/keyed-queue';
 import { fakeDelivery, type FakeDelivery } from '../../support/fake-delivery';
 
 type Step =
@@ -45,7 +45,7 @@ describe('the line of a keyed handle', () => {
     fc.assert(
       fc.property(fc.array(step, { maxLength: 200 }), (steps) => {
         const keys = new Map<unknown, number | undefined>();
-        const line = new KeyedLine<string>((message) => keys.get(message));
+        const line = new KeyedQueue<string>((message) => keys.get(message));
         const model = new Model();
         for (const next of steps) {
           if (next.do === 'push') {

@@ -14,7 +14,7 @@ describe('deadlines', () => {
   let deadlines: Deadlines<Timed>;
 
   beforeEach(() => {
-    // Every clock, `performance` among them: deadlines are measured by the monotonic one.
+    // Replaces `performance` as well: deadlines use the monotonic clock.
     jest.useFakeTimers();
     due.length = 0;
     deadlines = new Deadlines((late) => due.push(late.name));
@@ -24,7 +24,7 @@ describe('deadlines', () => {
     jest.useRealTimers();
   });
 
-  it('fall due in their order, whatever their length and the order in which they were set', () => {
+  it('fall due in order, whatever their limits and the order in which they were added', () => {
     deadlines.add(entry('c'), 300);
     deadlines.add(entry('a'), 100);
     deadlines.add(entry('d'), 300);
@@ -80,10 +80,10 @@ describe('deadlines', () => {
     expect(due).toEqual(['a']);
   });
 
-  it('that are late, and wait for what is to be read, are forgotten when they are cleared', async () => {
+  it('that are late and wait for the next reads are forgotten when cleared', async () => {
     jest.useRealTimers();
     deadlines.add(entry('late'), 5);
-    // Due in the same turn, behind it, once this has stood still.
+    // Due in the same turn of the event loop, behind it, after the loop below has blocked the process.
     setTimeout(() => {
       deadlines.clear();
     }, 6);
@@ -104,7 +104,19 @@ describe('deadlines', () => {
     expect(due).toEqual(['b']);
   });
 
-  it('may be set while others fall due', () => {
+  it('may all be cleared while one falls due, and leave no timer', () => {
+    const cleared = new Deadlines<Timed>((late) => {
+      due.push(late.name);
+      cleared.clear();
+    });
+    cleared.add(entry('later'), 300);
+    for (const name of ['a', 'b']) cleared.add(entry(name), 100);
+    jest.advanceTimersByTime(100);
+    expect(due).toEqual(['a']);
+    expect(jest.getTimerCount()).toBe(0);
+  });
+
+  it('may be added while others fall due', () => {
     const again = new Deadlines<Timed>((late) => {
       due.push(late.name);
       if (due.length < 3) again.add(entry(`${late.name}'`), 100);
@@ -115,7 +127,7 @@ describe('deadlines', () => {
     expect(jest.getTimerCount()).toBe(0);
   });
 
-  it('wait for the monotonic clock: a jump of the wall clock changes nothing', () => {
+  it('follow the monotonic clock: a jump of the wall clock changes nothing', () => {
     deadlines.add(entry('a'), 100);
     jest.setSystemTime(Date.now() + 3_600_000);
     jest.advanceTimersByTime(99);
@@ -125,10 +137,10 @@ describe('deadlines', () => {
   });
 });
 
-describe('deadlines of messages long settled', () => {
+describe('deadlines of messages settled long ago', () => {
   it.each([
-    ['all in order', undefined],
-    ['all but the first', entry('first')],
+    ['all are settled', undefined],
+    ['all but the first are settled', entry('first')],
   ])('do not hold on to them: %s', async (_name, open) => {
     const forgotten: WeakRef<Timed>[] = [];
     const deadlines = new Deadlines<Timed>(() => undefined);
@@ -140,7 +152,7 @@ describe('deadlines of messages long settled', () => {
         settled.settled = true;
         if (i < 5000) forgotten.push(new WeakRef(settled));
       }
-      // Not all goes at the first collection: a register of the loop above may still point at what it held last.
+      // One collection may not free everything: a register may still hold the last entry of the loop above.
       await eventually(() => {
         collectGarbage();
         return forgotten.every((ref) => ref.deref() === undefined);

@@ -2,7 +2,7 @@ import { Ring } from '../../../lib/collections/ring';
 import { heldBytes, heldMemory } from '../../support/memory';
 
 describe('a ring', () => {
-  it('lets go of what was shifted', () => {
+  it('releases an item that was shifted', () => {
     const ring = new Ring<Buffer>();
     const before = heldBytes();
     for (let i = 0; i < 100; i++) ring.push(Buffer.allocUnsafeSlow(100_000));
@@ -11,13 +11,13 @@ describe('a ring', () => {
     expect(ring.length).toBe(1);
   });
 
-  it('lets go of its places once it is empty', () => {
+  it('releases its slots once it is empty', () => {
     const ring = new Ring<number>();
     for (let i = 0; i < 1_000_000; i++) ring.push(i);
     for (let i = 0; i < 999_999; i++) ring.shift();
     const before = heldMemory();
     ring.shift();
-    // Eight bytes each.
+    // Eight bytes per slot.
     expect(before - heldMemory()).toBeGreaterThan(7_000_000);
     ring.push(1);
     expect([...ring]).toEqual([1]);

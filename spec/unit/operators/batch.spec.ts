@@ -1,7 +1,8 @@
 import { Subject, from, map, take, type Observable } from 'rxjs';
-import { OptionsError, batch, type Batch } from 'instance-queue';
+import { OptionsError, batch, type Batch, type Delivery } from 'instance-queue';
 import { deliveries, fakeDelivery, type FakeDelivery } from '../../support/fake-delivery';
 import { marbles } from '../../support/marbles';
+import { TestChannel } from '../../support/test-channel';
 import { source } from './delivering';
 
 /** The bodies of each batch as one word. */
@@ -120,6 +121,79 @@ describe('batch', () => {
     };
     expect(refused()).toBeInstanceOf(OptionsError);
     expect(refused()).toMatchObject({ option });
+  });
+});
+
+describe('batch, when the channel of its deliveries', () => {
+  let channel: TestChannel;
+  let source$: Subject<Delivery<string>>;
+  let seen: string[];
+  beforeEach(() => {
+    jest.useFakeTimers();
+    channel = new TestChannel();
+    source$ = new Subject();
+    seen = [];
+    source$.pipe(batch({ size: 3, within: 1000 }), words).subscribe((word) => seen.push(word));
+  });
+  afterEach(() => {
+    jest.useRealTimers();
+  });
+  const deliver = (bodies: string, from = channel): void => {
+    for (const body of bodies) source$.next(from.deliver(body));
+  };
+
+  it('drains, releases what it has at once, and leaves no timer', () => {
+    deliver('ab');
+    channel.drain();
+    expect(channel.settled).toEqual(['release a', 'release b']);
+    expect(jest.getTimerCount()).toBe(0);
+  });
+
+  it('drains, releases what arrives later: nothing is held for a batch that will not fill', () => {
+    deliver('a');
+    channel.drain();
+    deliver('bc');
+    expect(channel.settled).toEqual(['release a', 'release b', 'release c']);
+    expect(jest.getTimerCount()).toBe(0);
+  });
+
+  it('drains, keeps what another consumer delivered, and its time', () => {
+    const other = new TestChannel();
+    deliver('a');
+    deliver('x', other);
+    channel.drain();
+    jest.advanceTimersByTime(1000);
+    expect(seen).toEqual(['x']);
+  });
+
+  it('ends, forgets what was lost, and leaves no timer', () => {
+    deliver('ab');
+    channel.end();
+    expect(jest.getTimerCount()).toBe(0);
+    const next = new TestChannel();
+    deliver('ab', next);
+    jest.advanceTimersByTime(999);
+    expect(seen).toEqual([]);
+    jest.advanceTimersByTime(1);
+    expect(seen).toEqual(['ab']);
+  });
+
+  it('ends in the moment in which the time is up, emits nothing that was lost', () => {
+    deliver('ab');
+    setTimeout(() => {
+      channel.end();
+    }, 999);
+    jest.advanceTimersByTime(2000);
+    expect(seen).toEqual([]);
+  });
+
+  it('has ended before they arrive, does not count them towards the size', () => {
+    const late = [channel.deliver('a'), channel.deliver('b')];
+    channel.end();
+    for (const delivery of late) source$.next(delivery);
+    expect(jest.getTimerCount()).toBe(0);
+    deliver('xyz', new TestChannel());
+    expect(seen).toEqual(['xyz']);
   });
 });
 

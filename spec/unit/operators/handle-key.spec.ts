@@ -1,6 +1,6 @@
 import { NEVER, Subject, of, throwError, type Observable } from 'rxjs';
 import { handle, type Handled, type Message } from 'instance-queue';
-import { KeyedLine } from '../../../lib/operators/keyed-queue';
+import { KeyedQueue } from '../../../lib/operators/keyed-queue';
 import { deliveries, fakeDelivery, type FakeDelivery } from '../../support/fake-delivery';
 import { marbles } from '../../support/marbles';
 import { bodies, source } from './delivering';
@@ -172,7 +172,7 @@ describe('handle by key', () => {
 
 describe('the line of a keyed handle', () => {
   it('remembers no key of which nothing waits or runs', () => {
-    const line = new KeyedLine<string>(({ body }) => body);
+    const line = new KeyedQueue<string>(({ body }) => body);
     for (let round = 0; round < 3; round++) {
       for (let i = 0; i < 1000; i++) line.push(fakeDelivery(`${round} ${i}`));
       for (let next = line.take(); next; next = line.take()) line.done(next);

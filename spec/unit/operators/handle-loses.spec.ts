@@ -1,55 +1,33 @@
-import { pino } from 'pino';
-import { Subject, type Observable } from 'rxjs';
-import { handle, type Delivery } from 'instance-queue';
-import { ChannelDelivery, type DeliveryChannel } from '../../../lib/consumer/channel-delivery';
-import { Arrival } from '../../../lib/amqp/wire/arrival';
+import { NEVER, Subject, type Observable } from 'rxjs';
+import {
+  ConnectionError,
+  handle,
+  type Delivery,
+  type ErrorPolicy,
+  type Handled,
+  type Settlement,
+} from 'instance-queue';
+import { gather } from '../../support/gather';
+import { TestChannel } from '../../support/test-channel';
 
-const HEADER = Buffer.concat([Buffer.from([2, 0, 1, 0, 0, 0, 14, 0, 60, 0, 0]), Buffer.alloc(8), Buffer.from([0, 0])]);
-
-/** A channel whose end is told by the test. */
-class Channel implements DeliveryChannel {
-  readonly queue = 'q';
-  readonly prefetch = 10;
-  readonly log = pino({ level: 'silent' });
-  readonly draining = false;
-  readonly cause = undefined;
-  ended = false;
-  readonly #deliveries: ChannelDelivery<string>[] = [];
-  readonly #listeners = new Set<() => void>();
-
-  watch(listener: () => void): () => void {
-    this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
-  }
-  settle(): boolean {
-    return !this.ended;
-  }
-  stale(): void {
-    // Nobody asks.
-  }
-  deliver(body: string): Delivery<string> {
-    const names = { consumerTag: 't', exchange: '', routingKey: 'q' };
-    const tag = this.#deliveries.length + 1;
-    const raw = new Arrival(HEADER, names, tag, false, 0, HEADER.length, Buffer.from(body), () => {
-      throw new Error('nobody asks');
-    });
-    const delivery = new ChannelDelivery(this, raw, body);
-    this.#deliveries.push(delivery);
-    return delivery;
-  }
-  end(): void {
-    this.ended = true;
-    for (const delivery of this.#deliveries) ChannelDelivery.lose(delivery);
-    for (const listener of [...this.#listeners]) listener();
-  }
+interface Context {
+  readonly signal: AbortSignal;
 }
+const outcome = ({ message, settlement, sent }: Handled<string, unknown>): string =>
+  `${message.body}: ${settlement}, ${sent ? 'sent' : 'not sent'}`;
 
-describe('a channel that goes while handle works on what came on it', () => {
-  it('aborts also what has failed and whose verdict is still out', () => {
-    const channel = new Channel();
-    const source$ = new Subject<Delivery<string>>();
-    const signals: AbortSignal[] = [];
-    const work = (_: unknown, { signal }: { readonly signal: AbortSignal }): never => {
+describe('a channel that ends while handle works on its deliveries', () => {
+  let channel: TestChannel;
+  let source$: Subject<Delivery<string>>;
+  let signals: AbortSignal[];
+  beforeEach(() => {
+    channel = new TestChannel();
+    source$ = new Subject();
+    signals = [];
+  });
+
+  it('aborts work that has failed and whose policy has not decided yet', () => {
+    const work = (_: unknown, { signal }: Context): never => {
       signals.push(signal);
       throw new Error('work');
     };
@@ -59,15 +37,9 @@ describe('a channel that goes while handle works on what came on it', () => {
     expect(signals.map(({ aborted }) => aborted)).toEqual([true]);
   });
 
-  it('leaves alone what ends while another one is given up', () => {
-    const channel = new Channel();
-    const source$ = new Subject<Delivery<string>>();
-    const signals: AbortSignal[] = [];
+  it('does not abort work that ends while other work is given up', () => {
     const results = [new Subject<string>(), new Subject<string>()] as const;
-    const work = (
-      { body }: { readonly body: string },
-      { signal }: { readonly signal: AbortSignal },
-    ): Observable<string> => {
+    const work = ({ body }: { readonly body: string }, { signal }: Context): Observable<string> => {
       signals.push(signal);
       return results[body === 'a' ? 0 : 1];
     };
@@ -81,5 +53,100 @@ describe('a channel that goes while handle works on what came on it', () => {
     channel.end();
     expect(emitted).toEqual(['a', 'b']);
     expect(signals.map(({ aborted }) => aborted)).toEqual([true, false]);
+  });
+
+  it('gives its cause to the signals of the work', () => {
+    const cause = new ConnectionError('CONNECTION_LOST', 'localhost:5672/', 'The connection was lost.');
+    const { values } = gather(source$.pipe(handle(() => NEVER)));
+    source$.next(channel.deliver('a'));
+    channel.end(cause);
+    expect(values).toMatchObject([{ settlement: 'requeue', sent: false, error: cause }]);
+  });
+
+  it.each<[string, ErrorPolicy<string>]>([
+    ['fail', 'fail'],
+    ['requeue-once', 'requeue-once'],
+    ['a function', () => 'reject'],
+  ])('does not ask the policy (%s) about work that fails because its delivery was lost', async (_name, policy) => {
+    const onError = typeof policy === 'function' ? jest.fn(policy) : policy;
+    const work = (_: unknown, { signal }: Context): Promise<never> =>
+      new Promise((_resolve, reject) => {
+        signal.addEventListener('abort', () => {
+          reject(signal.reason as Error);
+        });
+      });
+    const handled = gather(source$.pipe(handle(work, { onError })));
+    source$.next(channel.deliver('a'));
+    channel.end();
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(handled.values.map(outcome)).toEqual(['a: requeue, not sent']);
+    expect(handled.error).toBeUndefined();
+    expect(source$.observed).toBe(true);
+    if (typeof onError === 'function') expect(onError).not.toHaveBeenCalled();
+  });
+
+  it('lets the stream complete though a policy never decides', () => {
+    const handled = gather(
+      source$.pipe(
+        handle(
+          () => {
+            throw new Error('work');
+          },
+          { onError: () => new Promise<Settlement>(() => undefined) },
+        ),
+      ),
+    );
+    source$.next(channel.deliver('a'));
+    channel.end();
+    source$.complete();
+    expect(handled.values.map(outcome)).toEqual(['a: requeue, not sent']);
+    expect(handled.completed).toBe(true);
+  });
+
+  it('emits one outcome for a delivery whose policy decides after the end of the stream', async () => {
+    let decide: (settlement: Settlement) => void = () => undefined;
+    const onError = (): Promise<Settlement> =>
+      new Promise((resolve) => {
+        decide = resolve;
+      });
+    const failing = (): never => {
+      throw new Error('work');
+    };
+    const handled = gather(source$.pipe(handle(failing, { onError })));
+    source$.next(channel.deliver('a'));
+    source$.complete();
+    channel.end();
+    decide('reject');
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(handled.values.map(outcome)).toEqual(['a: requeue, not sent']);
+    expect(channel.settled).toEqual([]);
+  });
+
+  it('lets the stream complete when the last deliveries arrive lost, and nothing may start', () => {
+    const handled = gather(source$.pipe(handle(() => 1, { concurrency: new Subject<number>() })));
+    const late = channel.deliver('a');
+    channel.end();
+    source$.next(late);
+    source$.complete();
+    expect(handled.completed).toBe(true);
+  });
+
+  it('is not watched any more once the last work has ended without a subscriber, whatever the policy', async () => {
+    for (const onError of ['requeue', 'fail'] as const) {
+      const other = new TestChannel();
+      let fail: (error: Error) => void = () => undefined;
+      const work = (): Promise<never> =>
+        new Promise((_resolve, reject) => {
+          fail = reject;
+        });
+      const { subscription } = gather(source$.pipe(handle(work, { onError })));
+      source$.next(other.deliver('a'));
+      subscription.unsubscribe();
+      expect(other.watchers).toBe(1);
+      fail(new Error('work'));
+      await new Promise((resolve) => setImmediate(resolve));
+      expect(other.watchers).toBe(0);
+      expect(other.settled).toEqual(['requeue a']);
+    }
   });
 });

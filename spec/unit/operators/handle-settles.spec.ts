@@ -150,6 +150,35 @@ describe('work that fails', () => {
   });
 });
 
+describe('work that settles its delivery by itself, as the types do not allow', () => {
+  it.each<[Settlement, ErrorPolicy<string>]>([
+    ['ack', 'requeue-once'],
+    ['reject', () => 'requeue'],
+  ])('is reported as it did (%s), and its policy is not asked', async (how, policy) => {
+    const onError = typeof policy === 'function' ? jest.fn(policy) : policy;
+    const done = fakeDelivery('a');
+    expect(await handledOnce(done, () => done[how](), onError)).toMatchObject({ settlement: how, sent: true });
+    const failed = fakeDelivery('b');
+    const work = (): never => {
+      failed[how]();
+      return fails();
+    };
+    expect(await handledOnce(failed, work, onError)).toMatchObject({ settlement: how, sent: true, error: failure });
+    expect([done.log, failed.log]).toEqual([[`${how} a`], [`${how} b`]]);
+    if (typeof onError === 'function') expect(onError).not.toHaveBeenCalled();
+  });
+
+  it('still ends the stream under `fail`', async () => {
+    const delivery = fakeDelivery('a');
+    const work = (): never => {
+      delivery.ack();
+      return fails();
+    };
+    expect(await rejection(lastValueFrom(of(delivery).pipe(handle(work, { onError: 'fail' }))))).toBe(failure);
+    expect(delivery.settled).toBe('ack');
+  });
+});
+
 describe('a delivery that was settled before its turn', () => {
   it('is not worked on', async () => {
     const settled = fakeDelivery('a');

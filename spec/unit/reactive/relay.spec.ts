@@ -3,7 +3,7 @@ import { Relay } from '../../../lib/reactive/relay';
 
 const relayed = <T>(source$: Observable<T>): Observable<T> => source$.pipe(share({ connector: () => new Relay() }));
 
-/** The same as with a Subject: whatever happens to one of them is done to both. */
+/** A relay behaves as a Subject does: every test runs over both. */
 describe.each<[string, <T>(source$: Observable<T>) => Observable<T>]>([
   ['a relay', relayed],
   ['a Subject', (source$) => source$.pipe(share())],
@@ -25,7 +25,7 @@ describe.each<[string, <T>(source$: Observable<T>) => Observable<T>]>([
     },
   });
 
-  it('tells each value to all, in the order in which they came, and the end', () => {
+  it('delivers each value, and the end, to all subscribers in the order in which they subscribed', () => {
     const { source$, out$, log } = source();
     out$.subscribe(into(log, 'a'));
     out$.subscribe(into(log, 'b'));
@@ -34,7 +34,7 @@ describe.each<[string, <T>(source$: Observable<T>) => Observable<T>]>([
     expect(log).toEqual(['a 1', 'b 1', 'a completed', 'b completed']);
   });
 
-  it('tells an error to all, and begins anew with the next', () => {
+  it('delivers an error to all subscribers, and starts over with the next one', () => {
     const { source$, out$, log } = source();
     out$.subscribe(into(log, 'a'));
     out$.subscribe(into(log, 'b'));
@@ -43,7 +43,7 @@ describe.each<[string, <T>(source$: Observable<T>) => Observable<T>]>([
     expect(log).toEqual(['a Error: e', 'b Error: e', 'c Error: e']);
   });
 
-  it('unsubscribes from its source with the last', () => {
+  it('unsubscribes from its source with the last subscriber', () => {
     const { source$, out$, log } = source();
     const a = out$.subscribe(into(log, 'a'));
     const b = out$.subscribe(into(log, 'b'));
@@ -55,7 +55,7 @@ describe.each<[string, <T>(source$: Observable<T>) => Observable<T>]>([
     expect(log).toEqual(['b 1']);
   });
 
-  it('lets somebody come in the middle of a value: the next is the first one told', () => {
+  it('delivers the next value first to one who subscribes while a value is delivered', () => {
     const { source$, out$, log } = source();
     const come = (): Subscription => out$.subscribe(into(log, 'late'));
     out$.subscribe(
@@ -68,7 +68,7 @@ describe.each<[string, <T>(source$: Observable<T>) => Observable<T>]>([
     expect(log).toEqual(['a 1', 'a 2', 'late 2']);
   });
 
-  it('lets somebody go in the middle of a value, also another one', () => {
+  it('skips one who is unsubscribed while a value is delivered, by itself or by another', () => {
     const { source$, out$, log } = source();
     const gone = new Subscription();
     gone.add(
@@ -85,7 +85,7 @@ describe.each<[string, <T>(source$: Observable<T>) => Observable<T>]>([
     expect(log).toEqual(['a 1', 'c 1', 'c 2']);
   });
 
-  it('goes on with the others where the source ends in the middle of a value', () => {
+  it('delivers the value to the others when the source ends while it is delivered', () => {
     const { source$, out$, log } = source();
     out$.subscribe(
       into(log, 'a', () => {

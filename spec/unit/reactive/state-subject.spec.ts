@@ -1,6 +1,6 @@
 import { StateSubject } from '../../../lib/reactive/state-subject';
 
-/** What a subscriber gets, `|` at the end. */
+/** What a subscriber receives, with `|` for completion. */
 function told<T>(state: StateSubject<T>, react: (value: T) => void = () => undefined): (T | '|' | '#')[] {
   const seen: (T | '|' | '#')[] = [];
   state.value$.subscribe({
@@ -15,7 +15,7 @@ function told<T>(state: StateSubject<T>, react: (value: T) => void = () => undef
 }
 
 describe('a state over time', () => {
-  it('tells its present value at once, then each new one', () => {
+  it('emits its present value at once, then each new one', () => {
     const state = new StateSubject(1);
     const early = told(state);
     state.next(2);
@@ -26,7 +26,7 @@ describe('a state over time', () => {
     expect(state.value).toBe(3);
   });
 
-  it('completes behind its last value, which later subscribers still get', () => {
+  it('completes after its last value, which later subscribers still get', () => {
     const state = new StateSubject(1);
     const early = told(state);
     state.end(9);
@@ -35,7 +35,7 @@ describe('a state over time', () => {
     expect([state.value, state.ended]).toEqual([9, true]);
   });
 
-  it('ignores what is written behind the end', () => {
+  it('ignores writes after the end', () => {
     const state = new StateSubject(1);
     state.end(9);
     const late = told(state);
@@ -45,7 +45,7 @@ describe('a state over time', () => {
     expect(state.value).toBe(9);
   });
 
-  it('keeps the order of writes for all when a subscriber writes while it is being told', () => {
+  it('keeps the order of writes for all when a subscriber writes during an emission', () => {
     const state = new StateSubject(0);
     const first = told(state, (value) => {
       if (value === 1) {
@@ -59,7 +59,7 @@ describe('a state over time', () => {
     expect(second).toEqual([0, 1, 2, 3]);
   });
 
-  it('ends behind the value being told when a subscriber ends it', () => {
+  it('ends after the current value when a subscriber ends it during an emission', () => {
     const state = new StateSubject(0);
     told(state, (value) => {
       if (value === 1) {
@@ -72,7 +72,7 @@ describe('a state over time', () => {
     expect(second).toEqual([0, 1, 9, '|']);
   });
 
-  it('tells one who subscribes while another is being told the value being told, once', () => {
+  it('emits the current value once to one who subscribes during its emission', () => {
     const state = new StateSubject(0);
     let late: unknown[] = [];
     state.value$.subscribe((value) => {
@@ -83,7 +83,7 @@ describe('a state over time', () => {
     expect(late).toEqual([1, 2]);
   });
 
-  it('forgets who unsubscribed', () => {
+  it('emits nothing to one who has unsubscribed', () => {
     const state = new StateSubject(0);
     const seen: number[] = [];
     const subscription = state.value$.subscribe((value) => seen.push(value));

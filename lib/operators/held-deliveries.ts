@@ -1,0 +1,154 @@
+import { Subject, takeUntil, type Observable } from 'rxjs';
+import { ChannelDelivery, type DeliveryChannel } from '../consumer/channel-delivery';
+import type { Delivery } from '../consumer/delivery';
+import { Ring } from '../collections/ring';
+
+/** Deliveries that wait inside an operator, and which of them is next. */
+export interface DeliveryQueue<T> {
+  readonly length: number;
+  push(delivery: Delivery<T>): void;
+  /** The next delivery that may start and is not settled. Once its work has ended, call `done`. */
+  take(): Delivery<T> | undefined;
+  done(delivery: Delivery<T>): void;
+  /** Removes the deliveries that match; returns them in the order in which they came. */
+  remove(matches: (delivery: Delivery<T>) => boolean): readonly Delivery<T>[];
+}
+
+/** First in, first out. */
+export class ArrivalQueue<T> implements DeliveryQueue<T> {
+  readonly #waiting = new Ring<Delivery<T>>();
+
+  get length(): number {
+    return this.#waiting.length;
+  }
+
+  push(delivery: Delivery<T>): void {
+    this.#waiting.push(delivery);
+  }
+
+  take(): Delivery<T> | undefined {
+    for (let next = this.#waiting.shift(); next; next = this.#waiting.shift()) {
+      // It may have been lost, or settled elsewhere, while it waited.
+      if (next.settled === undefined) return next;
+    }
+    return undefined;
+  }
+
+  done(): void {
+    // No delivery waits for another.
+  }
+
+  remove(matches: (delivery: Delivery<T>) => boolean): readonly Delivery<T>[] {
+    if (this.#waiting.length === 0) return [];
+    const removed: Delivery<T>[] = [];
+    this.#waiting.keep((delivery) => {
+      if (!matches(delivery)) return true;
+      removed.push(delivery);
+      return false;
+    });
+    return removed;
+  }
+}
+
+/** What an operator does about the channels of its deliveries. */
+export interface ChannelEvents {
+  /** The first delivery of this channel came. */
+  seen(channel: DeliveryChannel): void;
+  /** The channel drains: its deliveries were released. Or it has ended: its deliveries were lost, and removed. */
+  left(channel: DeliveryChannel): void;
+}
+
+/**
+ * The deliveries that an operator has received and not yet started on. When their channel drains, or the operator is
+ * unsubscribed from, they are released, so that another consumer gets them without delay. When their channel ends, they are
+ * removed, because the broker delivers them again.
+ */
+export class HeldDeliveries<T> {
+  readonly #queue: DeliveryQueue<T>;
+  readonly #events: ChannelEvents;
+  readonly #watched = new Map<DeliveryChannel, () => void>();
+  readonly #stop$ = new Subject<void>();
+  #keeping = false;
+
+  constructor(queue: DeliveryQueue<T>, events: ChannelEvents) {
+    this.#queue = queue;
+    this.#events = events;
+  }
+
+  /** The channels that deliveries came on and that have not ended. */
+  get channels(): Iterable<DeliveryChannel> {
+    return this.#watched.keys();
+  }
+  get length(): number {
+    return this.#queue.length;
+  }
+
+  /** `source$` until `stop`, even from within its own `subscribe`: then there is no subscription yet to unsubscribe. */
+  until(source$: Observable<Delivery<T>>): Observable<Delivery<T>> {
+    return source$.pipe(takeUntil(this.#stop$));
+  }
+
+  /** Ignores a delivery that was settled or lost on its way here. @throws what the queue throws */
+  push(delivery: Delivery<T>): void {
+    if (delivery.settled !== undefined) return;
+    this.#watch(ChannelDelivery.channelOf(delivery));
+    this.#queue.push(delivery);
+  }
+
+  /**
+   * Call after `push`, once what can start has been taken. A delivery that was on its way here when its channel began to drain
+   * would else wait for a settlement that may never come, and hold up `close()` for the whole drain timeout.
+   */
+  releaseIfDraining(delivery: Delivery<T>): void {
+    if (this.#queue.length === 0) return;
+    const channel = ChannelDelivery.channelOf(delivery);
+    if (channel?.draining === true) this.#left(channel);
+  }
+
+  take(): Delivery<T> | undefined {
+    return this.#queue.take();
+  }
+  done(delivery: Delivery<T>): void {
+    this.#queue.done(delivery);
+  }
+
+  /** The source has completed, as `take(5)` does: what it let through is wanted, even if the channel drains. */
+  keep(): void {
+    this.#keeping = true;
+  }
+
+  /** Ends the source and releases everything. Channels are still watched, until `unwatch`. */
+  stop(): void {
+    this.#stop$.next();
+    this.#release(() => true);
+  }
+
+  unwatch(): void {
+    for (const unwatch of this.#watched.values()) unwatch();
+    this.#watched.clear();
+  }
+
+  #watch(channel: DeliveryChannel | undefined): void {
+    if (!channel || this.#watched.has(channel) || channel.ended) return;
+    this.#events.seen(channel);
+    const unwatch = channel.watch(() => {
+      this.#left(channel);
+    });
+    this.#watched.set(channel, unwatch);
+  }
+
+  #left(channel: DeliveryChannel): void {
+    if (channel.ended) {
+      this.#watched.delete(channel);
+      this.#queue.remove(({ settled }) => settled !== undefined);
+    } else if (channel.draining && !this.#keeping) {
+      this.#release((delivery) => ChannelDelivery.channelOf(delivery) === channel);
+    } else return;
+    this.#events.left(channel);
+  }
+
+  #release(matches: (delivery: Delivery<T>) => boolean): void {
+    // All are removed before the first is released: the channel reports each settlement to its watchers, this one included.
+    for (const delivery of this.#queue.remove(matches)) delivery.release();
+  }
+}

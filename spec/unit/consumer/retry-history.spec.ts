@@ -1,0 +1,23 @@
+import { historyOf } from '../../../lib/consumer/retry-history';
+
+describe('the retry history', () => {
+  const own = { 'x-instance-queue-attempts': 2, 'x-instance-queue-queue': 'q' };
+  it.each<[string, Readonly<Record<string, unknown>> | undefined, number | undefined]>([
+    ['of nothing', undefined, undefined],
+    ['of a message that never failed', { mine: 1 }, undefined],
+    ['of one that failed here', own, 2],
+    ['of one that comes from its wait queue', { ...own, 'x-death': [{ reason: 'expired' }] }, 2],
+    ['of one that failed elsewhere', { ...own, 'x-instance-queue-queue': 'other' }, undefined],
+    ['of one that was moved', { ...own, 'x-instance-queue-spent': true }, undefined],
+    [
+      'of one that was rejected since',
+      { ...own, 'x-death': [{ reason: 'rejected' }, { reason: 'expired' }] },
+      undefined,
+    ],
+    ['with an impossible count', { ...own, 'x-instance-queue-attempts': -1 }, undefined],
+    ['with a count that is none', { ...own, 'x-instance-queue-attempts': 'two' }, undefined],
+    ['with a strange x-death', { ...own, 'x-death': 'x' }, 2],
+  ])('%s', (_, headers, attempts) => {
+    expect(historyOf(headers, 'q')?.attempts).toBe(attempts);
+  });
+});
