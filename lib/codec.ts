@@ -1,40 +1,41 @@
-import { isBuffer } from './options';
+import { bytesOf, isBinary, type Binary } from './bytes-of';
+import { NotEncodable } from './not-encodable';
 import type { MessageProperties } from './properties';
+import { toJson } from './to-json';
 
 /**
- * Turns bodies into bytes and back. Both directions may throw: an `encode` that throws rejects that `send` alone,
- * a `decode` that throws makes that message undecodable and nothing else.
+ * Turns bodies into bytes and back. Both directions may throw: an `encode` that throws rejects that `send` alone, a `decode`
+ * that throws makes that message undecodable and nothing else.
+ * @typeParam Out - what is read
+ * @typeParam In - what is written, where that may be more
  */
-export interface Codec<T> {
-  /** Written into `contentType` of what is sent, unless the message names its own; '' writes none. */
+export interface Codec<Out, In = Out> {
+  /** The `contentType` of what is sent, unless the message names its own; '' writes none. */
   readonly contentType: string;
-  /** What goes on the wire. Throws for what it cannot write. */
-  encode(value: T): Buffer;
-  /** What came off the wire. Throws for what it cannot read. */
-  decode(content: Buffer, properties: MessageProperties): T;
+  /** The bytes that go on the wire. Throws for what it cannot write. */
+  encode(value: In): Buffer;
+  /** The body of the bytes that came. Throws for what it cannot read. */
+  decode(content: Buffer, properties: MessageProperties): Out;
 }
 
-// In text a byte order mark is a character like any other; in front of JSON, where some producers write it, it is none.
+// In text a byte order mark is a character like any other. JSON has none, but some producers write one in front of it.
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 const markedUtf8 = new TextDecoder('utf-8', { fatal: true });
 
-function toJson(value: unknown): Buffer {
-  // JSON.stringify's type says string, but functions, symbols and undefined give undefined.
-  const encoded = JSON.stringify(value) as string | undefined;
-  if (encoded === undefined) throw new TypeError(`A ${typeof value} has no JSON form.`);
-  return Buffer.from(encoded);
-}
+const kindOfValue = (value: unknown): string => (value === null ? 'null' : typeof value);
 
 /**
- * Bodies as they are on the wire.
+ * Bodies as they are on the wire: reads a Buffer, writes the bytes of a Buffer, typed array, DataView or ArrayBuffer.
  * @example
  * queue.consume({ queue: 'images', codec: bytes });
  */
-export const bytes: Codec<Buffer> = {
+export const bytes: Codec<Buffer, Binary> = {
   contentType: 'application/octet-stream',
   encode(value) {
-    if (!isBuffer(value)) throw new TypeError(`Expected a Buffer, got ${typeof value}.`);
-    return value;
+    const content = bytesOf(value);
+    if (!content)
+      throw new NotEncodable(`Expected bytes (a Buffer, a typed array, an ArrayBuffer), got ${kindOfValue(value)}.`);
+    return content;
   },
   decode: (content) => content,
 };
@@ -43,25 +44,25 @@ export const bytes: Codec<Buffer> = {
 export const text: Codec<string> = {
   contentType: 'text/plain; charset=utf-8',
   encode(value) {
-    if (typeof value !== 'string') throw new TypeError(`Expected a string, got ${typeof value}.`);
+    if (typeof value !== 'string') throw new NotEncodable(`Expected a string, got ${kindOfValue(value)}.`);
     return Buffer.from(value);
   },
   decode: (content) => utf8.decode(content),
 };
 
 /**
- * JSON, whatever the content type says. `parse` sees what JSON.parse made of it and returns the body: the place to
- * check its shape; what it throws makes the message undecodable.
+ * JSON, whatever the content type says. `parse` gets the result of JSON.parse and returns the body: the place to check its
+ * shape. If it throws, the message is undecodable. Values that JSON cannot hold (a Map, a function, NaN, …) are refused.
  * @example
  * const orders = json((value) => orderSchema.parse(value));
  */
 export function json<T = unknown>(parse?: (value: unknown) => T): Codec<T> {
   const codec: Codec<T> = {
     contentType: 'application/json',
-    encode: toJson,
+    encode: (value) => Buffer.from(toJson(value)),
     decode(content) {
       const value: unknown = JSON.parse(markedUtf8.decode(content));
-      // Without a parse the caller's T is a claim about its own producers that nobody can check here.
+      // Without `parse` the caller vouches for T: nothing here can check it.
       return parse ? parse(value) : (value as T);
     },
   };
@@ -69,7 +70,7 @@ export function json<T = unknown>(parse?: (value: unknown) => T): Codec<T> {
   return codec;
 }
 
-/** Codecs of ours that read nothing but the body. */
+/** The codecs of this file that read nothing but the body. */
 const bodyOnly = new WeakSet().add(bytes).add(text);
 export const readsBodyOnly = (codec: object): boolean => bodyOnly.has(codec);
 
@@ -77,17 +78,17 @@ const media = (contentType: string | undefined): string =>
   (contentType ?? '').split(';', 1)[0]?.trim().toLowerCase() ?? '';
 
 /**
- * The default. Out: a Buffer as it is and without a content type, since nobody said what it holds; anything else as JSON.
- * In: `application/json` (and `…+json`) is parsed, `text/*` is a string, the rest stays a Buffer; a `contentEncoding` other
- * than identity or utf-8 stays a Buffer too.
+ * The default. Writes the bytes of a Buffer, typed array or ArrayBuffer as they are and without a content type, since only
+ * the caller knows what they hold; anything else as JSON, as `json` does. Reads `application/json` (and `…+json`) as JSON,
+ * `text/*` as a string, anything else as a Buffer; with a `contentEncoding` other than identity or utf-8 always a Buffer.
  */
 export const auto: Codec<unknown> = {
   contentType: 'application/json',
-  encode: (value) => (isBuffer(value) ? value : toJson(value)),
+  encode: (value) => bytesOf(value) ?? Buffer.from(toJson(value)),
   decode: (content, { contentType, contentEncoding }) => decodeByType(content, contentType, contentEncoding),
 };
 
-/** What `auto` makes of a body: it looks at these two properties alone. */
+/** `auto` reads a body by these two properties alone. */
 export function decodeByType(
   content: Buffer,
   contentType: string | undefined,
@@ -108,7 +109,7 @@ export function decodeByType(
 }
 
 type Kind = 'json' | 'text' | 'bytes';
-/** Most messages have the type of the one before: it is not taken to pieces again. */
+/** Most messages have the content type of the one before, which need not be parsed again. */
 const last: { type: string | undefined; kind: Kind } = { type: undefined, kind: 'bytes' };
 
 function kindOf(contentType: string | undefined): Kind {
@@ -121,10 +122,18 @@ function kindOf(contentType: string | undefined): Kind {
 }
 
 /**
- * The content type of what `codec` made of `value`. That of a Buffer is not known to `auto`: 'application/octet-stream'
- * would say no more than nothing does (RFC 9110, section 8.3), and a broker takes messages with few properties faster.
+ * The content type of a value that `codec` wrote. `auto` names none for bytes: 'application/octet-stream' would say no more
+ * than its absence (RFC 9110, section 8.3), and RabbitMQ handles messages with few properties faster.
  */
 export function contentTypeOf(codec: { readonly contentType: string }, value: unknown): string | undefined {
-  if (codec.contentType === '' || (codec === auto && isBuffer(value))) return undefined;
+  if (codec.contentType === '' || (codec === auto && isBinary(value))) return undefined;
   return codec.contentType;
+}
+
+/** The bytes of a body. Throws what the codec throws. */
+export function encodeBody<In>(codec: Codec<unknown, In>, value: In): Buffer {
+  // Codecs written in JavaScript, and many serializers, return a Uint8Array.
+  const content = bytesOf(codec.encode(value));
+  if (!content) throw new NotEncodable('`encode` returned no Buffer.');
+  return content;
 }

@@ -50,6 +50,8 @@ same<Observable<Message<Order>>, typeof unsettled$>(true);
 const unsettled$ = queue.consume<Order>({ queue: 'orders', noAck: true });
 same<Observable<Delivery<unknown>>, typeof unknown$>(true);
 const unknown$ = queue.consume({ queue: 'orders' });
+same<Observable<Delivery<Buffer>>, typeof images$>(true);
+const images$ = queue.consume({ queue: 'images', codec: bytes });
 // @ts-expect-error: with noAck there is nothing to hold back
 void queue.consume({ queue: 'orders', noAck: true, prefetch: 5 });
 // @ts-expect-error: no such policy
@@ -132,6 +134,11 @@ void queue.send({ body: 'text' });
 void queue.send({ queue: 'orders', routingKey: 'new', body: 'text' });
 // @ts-expect-error: a producer of orders sends orders
 void queue.producer<Order>().send({ queue: 'orders', body: 'text' });
+const images = queue.producer({ codec: bytes });
+void images.send({ queue: 'images', body: new Uint8Array(2) });
+void images.send({ queue: 'images', body: new ArrayBuffer(2) });
+// @ts-expect-error: text is no bytes
+void images.send({ queue: 'images', body: 'text' });
 
 // ── state, events, health ──
 queue.on('connected', (state, role) => {

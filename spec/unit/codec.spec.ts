@@ -1,7 +1,68 @@
-import { auto, bytes, contentTypeOf, json, text } from '../../lib/codec';
+import { runInNewContext } from 'node:vm';
+import { auto, bytes, contentTypeOf, encodeBody, json, text } from '../../lib/codec';
 
 const utf8 = (value: string): Buffer => Buffer.from(value);
 const NOT_UTF8 = Buffer.from([0xff, 0xfe, 0x00]);
+
+const MEMORY = Uint8Array.of(9, 1, 2, 3, 4, 9).buffer;
+const shared = (): SharedArrayBuffer => {
+  const memory = new SharedArrayBuffer(4);
+  new Uint8Array(memory).set([1, 2, 3, 4]);
+  return memory;
+};
+/** The bytes 1 to 4 as JavaScript may hold them; those in a larger memory begin at its second byte. */
+const HOLDERS: readonly (readonly [name: string, value: ArrayBufferView | ArrayBuffer])[] = [
+  ['a Buffer', Buffer.from([1, 2, 3, 4])],
+  ['a Uint8Array', Uint8Array.of(1, 2, 3, 4)],
+  ['a part of a larger one', new Uint8Array(MEMORY, 1, 4)],
+  ['a Float32Array', new Float32Array(Uint8Array.of(1, 2, 3, 4).buffer)],
+  ['a DataView', new DataView(MEMORY, 1, 4)],
+  ['an ArrayBuffer', MEMORY.slice(1, 5)],
+  ['a SharedArrayBuffer', shared() as never],
+  ['a Uint8Array in shared memory', new Uint8Array(shared() as never)],
+  ['a Uint8Array of another realm', runInNewContext('Uint8Array.of(1, 2, 3, 4)') as Uint8Array],
+  ['an ArrayBuffer of another realm', runInNewContext('Uint8Array.of(1, 2, 3, 4).buffer') as ArrayBuffer],
+];
+
+describe('bytes are written as they are', () => {
+  it.each(HOLDERS)('by `auto` and by `bytes`, out of %s', (_name, value) => {
+    const content = auto.encode(value);
+    expect([...content]).toEqual([1, 2, 3, 4]);
+    expect(Buffer.isBuffer(content)).toBe(true);
+    expect(contentTypeOf(auto, value)).toBeUndefined();
+    expect([...bytes.encode(value)]).toEqual([1, 2, 3, 4]);
+    expect(contentTypeOf(bytes, value)).toBe('application/octet-stream');
+  });
+
+  it.each(HOLDERS)('also those that a codec of the caller returns in %s', (_name, value) => {
+    const codec = { contentType: '', encode: () => value as Buffer, decode: (content: Buffer) => content };
+    expect([...encodeBody(codec, 'x')]).toEqual([1, 2, 3, 4]);
+  });
+
+  it('none at all, too', () => {
+    for (const none of [Buffer.alloc(0), new Uint8Array(), new ArrayBuffer(0)])
+      expect(auto.encode(none)).toHaveLength(0);
+  });
+
+  it('as they were at the time of the call, where another thread can write', () => {
+    const memory = shared();
+    const content = auto.encode(memory);
+    new Uint8Array(memory).fill(0);
+    expect([...content]).toEqual([1, 2, 3, 4]);
+  });
+
+  it.each([
+    ['Buffer', (memory: ArrayBuffer) => Buffer.from(memory)],
+    ['Uint8Array', (memory: ArrayBuffer) => new Uint8Array(memory)],
+    ['DataView', (memory: ArrayBuffer) => new DataView(memory)],
+    ['ArrayBuffer', (memory: ArrayBuffer) => memory],
+  ])('and refused when the memory of the %s was transferred: they are gone', (_name, holder) => {
+    const memory = new ArrayBuffer(4);
+    const value = holder(memory);
+    structuredClone(memory, { transfer: [memory] });
+    expect(() => auto.encode(value)).toThrow('detached');
+  });
+});
 
 describe('auto', () => {
   it.each<[string, unknown, string]>([
@@ -112,12 +173,19 @@ describe('bytes', () => {
 
   it('refuses what are none', () => {
     const words: unknown = 'words';
-    expect(() => bytes.encode(words as Buffer)).toThrow('Expected a Buffer, got string.');
+    expect(() => bytes.encode(words as Buffer)).toThrow(
+      'Expected bytes (a Buffer, a typed array, an ArrayBuffer), got string.',
+    );
   });
 });
 
-describe('a codec without a content type', () => {
-  it('writes none', () => {
+describe('a codec of the caller', () => {
+  it('without a content type writes none', () => {
     expect(contentTypeOf({ contentType: '' }, 'x')).toBeUndefined();
+  });
+
+  it('that returns something else than bytes is refused', () => {
+    const codec = { contentType: '', encode: (value: string) => value as never, decode: String };
+    expect(() => encodeBody(codec, 'x')).toThrow('`encode` returned no Buffer.');
   });
 });
