@@ -74,13 +74,16 @@ export function json<T = unknown>(parse?: (value: unknown) => T): Codec<T> {
 const bodyOnly = new WeakSet().add(bytes).add(text);
 export const readsBodyOnly = (codec: object): boolean => bodyOnly.has(codec);
 
-const media = (contentType: string | undefined): string =>
-  (contentType ?? '').split(';', 1)[0]?.trim().toLowerCase() ?? '';
-
 /**
- * The default. Writes the bytes of a Buffer, typed array or ArrayBuffer as they are and without a content type, since only
- * the caller knows what they hold; anything else as JSON, as `json` does. Reads `application/json` (and `…+json`) as JSON,
- * `text/*` as a string, anything else as a Buffer; with a `contentEncoding` other than identity or utf-8 always a Buffer.
+ * The default. It writes and reads by the content type of the message, so that what was received goes out again as it came
+ * (`send({ queue, ...properties, body })`):
+ * - bytes (a Buffer, a typed array, an ArrayBuffer) are written as they are, whatever the type; without one, none is named.
+ * - `application/json`, `…+json`: JSON; also what is sent without a type, which then is `application/json`.
+ * - `text/*`: a string, in UTF-8 or in the `charset` of the type if that is ISO-8859-1; in any other charset a Buffer.
+ * - any other type, or none, is read as a Buffer; a string is written as text.
+ * - with a `contentEncoding` other than identity or utf-8: a Buffer.
+ *
+ * What the type does not allow is refused: an object that is to go out as `text/plain`, a string as `gzip`.
  */
 export const auto: Codec<unknown> = {
   contentType: 'application/json',
@@ -88,38 +91,81 @@ export const auto: Codec<unknown> = {
   decode: (content, { contentType, contentEncoding }) => decodeByType(content, contentType, contentEncoding),
 };
 
-/** `auto` reads a body by these two properties alone. */
+/** How `auto` reads a body: these two properties decide. */
 export function decodeByType(
   content: Buffer,
   contentType: string | undefined,
   contentEncoding: string | undefined,
 ): unknown {
-  if (contentEncoding !== undefined && contentEncoding !== '') {
-    const encoding = contentEncoding.toLowerCase();
-    if (encoding !== 'identity' && encoding !== 'utf-8' && encoding !== 'utf8') return content;
-  }
-  switch (kindOf(contentType)) {
-    case 'json':
-      return JSON.parse(markedUtf8.decode(content)) as unknown;
-    case 'text':
-      return utf8.decode(content);
-    case 'bytes':
-      return content;
-  }
+  if (isPacked(contentEncoding)) return content;
+  const { kind, charset } = formatOf(contentType);
+  if (kind === 'json') return JSON.parse(markedUtf8.decode(content)) as unknown;
+  if (kind === 'bytes' || charset === undefined) return content;
+  return charset === 'latin1' ? content.toString('latin1') : utf8.decode(content);
 }
 
-type Kind = 'json' | 'text' | 'bytes';
+/** How `auto` writes a body whose message names its content type: so that `decodeByType` reads the same. */
+function encodeByType(value: unknown, contentType: string, contentEncoding: string | undefined): Buffer {
+  const content = bytesOf(value);
+  if (content) return content;
+  const given = typeof value === 'object' ? 'an object' : `a ${typeof value}`;
+  if (isPacked(contentEncoding))
+    throw new NotEncodable(
+      `\`contentEncoding\` is \`${contentEncoding}\`, so the body has to be bytes in that encoding, got ${given}.`,
+    );
+  const { kind, charset } = formatOf(contentType);
+  if (kind === 'json') return Buffer.from(toJson(value));
+  if (typeof value !== 'string')
+    throw new NotEncodable(
+      `The default codec writes \`${contentType}\` from a string or bytes, got ${given}: use a JSON type, or a codec.`,
+    );
+  // ISO-8859-1 has the first 256 characters of Unicode.
+  if (charset === undefined || (charset === 'latin1' && /[\u0100-\uffff]/.test(value)))
+    throw new NotEncodable(
+      `The default codec cannot write this string in the charset of \`${contentType}\`: give its bytes.`,
+    );
+  return Buffer.from(value, charset);
+}
+
+/** Compressed, encrypted, or whatever else only the caller knows. Spring writes the charset into `contentEncoding`. */
+const isPacked = (contentEncoding: string | undefined): contentEncoding is string =>
+  contentEncoding !== undefined && !/^(|identity|utf-?8)$/i.test(contentEncoding);
+
+interface Format {
+  readonly kind: 'json' | 'text' | 'bytes';
+  /** Undefined: one that is not known here. JSON has none: it is UTF-8 (RFC 8259, section 8.1). */
+  readonly charset: 'utf8' | 'latin1' | undefined;
+}
+
 /** Most messages have the content type of the one before, which need not be parsed again. */
-const last: { type: string | undefined; kind: Kind } = { type: undefined, kind: 'bytes' };
+const last: { type: string | undefined; format: Format } = {
+  type: undefined,
+  format: { kind: 'bytes', charset: 'utf8' },
+};
 
-function kindOf(contentType: string | undefined): Kind {
-  if (contentType === last.type) return last.kind;
-  const type = media(contentType);
-  const json = type === 'application/json' || type.endsWith('+json');
-  last.kind = json ? 'json' : type.startsWith('text/') ? 'text' : 'bytes';
-  last.type = contentType;
-  return last.kind;
+function formatOf(contentType: string | undefined): Format {
+  if (contentType !== last.type) {
+    last.format = parsed(contentType ?? '');
+    last.type = contentType;
+  }
+  return last.format;
 }
+
+function parsed(contentType: string): Format {
+  const type = contentType.split(';', 1)[0]?.trim().toLowerCase() ?? '';
+  const json = type === 'application/json' || type.endsWith('+json');
+  const charset = /;\s*charset\s*=\s*"?([^\s;"]*)/i.exec(contentType)?.[1] ?? 'utf-8';
+  return {
+    kind: json ? 'json' : type.startsWith('text/') ? 'text' : 'bytes',
+    charset: CHARSETS.get(charset.toLowerCase()),
+  };
+}
+
+/** By the names of https://www.iana.org/assignments/character-sets; US-ASCII is a part of UTF-8. */
+const CHARSETS: ReadonlyMap<string, Format['charset']> = new Map([
+  ...['utf-8', 'utf8', 'us-ascii', 'ascii', ''].map((name) => [name, 'utf8'] as const),
+  ...['iso-8859-1', 'iso_8859-1', 'latin1'].map((name) => [name, 'latin1'] as const),
+]);
 
 /**
  * The content type of a value that `codec` wrote. `auto` names none for bytes: 'application/octet-stream' would say no more
@@ -130,8 +176,14 @@ export function contentTypeOf(codec: { readonly contentType: string }, value: un
   return codec.contentType;
 }
 
-/** The bytes of a body. Throws what the codec throws. */
-export function encodeBody<In>(codec: Codec<unknown, In>, value: In): Buffer {
+/** The bytes of a body; the properties are those of its message. Throws what the codec throws. */
+export function encodeBody<In>(
+  codec: Codec<unknown, In>,
+  value: In,
+  { contentType, contentEncoding }: Pick<MessageProperties, 'contentType' | 'contentEncoding'> = {},
+): Buffer {
+  if (codec === auto && (contentType !== undefined || contentEncoding !== undefined))
+    return encodeByType(value, contentType ?? auto.contentType, contentEncoding);
   // Codecs written in JavaScript, and many serializers, return a Uint8Array.
   const content = bytesOf(codec.encode(value));
   if (!content) throw new NotEncodable('`encode` returned no Buffer.');

@@ -146,7 +146,7 @@ export function encode<T>(
   // The error of a caller's codec may quote the body, so it is the cause and not part of the sentence.
   let content: Buffer;
   try {
-    content = encodeBody(codec, message.body);
+    content = encodeBody(codec, message.body, message);
   } catch (cause) {
     const sentence =
       cause instanceof NotEncodable

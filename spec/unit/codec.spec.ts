@@ -104,6 +104,9 @@ describe('auto', () => {
     ['application/json', 'identity', { a: 1 }],
     ['text/plain', undefined, '{"a":1}'],
     ['text/csv; header=present', undefined, '{"a":1}'],
+    ['text/plain; charset="US-ASCII"', undefined, '{"a":1}'],
+    ['text/plain; charset=iso-8859-1', undefined, '{"a":1}'],
+    ['text/plain; charset=utf-16', undefined, utf8('{"a":1}')],
     ['application/json', 'gzip', utf8('{"a":1}')],
     ['application/octet-stream', undefined, utf8('{"a":1}')],
     [undefined, undefined, utf8('{"a":1}')],
@@ -121,6 +124,48 @@ describe('auto', () => {
     expect(() => auto.decode(utf8(''), { contentType: 'application/json' })).toThrow(SyntaxError);
     expect(() => auto.decode(NOT_UTF8, { contentType: 'application/json' })).toThrow('not valid');
     expect(() => auto.decode(NOT_UTF8, { contentType: 'text/plain' })).toThrow('not valid');
+  });
+});
+
+describe('`auto` writes by the content type as it reads by it', () => {
+  it.each<[string, unknown, string]>([
+    ['text/plain', 'hello', 'hello'],
+    ['text/plain; charset=utf-8', 'grüß', 'gr\xc3\xbc\xc3\x9f'],
+    ['text/csv; charset="ISO-8859-1"', 'grüß', 'gr\xfc\xdf'],
+    ['application/xml', '<a/>', '<a/>'],
+    ['application/octet-stream', 'hello', 'hello'],
+    ['', 'hello', 'hello'],
+    ['application/json', 'hello', '"hello"'],
+    ['application/vnd.shop+json; charset=utf-8', { a: 1 }, '{"a":1}'],
+    ['image/png', Uint8Array.of(1, 255), '\x01\xff'],
+    ['application/json', Buffer.from('{ }'), '{ }'],
+    ['text/plain; charset=shift_jis', Buffer.of(0x83, 0x65), '\x83\x65'],
+  ])('%s: %p', (contentType, value, written) => {
+    expect(encodeBody(auto, value, { contentType }).toString('latin1')).toBe(written);
+  });
+
+  it.each<[string, unknown, string]>([
+    ['text/plain', { a: 1 }, 'writes `text/plain` from a string or bytes, got an object: use a JSON type, or a codec.'],
+    ['text/plain', 5, 'got a number'],
+    ['application/xml', [1], 'got an object'],
+    ['text/plain; charset=iso-8859-1', '→', 'cannot write this string in the charset of'],
+    ['text/plain; charset=shift_jis', 'a', 'cannot write this string in the charset of'],
+    ['application/json', new Map(), '`body` is a Map'],
+  ])('and refuses what could not be read as it was: %s, %p', (contentType, value, sentence) => {
+    expect(() => encodeBody(auto, value, { contentType })).toThrow(sentence);
+  });
+
+  it('and takes bytes alone in an encoding that it does not know', () => {
+    const packed = { contentType: 'application/json', contentEncoding: 'gzip' };
+    expect(encodeBody(auto, NOT_UTF8, packed)).toBe(NOT_UTF8);
+    expect(() => encodeBody(auto, { a: 1 }, packed)).toThrow('has to be bytes in that encoding, got an object.');
+    expect(() => encodeBody(auto, 'words', { contentEncoding: 'gzip' })).toThrow('got a string.');
+    expect(encodeBody(auto, 'words', { contentEncoding: 'utf-8' }).toString()).toBe('"words"');
+  });
+
+  it('but leaves it to other codecs what they write', () => {
+    expect(encodeBody(json(), 'hello', { contentType: 'text/plain' }).toString()).toBe('"hello"');
+    expect(encodeBody(text, 'hello', { contentType: 'application/json' }).toString()).toBe('hello');
   });
 });
 

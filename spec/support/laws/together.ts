@@ -61,6 +61,28 @@ export function togetherLaws(world: () => World): void {
     expect(reply.message).toContain('`body.found` is a Set');
   });
 
+  it('what was received goes out again as it came, whatever its type', async () => {
+    const [from, to] = [await world().queue(), await world().queue()];
+    const queue = world().open();
+    const sent: readonly (readonly [contentType: string, content: Buffer])[] = [
+      ['text/plain', Buffer.from('hello')],
+      ['text/plain; charset=ISO-8859-1', Buffer.of(0xe9, 0x21)],
+      ['text/plain; charset=shift_jis', Buffer.of(0x83, 0x65)],
+      ['application/json; charset=utf-8', Buffer.from('{"a":[1,"é"]}')],
+      ['application/json', Buffer.from('"hello"')],
+      ['application/xml', Buffer.from('<a/>')],
+      ['image/png', Buffer.of(0x89, 0xff, 0)],
+    ];
+    for (const [contentType, content] of sent) await world().put(from, content, contentType);
+    queue.consume({ queue: from }).subscribe((delivery) => {
+      const { properties, body } = delivery;
+      void queue.send({ queue: to, ...properties, body }).then(() => delivery.ack());
+    });
+    const arrived = gather(queue.consume({ queue: to, noAck: true }));
+    await eventually(() => arrived.values.length === sent.length);
+    expect(arrived.values.map(({ properties, content }) => [properties.contentType, content])).toEqual(sent);
+  });
+
   it('a retry waits at the broker, counts its runs, and ends in the dead-letter queue', async () => {
     const dead = await world().queue();
     const name = await world().queue({ deadLetter: { queue: dead } });
