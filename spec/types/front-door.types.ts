@@ -15,7 +15,10 @@ import {
   type Message,
   type Role,
 } from 'instance-queue';
+import { Logger } from '@nestjs/common';
+import { pino } from 'pino';
 import { of, type Observable } from 'rxjs';
+import { createLogger } from 'winston';
 
 interface Order {
   readonly id: string;
@@ -38,6 +41,27 @@ new InstanceQueue();
 new InstanceQueue({ url: 'amqp://a', retries: 3 });
 // @ts-expect-error: the codec is an option of what consumes and produces
 new Connection({ url: 'amqp://a', codec: bytes });
+
+// ── logging ──
+new InstanceQueue({ url: 'amqp://a', logger: 'info' });
+new InstanceQueue({ url: 'amqp://a', logger: pino({ level: 'warn' }) });
+new InstanceQueue({ url: 'amqp://a', logger: console });
+new InstanceQueue({ url: 'amqp://a', logger: createLogger() });
+new InstanceQueue({ url: 'amqp://a', logger: new Logger('queue') });
+new InstanceQueue({ url: 'amqp://a', logger: ({ level, message, fields }) => [level, message, fields['err']] });
+declare const bunyan: {
+  debug(error: Error, ...params: unknown[]): void;
+  debug(obj: object, ...params: unknown[]): void;
+  info(obj: object, ...params: unknown[]): void;
+  warn(obj: object, ...params: unknown[]): void;
+  error(obj: object, ...params: unknown[]): void;
+  child(options: object, simple?: boolean): typeof bunyan;
+};
+new InstanceQueue({ url: 'amqp://a', logger: bunyan });
+// @ts-expect-error: no such level
+new InstanceQueue({ url: 'amqp://a', logger: 'loud' });
+// @ts-expect-error: warnings have to go somewhere
+new InstanceQueue({ url: 'amqp://a', logger: { debug: console.debug, info: console.info, error: console.error } });
 
 // ── consuming ──
 same<Observable<Delivery<Order>>, ReturnType<typeof consumeOrders>>(true);
