@@ -1,40 +1,41 @@
-import { isBuffer } from './options';
+import { bytesOf, isBinary, type Binary } from './bytes-of';
+import { NotEncodable } from './not-encodable';
 import type { MessageProperties } from './properties';
+import { toJson } from './to-json';
 
 /**
- * Turns bodies into bytes and back. Both directions may throw: an `encode` that throws rejects that `send` alone,
- * a `decode` that throws makes that message undecodable and nothing else.
+ * Turns bodies into bytes and back. Both directions may throw: an `encode` that throws rejects that `send` alone, a `decode`
+ * that throws makes that message undecodable and nothing else.
+ * @typeParam Out - what is read
+ * @typeParam In - what is written, where that may be more
  */
-export interface Codec<T> {
-  /** Written into `contentType` of what is sent, unless the message names its own; '' writes none. */
+export interface Codec<Out, In = Out> {
+  /** The `contentType` of what is sent, unless the message names its own; '' writes none. */
   readonly contentType: string;
-  /** What goes on the wire. Throws for what it cannot write. */
-  encode(value: T): Buffer;
-  /** What came off the wire. Throws for what it cannot read. */
-  decode(content: Buffer, properties: MessageProperties): T;
+  /** The bytes that go on the wire. Throws for what it cannot write. */
+  encode(value: In): Buffer;
+  /** The body of the bytes that came. Throws for what it cannot read. */
+  decode(content: Buffer, properties: MessageProperties): Out;
 }
 
-// In text a byte order mark is a character like any other; in front of JSON, where some producers write it, it is none.
+// In text a byte order mark is a character like any other. JSON has none, but some producers write one in front of it.
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 const markedUtf8 = new TextDecoder('utf-8', { fatal: true });
 
-function toJson(value: unknown): Buffer {
-  // JSON.stringify's type says string, but functions, symbols and undefined give undefined.
-  const encoded = JSON.stringify(value) as string | undefined;
-  if (encoded === undefined) throw new TypeError(`A ${typeof value} has no JSON form.`);
-  return Buffer.from(encoded);
-}
+const kindOfValue = (value: unknown): string => (value === null ? 'null' : typeof value);
 
 /**
- * Bodies as they are on the wire.
+ * Bodies as they are on the wire: reads a Buffer, writes the bytes of a Buffer, typed array, DataView or ArrayBuffer.
  * @example
  * queue.consume({ queue: 'images', codec: bytes });
  */
-export const bytes: Codec<Buffer> = {
+export const bytes: Codec<Buffer, Binary> = {
   contentType: 'application/octet-stream',
   encode(value) {
-    if (!isBuffer(value)) throw new TypeError(`Expected a Buffer, got ${typeof value}.`);
-    return value;
+    const content = bytesOf(value);
+    if (!content)
+      throw new NotEncodable(`Expected bytes (a Buffer, a typed array, an ArrayBuffer), got ${kindOfValue(value)}.`);
+    return content;
   },
   decode: (content) => content,
 };
@@ -43,25 +44,25 @@ export const bytes: Codec<Buffer> = {
 export const text: Codec<string> = {
   contentType: 'text/plain; charset=utf-8',
   encode(value) {
-    if (typeof value !== 'string') throw new TypeError(`Expected a string, got ${typeof value}.`);
+    if (typeof value !== 'string') throw new NotEncodable(`Expected a string, got ${kindOfValue(value)}.`);
     return Buffer.from(value);
   },
   decode: (content) => utf8.decode(content),
 };
 
 /**
- * JSON, whatever the content type says. `parse` sees what JSON.parse made of it and returns the body: the place to
- * check its shape; what it throws makes the message undecodable.
+ * JSON, whatever the content type says. `parse` gets the result of JSON.parse and returns the body: the place to check its
+ * shape. If it throws, the message is undecodable. Values that JSON cannot hold (a Map, a function, NaN, …) are refused.
  * @example
  * const orders = json((value) => orderSchema.parse(value));
  */
 export function json<T = unknown>(parse?: (value: unknown) => T): Codec<T> {
   const codec: Codec<T> = {
     contentType: 'application/json',
-    encode: toJson,
+    encode: (value) => Buffer.from(toJson(value)),
     decode(content) {
       const value: unknown = JSON.parse(markedUtf8.decode(content));
-      // Without a parse the caller's T is a claim about its own producers that nobody can check here.
+      // Without `parse` the caller vouches for T: nothing here can check it.
       return parse ? parse(value) : (value as T);
     },
   };
@@ -69,62 +70,122 @@ export function json<T = unknown>(parse?: (value: unknown) => T): Codec<T> {
   return codec;
 }
 
-/** Codecs of ours that read nothing but the body. */
+/** The codecs of this file that read nothing but the body. */
 const bodyOnly = new WeakSet().add(bytes).add(text);
 export const readsBodyOnly = (codec: object): boolean => bodyOnly.has(codec);
 
-const media = (contentType: string | undefined): string =>
-  (contentType ?? '').split(';', 1)[0]?.trim().toLowerCase() ?? '';
-
 /**
- * The default. Out: a Buffer as it is and without a content type, since nobody said what it holds; anything else as JSON.
- * In: `application/json` (and `…+json`) is parsed, `text/*` is a string, the rest stays a Buffer; a `contentEncoding` other
- * than identity or utf-8 stays a Buffer too.
+ * The default. It writes and reads by the content type of the message, so that what was received goes out again as it came
+ * (`send({ queue, ...properties, body })`):
+ * - bytes (a Buffer, a typed array, an ArrayBuffer) are written as they are, whatever the type; without one, none is named.
+ * - `application/json`, `…+json`: JSON; also what is sent without a type, which then is `application/json`.
+ * - `text/*`: a string, in UTF-8 or in the `charset` of the type if that is ISO-8859-1; in any other charset a Buffer.
+ * - any other type, or none, is read as a Buffer; a string is written as text.
+ * - with a `contentEncoding` other than identity or utf-8: a Buffer.
+ *
+ * What the type does not allow is refused: an object that is to go out as `text/plain`, a string as `gzip`.
  */
 export const auto: Codec<unknown> = {
   contentType: 'application/json',
-  encode: (value) => (isBuffer(value) ? value : toJson(value)),
+  encode: (value) => bytesOf(value) ?? Buffer.from(toJson(value)),
   decode: (content, { contentType, contentEncoding }) => decodeByType(content, contentType, contentEncoding),
 };
 
-/** What `auto` makes of a body: it looks at these two properties alone. */
+/** How `auto` reads a body: these two properties decide. */
 export function decodeByType(
   content: Buffer,
   contentType: string | undefined,
   contentEncoding: string | undefined,
 ): unknown {
-  if (contentEncoding !== undefined && contentEncoding !== '') {
-    const encoding = contentEncoding.toLowerCase();
-    if (encoding !== 'identity' && encoding !== 'utf-8' && encoding !== 'utf8') return content;
-  }
-  switch (kindOf(contentType)) {
-    case 'json':
-      return JSON.parse(markedUtf8.decode(content)) as unknown;
-    case 'text':
-      return utf8.decode(content);
-    case 'bytes':
-      return content;
-  }
+  if (isPacked(contentEncoding)) return content;
+  const { kind, charset } = formatOf(contentType);
+  if (kind === 'json') return JSON.parse(markedUtf8.decode(content)) as unknown;
+  if (kind === 'bytes' || charset === undefined) return content;
+  return charset === 'latin1' ? content.toString('latin1') : utf8.decode(content);
 }
 
-type Kind = 'json' | 'text' | 'bytes';
-/** Most messages have the type of the one before: it is not taken to pieces again. */
-const last: { type: string | undefined; kind: Kind } = { type: undefined, kind: 'bytes' };
+/** How `auto` writes a body whose message names its content type: so that `decodeByType` reads the same. */
+function encodeByType(value: unknown, contentType: string, contentEncoding: string | undefined): Buffer {
+  const content = bytesOf(value);
+  if (content) return content;
+  const given = typeof value === 'object' ? 'an object' : `a ${typeof value}`;
+  if (isPacked(contentEncoding))
+    throw new NotEncodable(
+      `\`contentEncoding\` is \`${contentEncoding}\`, so the body has to be bytes in that encoding, got ${given}.`,
+    );
+  const { kind, charset } = formatOf(contentType);
+  if (kind === 'json') return Buffer.from(toJson(value));
+  if (typeof value !== 'string')
+    throw new NotEncodable(
+      `The default codec writes \`${contentType}\` from a string or bytes, got ${given}: use a JSON type, or a codec.`,
+    );
+  // ISO-8859-1 has the first 256 characters of Unicode.
+  if (charset === undefined || (charset === 'latin1' && /[\u0100-\uffff]/.test(value)))
+    throw new NotEncodable(
+      `The default codec cannot write this string in the charset of \`${contentType}\`: give its bytes.`,
+    );
+  return Buffer.from(value, charset);
+}
 
-function kindOf(contentType: string | undefined): Kind {
-  if (contentType === last.type) return last.kind;
-  const type = media(contentType);
+/** Compressed, encrypted, or whatever else only the caller knows. Spring writes the charset into `contentEncoding`. */
+const isPacked = (contentEncoding: string | undefined): contentEncoding is string =>
+  contentEncoding !== undefined && !/^(|identity|utf-?8)$/i.test(contentEncoding);
+
+interface Format {
+  readonly kind: 'json' | 'text' | 'bytes';
+  /** Undefined: one that is not known here. JSON has none: it is UTF-8 (RFC 8259, section 8.1). */
+  readonly charset: 'utf8' | 'latin1' | undefined;
+}
+
+/** Most messages have the content type of the one before, which need not be parsed again. */
+const last: { type: string | undefined; format: Format } = {
+  type: undefined,
+  format: { kind: 'bytes', charset: 'utf8' },
+};
+
+function formatOf(contentType: string | undefined): Format {
+  if (contentType !== last.type) {
+    last.format = parsed(contentType ?? '');
+    last.type = contentType;
+  }
+  return last.format;
+}
+
+function parsed(contentType: string): Format {
+  const type = contentType.split(';', 1)[0]?.trim().toLowerCase() ?? '';
   const json = type === 'application/json' || type.endsWith('+json');
-  last.kind = json ? 'json' : type.startsWith('text/') ? 'text' : 'bytes';
-  last.type = contentType;
-  return last.kind;
+  const charset = /;\s*charset\s*=\s*"?([^\s;"]*)/i.exec(contentType)?.[1] ?? 'utf-8';
+  return {
+    kind: json ? 'json' : type.startsWith('text/') ? 'text' : 'bytes',
+    charset: CHARSETS.get(charset.toLowerCase()),
+  };
 }
+
+/** By the names of https://www.iana.org/assignments/character-sets; US-ASCII is a part of UTF-8. */
+const CHARSETS: ReadonlyMap<string, Format['charset']> = new Map([
+  ...['utf-8', 'utf8', 'us-ascii', 'ascii', ''].map((name) => [name, 'utf8'] as const),
+  ...['iso-8859-1', 'iso_8859-1', 'latin1'].map((name) => [name, 'latin1'] as const),
+]);
 
 /**
- * The content type of what `codec` made of `value`. That of a Buffer is not known to `auto`: 'application/octet-stream'
- * would say no more than nothing does (RFC 9110, section 8.3), and a broker takes messages with few properties faster.
+ * The content type of a value that `codec` wrote. `auto` names none for bytes: 'application/octet-stream' would say no more
+ * than its absence (RFC 9110, section 8.3), and RabbitMQ handles messages with few properties faster.
  */
 export function contentTypeOf(codec: { readonly contentType: string }, value: unknown): string | undefined {
-  if (codec.contentType === '' || (codec === auto && isBuffer(value))) return undefined;
+  if (codec.contentType === '' || (codec === auto && isBinary(value))) return undefined;
   return codec.contentType;
+}
+
+/** The bytes of a body; the properties are those of its message. Throws what the codec throws. */
+export function encodeBody<In>(
+  codec: Codec<unknown, In>,
+  value: In,
+  { contentType, contentEncoding }: Pick<MessageProperties, 'contentType' | 'contentEncoding'> = {},
+): Buffer {
+  if (codec === auto && (contentType !== undefined || contentEncoding !== undefined))
+    return encodeByType(value, contentType ?? auto.contentType, contentEncoding);
+  // Codecs written in JavaScript, and many serializers, return a Uint8Array.
+  const content = bytesOf(codec.encode(value));
+  if (!content) throw new NotEncodable('`encode` returned no Buffer.');
+  return content;
 }

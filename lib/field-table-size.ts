@@ -1,5 +1,4 @@
-/** Why a value cannot stand in a field table. */
-export class NotEncodable extends TypeError {}
+import { NotEncodable } from './not-encodable';
 
 const OVERHEAD = 4;
 const DEEPEST = 100;

@@ -56,7 +56,7 @@ export type { RequestOptions } from './rpc/request-options';
 // Shared vocabulary
 export { auto, bytes, json, text } from './codec';
 export type { Codec } from './codec';
-export type { LoggerOption } from './log';
+export type { FieldsLogger, LogEntry, LoggerOption, MessageLogger } from './log';
 export type { Arguments, MessageProperties, Route } from './properties';
 export type { BindingSpec, ExchangeSpec, QueueSpec, Topology } from './topology';
 

@@ -10,6 +10,7 @@ import { amqpTransport } from '../amqp/amqp-transport';
 import type { Transport } from '../transport/transport';
 import { endpointSource, type EndpointSource } from '../transport/endpoints';
 import type { EventsOf } from '../reactive/state-subject';
+import { warnWithoutConnection } from './no-connection-warning';
 import type { ConnectionState } from './supervisor';
 
 /** One event per status, with the state as payload, and the broker's back-pressure. There is no 'error' event. */
@@ -49,7 +50,14 @@ export interface ConnectionOptions {
    * @default true
    */
   readonly wire?: boolean;
-  /** A pino logger, or a level for one to standard output. @default silent */
+  /**
+   * Where the log goes: a level, for JSON lines on standard output; a pino or bunyan logger, called (fields, message), which
+   * has `child` and no `log`; any other with `debug`, `info` (or `log`), `warn` and `error`, called (message, fields), such as
+   * `console`, winston, Nest's `Logger`; or a function of `LogEntry`. Levels other than those of a level name are the
+   * logger's to filter. A logger that throws is ignored. Without one, a connection that does not come up within 5 s is
+   * reported once per process by `process.emitWarning` (code INSTANCE_QUEUE_NOT_CONNECTED); 'silent' says nothing at all.
+   * @default silent
+   */
   readonly logger?: LoggerOption;
 }
 
@@ -136,6 +144,7 @@ export class Connection extends EventEmitter<ConnectionEvents> implements AsyncD
       drainTimeout: options.drainTimeout ?? DEFAULTS.drainTimeout,
       log: loggerFrom(options.logger, options.name === undefined ? {} : { connection: options.name }),
     });
+    if (options.logger === undefined) warnWithoutConnection(this.state$);
     this.state$.pipe(skip(1)).subscribe((state) => {
       emitState(this, state);
     });

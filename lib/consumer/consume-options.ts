@@ -11,7 +11,7 @@ export interface ResolvedConsumeOptions<T> {
   readonly spec: QueueSpec | undefined;
   readonly declare: boolean;
   readonly topology: Topology;
-  readonly codec: Codec<T>;
+  readonly codec: Codec<T, never>;
   readonly prefetch: number;
   readonly tagPrefix: string;
   readonly noAck: boolean;

@@ -37,7 +37,7 @@ export interface ConsumeOptions<T = unknown> {
   /** Declared before each attach. */
   readonly topology?: Topology;
   /** How bodies are read. @default auto */
-  readonly codec?: Codec<T>;
+  readonly codec?: Codec<T, never>;
   /**
    * Deliveries on their way or unsettled at most: 1 to 65 535. Of streams: how far work may get ahead of the first message
    * that is still open, and so how many may come again after a loss. @default 20
@@ -145,7 +145,7 @@ export function resolveConsumeOptions<T>(given: ConsumeOptions<T> | NoAckConsume
   const own = { prefetch, tagPrefix, onUndecodable, declare, checkAfter };
   const defaults = { ...own, exclusive: false, topology: {}, arguments: {} };
   return {
-    codec: auto as Codec<T>,
+    codec: auto as Codec<T, never>,
     ...withDefaults(defaults, given),
     ...stream,
     queueName,

@@ -1,11 +1,10 @@
-import { contentTypeOf, type Codec } from '../codec';
+import { contentTypeOf, encodeBody, type Codec } from '../codec';
 import { PublishError, sentenceOf } from '../errors';
 import {
   boolean,
   checkOptions,
   date,
   integer,
-  isBuffer,
   isObject,
   number,
   object,
@@ -18,6 +17,7 @@ import { checkRoute } from '../topology-checks';
 import type { WireMessage } from '../transport/transport';
 import { newMessageId } from './message-id';
 import { tableSize } from '../field-table-size';
+import { NotEncodable } from '../not-encodable';
 
 /** A message on its way out: where it goes, what it says, its properties. */
 export type OutboundMessage<T = unknown> = Route &
@@ -125,7 +125,7 @@ export function givenId(message: unknown): string | undefined {
  */
 export function encode<T>(
   message: OutboundMessage<T>,
-  codec: Codec<T>,
+  codec: Codec<unknown, T>,
   defaults: { readonly persistent: boolean; readonly mandatory: boolean },
 ): Encoded {
   const given = givenId(message);
@@ -143,13 +143,15 @@ export function encode<T>(
   } catch (cause) {
     throw invalid(messageId, 'The headers of this message cannot be sent', cause);
   }
-  // The codec's own error may quote the body: it is the cause, and not in the sentence.
+  // The error of a caller's codec may quote the body, so it is the cause and not part of the sentence.
   let content: Buffer;
   try {
-    content = codec.encode(message.body);
-    if (!isBuffer(content)) throw new TypeError('`encode` returned no Buffer.');
+    content = encodeBody(codec, message.body, message);
   } catch (cause) {
-    const sentence = 'The codec cannot encode the body of this message (see `cause`).';
+    const sentence =
+      cause instanceof NotEncodable
+        ? `The codec cannot encode the body of this message: ${cause.message}`
+        : 'The codec cannot encode the body of this message (see `cause`).';
     throw new PublishError('PUBLISH_INVALID', messageId, sentence, { cause });
   }
   const contentType = message.contentType ?? contentTypeOf(codec, message.body);

@@ -39,7 +39,7 @@ export interface OutboxOptions {
 /** What holds for every message of a producer. */
 export interface ProducerOptions<T = unknown> {
   /** How bodies are written. @default auto */
-  readonly codec?: Codec<T>;
+  readonly codec?: Codec<unknown, T>;
   /** Declared before the channel is used, and again after each reconnect. */
   readonly topology?: Topology;
   /** `false`: declare and check nothing, not even the queue of a `queue` route. @default true */
@@ -93,7 +93,7 @@ export function resolveProducerOptions<T>(given: ProducerOptions<T>): ResolvedPr
   const { declare, maxInFlight, timeout, mandatory, persistent, onUnknown, onNack, outbox } = DEFAULTS;
   const defaults = { declare, maxInFlight, timeout, mandatory, persistent, onUnknown, onNack };
   return {
-    codec: auto as Codec<T>,
+    codec: auto,
     ...withDefaults(defaults, given),
     topology: given.topology,
     outbox: withDefaults(outbox, given.outbox),

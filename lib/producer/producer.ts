@@ -54,7 +54,7 @@ interface ProducerInside {
  */
 export class Producer<T = unknown> extends EventEmitter<ProducerEvents> implements AsyncDisposable {
   readonly #core: ConnectionCore;
-  readonly #codec: Codec<T>;
+  readonly #codec: Codec<unknown, T>;
   readonly #defaults: { readonly persistent: boolean; readonly mandatory: boolean };
   readonly #timeout: number;
   readonly #overflow: 'wait' | 'reject' | 'drop-oldest';

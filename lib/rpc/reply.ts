@@ -11,7 +11,7 @@ export const REPLY_TO = 'amq.rabbitmq.reply-to';
  * What a reply says. @throws PublishError REPLY_ERROR, when the responder says that its work failed; ConsumerError
  * UNDECODABLE
  */
-export function readReply<Res>(raw: InboundMessage, codec: Codec<Res>, messageId: string): Message<Res> {
+export function readReply<Res>(raw: InboundMessage, codec: Codec<Res, never>, messageId: string): Message<Res> {
   const { properties } = raw;
   const { headers = {} } = properties;
   if (Object.hasOwn(headers, OWN.errorMessage)) throw failed(headers, messageId);

@@ -45,7 +45,12 @@ export class Requester implements Member {
     if (this.#closing)
       throw new PublishError('PUBLISH_CLOSED', messageId, 'No requests are made any more: it is closed.');
     if (isObject(message)) refuseOwn(message, messageId);
-    const { codec = auto as Codec<Res>, idempotent = DEFAULTS.idempotent, timeout = this.#timeout, signal } = options;
+    const {
+      codec = auto as Codec<Res, never>,
+      idempotent = DEFAULTS.idempotent,
+      timeout = this.#timeout,
+      signal,
+    } = options;
     const asked = { message, messageId, timeout, signal };
     const { pending, reply } = PendingRequest.promise(asked, (raw) => readReply(raw, codec, messageId));
     this.#begin(pending, this.#lane(idempotent));

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { isObservable, last, mergeMap, type Observable } from 'rxjs';
-import { contentTypeOf, type Codec } from '../codec';
+import { contentTypeOf, encodeBody, type Codec } from '../codec';
 import type { Delivery, Message, Settlement } from '../consumer/delivery';
 import { decided, namedSettlement, type ErrorPolicy } from '../operators/error-policy';
 import { forwardThenSettle } from '../retry/forward-then-settle';
@@ -46,7 +46,7 @@ function answered<Req, Res>(work: Worker<Req, Res>, replies: Replies): Worker<Re
       if (message.properties.replyTo === undefined) return value;
       // A result that is nothing is told as such.
       const body: unknown = value ?? null;
-      const content = replies.codec.encode(body);
+      const content = encodeBody(replies.codec, body);
       const contentType = contentTypeOf(replies.codec, body);
       await reply(
         message,

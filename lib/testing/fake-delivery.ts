@@ -1,5 +1,5 @@
 import { firstValueFrom, ReplaySubject } from 'rxjs';
-import { auto, contentTypeOf, type Codec } from '../codec';
+import { auto, contentTypeOf, encodeBody, type Codec } from '../codec';
 import { ChannelDelivery, type DeliveryChannel } from '../consumer/channel-delivery';
 import type { Delivery, Message, Settlement } from '../consumer/delivery';
 import type { InstanceQueueError } from '../errors';
@@ -53,7 +53,7 @@ class RecordingDelivery<T> extends ChannelDelivery<T> implements FakeDelivery<T>
     const { redelivered = deliveryCount > 0, codec = auto as Codec<T>, content, ...properties } = more;
     const channel = new FakeChannel(queue);
     const contentType = properties.contentType ?? contentTypeOf(codec, body);
-    const message = stored(exchange, routingKey, content ?? codec.encode(body), {
+    const message = stored(exchange, routingKey, content ?? encodeBody(codec, body, properties), {
       ...properties,
       ...(contentType !== undefined && { contentType }),
       headers: { ...properties.headers, ...(deliveryCount > 0 && { 'x-delivery-count': deliveryCount }) },

@@ -1,5 +1,5 @@
 import type { Observable } from 'rxjs';
-import { auto, contentTypeOf } from '../codec';
+import { auto, contentTypeOf, encodeBody } from '../codec';
 import type { OutboundMessage } from '../producer/outbound-message';
 import type { MessageProperties } from '../properties';
 import type { QueueSpec, Topology } from '../topology';
@@ -77,17 +77,17 @@ export class MemoryBroker {
 
   /**
    * Publishes a message as another client: the way to bring in what no `send` would write. A Buffer goes as it is, under the
-   * `contentType` given; anything else as JSON.
+   * `contentType` given; anything else as the default codec writes it.
    *
    * A queue that does not exist yet keeps the message for whoever declares it: the first declaration decides what kind of
    * queue it is, so it does not matter whether `put` or the app's `consume` comes first. Exchanges have to exist.
    *
-   * @throws Error if there is no such exchange
+   * @throws Error if there is no such exchange; TypeError if the body cannot be encoded
    */
   put({ body, queue, exchange = '', routingKey = '', mandatory: _, persistent: __, ...given }: OutboundMessage): void {
     const contentType = given.contentType ?? contentTypeOf(auto, body);
     const properties: MessageProperties = { ...given, ...(contentType !== undefined && { contentType }) };
-    const message = stored(exchange, queue ?? routingKey, auto.encode(body), properties);
+    const message = stored(exchange, queue ?? routingKey, encodeBody(auto, body, given), properties);
     if (queue === undefined) this.#vhost.publish(message);
     else this.#vhost.put(queue, message);
   }

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { fromAmqp, toAmqp } from '../../lib/amqp/amqp-properties';
 import { auto, bytes, contentTypeOf, json, text, type Codec } from '../../lib/codec';
+import { encode } from '../../lib/producer/outbound-message';
 import type { MessageProperties } from '../../lib/properties';
 
 /** Well-formed: a lone surrogate has no UTF-8. */
@@ -60,6 +61,75 @@ describe('reading any bytes under any content type', () => {
           // Not `instanceof Error`: Node's own errors are of another realm here.
           expect(error).toHaveProperty('message', expect.any(String));
         }
+      }),
+    );
+  });
+});
+
+describe('what `auto` has read goes out again as it came', () => {
+  const parameters = fc.constantFrom(
+    '',
+    '; charset=utf-8',
+    ';charset="UTF-8"',
+    '; charset=US-ASCII; header=present',
+    '; format=flowed; charset=iso-8859-1',
+    '; Charset=Latin1',
+    '; charset=shift_jis',
+    '; charset=',
+    ';',
+  );
+  const media = fc.oneof(
+    fc.constantFrom('application/json', 'Application/JSON', 'application/vnd.shop+json', 'text/plain', 'TEXT/CSV'),
+    fc.constantFrom('text/json', 'application/xml', 'application/octet-stream', 'image/png', '', '+json', 'text/'),
+    fc.string({ maxLength: 10 }),
+  );
+  const properties = fc.record(
+    {
+      contentType: fc.oneof(
+        fc.tuple(media, parameters).map((parts) => parts.join('')),
+        fc.string({ maxLength: 20 }),
+      ),
+      contentEncoding: fc.constantFrom('', 'identity', 'UTF-8', 'utf8', 'gzip', 'br', 'aes256; x=1'),
+      messageId: fc.constant('m'),
+    },
+    { requiredKeys: [] },
+  );
+  const json = fc.jsonValue({ stringUnit: 'binary' }).map((value) => Buffer.from(JSON.stringify(value)));
+  const words = string.map((value) => Buffer.from(value));
+  const ascii = fc.string({ unit: 'grapheme-ascii' }).map((value) => Buffer.from(value));
+
+  it('byte for byte, under whatever content type, charset and encoding', () => {
+    const seen = new Set<string>();
+    fc.assert(
+      fc.property(fc.oneof(content, json, words, ascii), properties, (octets, received) => {
+        let body: unknown;
+        try {
+          body = auto.decode(octets, received);
+        } catch {
+          // Undecodable: it never reached anybody who could send it again.
+          return;
+        }
+        const sent = encode({ queue: 'q', ...received, body }, auto, { persistent: true, mandatory: true });
+        // JSON has many spellings of the same value.
+        const isJson = /^[^;]*(?:application\/json|\+json)\s*(?:;|$)/i.test(received.contentType ?? '');
+        const parsed = isJson && !Buffer.isBuffer(body);
+        const meant = parsed ? Buffer.from(JSON.stringify(JSON.parse(octets.toString()))) : octets;
+        expect(sent.content).toEqual(meant);
+        expect(sent.contentType).toBe(received.contentType);
+        expect(sent.properties?.contentEncoding).toBe(received.contentEncoding);
+        seen.add(parsed ? 'JSON' : typeof body);
+      }),
+      { numRuns: 3000 },
+    );
+    expect([...seen].sort()).toEqual(['JSON', 'object', 'string']);
+  });
+
+  it('byte for byte always, as the bytes that came', () => {
+    fc.assert(
+      fc.property(content, properties, (octets, received) => {
+        const sent = encode({ queue: 'q', ...received, body: octets }, auto, { persistent: true, mandatory: true });
+        expect(sent.content).toEqual(octets);
+        expect(sent.contentType).toBe(received.contentType);
       }),
     );
   });

@@ -2,7 +2,8 @@ import { publishOptions } from '../../lib/amqp/amqp-properties';
 import fc from 'fast-check';
 import { auto } from '../../lib/codec';
 import { encode } from '../../lib/producer/outbound-message';
-import { NotEncodable, tableSize } from '../../lib/field-table-size';
+import { tableSize } from '../../lib/field-table-size';
+import { NotEncodable } from '../../lib/not-encodable';
 import { propertiesFrameSize, writeTable } from '../support/amqplib-encoder';
 
 const key = fc.string({ unit: 'grapheme', maxLength: 20 }).filter((name) => name !== '!' && name !== '__proto__');

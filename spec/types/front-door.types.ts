@@ -15,7 +15,10 @@ import {
   type Message,
   type Role,
 } from 'instance-queue';
+import { Logger } from '@nestjs/common';
+import { pino } from 'pino';
 import { of, type Observable } from 'rxjs';
+import { createLogger } from 'winston';
 
 interface Order {
   readonly id: string;
@@ -39,6 +42,27 @@ new InstanceQueue({ url: 'amqp://a', retries: 3 });
 // @ts-expect-error: the codec is an option of what consumes and produces
 new Connection({ url: 'amqp://a', codec: bytes });
 
+// ── logging ──
+new InstanceQueue({ url: 'amqp://a', logger: 'info' });
+new InstanceQueue({ url: 'amqp://a', logger: pino({ level: 'warn' }) });
+new InstanceQueue({ url: 'amqp://a', logger: console });
+new InstanceQueue({ url: 'amqp://a', logger: createLogger() });
+new InstanceQueue({ url: 'amqp://a', logger: new Logger('queue') });
+new InstanceQueue({ url: 'amqp://a', logger: ({ level, message, fields }) => [level, message, fields['err']] });
+declare const bunyan: {
+  debug(error: Error, ...params: unknown[]): void;
+  debug(obj: object, ...params: unknown[]): void;
+  info(obj: object, ...params: unknown[]): void;
+  warn(obj: object, ...params: unknown[]): void;
+  error(obj: object, ...params: unknown[]): void;
+  child(options: object, simple?: boolean): typeof bunyan;
+};
+new InstanceQueue({ url: 'amqp://a', logger: bunyan });
+// @ts-expect-error: no such level
+new InstanceQueue({ url: 'amqp://a', logger: 'loud' });
+// @ts-expect-error: warnings have to go somewhere
+new InstanceQueue({ url: 'amqp://a', logger: { debug: console.debug, info: console.info, error: console.error } });
+
 // ── consuming ──
 same<Observable<Delivery<Order>>, ReturnType<typeof consumeOrders>>(true);
 function consumeOrders() {
@@ -50,6 +74,8 @@ same<Observable<Message<Order>>, typeof unsettled$>(true);
 const unsettled$ = queue.consume<Order>({ queue: 'orders', noAck: true });
 same<Observable<Delivery<unknown>>, typeof unknown$>(true);
 const unknown$ = queue.consume({ queue: 'orders' });
+same<Observable<Delivery<Buffer>>, typeof images$>(true);
+const images$ = queue.consume({ queue: 'images', codec: bytes });
 // @ts-expect-error: with noAck there is nothing to hold back
 void queue.consume({ queue: 'orders', noAck: true, prefetch: 5 });
 // @ts-expect-error: no such policy
@@ -132,6 +158,11 @@ void queue.send({ body: 'text' });
 void queue.send({ queue: 'orders', routingKey: 'new', body: 'text' });
 // @ts-expect-error: a producer of orders sends orders
 void queue.producer<Order>().send({ queue: 'orders', body: 'text' });
+const images = queue.producer({ codec: bytes });
+void images.send({ queue: 'images', body: new Uint8Array(2) });
+void images.send({ queue: 'images', body: new ArrayBuffer(2) });
+// @ts-expect-error: text is no bytes
+void images.send({ queue: 'images', body: 'text' });
 
 // ── state, events, health ──
 queue.on('connected', (state, role) => {

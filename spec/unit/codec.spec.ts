@@ -1,7 +1,68 @@
-import { auto, bytes, contentTypeOf, json, text } from '../../lib/codec';
+import { runInNewContext } from 'node:vm';
+import { auto, bytes, contentTypeOf, encodeBody, json, text } from '../../lib/codec';
 
 const utf8 = (value: string): Buffer => Buffer.from(value);
 const NOT_UTF8 = Buffer.from([0xff, 0xfe, 0x00]);
+
+const MEMORY = Uint8Array.of(9, 1, 2, 3, 4, 9).buffer;
+const shared = (): SharedArrayBuffer => {
+  const memory = new SharedArrayBuffer(4);
+  new Uint8Array(memory).set([1, 2, 3, 4]);
+  return memory;
+};
+/** The bytes 1 to 4 as JavaScript may hold them; those in a larger memory begin at its second byte. */
+const HOLDERS: readonly (readonly [name: string, value: ArrayBufferView | ArrayBuffer])[] = [
+  ['a Buffer', Buffer.from([1, 2, 3, 4])],
+  ['a Uint8Array', Uint8Array.of(1, 2, 3, 4)],
+  ['a part of a larger one', new Uint8Array(MEMORY, 1, 4)],
+  ['a Float32Array', new Float32Array(Uint8Array.of(1, 2, 3, 4).buffer)],
+  ['a DataView', new DataView(MEMORY, 1, 4)],
+  ['an ArrayBuffer', MEMORY.slice(1, 5)],
+  ['a SharedArrayBuffer', shared() as never],
+  ['a Uint8Array in shared memory', new Uint8Array(shared() as never)],
+  ['a Uint8Array of another realm', runInNewContext('Uint8Array.of(1, 2, 3, 4)') as Uint8Array],
+  ['an ArrayBuffer of another realm', runInNewContext('Uint8Array.of(1, 2, 3, 4).buffer') as ArrayBuffer],
+];
+
+describe('bytes are written as they are', () => {
+  it.each(HOLDERS)('by `auto` and by `bytes`, out of %s', (_name, value) => {
+    const content = auto.encode(value);
+    expect([...content]).toEqual([1, 2, 3, 4]);
+    expect(Buffer.isBuffer(content)).toBe(true);
+    expect(contentTypeOf(auto, value)).toBeUndefined();
+    expect([...bytes.encode(value)]).toEqual([1, 2, 3, 4]);
+    expect(contentTypeOf(bytes, value)).toBe('application/octet-stream');
+  });
+
+  it.each(HOLDERS)('also those that a codec of the caller returns in %s', (_name, value) => {
+    const codec = { contentType: '', encode: () => value as Buffer, decode: (content: Buffer) => content };
+    expect([...encodeBody(codec, 'x')]).toEqual([1, 2, 3, 4]);
+  });
+
+  it('none at all, too', () => {
+    for (const none of [Buffer.alloc(0), new Uint8Array(), new ArrayBuffer(0)])
+      expect(auto.encode(none)).toHaveLength(0);
+  });
+
+  it('as they were at the time of the call, where another thread can write', () => {
+    const memory = shared();
+    const content = auto.encode(memory);
+    new Uint8Array(memory).fill(0);
+    expect([...content]).toEqual([1, 2, 3, 4]);
+  });
+
+  it.each([
+    ['Buffer', (memory: ArrayBuffer) => Buffer.from(memory)],
+    ['Uint8Array', (memory: ArrayBuffer) => new Uint8Array(memory)],
+    ['DataView', (memory: ArrayBuffer) => new DataView(memory)],
+    ['ArrayBuffer', (memory: ArrayBuffer) => memory],
+  ])('and refused when the memory of the %s was transferred: they are gone', (_name, holder) => {
+    const memory = new ArrayBuffer(4);
+    const value = holder(memory);
+    structuredClone(memory, { transfer: [memory] });
+    expect(() => auto.encode(value)).toThrow('detached');
+  });
+});
 
 describe('auto', () => {
   it.each<[string, unknown, string]>([
@@ -43,6 +104,9 @@ describe('auto', () => {
     ['application/json', 'identity', { a: 1 }],
     ['text/plain', undefined, '{"a":1}'],
     ['text/csv; header=present', undefined, '{"a":1}'],
+    ['text/plain; charset="US-ASCII"', undefined, '{"a":1}'],
+    ['text/plain; charset=iso-8859-1', undefined, '{"a":1}'],
+    ['text/plain; charset=utf-16', undefined, utf8('{"a":1}')],
     ['application/json', 'gzip', utf8('{"a":1}')],
     ['application/octet-stream', undefined, utf8('{"a":1}')],
     [undefined, undefined, utf8('{"a":1}')],
@@ -60,6 +124,48 @@ describe('auto', () => {
     expect(() => auto.decode(utf8(''), { contentType: 'application/json' })).toThrow(SyntaxError);
     expect(() => auto.decode(NOT_UTF8, { contentType: 'application/json' })).toThrow('not valid');
     expect(() => auto.decode(NOT_UTF8, { contentType: 'text/plain' })).toThrow('not valid');
+  });
+});
+
+describe('`auto` writes by the content type as it reads by it', () => {
+  it.each<[string, unknown, string]>([
+    ['text/plain', 'hello', 'hello'],
+    ['text/plain; charset=utf-8', 'grüß', 'gr\xc3\xbc\xc3\x9f'],
+    ['text/csv; charset="ISO-8859-1"', 'grüß', 'gr\xfc\xdf'],
+    ['application/xml', '<a/>', '<a/>'],
+    ['application/octet-stream', 'hello', 'hello'],
+    ['', 'hello', 'hello'],
+    ['application/json', 'hello', '"hello"'],
+    ['application/vnd.shop+json; charset=utf-8', { a: 1 }, '{"a":1}'],
+    ['image/png', Uint8Array.of(1, 255), '\x01\xff'],
+    ['application/json', Buffer.from('{ }'), '{ }'],
+    ['text/plain; charset=shift_jis', Buffer.of(0x83, 0x65), '\x83\x65'],
+  ])('%s: %p', (contentType, value, written) => {
+    expect(encodeBody(auto, value, { contentType }).toString('latin1')).toBe(written);
+  });
+
+  it.each<[string, unknown, string]>([
+    ['text/plain', { a: 1 }, 'writes `text/plain` from a string or bytes, got an object: use a JSON type, or a codec.'],
+    ['text/plain', 5, 'got a number'],
+    ['application/xml', [1], 'got an object'],
+    ['text/plain; charset=iso-8859-1', '→', 'cannot write this string in the charset of'],
+    ['text/plain; charset=shift_jis', 'a', 'cannot write this string in the charset of'],
+    ['application/json', new Map(), '`body` is a Map'],
+  ])('and refuses what could not be read as it was: %s, %p', (contentType, value, sentence) => {
+    expect(() => encodeBody(auto, value, { contentType })).toThrow(sentence);
+  });
+
+  it('and takes bytes alone in an encoding that it does not know', () => {
+    const packed = { contentType: 'application/json', contentEncoding: 'gzip' };
+    expect(encodeBody(auto, NOT_UTF8, packed)).toBe(NOT_UTF8);
+    expect(() => encodeBody(auto, { a: 1 }, packed)).toThrow('has to be bytes in that encoding, got an object.');
+    expect(() => encodeBody(auto, 'words', { contentEncoding: 'gzip' })).toThrow('got a string.');
+    expect(encodeBody(auto, 'words', { contentEncoding: 'utf-8' }).toString()).toBe('"words"');
+  });
+
+  it('but leaves it to other codecs what they write', () => {
+    expect(encodeBody(json(), 'hello', { contentType: 'text/plain' }).toString()).toBe('"hello"');
+    expect(encodeBody(text, 'hello', { contentType: 'application/json' }).toString()).toBe('hello');
   });
 });
 
@@ -112,12 +218,19 @@ describe('bytes', () => {
 
   it('refuses what are none', () => {
     const words: unknown = 'words';
-    expect(() => bytes.encode(words as Buffer)).toThrow('Expected a Buffer, got string.');
+    expect(() => bytes.encode(words as Buffer)).toThrow(
+      'Expected bytes (a Buffer, a typed array, an ArrayBuffer), got string.',
+    );
   });
 });
 
-describe('a codec without a content type', () => {
-  it('writes none', () => {
+describe('a codec of the caller', () => {
+  it('without a content type writes none', () => {
     expect(contentTypeOf({ contentType: '' }, 'x')).toBeUndefined();
+  });
+
+  it('that returns something else than bytes is refused', () => {
+    const codec = { contentType: '', encode: (value: string) => value as never, decode: String };
+    expect(() => encodeBody(codec, 'x')).toThrow('`encode` returned no Buffer.');
   });
 });

@@ -41,11 +41,15 @@ const WRONG: readonly (readonly [options.Check, unknown, string])[] = [
   [options.shortString(), Symbol('x'), 'a string of at most 255 bytes of UTF-8, got a symbol.'],
   [options.codec, { encode: () => '' }, 'a codec with `contentType`, `encode` and `decode`, got an object.'],
   [options.either(options.string, options.list), 5, 'a string, or an array, got `5` (number).'],
-  [logger, 'loud', 'a pino logger or one of fatal, error, warn, info, debug, trace, silent, got `loud` (string).'],
+  [
+    logger,
+    'loud',
+    'one of fatal, error, warn, info, debug, trace, silent, a logger with debug, info (or log), warn and error, or a function, got `loud` (string).',
+  ],
   [
     logger,
     { info: () => undefined },
-    'a pino logger or one of fatal, error, warn, info, debug, trace, silent, got an object.',
+    'one of fatal, error, warn, info, debug, trace, silent, a logger with debug, info (or log), warn and error, or a function, got an object.',
   ],
 ];
 

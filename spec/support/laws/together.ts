@@ -1,4 +1,4 @@
-import { batch, handle, type Message } from 'instance-queue';
+import { batch, bytes, handle, type Message } from 'instance-queue';
 import { tap } from 'rxjs';
 import { gather } from '../gather';
 import { publishError } from '../publish-error';
@@ -30,6 +30,57 @@ export function togetherLaws(world: () => World): void {
     expect(queue.state).toMatchObject({ producer: { epoch: 2 }, consumer: { epoch: 2 } });
     expect(health).toEqual(['down', 'degraded', 'up', 'degraded', 'up']);
     expect(queue.metrics.reconnects).toBe(2);
+  });
+
+  it('bytes arrive as bytes, whatever holds them, in messages and in replies', async () => {
+    const name = await world().queue();
+    const queue = world().open();
+    const octets = Uint8Array.of(0, 104, 255);
+    const arrived = gather(queue.consume({ queue: name, noAck: true }));
+    for (const body of [octets, octets.buffer, new DataView(octets.buffer), Buffer.from(octets)]) {
+      await queue.send({ queue: name, body });
+    }
+    await queue.producer({ codec: bytes }).send({ queue: name, body: octets });
+    await eventually(() => arrived.values.length === 5);
+    for (const { body } of arrived.values) expect(body).toEqual(Buffer.from(octets));
+
+    const asked = await world().queue();
+    queue.respond({ queue: asked }, ({ body }) => new Uint8Array(body as Buffer).reverse()).subscribe();
+    expect((await queue.request({ queue: asked, body: octets })).body).toEqual(Buffer.from([255, 104, 0]));
+  });
+
+  it('what JSON would empty is refused, in messages and in replies', async () => {
+    const name = await world().queue();
+    const queue = world().open();
+    const error = await publishError(queue.send({ queue: name, body: { prices: new Map([['a', 1]]) } }));
+    expect(error).toMatchObject({ code: 'PUBLISH_INVALID', maybeDelivered: false });
+    expect(error.message).toContain('`body.prices` is a Map');
+    queue.respond({ queue: name }, () => ({ found: new Set([1]) })).subscribe();
+    const reply = await publishError(queue.request({ queue: name, body: 1 }));
+    expect(reply).toMatchObject({ code: 'REPLY_ERROR' });
+    expect(reply.message).toContain('`body.found` is a Set');
+  });
+
+  it('what was received goes out again as it came, whatever its type', async () => {
+    const [from, to] = [await world().queue(), await world().queue()];
+    const queue = world().open();
+    const sent: readonly (readonly [contentType: string, content: Buffer])[] = [
+      ['text/plain', Buffer.from('hello')],
+      ['text/plain; charset=ISO-8859-1', Buffer.of(0xe9, 0x21)],
+      ['text/plain; charset=shift_jis', Buffer.of(0x83, 0x65)],
+      ['application/json; charset=utf-8', Buffer.from('{"a":[1,"é"]}')],
+      ['application/json', Buffer.from('"hello"')],
+      ['application/xml', Buffer.from('<a/>')],
+      ['image/png', Buffer.of(0x89, 0xff, 0)],
+    ];
+    for (const [contentType, content] of sent) await world().put(from, content, contentType);
+    queue.consume({ queue: from }).subscribe((delivery) => {
+      const { properties, body } = delivery;
+      void queue.send({ queue: to, ...properties, body }).then(() => delivery.ack());
+    });
+    const arrived = gather(queue.consume({ queue: to, noAck: true }));
+    await eventually(() => arrived.values.length === sent.length);
+    expect(arrived.values.map(({ properties, content }) => [properties.contentType, content])).toEqual(sent);
   });
 
   it('a retry waits at the broker, counts its runs, and ends in the dead-letter queue', async () => {

@@ -1,7 +1,7 @@
 import { publishOptions } from '../../../lib/amqp/amqp-properties';
 import fc from 'fast-check';
 import { inspect } from 'node:util';
-import { auto, json, text, type Codec } from '../../../lib/codec';
+import { auto, bytes, json, text, type Codec } from '../../../lib/codec';
 import { PublishError } from '../../../lib/errors';
 import { encode, type OutboundMessage } from '../../../lib/producer/outbound-message';
 
@@ -109,6 +109,11 @@ describe('a message that cannot be sent is refused before the wire', () => {
     ['a header without a form', { queue: 'a', body: 1, headers: { f: () => 1 } }, '`headers.f` is a function'],
     ['a Date as header', { queue: 'a', body: 1, headers: { at: new Date() } }, "{ '!': 'timestamp', value: seconds }"],
     ['a body without a form', { queue: 'a', body: undefined }, 'The codec cannot encode the body'],
+    [
+      'a body that JSON would empty',
+      { queue: 'a', body: { lines: [new Map()] } },
+      'The codec cannot encode the body of this message: `body.lines[0]` is a Map',
+    ],
     ['no message at all', undefined, 'an object with a route and a `body`, got undefined'],
   ])('%s', (_name, message, sentence) => {
     const error = refusalOf(message);
@@ -168,6 +173,8 @@ describe('a message that cannot be sent is refused before the wire', () => {
         },
       },
     ],
+    ['JSON, of which a value is refused', { queue: 'a', body: { text: 's3cret', sum: NaN } }, auto],
+    ['a codec that wants something else', { queue: 'a', body: 's3cret' }, bytes],
     ['a message that is a body', 's3cret', auto],
     ['a message that is a list', ['s3cret'], auto],
   ])('and its body is not in the sentence: %s', (_name, message, codec) => {
