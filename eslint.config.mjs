@@ -50,7 +50,7 @@ const browserGlobals = Object.fromEntries(
 );
 
 export default defineConfig(
-  globalIgnores(['dist/', 'coverage/', 'docs/']),
+  globalIgnores(['dist/', 'coverage/', 'docs/', 'demo/site/pages/', 'demo/site/.vitepress/cache/']),
   { linterOptions: { reportUnusedDisableDirectives: 'error' } },
   js.configs.recommended,
 

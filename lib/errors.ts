@@ -87,8 +87,8 @@ export interface ErrorDetails {
   readonly retryable?: boolean | undefined;
 }
 
-/** Where codes are explained: a file of the package, there without a network. */
-const GUIDE = 'instance-queue/demo/guides/errors.md';
+/** The documentation site. `npm run project` writes it here: it is `homepage` of package.json. */
+const SITE = 'https://__owner__.github.io/instance-queue/';
 
 /** Keeps the name of a class, and so of its errors, through bundlers and minifiers, which rename classes. */
 function keepName(errorClass: object, name: string): void {
@@ -104,7 +104,10 @@ export abstract class InstanceQueueError<C extends ErrorCode = ErrorCode> extend
   readonly code: C;
   /** Can the same call succeed later with nobody changing anything? */
   readonly retryable: boolean;
-  /** What to do: where the code is explained, below `node_modules`. Shown beside the stack, and in logged errors. */
+  /**
+   * The address of the section that explains the code and says what to do. It is shown beside the stack and in logged errors.
+   * The same text comes with the package, as `demo/guides/errors.md`.
+   */
   readonly help: string;
   /** The AMQP reply code, when the broker gave one. */
   declare readonly replyCode?: number;
@@ -114,7 +117,7 @@ export abstract class InstanceQueueError<C extends ErrorCode = ErrorCode> extend
     this.name = new.target.name;
     this.code = code;
     this.retryable = retryable ?? (RETRYABLE[code] && (replyCode === undefined || replyCodeRetryable(replyCode)));
-    this.help = `${GUIDE}#${code.toLowerCase()}`;
+    this.help = `${SITE}guides/errors.html#${code.toLowerCase()}`;
     if (replyCode !== undefined) this.replyCode = replyCode;
   }
 }

@@ -1,5 +1,9 @@
 /// <reference types="node" preserve="true" />
-// The entry point `instance-queue/testing`: an app's tests without a broker, and faults between an app and a broker.
+/**
+ * An app's tests without a broker, and faults between an app and a broker.
+ * @module instance-queue/testing
+ */
+
 export { fakeDelivery } from './fake-delivery';
 export type { FakeDelivery, FakeDeliveryFields } from './fake-delivery';
 export { FakeInstanceQueue } from './fake-instance-queue';

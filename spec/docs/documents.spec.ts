@@ -68,11 +68,16 @@ function compile(texts: readonly Document[]): string[] {
   };
   const modules = new Map(
     texts.flatMap(({ path, text }) =>
-      fences(text, ['ts', 'typescript']).map(({ line, code }) => [
-        join(root, `${path}.line-${line}.mts`),
+      fences(text, ['ts', 'typescript']).flatMap(({ line, code }) => {
         // Blank lines in front, so that the compiler's line numbers are those of the document.
-        `${'\n'.repeat(line - 1)}${code}\nexport {};\n`,
-      ]),
+        const module = `${'\n'.repeat(line - 1)}${code}\nexport {};\n`;
+        // A fence that begins with the name of its file can be imported by the others of the document.
+        const [, name] = /^\/\/ ([\w-]+)\.ts$/m.exec(code.split('\n')[0] ?? '') ?? [];
+        return [
+          [join(root, `${path}.line-${line}.mts`), module],
+          ...(name === undefined ? [] : [[join(root, dirname(path), `${name}.ts`), module]]),
+        ] as [string, string][];
+      }),
     ),
   );
   return diagnose([...modules.keys()], options, hostWith(modules, options)).map((problem) =>

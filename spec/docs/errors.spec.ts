@@ -1,8 +1,11 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { inspect } from 'node:util';
 import { pino } from 'pino';
 import { PublishError } from 'instance-queue';
 import { RETRYABLE, type ErrorCode } from '../../lib/errors';
-import { documents } from './documents';
+import { root } from '../support/compiler';
+import { anchorsOf, documents } from './documents';
 
 const PATH = 'demo/guides/errors.md';
 const { text } = documents.find(({ path }) => path === PATH)!;
@@ -31,8 +34,10 @@ describe('the guide to errors', () => {
 describe('an error leads to its section', () => {
   const error = new PublishError('PUBLISH_RETURNED', 'id-1', 'No.');
 
-  it('by the file in the package and the heading in it', () => {
-    expect(error.help).toBe(`instance-queue/${PATH}#publish_returned`);
+  it('by its page on the documentation site and the heading in it', () => {
+    const { homepage } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { homepage: string };
+    expect(error.help).toBe(`${homepage}guides/errors.html#publish_returned`);
+    expect(anchorsOf(text)).toContain('publish_returned');
   });
 
   it('also where only its print is left: on the console, and in a log', () => {

@@ -5,6 +5,7 @@ import { compileFunction } from 'node:vm';
 import ts from 'typescript';
 import * as library from 'instance-queue';
 import * as health from 'instance-queue/health';
+import * as testing from 'instance-queue/testing';
 import { closing } from './cleanup';
 import { root } from './compiler';
 import { fences } from './fences';
@@ -15,6 +16,8 @@ export interface Surroundings {
   readonly url?: string;
   /** What `declare` promises it. */
   readonly declared?: Readonly<Record<string, unknown>>;
+  /** Other files of the document, by the names under which it imports them. */
+  readonly files?: Readonly<Record<string, unknown>>;
 }
 
 /**
@@ -24,7 +27,7 @@ export interface Surroundings {
 export async function recipe<Exports = unknown>(
   path: string,
   words: string,
-  { url, declared = {} }: Surroundings = {},
+  { url, declared = {}, files = {} }: Surroundings = {},
 ): Promise<Exports> {
   const found = fences(readFileSync(join(root, path), 'utf8'), ['ts']).filter(({ code }) => code.includes(words));
   const [fence, another] = found;
@@ -37,7 +40,7 @@ export async function recipe<Exports = unknown>(
     },
   });
   const exports = {} as Exports;
-  const given = { require: requiring(url), exports, ...declared };
+  const given = { require: requiring(url, files), exports, ...declared };
   // `await` at the top is fine: the fence is the body of an asynchronous function.
   const run = compileFunction(`return (async () => {${outputText}\n})();`, Object.keys(given), {
     filename: join(root, `${path}.line-${fence.line}.js`),
@@ -64,13 +67,15 @@ export function queueMeeting(url: string): typeof library.InstanceQueue {
 }
 
 /** The project's `require`, but for the library, which is the one under test and meets the broker of the test. */
-function requiring(url: string | undefined): (name: string) => unknown {
+function requiring(url: string | undefined, files: Readonly<Record<string, unknown>>): (name: string) => unknown {
   const require = createRequire(join(root, 'package.json'));
   return (name) => {
     if (name === 'instance-queue') {
       return url === undefined ? library : { ...library, InstanceQueue: queueMeeting(url) };
     }
     if (name === 'instance-queue/health') return health;
+    if (name === 'instance-queue/testing') return testing;
+    if (name in files) return files[name];
     return require(name) as unknown;
   };
 }

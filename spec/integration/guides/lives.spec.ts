@@ -22,7 +22,7 @@ interface Order {
   readonly id: number;
 }
 
-test('the fifteen lines of the README send an order, and receive it', async () => {
+test('the first example of the README says when it is connected, receives the order it sends, and closes on SIGINT', async () => {
   side.tidies('orders');
   await side.deleteQueue('orders');
   const lines: unknown[][] = [];
@@ -33,10 +33,11 @@ test('the fifteen lines of the README send an order, and receive it', async () =
   };
   await recipe('README.md', 'process.once', { url, declared: fakes });
   await eventually(() => lines.some(([what, id]) => what === 'order' && id === 1));
-  expect(lines).toContainEqual(['health:', 'up']);
-  // What SIGTERM does.
+  expect(lines).toContainEqual(['connected']);
   for (const end of ends) end();
-  await eventually(() => lines.some(([, status]) => status === 'down'));
+  await eventually(() => lines.some(([status]) => status === 'closed'));
+  // Each status is printed once.
+  expect(new Set(lines.map((line) => line.join(' '))).size).toBe(lines.length);
 });
 
 test('shutting down as the guide does lets work end, settles it, and tells that nothing is left', async () => {

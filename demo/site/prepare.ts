@@ -1,0 +1,65 @@
+/**
+ * The first half of `npm run docs`, behind typedoc: lays the pages of the site out in `pages/`, from the README, the guides and
+ * the reference, with links between guides and reference in both directions.
+ */
+import { copyFileSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { GUIDES } from './guides';
+import { guidesBySymbol, linkSymbols, symbolsOf, type SidebarItem } from './symbols';
+
+const root = join(__dirname, '..', '..');
+const pages = join(__dirname, 'pages');
+const read = (...path: string[]): string => readFileSync(join(root, ...path), 'utf8');
+const write = (path: string, text: string): void => {
+  writeFileSync(join(pages, path), text);
+};
+const { repository } = JSON.parse(read('package.json')) as { readonly repository: { readonly url: string } };
+const FILES = `${repository.url.replace(/^git\+|\.git$/g, '')}/blob/main/`;
+
+const sidebar = JSON.parse(readFileSync(join(pages, 'api', 'typedoc-sidebar.json'), 'utf8')) as readonly SidebarItem[];
+const symbols = symbolsOf(sidebar);
+const guides = new Map(
+  readdirSync(join(root, 'demo', 'guides'))
+    .filter((file) => file.endsWith('.md'))
+    .map((file) => [file.slice(0, -3), read('demo', 'guides', file)]),
+);
+const titleOf = (guide: string): string => /^# (.*)$/m.exec(guides.get(guide) ?? '')?.[1] ?? guide;
+
+/** Links to other files of the project lead to their pages, or to GitHub. */
+function placed(text: string, folder: string): string {
+  return text.replace(/(\]\()(?![a-z]+:|#)([^)#\s]+)/g, (_, before: string, target: string) => {
+    const path = join(folder, target).replaceAll('\\', '/');
+    if (path === 'README.md') return `${before}/`;
+    const [, guide] = /^demo\/guides\/([\w-]+)\.md$/.exec(path) ?? [];
+    return before + (guide === undefined ? FILES + path : `/guides/${guide}.md`);
+  });
+}
+
+for (const folder of ['guides', 'public']) mkdirSync(join(pages, folder), { recursive: true });
+copyFileSync(join(root, 'demo', 'dashboard', 'page', 'icon.svg'), join(pages, 'public', 'icon.svg'));
+for (const [name, text] of guides) write(`guides/${name}.md`, linkSymbols(placed(text, 'demo/guides'), symbols));
+write('changelog.md', read('CHANGELOG.md'));
+
+/** The start page: what is above the first heading of the README becomes the hero, the sections follow. */
+const readme = read('README.md');
+const section = (heading: string): string => {
+  const [, body = ''] = readme.split(`\n## ${heading}\n`);
+  return `## ${heading}\n${body.split(/\n## /)[0] ?? ''}`;
+};
+const home = readFileSync(join(__dirname, 'home.md'), 'utf8');
+const sections = ['Install', 'First message', 'How it compares', 'Which call do I use?'].map(section).join('\n');
+write('index.md', `${home}\n${linkSymbols(placed(sections, ''), symbols)}`);
+
+for (const [symbol, mentioned] of guidesBySymbol(guides, symbols)) {
+  const file = symbols.get(symbol);
+  if (file === undefined) continue;
+  const list = mentioned.map((guide) => `[${titleOf(guide)}](/guides/${guide}.md)`).join(' · ');
+  const path = join(pages, file);
+  writeFileSync(path, `${readFileSync(path, 'utf8')}\n## Guides\n\n${list}\n`);
+}
+
+const groups = Object.entries(GUIDES).map(([text, names]) => ({
+  text,
+  items: names.map((name) => ({ text: titleOf(name), link: `/guides/${name}` })),
+}));
+write('sidebar.json', JSON.stringify({ groups, api: sidebar }));
