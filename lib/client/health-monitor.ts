@@ -4,16 +4,16 @@ import type { ConsumerWatch } from '../consumer/consumer-state';
 import { diagnose, type ConsumerHealth, type Health } from '../health/health';
 import type { OutboxState, Producer } from '../producer/producer';
 import type { ProducerState, ProducerWatch } from '../producer/producer-state';
-import type { TwoConnections } from './connection-pair';
+import type { ConnectionPair } from './connection-pair';
 
 /** Watches both connections, every consumer and every producer, and says how they are. */
-export class VitalSigns {
+export class HealthMonitor {
   readonly #producers = new Set<Pick<Producer, 'outbox'>>();
   readonly #consumers = new StateSubject<ReadonlyMap<object, ConsumerHealth>>(new Map());
   readonly #channels = new StateSubject<ReadonlyMap<object, ProducerState>>(new Map());
   readonly #health: StateSubject<Health>;
 
-  constructor(connections: TwoConnections, downAfter: number) {
+  constructor(connections: ConnectionPair, downAfter: number) {
     connections.state$.subscribe({
       complete: () => {
         this.#consumers.end(this.#consumers.value);

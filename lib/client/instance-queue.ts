@@ -12,8 +12,8 @@ import { retry, type RetryOptions, type RetryPolicy } from '../retry/retry';
 import type { HandleOptions, Handled, Worker } from '../operators/handle-options';
 import type { Metrics } from './metrics';
 import { checkInstanceQueueOptions, type InstanceQueueOptions } from './instance-queue-options';
-import { TwoConnections, type InstanceQueueEvents } from './connection-pair';
-import { VitalSigns } from './health-monitor';
+import { ConnectionPair, type InstanceQueueEvents } from './connection-pair';
+import { HealthMonitor } from './health-monitor';
 import type { Health, InstanceQueueState } from '../health/health';
 import { sumCounters } from '../counters';
 import { DEFAULTS, withDefaults } from '../options';
@@ -38,9 +38,9 @@ import { mergeTopologies } from '../topology';
  * await queue.send({ queue: 'orders', body: { id: 1 } });
  */
 export class InstanceQueue extends EventEmitter<InstanceQueueEvents> implements AsyncDisposable {
-  readonly #connections: TwoConnections;
+  readonly #connections: ConnectionPair;
   readonly #options: InstanceQueueOptions;
-  readonly #vitals: VitalSigns;
+  readonly #monitor: HealthMonitor;
   readonly #producer: Producer;
   readonly #drainTimeout: number;
   #forwarding: Forwarder | undefined;
@@ -58,8 +58,8 @@ export class InstanceQueue extends EventEmitter<InstanceQueueEvents> implements 
     const { topology: _, producer: __, consumer: ___, downAfter = DEFAULTS.downAfter, ...connection } = options;
     this.#options = options;
     this.#drainTimeout = options.drainTimeout ?? DEFAULTS.drainTimeout;
-    this.#connections = new TwoConnections(connection, transport, this);
-    this.#vitals = new VitalSigns(this.#connections, downAfter);
+    this.#connections = new ConnectionPair(connection, transport, this);
+    this.#monitor = new HealthMonitor(this.#connections, downAfter);
     this.#producer = this.producer();
   }
 
@@ -77,18 +77,18 @@ export class InstanceQueue extends EventEmitter<InstanceQueueEvents> implements 
    * a sample). Completes: when both connections are closed. Errors: never.
    */
   get health$(): Observable<Health> {
-    return this.#vitals.health$;
+    return this.#monitor.health$;
   }
   /** The present health, its outbox sampled now. */
   get health(): Health {
-    return this.#vitals.health;
+    return this.#monitor.health;
   }
 
   /** Counters since the start, and gauges now. A snapshot. */
   get metrics(): Metrics {
     const { producer, consumer } = this.#connections;
     const counters = sumCounters([producer.core.counters, consumer.core.counters]);
-    return Object.assign(counters, { outbox: this.#vitals.outbox });
+    return Object.assign(counters, { outbox: this.#monitor.outbox });
   }
 
   /**
@@ -113,7 +113,7 @@ export class InstanceQueue extends EventEmitter<InstanceQueueEvents> implements 
   consume<T>(options: ConsumeOptions<T> | NoAckConsumeOptions<T>): Observable<Message<T>> {
     const { queueName, ...resolved } = resolveConsumeOptions(this.#withDefaults(options));
     if (resolved.spec) this.#connections.producer.core.learn(resolved.spec);
-    return consuming(this.#connections.consumer, { queueName, ...resolved }, () => this.#vitals.watch(queueName));
+    return consuming(this.#connections.consumer, { queueName, ...resolved }, () => this.#monitor.watch(queueName));
   }
 
   /** A `Consumer` on the consuming connection, with this queue's topology and defaults. @throws OptionsError */
@@ -121,7 +121,7 @@ export class InstanceQueue extends EventEmitter<InstanceQueueEvents> implements 
     const given = this.#withDefaults(options);
     const { queueName, spec } = resolveConsumeOptions(given);
     if (spec) this.#connections.producer.core.learn(spec);
-    return new Consumer(this.#connections.consumer, given, () => this.#vitals.watch(queueName));
+    return new Consumer(this.#connections.consumer, given, () => this.#monitor.watch(queueName));
   }
 
   /** Sends one message over the producing connection; see `Producer.send`. */
@@ -231,9 +231,9 @@ export class InstanceQueue extends EventEmitter<InstanceQueueEvents> implements 
     const producer = new Producer<T>(
       this.#connections.producer,
       { ...withDefaults(defaults, options), topology },
-      { prepare, watch: this.#vitals.watchProducer() },
+      { prepare, watch: this.#monitor.watchProducer() },
     );
-    this.#vitals.include(producer);
+    this.#monitor.include(producer);
     return producer;
   }
 
