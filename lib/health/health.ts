@@ -49,10 +49,18 @@ export interface Vitals {
   readonly blocked: string | undefined;
 }
 
+/** Was nothing asked of the queue yet? */
+export function isUnused({ connections, consumers, producers }: Vitals | Health): boolean {
+  const { producer, consumer } = connections;
+  const connected = producer.status !== 'disconnected' || consumer.status !== 'disconnected';
+  return !connected && consumers.length === 0 && producers.length === 0;
+}
+
 /** The verdict of the moment. Pure; how long it has been so is judged by `healthStatus`. */
-export function assess({ connections, consumers, producers, blocked }: Vitals): Health['status'] {
+export function assess(vitals: Vitals): Health['status'] {
+  if (isUnused(vitals)) return 'down';
+  const { connections, consumers, producers, blocked } = vitals;
   const used = [connections.producer, connections.consumer].filter(({ status }) => status !== 'disconnected');
-  if (used.length === 0 && consumers.length === 0 && producers.length === 0) return 'down';
   if (used.some(({ status }) => status === 'closed')) return 'down';
   if ([...consumers, ...producers].some(({ status }) => status === 'stopped')) return 'down';
   const fine =

@@ -5,12 +5,5 @@
  */
 
 export { liveness, probes, readiness } from './probes';
-export type {
-  HasHealth,
-  LivenessBody,
-  ProbeAnswer,
-  ProbesOptions,
-  ReadinessBody,
-  ReadinessOptions,
-} from './probes';
+export type { HasHealth, LivenessBody, ProbeAnswer, ProbesOptions, ReadinessBody, ReadinessOptions } from './probes';
 export type { ConnectionReason, ConsumerReason, NothingReason, ProducerReason, Reason } from './reasons';

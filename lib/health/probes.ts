@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { checkOptions, expected, oneOf, type Check, type Shape } from '../options';
-import type { Health } from './health';
+import { boolean, checkOptions, expected, oneOf, type Check, type Shape } from '../options';
+import { isUnused, type Health } from './health';
 import { reasonsOf, type Reason } from './reasons';
 
 /** The answer to a probe, for `response.status(statusCode).json(body)`, `reply.code(statusCode).send(body)`, … */
@@ -34,6 +34,8 @@ export interface ReadinessOptions {
 /** Anything with a health: an `InstanceQueue`. */
 export interface HasHealth {
   readonly health: Health;
+  /** Opens the connections. `probes()` calls it, see `ProbesOptions.connect`. */
+  connect?(): Promise<void>;
 }
 /** The paths to answer, and when a service counts as ready. */
 export interface ProbesOptions extends ReadinessOptions {
@@ -41,12 +43,18 @@ export interface ProbesOptions extends ReadinessOptions {
   readonly ready?: string;
   /** The path of the liveness probe. @default '/live' */
   readonly live?: string;
+  /**
+   * Open both connections when a readiness probe comes and nothing was asked of the queue before. A service that only
+   * publishes opens nothing until its first message, and would never be ready to get the request that makes it publish.
+   * `false`: open nothing. @default true
+   */
+  readonly connect?: boolean;
 }
 
 const READINESS: Shape<ReadinessOptions> = { from: oneOf('up', 'degraded') };
 const path: Check = (value) =>
   typeof value === 'string' && /^\/[^?#]*$/.test(value) ? undefined : 'a path that begins with /';
-const PROBES: Shape<ProbesOptions> = { ...READINESS, ready: path, live: path };
+const PROBES: Shape<ProbesOptions> = { ...READINESS, ready: path, live: path, connect: boolean };
 
 /**
  * Can this instance do its work now? 200 if so, else 503 with what is missing. For a readiness probe: an instance that is not
@@ -79,7 +87,8 @@ export function liveness(): ProbeAnswer<LivenessBody> {
 
 /**
  * A request handler for `node:http` that answers readiness and liveness probes (GET and HEAD). It answers everything else with
- * 404 (405 for other methods), or passes it on to `next` where it is mounted as middleware. @throws OptionsError
+ * 404 (405 for other methods), or passes it on to `next` where it is mounted as middleware. Unless `connect` is false, the first
+ * readiness probe opens the connections of a queue that was not used before. @throws OptionsError
  *
  * @example
  * createServer(probes(queue)).listen(8080);
@@ -89,7 +98,7 @@ export function probes(
   options: ProbesOptions = {},
 ): (request: IncomingMessage, response: ServerResponse, next?: () => void) => void {
   checkOptions(options, PROBES, { of: 'probes()' });
-  const { ready = '/ready', live = '/live', ...readinessOptions } = options;
+  const { ready = '/ready', live = '/live', connect = true, ...readinessOptions } = options;
   if (ready === live) throw expected('live', 'another path than `ready`', live);
   return (request, response, next) => {
     const asked = request.url?.replace(/[?#].*$/s, '');
@@ -103,6 +112,8 @@ export function probes(
       answer(response, 405, { error: 'Method not allowed. A probe is a GET.' });
       return;
     }
+    // What becomes of it is told by the health.
+    if (asked === ready && connect && isUnused(queue.health)) queue.connect?.().catch(() => undefined);
     const { statusCode, body } = asked === ready ? readiness(queue, readinessOptions) : liveness();
     answer(response, statusCode, body);
   };

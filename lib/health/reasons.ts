@@ -1,5 +1,5 @@
 import type { ErrorCode, InstanceQueueError } from '../errors';
-import type { Health } from './health';
+import { isUnused, type Health } from './health';
 
 /** Why, in the words of the error: sentence and codes, and never credentials. */
 interface Because {
@@ -38,7 +38,10 @@ export interface NothingReason {
 export type Reason = ConnectionReason | ConsumerReason | ProducerReason | NothingReason;
 
 /** Everything that keeps a health from being up; empty when it is. */
-export function reasonsOf({ status, connections, consumers, producers, blocked }: Health): readonly Reason[] {
+export function reasonsOf(health: Health): readonly Reason[] {
+  if (isUnused(health))
+    return [{ of: 'nothing', message: 'Nothing was asked of this queue yet. connect() opens both connections.' }];
+  const { connections, consumers, producers, blocked } = health;
   const reasons: Reason[] = [];
   for (const role of ['producer', 'consumer'] as const) {
     const state = connections[role];
@@ -53,9 +56,6 @@ export function reasonsOf({ status, connections, consumers, producers, blocked }
   for (const state of producers) {
     if (state.status === 'open') continue;
     reasons.push({ of: 'producer', status: state.status, ...because(state), ...wait(state) });
-  }
-  if (status === 'down' && reasons.length === 0) {
-    reasons.push({ of: 'nothing', message: 'No connection was asked for yet: connect() asks for both.' });
   }
   return reasons;
 }

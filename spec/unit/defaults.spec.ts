@@ -97,6 +97,7 @@ const IN_WORDS = [
   'HandleOptions.key',
   'HandleOptions.timeout',
   'MessageProperties.messageId',
+  'ProbesOptions.connect',
   'ProbesOptions.live',
   'ProbesOptions.ready',
   'ProducerOptions.codec',
