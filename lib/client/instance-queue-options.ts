@@ -13,7 +13,10 @@ export interface InstanceQueueOptions extends ConnectionOptions {
   readonly producer?: Omit<ProducerOptions, 'topology'>;
   /** Defaults for every `consume()` and `consumer()`. */
   readonly consumer?: Pick<ConsumeOptions, 'prefetch' | 'tagPrefix' | 'checkAfter'>;
-  /** ms of not being up before `health` says down. @default 30 000 */
+  /**
+   * ms of not being up before `health` says down, and of settling nothing at its prefetch before it says that a consumer is
+   * stalled. @default 30 000
+   */
   readonly downAfter?: number;
 }
 

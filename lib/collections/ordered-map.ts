@@ -27,6 +27,11 @@ export class OrderedMap<T extends object> implements Iterable<T> {
     return typeof place === 'object' ? place : undefined;
   }
 
+  /** The number of the latest one. It stays the same while nothing begins and nothing ends. */
+  get latest(): number {
+    return this.#places.length === 0 ? 0 : this.#numberAt(this.#places.length - 1);
+  }
+
   /** Takes the place of one of the same number. */
   add(item: T): void {
     const number = this.#numberOf(item);

@@ -15,6 +15,7 @@ import type { ConnectionState } from '../connection/supervisor';
 import type { ConsumerState } from '../consumer/consumer-state';
 import type { OutboxState } from '../producer/producer';
 import type { ProducerState } from '../producer/producer-state';
+import type { Stall } from './stall';
 
 /** The states of both connections. */
 export interface InstanceQueueState {
@@ -23,7 +24,11 @@ export interface InstanceQueueState {
 }
 
 /** The state of a consumer, and the name of the queue in its options. */
-export type ConsumerHealth = ConsumerState & { readonly queueName: string };
+export type ConsumerHealth = ConsumerState & {
+  readonly queueName: string;
+  /** It has settled nothing for `downAfter` ms, at its prefetch. A hint: it changes no status. */
+  readonly stalled?: Stall;
+};
 
 /** Can this service produce and consume? */
 export interface Health {

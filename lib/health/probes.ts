@@ -13,7 +13,10 @@ export interface ProbeAnswer<B> {
 export interface ReadinessBody {
   readonly ready: boolean;
   readonly status: Health['status'];
-  /** Each connection, consumer and producer that is not as it should be; empty when the status is `up`. */
+  /**
+   * Each connection, consumer and producer that keeps the status from being `up`, and each consumer that is stalled.
+   * Empty when all is well.
+   */
   readonly reasons: readonly Reason[];
   /** Messages that wait to be written or confirmed. */
   readonly outbox: Health['outbox'];

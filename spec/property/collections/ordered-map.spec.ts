@@ -36,6 +36,7 @@ describe('what is outstanding', () => {
             last += 1 + next.skipped;
             const item = { number: last };
             outstanding.add(item);
+            expect(outstanding.latest).toBe(last);
             model.set(last, item);
           } else if (next.do === 'delete') {
             const number = [...model.keys()][Math.floor(model.size * next.behind)] ?? 0;
