@@ -53,6 +53,7 @@ const TOLD: readonly (readonly [default_: unknown, ...members: string[]])[] = [
   [DEFAULTS.logger, 'ConnectionOptions.logger'],
   [DEFAULTS.checkAfter, 'ConsumeOptions.checkAfter'],
   [DEFAULTS.downAfter, 'InstanceQueueOptions.downAfter'],
+  [DEFAULTS.names, 'InstanceQueueOptions.names'],
   [DEFAULTS.prefetch, 'ConsumeOptions.prefetch'],
   [DEFAULTS.tagPrefix, 'ConsumeOptions.tagPrefix'],
   [DEFAULTS.onUndecodable, 'ConsumeOptions.onUndecodable'],
