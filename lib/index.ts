@@ -11,6 +11,7 @@ export type { Metrics } from './client/metrics';
 export type { InstanceQueueOptions } from './client/instance-queue-options';
 export type { InstanceQueueEvents, Role } from './client/connection-pair';
 export type { ConsumerHealth, Health, InstanceQueueState } from './health/health';
+export type { Stall } from './health/stall';
 
 // Connection
 export { Connection } from './connection/connection';

@@ -24,6 +24,7 @@ export const DEFAULTS = {
   onUnknown: 'resend',
   onNack: 'resend',
   idempotent: false,
+  names: 'open',
   onUndecodable: 'reject',
   offset: 'next',
   onError: 'requeue-once',
@@ -175,20 +176,45 @@ export function checkOptions<T extends object>(
 }
 
 function suggestion(name: string, known: readonly string[]): string {
-  const near = known.find((k) => k.toLowerCase() === name.toLowerCase() || distance(k, name) <= 2);
-  return near === undefined ? '' : ` Did you mean \`${near}\`?`;
+  const meant = near(name, known);
+  return meant === undefined ? '' : ` Did you mean \`${meant}\`?`;
 }
 
-/** Levenshtein distance, for "did you mean". */
-function distance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, i) => i);
+/** The known name that differs in the fewest letters, and in at most so many; for "did you mean". */
+export function near(name: string, known: Iterable<string>, atMost = 2): string | undefined {
+  let best: string | undefined;
+  let least = atMost + 1;
+  for (const other of known) {
+    const letters = other.toLowerCase() === name.toLowerCase() ? 0 : distance(other, name, atMost);
+    if (letters < least) [best, least] = [other, letters];
+  }
+  return best;
+}
+
+/**
+ * Letters to add, leave out, replace or swap with their neighbour (optimal string alignment); Infinity as soon as they are more
+ * than `atMost`.
+ */
+function distance(a: string, b: string, atMost: number): number {
+  if (Math.abs(a.length - b.length) > atMost) return Infinity;
+  let before: readonly number[] = [];
+  let row: readonly number[] = Array.from({ length: atMost + 1 }, (_, i) => i);
   for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++) {
-      const swap = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1);
-      next.push(Math.min((row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1, swap));
+    const next: number[] = [];
+    let least = Infinity;
+    // Further from the diagonal there are more.
+    for (let j = Math.max(0, i - atMost); j <= Math.min(b.length, i + atMost); j++) {
+      const replaced = (row[j - 1] ?? Infinity) + (a[i - 1] === b[j - 1] ? 0 : 1);
+      const swaps = i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1];
+      const swapped = swaps ? (before[j - 2] ?? Infinity) + 1 : Infinity;
+      const left = (row[j] ?? Infinity) + 1;
+      const added = (next[j - 1] ?? Infinity) + 1;
+      next[j] = Math.min(left, added, replaced, swapped);
+      least = Math.min(least, next[j] ?? Infinity);
     }
-    row = next;
+    // A swap reaches back two rows.
+    if (least > atMost + 1) return Infinity;
+    [before, row] = [row, next];
   }
   return row[b.length] ?? 0;
 }

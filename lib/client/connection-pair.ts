@@ -12,7 +12,7 @@ export type Role = 'producer' | 'consumer';
 export type InstanceQueueEvents = { [K in keyof ConnectionEvents]: [...ConnectionEvents[K], role: Role] };
 
 /** The producing and the consuming connection as one: their states, their events, their end. */
-export class TwoConnections {
+export class ConnectionPair {
   readonly producer: Connection;
   readonly consumer: Connection;
   readonly #state: StateSubject<InstanceQueueState>;

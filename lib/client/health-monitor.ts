@@ -1,19 +1,31 @@
-import { combineLatest, distinctUntilChanged, map, type Observable } from 'rxjs';
-import { StateSubject } from '../reactive/state-subject';
-import type { ConsumerWatch } from '../consumer/consumer-state';
-import { diagnose, type ConsumerHealth, type Health } from '../health/health';
+import { EMPTY, Observable, combineLatest, distinctUntilChanged, map, switchMap } from 'rxjs';
+import type { ConsumerState, ConsumerWatch, WatchedConsumption } from '../consumer/consumer-state';
+import { diagnose, type ConsumerHealth, type Diagnosis, type Health } from '../health/health';
+import { StallDetector, type Stall } from '../health/stall';
 import type { OutboxState, Producer } from '../producer/producer';
 import type { ProducerState, ProducerWatch } from '../producer/producer-state';
-import type { TwoConnections } from './connection-pair';
+import { StateSubject } from '../reactive/state-subject';
+import type { ConnectionPair } from './connection-pair';
 
-/** Watches both connections, every consumer and every producer, and says how they are. */
-export class VitalSigns {
+/** Samples in the time after which a consumer counts as stalled. */
+const SAMPLES = 3;
+/** ms between two samples, at least. */
+const SAMPLE_EVERY = 50;
+
+/** Health and gauges of both connections, every consumer and every producer. */
+export class HealthMonitor {
+  readonly #connections: ConnectionPair;
+  readonly #downAfter: number;
   readonly #producers = new Set<Pick<Producer, 'outbox'>>();
   readonly #consumers = new StateSubject<ReadonlyMap<object, ConsumerHealth>>(new Map());
+  /** How to find out whether a consumer is stalled; those that are not attached are not. */
+  readonly #stalls = new Map<object, () => Stall | undefined>();
   readonly #channels = new StateSubject<ReadonlyMap<object, ProducerState>>(new Map());
   readonly #health: StateSubject<Health>;
 
-  constructor(connections: TwoConnections, downAfter: number) {
+  constructor(connections: ConnectionPair, downAfter: number) {
+    this.#connections = connections;
+    this.#downAfter = downAfter;
     connections.state$.subscribe({
       complete: () => {
         this.#consumers.end(this.#consumers.value);
@@ -21,7 +33,7 @@ export class VitalSigns {
       },
     });
     this.#health = new StateSubject<Health>(
-      this.#sample({
+      this.#healthOf({
         connections: connections.state,
         consumers: [],
         producers: [],
@@ -36,19 +48,29 @@ export class VitalSigns {
       blocked: connections.producer.blocked$,
     });
     diagnose(vitals$, downAfter).subscribe({
-      next: (vitals) => {
-        this.#health.next(this.#sample(vitals));
+      next: (diagnosis) => {
+        this.#health.next(this.#healthOf(diagnosis));
       },
       complete: () => {
         this.#health.end(this.#health.value);
       },
+    });
+    const attached$ = this.#consumers.value$.pipe(
+      map((consumers) => [...consumers.values()].some(({ status }) => status === 'attached')),
+      distinctUntilChanged(),
+    );
+    const sample$ = attached$.pipe(
+      switchMap((attached) => (attached ? every(Math.max(SAMPLE_EVERY, downAfter / SAMPLES)) : EMPTY)),
+    );
+    sample$.subscribe(() => {
+      this.#sample();
     });
   }
 
   get health$(): Observable<Health> {
     return this.#health.value$.pipe(distinctUntilChanged(sameHealth));
   }
-  /** The outbox sampled now. */
+  /** With the outbox of this moment. */
   get health(): Health {
     return Object.freeze({ ...this.#health.value, outbox: this.outbox });
   }
@@ -86,36 +108,70 @@ export class VitalSigns {
   /** Keeps the state of one subscription. */
   watch(queueName: string): ConsumerWatch {
     const me = {};
+    let consumption: WatchedConsumption | undefined;
     return {
+      started: (started) => {
+        consumption = started;
+      },
       state: (state) => {
-        const consumers = new Map(this.#consumers.value);
-        // One that gave up is down until somebody consumes from that queue again.
-        for (const [other, { queueName: name, status }] of consumers) {
-          if (other !== me && name === queueName && status === 'stopped') consumers.delete(other);
-        }
-        if (state.status === 'stopped' && !state.cause) consumers.delete(me);
-        else consumers.set(me, Object.freeze({ ...state, queueName }));
-        this.#consumers.next(consumers);
+        this.#stalls.delete(me);
+        if (state.status === 'attached' && consumption) this.#stalls.set(me, this.#stallOf(consumption));
+        this.#consumer(me, queueName, state);
       },
     };
   }
 
-  #sample({
-    status,
-    connections,
-    consumers,
-    producers,
-    blocked,
-  }: Omit<Health, 'outbox' | 'blocked'> & { blocked: string | undefined }): Health {
-    return Object.freeze({
-      status,
-      connections,
-      consumers,
-      producers,
-      outbox: this.outbox,
-      ...(blocked !== undefined && { blocked }),
-    });
+  #consumer(me: object, queueName: string, state: ConsumerState): void {
+    const consumers = new Map(this.#consumers.value);
+    // A consumer that gave up counts as down until another one consumes from its queue.
+    for (const [other, { queueName: name, status }] of consumers) {
+      if (other !== me && name === queueName && status === 'stopped') consumers.delete(other);
+    }
+    if (state.status === 'stopped' && !state.cause) consumers.delete(me);
+    else consumers.set(me, Object.freeze({ ...state, queueName }));
+    this.#consumers.next(consumers);
   }
+
+  #stallOf(consumption: WatchedConsumption): () => Stall | undefined {
+    const detector = new StallDetector(this.#downAfter);
+    return () => detector.sample(consumption.backlog, performance.now());
+  }
+
+  #sample(): void {
+    const consumers = new Map(this.#consumers.value);
+    let changed = false;
+    for (const [me, stallOf] of this.#stalls) {
+      const health = consumers.get(me);
+      const stall = stallOf();
+      if (!health || (stall === undefined) === (health.stalled === undefined)) continue;
+      changed = true;
+      const { stalled: _, ...state } = health;
+      consumers.set(me, Object.freeze(stall ? { ...state, stalled: stall } : state));
+      if (stall) this.#log(health, stall);
+    }
+    if (changed) this.#consumers.next(consumers);
+  }
+
+  #log({ queueName }: ConsumerHealth, { unsettled, prefetch, since }: Stall): void {
+    const { log } = this.#connections.consumer.core;
+    log.info({ queue: queueName, unsettled, prefetch, since }, 'consumer stalled: nothing settled at its prefetch');
+  }
+
+  #healthOf({ blocked, ...diagnosis }: Diagnosis): Health {
+    return Object.freeze({ ...diagnosis, outbox: this.outbox, ...(blocked !== undefined && { blocked }) });
+  }
+}
+
+/** Emits every `ms`. Keeps no process alive. */
+function every(ms: number): Observable<void> {
+  return new Observable((subscriber) => {
+    const timer = setInterval(() => {
+      subscriber.next();
+    }, ms).unref();
+    return () => {
+      clearInterval(timer);
+    };
+  });
 }
 
 function sameHealth(a: Health, b: Health): boolean {

@@ -1,6 +1,6 @@
 import { CONNECTION, type ConnectionOptions } from '../connection/connection';
 import { CONSUMER_DEFAULTS, type ConsumeOptions } from '../consumer/consume';
-import { checkOptions, duration, object, type Shape } from '../options';
+import { checkOptions, duration, object, oneOf, type Shape } from '../options';
 import { PRODUCER, type ProducerOptions } from '../producer/producer-options';
 import type { Topology } from '../topology';
 import { checkTopology } from '../topology-checks';
@@ -9,11 +9,22 @@ import { checkTopology } from '../topology-checks';
 export interface InstanceQueueOptions extends ConnectionOptions {
   /** Declared on both connections before use; a queue name used elsewhere means its entry here. */
   readonly topology?: Topology;
+  /**
+   * Which queues and exchanges may be named. 'declared': those alone that a topology or a spec declares, here or in a consumer or
+   * producer of this queue, and those that RabbitMQ has by itself (`amq.…`). Any other name is refused, with a suggestion: in a
+   * message or request as a PublishError (PUBLISH_INVALID), in options, bindings and dead-letter targets as an OptionsError. The
+   * default exchange (`exchange: ''`) still takes any routing key, for a `replyTo` that only the other side knows; it makes no
+   * queue. 'open': every name is used as it is, and one that nearly is a declared one is warned of once in the log. @default 'open'
+   */
+  readonly names?: 'open' | 'declared';
   /** For the producer behind `send` and `publish`, and defaults for `producer()`. */
   readonly producer?: Omit<ProducerOptions, 'topology'>;
   /** Defaults for every `consume()` and `consumer()`. */
   readonly consumer?: Pick<ConsumeOptions, 'prefetch' | 'tagPrefix' | 'checkAfter'>;
-  /** ms of not being up before `health` says down. @default 30 000 */
+  /**
+   * ms of not being up before `health` says down, and of settling nothing at its prefetch before it says that a consumer is
+   * stalled. @default 30 000
+   */
   readonly downAfter?: number;
 }
 
@@ -21,6 +32,7 @@ const { topology: _, ...PRODUCER_DEFAULTS } = PRODUCER;
 const INSTANCE_QUEUE: Shape<InstanceQueueOptions> = {
   ...CONNECTION,
   topology: object,
+  names: oneOf('open', 'declared'),
   producer: object,
   consumer: object,
   downAfter: duration(),

@@ -12,16 +12,18 @@ import { retry, type RetryOptions, type RetryPolicy } from '../retry/retry';
 import type { HandleOptions, Handled, Worker } from '../operators/handle-options';
 import type { Metrics } from './metrics';
 import { checkInstanceQueueOptions, type InstanceQueueOptions } from './instance-queue-options';
-import { TwoConnections, type InstanceQueueEvents } from './connection-pair';
-import { VitalSigns } from './health-monitor';
+import { ConnectionPair, type InstanceQueueEvents } from './connection-pair';
+import { HealthMonitor } from './health-monitor';
+import { KnownNames } from './known-names';
+import { loggerFrom } from '../log';
+import type { ResolvedConsumeOptions } from '../consumer/consume-options';
 import type { Health, InstanceQueueState } from '../health/health';
 import { sumCounters } from '../counters';
-import { DEFAULTS, withDefaults } from '../options';
-import type { Prepare } from '../producer/publishing-loop';
+import { DEFAULTS, isObject, withDefaults } from '../options';
 import type { Confirmation } from '../producer/pending-send';
 import { FORWARDING, Forwarder } from '../retry/forwarder';
-import type { OutboundMessage } from '../producer/outbound-message';
-import { Producer } from '../producer/producer';
+import type { Encoded, OutboundMessage } from '../producer/outbound-message';
+import { Producer, type ProducerInside } from '../producer/producer';
 import type { ProducerOptions, SendOptions } from '../producer/producer-options';
 import { isIterable, publish, type MessageIterable, type PublishOptions } from '../producer/publish';
 import { respond } from '../rpc/respond';
@@ -38,9 +40,10 @@ import { mergeTopologies } from '../topology';
  * await queue.send({ queue: 'orders', body: { id: 1 } });
  */
 export class InstanceQueue extends EventEmitter<InstanceQueueEvents> implements AsyncDisposable {
-  readonly #connections: TwoConnections;
+  readonly #connections: ConnectionPair;
   readonly #options: InstanceQueueOptions;
-  readonly #vitals: VitalSigns;
+  readonly #monitor: HealthMonitor;
+  readonly #names: KnownNames;
   readonly #producer: Producer;
   readonly #drainTimeout: number;
   #forwarding: Forwarder | undefined;
@@ -55,11 +58,20 @@ export class InstanceQueue extends EventEmitter<InstanceQueueEvents> implements 
     super();
     const options: InstanceQueueOptions = typeof target === 'string' ? { url: target } : target;
     checkInstanceQueueOptions(options);
-    const { topology: _, producer: __, consumer: ___, downAfter = DEFAULTS.downAfter, ...connection } = options;
+    const {
+      topology,
+      names = DEFAULTS.names,
+      producer: _,
+      consumer: __,
+      downAfter = DEFAULTS.downAfter,
+      ...rest
+    } = options;
+    const bindings = rest.name === undefined ? {} : { connection: rest.name };
+    this.#names = new KnownNames(names, topology, () => loggerFrom(rest.logger, bindings));
     this.#options = options;
     this.#drainTimeout = options.drainTimeout ?? DEFAULTS.drainTimeout;
-    this.#connections = new TwoConnections(connection, transport, this);
-    this.#vitals = new VitalSigns(this.#connections, downAfter);
+    this.#connections = new ConnectionPair(rest, transport, this);
+    this.#monitor = new HealthMonitor(this.#connections, downAfter);
     this.#producer = this.producer();
   }
 
@@ -77,18 +89,18 @@ export class InstanceQueue extends EventEmitter<InstanceQueueEvents> implements 
    * a sample). Completes: when both connections are closed. Errors: never.
    */
   get health$(): Observable<Health> {
-    return this.#vitals.health$;
+    return this.#monitor.health$;
   }
   /** The present health, its outbox sampled now. */
   get health(): Health {
-    return this.#vitals.health;
+    return this.#monitor.health;
   }
 
   /** Counters since the start, and gauges now. A snapshot. */
   get metrics(): Metrics {
     const { producer, consumer } = this.#connections;
     const counters = sumCounters([producer.core.counters, consumer.core.counters]);
-    return Object.assign(counters, { outbox: this.#vitals.outbox });
+    return Object.assign(counters, { outbox: this.#monitor.outbox });
   }
 
   /**
@@ -111,17 +123,14 @@ export class InstanceQueue extends EventEmitter<InstanceQueueEvents> implements 
   consume<T = unknown>(options: NoAckConsumeOptions<T>): Observable<Message<T>>;
   consume<T = unknown>(options: ConsumeOptions<T>): Observable<Delivery<T>>;
   consume<T>(options: ConsumeOptions<T> | NoAckConsumeOptions<T>): Observable<Message<T>> {
-    const { queueName, ...resolved } = resolveConsumeOptions(this.#withDefaults(options));
-    if (resolved.spec) this.#connections.producer.core.learn(resolved.spec);
-    return consuming(this.#connections.consumer, { queueName, ...resolved }, () => this.#vitals.watch(queueName));
+    const { resolved } = this.#resolve<T, typeof options>(options);
+    return consuming(this.#connections.consumer, resolved, () => this.#monitor.watch(resolved.queueName));
   }
 
   /** A `Consumer` on the consuming connection, with this queue's topology and defaults. @throws OptionsError */
   consumer<T = unknown>(options: ConsumeOptions<T>): Consumer<T> {
-    const given = this.#withDefaults(options);
-    const { queueName, spec } = resolveConsumeOptions(given);
-    if (spec) this.#connections.producer.core.learn(spec);
-    return new Consumer(this.#connections.consumer, given, () => this.#vitals.watch(queueName));
+    const { given, resolved } = this.#resolve<T, typeof options>(options);
+    return new Consumer(this.#connections.consumer, given, () => this.#monitor.watch(resolved.queueName));
   }
 
   /** Sends one message over the producing connection; see `Producer.send`. */
@@ -148,7 +157,10 @@ export class InstanceQueue extends EventEmitter<InstanceQueueEvents> implements 
 
   /** A producer of its own on the producing connection: another codec, other bounds. @throws OptionsError */
   producer<T = unknown>(options: ProducerOptions<T> = {}): Producer<T> {
-    return this.#producerWith(options);
+    const checkRoute = (message: Encoded): void => {
+      this.#names.checkMessage(message);
+    };
+    return this.#producerWith(options, { checkRoute });
   }
 
   /**
@@ -160,13 +172,14 @@ export class InstanceQueue extends EventEmitter<InstanceQueueEvents> implements 
    * the reply came, and the request is not `idempotent`), PUBLISH_ABORTED, PUBLISH_CLOSED; ConsumerError UNDECODABLE (the
    * reply); OptionsError. `maybeDelivered` says whether the work may have been done.
    */
-  request<Res = unknown, Req = unknown>(
+  async request<Res = unknown, Req = unknown>(
     message: OutboundMessage<Req>,
     options?: RequestOptions<Res>,
   ): Promise<Message<Res>> {
+    this.#names.checkMessage(addressOf(message));
     this.#requester ??= new Requester(
       this.#connections.producer.core,
-      (onUnknown, prepare) => this.#producerWith({ onUnknown, mandatory: true }, prepare),
+      (onUnknown, prepare) => this.#producerWith({ onUnknown, mandatory: true }, { prepare }),
       this.#options.producer?.timeout,
     );
     return this.#requester.request(message, options);
@@ -207,7 +220,9 @@ export class InstanceQueue extends EventEmitter<InstanceQueueEvents> implements 
    * @throws OptionsError if an option cannot be right
    */
   retry<T = unknown>(options: RetryOptions): RetryPolicy<T> {
-    return retry<T>(options, (copy, how) => this.#forwarder().forward(copy, how));
+    const policy = retry<T>(options, (copy, how) => this.#forwarder().forward(copy, how));
+    if (typeof options.then === 'object') this.#names.check(options.then, 'then');
+    return policy;
   }
 
   /**
@@ -230,22 +245,35 @@ export class InstanceQueue extends EventEmitter<InstanceQueueEvents> implements 
     return connection === producer.core || connection === consumer.core;
   }
 
-  #producerWith<T>(options: ProducerOptions<T>, prepare?: Prepare): Producer<T> {
+  #producerWith<T>(options: ProducerOptions<T>, inside: Omit<ProducerInside, 'watch'> = {}): Producer<T> {
     const topology = mergeTopologies(options.topology, this.#options.topology);
     // A codec among the defaults is of the caller's making: it has to fit what this producer sends.
     const defaults = (this.#options.producer ?? {}) as ProducerOptions<T>;
     const producer = new Producer<T>(
       this.#connections.producer,
       { ...withDefaults(defaults, options), topology },
-      { prepare, watch: this.#vitals.watchProducer() },
+      { ...inside, watch: this.#monitor.watchProducer() },
     );
-    this.#vitals.include(producer);
+    this.#names.declare(options.topology);
+    this.#monitor.include(producer);
     return producer;
   }
 
   #forwarder(): Forwarder {
     const { producer } = this.#connections;
-    return (this.#forwarding ??= new Forwarder(producer.core, this.producer(FORWARDING)));
+    return (this.#forwarding ??= new Forwarder(producer.core, this.#producerWith(FORWARDING)));
+  }
+
+  /** With the defaults of this queue. Remembers what the options declare. */
+  #resolve<T, O extends ConsumeOptions<T> | NoAckConsumeOptions<T>>(options: O): Resolved<T, O> {
+    const given = this.#withDefaults(options);
+    const resolved = resolveConsumeOptions<T>(given);
+    const { topology, queue } = options;
+    this.#names.declare(topology);
+    if (typeof queue === 'string') this.#names.check({ queue }, 'queue');
+    else this.#names.declareQueue(queue, 'queue');
+    if (resolved.spec) this.#connections.producer.core.learn(resolved.spec);
+    return { given, resolved };
   }
 
   #withDefaults<O extends Pick<ConsumeOptions, 'topology'>>(given: O): O {
@@ -254,4 +282,19 @@ export class InstanceQueue extends EventEmitter<InstanceQueueEvents> implements 
     const defaults = { ...others, ...(prefetch !== undefined && !('noAck' in given) && { prefetch }) };
     return { ...defaults, ...given, ...(topology && { topology: mergeTopologies(given.topology, topology) }) };
   }
+}
+
+/** Options with the defaults of the queue, and with nothing left open. */
+interface Resolved<T, O> {
+  readonly given: O;
+  readonly resolved: ResolvedConsumeOptions<T>;
+}
+
+/** What a message names. The rest of it, and whether it is a message at all, is checked when it is encoded. */
+function addressOf(message: unknown): Parameters<KnownNames['checkMessage']>[0] {
+  const named = (name: string): string | undefined => {
+    const value: unknown = isObject(message) ? message[name] : undefined;
+    return typeof value === 'string' ? value : undefined;
+  };
+  return { queue: named('queue'), exchange: named('exchange'), messageId: named('messageId') ?? '' };
 }

@@ -29,6 +29,11 @@ export class OrderedMap<T extends object> implements Iterable<T> {
     return typeof slot === 'object' ? slot : undefined;
   }
 
+  /** The highest number added so far. It stays the same while nothing is added and nothing is deleted. */
+  get latest(): number {
+    return this.#slots.length === 0 ? 0 : this.#numberAt(this.#slots.length - 1);
+  }
+
   /** Replaces an item with the same number. */
   add(item: T): void {
     const number = this.#numberOf(item);

@@ -8,7 +8,7 @@ import { ChannelError, isInstanceQueueError, type InstanceQueueError } from '../
 import type { Link } from '../transport/transport';
 import { attach, rehearseAttach, type Attached, type AttachListener } from './attach';
 import { ConsumerChannel } from './consumer-channel';
-import type { ConsumerState, ConsumerWatch } from './consumer-state';
+import type { Backlog, ConsumerState, ConsumerWatch } from './consumer-state';
 import type { Delivery, Message } from './delivery';
 import { Draining } from './draining';
 import { Intake } from './intake';
@@ -87,6 +87,10 @@ export class ConsumeSubscription<T> implements Member {
       };
       this.#until = from(options.until).pipe(take(1)).subscribe({ next: end, error: end, complete: end });
     }
+  }
+
+  get backlog(): Backlog | undefined {
+    return this.#attachment?.backlog;
   }
 
   /** Cancels, drains for at most `within` ms, completes. Each call may shorten the time that is left. */

@@ -6,6 +6,7 @@ import type { InboundChannel, InboundMessage } from '../transport/transport';
 import { AckWindow, type AckGathering } from './ack-batching';
 import { ChannelDelivery, type DeliveryChannel } from './channel-delivery';
 import type { Settlement } from './delivery';
+import type { Backlog } from './consumer-state';
 import { Flushing } from './flushing';
 import type { StreamPlace } from './stream/offset-tracking';
 
@@ -61,6 +62,10 @@ export class ConsumerChannel implements DeliveryChannel {
   /** Handed out and not settled. */
   get unsettled(): number {
     return this.#unsettled.size;
+  }
+  /** A sample of what is handed out, to see whether the consumer gets on. */
+  get backlog(): Backlog {
+    return { unsettled: this.unsettled, prefetch: this.prefetch, latest: this.#unsettled.latest };
   }
   /** No new deliveries are wanted; what is not started should be released. */
   get draining(): boolean {

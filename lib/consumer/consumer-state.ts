@@ -13,9 +13,23 @@ export type ConsumerState =
   | { readonly status: 'draining'; readonly unsettled: number }
   | { readonly status: 'stopped'; readonly cause?: InstanceQueueError };
 
-/** Who wants to know what is no message. */
+/** The deliveries of an attached consumer that are not settled. A sample. */
+export interface Backlog {
+  readonly unsettled: number;
+  readonly prefetch: number;
+  /** The tag of the latest delivery. It changes with each new one. */
+  readonly latest: number;
+}
+
+/** One subscription of `consume()`, as its watchers see it. */
+export interface WatchedConsumption extends Pick<Member, 'close'> {
+  /** `undefined` while detached. */
+  readonly backlog: Backlog | undefined;
+}
+
+/** Callbacks for everything other than a delivery. */
 export interface ConsumerWatch {
-  readonly started?: (consumption: Pick<Member, 'close'>) => void;
+  readonly started?: (consumption: WatchedConsumption) => void;
   readonly state?: (state: ConsumerState) => void;
   readonly undecodable?: (message: Message<Buffer>, cause: ConsumerError) => void;
   readonly lost?: (message: Message<unknown>) => void;

@@ -109,6 +109,7 @@ export class Consumer<T = unknown> extends EventEmitter<ConsumerEvents> implemen
     let consumption: Pick<Member, 'close'> | undefined;
     return {
       started: (started) => {
+        other.started?.(started);
         consumption = started;
         this.#active.add(started);
       },

@@ -1,11 +1,9 @@
 /// <reference types="node" preserve="true" />
 /**
- * Answers to the probes of an orchestrator.
+ * Answers to the probes of an orchestrator, from the health of an `InstanceQueue`.
  * @module instance-queue/health
  */
 
-export { liveness, readiness } from './answers';
-export type { HasHealth, LivenessBody, ProbeAnswer, ReadinessBody, ReadinessOptions } from './answers';
-export { probes } from './probes';
-export type { ProbesOptions } from './probes';
+export { liveness, probes, readiness } from './probes';
+export type { HasHealth, LivenessBody, ProbeAnswer, ProbesOptions, ReadinessBody, ReadinessOptions } from './probes';
 export type { ConnectionReason, ConsumerReason, NothingReason, ProducerReason, Reason } from './reasons';

@@ -1,7 +1,8 @@
 import type { ErrorCode, InstanceQueueError } from '../errors';
-import type { Health } from './health';
+import { isUnused, type ConsumerHealth, type Health } from './health';
+import type { Stall } from './stall';
 
-/** Why, in the words of the error: sentence and codes, and never credentials. */
+/** The cause, in the words of its error: sentence and codes, never credentials. */
 interface Because {
   readonly message?: string;
   readonly code?: ErrorCode;
@@ -14,11 +15,11 @@ export interface ConnectionReason extends Because {
   readonly role: 'producer' | 'consumer';
   readonly status: 'connecting' | 'reconnecting' | 'closing' | 'closed' | 'blocked';
 }
-/** A consumer that is not attached, and not paused on purpose. */
+/** A consumer that is not attached, and not paused on purpose; or one that is `stalled`, which is a hint and makes nothing unready. */
 export interface ConsumerReason extends Because {
   readonly of: 'consumer';
   readonly queue: string;
-  readonly status: 'detached' | 'stopped';
+  readonly status: 'detached' | 'stopped' | 'stalled';
   /** ms until it tries again. */
   readonly retryIn?: number;
 }
@@ -29,7 +30,7 @@ export interface ProducerReason extends Because {
   /** ms until it tries again. */
   readonly retryIn?: number;
 }
-/** Neither a connection nor a consumer was ever asked for: `connect()` at boot asks for both connections. */
+/** Nothing was asked of the queue yet. `connect()` at boot opens both connections. */
 export interface NothingReason {
   readonly of: 'nothing';
   readonly message: string;
@@ -37,8 +38,16 @@ export interface NothingReason {
 /** One thing that is not as it should be. */
 export type Reason = ConnectionReason | ConsumerReason | ProducerReason | NothingReason;
 
-/** Everything that keeps a health from being up; empty when it is. */
-export function reasonsOf({ status, connections, consumers, producers, blocked }: Health): readonly Reason[] {
+/** Everything that keeps the status from being `up`, and the consumers that are stalled. */
+export function reasonsOf(health: Health): readonly Reason[] {
+  return [...(health.status === 'up' ? [] : troubles(health)), ...stalls(health)];
+}
+
+function troubles(health: Health): readonly Reason[] {
+  if (isUnused(health)) {
+    return [{ of: 'nothing', message: 'Nothing was asked of this queue yet. connect() opens both connections.' }];
+  }
+  const { connections, consumers, producers, blocked } = health;
   const reasons: Reason[] = [];
   for (const role of ['producer', 'consumer'] as const) {
     const state = connections[role];
@@ -54,13 +63,23 @@ export function reasonsOf({ status, connections, consumers, producers, blocked }
     if (state.status === 'open') continue;
     reasons.push({ of: 'producer', status: state.status, ...because(state), ...wait(state) });
   }
-  if (status === 'down' && reasons.length === 0) {
-    reasons.push({ of: 'nothing', message: 'No connection was asked for yet: connect() asks for both.' });
-  }
   return reasons;
 }
 
-/** What the states that wait, or gave up, tell besides. */
+const stalls = ({ consumers }: Health): readonly ConsumerReason[] =>
+  consumers.flatMap(({ queueName, stalled }: ConsumerHealth) =>
+    stalled ? [{ of: 'consumer', queue: queueName, status: 'stalled', message: sentence(stalled) }] : [],
+  );
+
+function sentence({ unsettled, prefetch, since }: Stall): string {
+  const seconds = Math.max(0, Math.round((Date.now() - since.getTime()) / 1000));
+  return (
+    `${String(unsettled)} deliveries are unsettled (prefetch: ${String(prefetch)}), and none was settled for ${String(seconds)} s: ` +
+    'the broker sends no more until one is. Is the work this long, or does it miss a settlement?'
+  );
+}
+
+/** A state with a cause, or with a time to wait. */
 interface Troubled {
   readonly status: string;
   readonly cause?: InstanceQueueError;

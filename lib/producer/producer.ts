@@ -20,7 +20,7 @@ import { onAbort } from '../reactive/abort';
 import { publishingLoop, type Prepare } from './publishing-loop';
 import { Deadlines } from '../collections/deadlines';
 import { PendingSend, type Confirmation } from './pending-send';
-import { encode, givenId, type OutboundMessage } from './outbound-message';
+import { encode, givenId, type Encoded, type OutboundMessage } from './outbound-message';
 import { SEND, resolveProducerOptions, type ProducerOptions, type SendOptions } from './producer-options';
 import { emitting, type ProducerEvents } from './producer-events';
 import type { ProducerWatch } from './producer-state';
@@ -38,10 +38,12 @@ export interface OutboxState {
   readonly bytes: number;
 }
 
-/** What whoever makes a producer for others has to do with it. */
-interface ProducerInside {
+/** What an `InstanceQueue` adds to the producers it makes. */
+export interface ProducerInside {
   readonly prepare?: Prepare | undefined;
   readonly watch?: ProducerWatch;
+  /** Refuses a route by throwing a PublishError. */
+  readonly checkRoute?: ((message: Encoded) => void) | undefined;
 }
 
 /**
@@ -63,6 +65,7 @@ export class Producer<T = unknown> extends EventEmitter<ProducerEvents> implemen
   readonly #deadlines: Deadlines<PendingSend>;
   readonly #topology: Topology | undefined;
   readonly #prepare: Prepare | undefined;
+  readonly #checkRoute: ProducerInside['checkRoute'];
   readonly #watch: Required<ProducerWatch>;
   readonly #unregister: () => void;
   #channels: Subscription | undefined;
@@ -75,8 +78,9 @@ export class Producer<T = unknown> extends EventEmitter<ProducerEvents> implemen
   constructor(connection: Connection, options?: ProducerOptions<T>);
   /** @internal */
   constructor(connection: Connection, options: ProducerOptions<T>, inside: ProducerInside);
-  constructor(connection: Connection, options: ProducerOptions<T> = {}, { prepare, watch }: ProducerInside = {}) {
+  constructor(connection: Connection, options: ProducerOptions<T> = {}, inside: ProducerInside = {}) {
     super();
+    const { prepare, watch, checkRoute } = inside;
     this.#watch = {
       state: (state) => {
         watch?.state?.(state);
@@ -90,6 +94,7 @@ export class Producer<T = unknown> extends EventEmitter<ProducerEvents> implemen
     this.#timeout = timeout;
     this.#overflow = outbox.overflow;
     this.#prepare = prepare;
+    this.#checkRoute = checkRoute;
     this.#topology = declare ? topology : undefined;
     this.#pump = new Pump(
       this.#core,
@@ -183,6 +188,7 @@ export class Producer<T = unknown> extends EventEmitter<ProducerEvents> implemen
     if (options !== undefined) checkOptions(options, SEND, { of: 'send()' });
     if (this.#ended !== undefined || this.#closing) throw this.#closedError(givenId(message) ?? '');
     const encoded = encode(message, this.#codec, this.#defaults);
+    this.#checkRoute?.(encoded);
     const { messageId, bytes } = encoded;
     const signal = options?.signal;
     if (signal?.aborted) throw aborted(messageId, signal, false);

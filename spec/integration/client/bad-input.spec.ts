@@ -27,6 +27,7 @@ const wrong: readonly (readonly [unknown, string, RegExp])[] = [
   [{ url, authErrors: 'never' }, 'authErrors', /one of 'terminal', 'retry'/],
   [{ url, logger: 'loud' }, 'logger', /a pino logger or one of/],
   [{ url, logger: console }, 'logger', /a pino logger/],
+  [{ url, names: 'closed' }, 'names', /one of 'open', 'declared'/],
   [{ url, consumer: { prefetch: 0 } }, 'consumer.prefetch', /an integer from 1 to 65535, got `0` \(number\)/],
   [
     { url, consumer: { tagPrefix: 'x'.repeat(219) } },

@@ -83,6 +83,48 @@ test('an answer holds no credentials, also when they are what is wrong', async (
   expect(text).not.toMatch(/a-wrong-secret|amqp:/);
 });
 
+test('a service that only publishes becomes ready by being asked, before its first message', async () => {
+  const queue = closing(new InstanceQueue(url));
+  const ask = await serving(queue);
+  expect(await ask('/live')).toMatchObject({ statusCode: 200 });
+  expect(queue.state.producer.status).toBe('disconnected');
+  expect(JSON.parse((await ask('/ready')).text)).toMatchObject({ ready: false, status: 'degraded' });
+  await until(queue.health$, ({ status }) => status === 'up');
+  expect(await ask('/ready')).toMatchObject({ statusCode: 200 });
+});
+
+test('a service that has begun to use its queue opens nothing else for being asked', async () => {
+  const bystander = closing(await Bystander.at(url));
+  const queue = closing(new InstanceQueue(url));
+  const ask = await serving(queue);
+  queue.consume({ queue: await bystander.queue() }).subscribe();
+  await until(queue.health$, ({ status }) => status === 'up');
+  expect(await ask('/ready')).toMatchObject({ statusCode: 200 });
+  expect(queue.state.producer.status).toBe('disconnected');
+});
+
+test('with `connect: false` nothing is opened, and the answer says what would open it', async () => {
+  const queue = closing(new InstanceQueue(url));
+  const ask = await serving(queue, { connect: false });
+  const { statusCode, text } = await ask('/ready');
+  expect(statusCode).toBe(503);
+  expect(JSON.parse(text)).toMatchObject({ status: 'down', reasons: [{ of: 'nothing' }] });
+  expect(queue.state.producer.status).toBe('disconnected');
+});
+
+test('a probe of a queue that is closed, or was refused, answers and disturbs nobody', async () => {
+  const wrong = Object.assign(new URL(url), { username: 'somebody', password: 'else' });
+  const refused = closing(new InstanceQueue(wrong.href));
+  const askRefused = await serving(refused);
+  await askRefused('/ready');
+  await until(refused.health$, ({ connections }) => connections.producer.status === 'closed');
+  expect(await askRefused('/ready')).toMatchObject({ statusCode: 503 });
+  const closed = new InstanceQueue(url);
+  const askClosed = await serving(closed);
+  await closed.close();
+  expect(await askClosed('/ready')).toMatchObject({ statusCode: 503 });
+});
+
 test('other paths and methods are told so, and passed on to whoever comes next', async () => {
   const queue = closing(new InstanceQueue(url));
   const ask = await serving(queue, { ready: '/readyz', live: '/livez' });

@@ -36,6 +36,7 @@ describe('an ordered map', () => {
             last += 1 + next.skipped;
             const item = { number: last };
             map.add(item);
+            expect(map.latest).toBe(last);
             model.set(last, item);
           } else if (next.do === 'delete') {
             const number = [...model.keys()][Math.floor(model.size * next.behind)] ?? 0;

@@ -1,4 +1,4 @@
-import { distinctUntilChanged } from 'rxjs';
+import { distinctUntilChanged, map } from 'rxjs';
 import type { ConnectionState } from '../../../lib/connection/supervisor';
 import { ConnectionError } from '../../../lib/errors';
 import { assess, diagnose, type ConsumerHealth, type Vitals } from '../../../lib/health/health';
@@ -98,6 +98,35 @@ describe('the verdict over time', () => {
   it('is down at once, and stays so, where something gave up', diagnosis('x-------|', 'X-------|'));
   it('is down before anything was asked for, and up as soon as it is', diagnosis('n-u|', 'N-U|'));
   it('says what changed while it is overdue', diagnosis('d------b--|', 'D----O-P--|'));
+
+  const opening = {
+    u: vitals(up, up),
+    o: producing({ status: 'opening' }),
+    c: vitals({ status: 'connecting', attempt: 1 }, up, [attached]),
+    a: vitals({ status: 'connecting', attempt: 2 }, up, [attached]),
+    x: producing({ status: 'opening', cause }),
+    w: vitals(up, up, [detached], undefined, [{ status: 'opening' }]),
+    b: vitals(up, up, [], 'low on memory', [{ status: 'opening' }]),
+    d: vitals(unused, unused, [], undefined, [{ status: 'opening' }]),
+  };
+  const opens = (given: string, expected: string) =>
+    marbles(({ cold, expectObservable }) => {
+      const statuses = { u: 'up', d: 'degraded', x: 'down' };
+      const diagnosis$ = diagnose(cold(given, opening), 2000).pipe(
+        map(({ status }) => status),
+        distinctUntilChanged(),
+      );
+      expectObservable(diagnosis$).toBe(expected, statuses);
+    });
+
+  it('stays up while the first message opens a channel', opens('u--o--u--|', 'u--------|'));
+  it('stays up while the first message opens a connection', opens('u--c--o--u--|', 'u-----------|'));
+  it('is degraded when that takes a second', opens('u--o 1500ms u--|', 'u-- 1000ms d 500ms u--|'));
+  it('is degraded when the channel was refused', opens('u--o--x--u--|', 'u-----d--u--|'));
+  it('is degraded when the first dial failed', opens('u--c--a--u--|', 'u-----d--u--|'));
+  it('is degraded while anything else is amiss', opens('u--w--b--u--|', 'u--d-----u--|'));
+  it('is not up before it ever was', opens('d--c--o--u--|', 'd--------u--|'));
+  it('is down when that lasts', opens('u--o 4s |', 'u-- 1000ms d 1999ms x 1s |'));
 
   it(
     'leaves no timer behind when nobody listens',

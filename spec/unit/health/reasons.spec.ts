@@ -62,6 +62,20 @@ it.each<[string, Partial<Health>, object]>([
   expect(body).toMatchObject({ ready: false, status: 'degraded', reasons: [reason] });
 });
 
+it('names a stalled consumer without being less ready for it', () => {
+  const since = new Date(Date.now() - 42_000);
+  const stalled = { status: 'attached', tag: 't', queue: 'q', epoch: 1, queueName: 'q' } as const;
+  const consumers = [{ ...stalled, stalled: { unsettled: 20, prefetch: 20, since } }];
+  const { statusCode, body } = asked({ consumers });
+  expect(statusCode).toBe(200);
+  expect(body.reasons).toMatchObject([{ of: 'consumer', queue: 'q', status: 'stalled' }]);
+  expect(JSON.stringify(body)).toContain('20 deliveries are unsettled (prefetch: 20), and none was settled for 42 s');
+});
+
+it('gives no reason while it is up, also when a first message opens its channel', () => {
+  expect(asked({ producers: [{ status: 'opening' }] }).body).toMatchObject({ ready: true, reasons: [] });
+});
+
 it('says that nothing was asked for yet', () => {
   const connections = { producer: unused, consumer: unused };
   expect(asked({ status: 'down', connections, consumers: [], producers: [] })).toMatchObject({

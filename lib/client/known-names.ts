@@ -1,0 +1,147 @@
+import { OptionsError, PublishError } from '../errors';
+import type { Logger } from '../log';
+import { near } from '../options';
+import { exchangeArguments, queueArguments } from '../topology-arguments';
+import type { QueueSpec, Topology } from '../topology';
+
+/** Queues or exchanges. */
+type Kind = 'queue' | 'exchange';
+/** A name in a topology, and the option that holds it. */
+interface Reference {
+  readonly kind: Kind;
+  readonly name: string;
+  readonly path: string;
+}
+/** The part of a message that names something. */
+interface Addressed {
+  readonly queue?: string | undefined;
+  readonly exchange?: string | undefined;
+}
+
+/** Unknown names that are looked at, at most: names that are made at run time must take neither memory nor time. */
+const REMEMBERED = 500;
+
+/**
+ * The queues and exchanges that a topology or a spec declares. With `names: 'declared'` no others may be named; with 'open' a name
+ * that is close to a declared one is warned of, once.
+ */
+export class KnownNames {
+  readonly #strict: boolean;
+  readonly #log: () => Logger;
+  readonly #known: Readonly<Record<Kind, Set<string>>> = { queue: new Set(), exchange: new Set() };
+  /** Names that need no second look. */
+  readonly #seen: Readonly<Record<Kind, Set<string>>> = { queue: new Set(), exchange: new Set() };
+
+  /** @throws OptionsError if the topology names what it does not declare, and `policy` forbids it */
+  constructor(policy: 'open' | 'declared', topology: Topology | undefined, log: () => Logger) {
+    this.#strict = policy === 'declared';
+    this.#log = log;
+    this.declare(topology);
+  }
+
+  /** Adds what a topology declares. @throws OptionsError if it names anything unknown, and the policy forbids it */
+  declare(topology: Topology | undefined, path = 'topology'): void {
+    for (const { name } of topology?.queues ?? []) this.#known.queue.add(name);
+    for (const { name } of topology?.exchanges ?? []) this.#known.exchange.add(name);
+    if (topology) for (const reference of references(topology, path)) this.#check(reference);
+  }
+
+  /** Adds a queue that is consumed by its spec. @throws OptionsError as `declare` */
+  declareQueue(spec: QueueSpec, path: string): void {
+    this.#known.queue.add(spec.name);
+    for (const reference of deadLetters(spec, path)) this.#check(reference);
+  }
+
+  /** Looks at names among options. @throws OptionsError if one is unknown, and the policy forbids it */
+  check({ queue, exchange }: Addressed, path: string): void {
+    if (queue !== undefined) this.#check({ kind: 'queue', name: queue, path });
+    if (exchange !== undefined) this.#check({ kind: 'exchange', name: exchange, path });
+  }
+
+  /** Looks at the route of a message. @throws PublishError PUBLISH_INVALID if it is unknown, and the policy forbids it */
+  checkMessage({ queue, exchange, messageId }: Addressed & { readonly messageId: string }): void {
+    const kind = queue === undefined ? 'exchange' : 'queue';
+    const name = queue ?? exchange ?? '';
+    const refused = this.#known[kind].has(name) ? undefined : this.#lookAt(kind, name);
+    if (refused !== undefined) throw new PublishError('PUBLISH_INVALID', messageId, refused);
+  }
+
+  #check({ kind, name, path }: Reference): void {
+    const refused = this.#lookAt(kind, name);
+    if (refused !== undefined) throw new OptionsError(path, refused);
+  }
+
+  /** The sentence with which an unknown name is refused. */
+  #lookAt(kind: Kind, name: string): string | undefined {
+    const known = this.#known[kind];
+    if (known.has(name) || isPredeclared(name)) return undefined;
+    if (this.#strict) return refusal(kind, name, near(name, known));
+    const seen = this.#seen[kind];
+    if (seen.has(name) || seen.size >= REMEMBERED) return undefined;
+    seen.add(name);
+    const close = [...known].find((other) => isMisspelt(name, other));
+    if (close !== undefined) this.#log().warn({ [kind]: name, declared: close }, WARNINGS[kind]);
+    return undefined;
+  }
+}
+
+const WARNINGS = {
+  queue: 'a queue that no topology declares has nearly the name of one that is declared: misspelt?',
+  exchange: 'an exchange that no topology declares has nearly the name of one that is declared: misspelt?',
+} as const;
+
+function refusal(kind: Kind, name: string, meant: string | undefined): string {
+  const suggestion = meant === undefined ? '' : ` Did you mean \`${meant}\`?`;
+  return (
+    `No topology and no spec declares ${kind === 'queue' ? 'queue' : 'exchange'} \`${name}\` (\`names: 'declared'\`).${suggestion}` +
+    ' Declare it in a topology, with `passive: true` if others make it.'
+  );
+}
+
+/** The default exchange, queues that the broker names, and what is its own: `amq.topic`, `amq.gen-…`, direct reply-to. */
+const isPredeclared = (name: string): boolean => name === '' || name.startsWith('amq.');
+
+function references({ exchanges = [], queues = [], bindings = [] }: Topology, path: string): readonly Reference[] {
+  const found: Reference[] = [];
+  exchanges.forEach((spec, i) => {
+    const name = exchangeArguments(spec).arguments['alternate-exchange'];
+    const at = `${path}.exchanges[${String(i)}].alternateExchange`;
+    if (typeof name === 'string') found.push({ kind: 'exchange', name, path: at });
+  });
+  queues.forEach((spec, i) => {
+    found.push(...deadLetters(spec, `${path}.queues[${String(i)}]`));
+  });
+  bindings.forEach(({ exchange, queue, toExchange }, i) => {
+    const at = `${path}.bindings[${String(i)}]`;
+    found.push({ kind: 'exchange', name: exchange, path: `${at}.exchange` });
+    if (queue !== undefined) found.push({ kind: 'queue', name: queue, path: `${at}.queue` });
+    else found.push({ kind: 'exchange', name: toExchange, path: `${at}.toExchange` });
+  });
+  return found;
+}
+
+/** Where a queue's dead letters go: an exchange, or a queue by way of the default one. */
+function deadLetters(spec: QueueSpec, path: string): readonly Reference[] {
+  const table = queueArguments(spec).arguments;
+  const exchange = table['x-dead-letter-exchange'];
+  const routingKey = table['x-dead-letter-routing-key'];
+  const at = `${path}.deadLetter`;
+  if (typeof exchange !== 'string') return [];
+  if (exchange !== '') return [{ kind: 'exchange', name: exchange, path: at }];
+  return [{ kind: 'queue', name: typeof routingKey === 'string' ? routingKey : spec.name, path: at }];
+}
+
+/**
+ * Does one name look like a slip of the other? Names that differ in digits alone are siblings, and in short names a letter more or
+ * less makes another word.
+ */
+function isMisspelt(name: string, declared: string): boolean {
+  const length = Math.max(name.length, declared.length);
+  const atMost = length < 4 ? 0 : length < 8 ? 1 : 2;
+  if (Math.abs(name.length - declared.length) > atMost) return false;
+  const [a, b] = [plain(name), plain(declared)];
+  return a === b || (near(a, [b], atMost) !== undefined && withoutDigits(a) !== withoutDigits(b));
+}
+
+const plain = (name: string): string => name.toLowerCase().replace(/[-_:/ ]/g, '.');
+const withoutDigits = (name: string): string => name.replace(/\d/g, '');
