@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { auto } from '../../lib/codec';
 import { encode } from '../../lib/producer/outbound-message';
 import { NotEncodable, tableSize } from '../../lib/field-table-size';
-import { propertiesFrameSize, writeTable } from '../support/amqplib-encoder';
+import { propertiesFrameSize, writeTable } from '../support/amqplib/encoder';
 
 const key = fc.string({ unit: 'grapheme', maxLength: 20 }).filter((name) => name !== '!' && name !== '__proto__');
 /** What a field table can hold, and what amqplib's own types say about it. */

@@ -1,9 +1,9 @@
 import { Registry } from 'prom-client';
 import { InstanceQueue, handle } from 'instance-queue';
-import { sharedBroker } from '../../support/broker';
-import { Bystander } from '../../support/bystander';
-import { closeAll, closing } from '../../support/cleanup';
-import { recipe } from '../../support/recipe';
+import { sharedBroker } from '../../support/brokers/test-brokers';
+import { Bystander } from '../../support/brokers/bystander';
+import { closeAll, closing } from '../../support/closing';
+import { runRecipe } from '../../support/guides/run-recipe';
 import { eventually } from '../../support/waiting';
 
 const { url } = sharedBroker();
@@ -14,10 +14,10 @@ interface Recipe {
 }
 
 test('the recipe for Prometheus tells every counter and gauge, as they are when asked', async () => {
-  const name = await closing(await Bystander.at(url)).queue();
+  const name = await closing(await Bystander.at(url)).declareQueue();
   const queue = closing(new InstanceQueue(url));
   const registry = new Registry();
-  const { register } = await recipe<Recipe>('demo/guides/observing.md', 'prom-client');
+  const { register } = await runRecipe<Recipe>('demo/guides/observing.md', 'prom-client');
   register(queue, registry);
   const value = async (metric: string): Promise<number | undefined> => {
     const line = (await registry.metrics()).split('\n').find((one) => one.startsWith(`${metric} `));
