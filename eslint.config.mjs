@@ -137,7 +137,7 @@ export default defineConfig(
 
   // ── Tools that insist on a default export ────────────────────────────────────────────────────────────────────
   {
-    files: ['spec/support/broker-{setup,teardown}.ts'],
+    files: ['spec/support/brokers/broker-{setup,teardown}.ts'],
     rules: { 'no-restricted-exports': 'off' },
   },
 

@@ -2,7 +2,7 @@
 import type { Config } from 'jest';
 import { whyNotInstallable } from './compose/debian';
 import { findPrograms } from './compose/rabbitmq-programs';
-import { whyNoChromium } from './spec/support/chromium';
+import { whyNoChromium } from './spec/support/browser/chromium';
 
 type Project = Exclude<NonNullable<Config['projects']>[number], string>;
 
@@ -11,7 +11,7 @@ function project(name: string, rooms: string[], more: Partial<Project> = {}): Pr
     displayName: name,
     testEnvironment: 'node',
     testMatch: rooms.map((room) => `<rootDir>/spec/${room}/**/*.spec.ts`),
-    setupFiles: ['<rootDir>/spec/support/wire.ts'],
+    setupFiles: ['<rootDir>/spec/support/wire-mode.ts'],
     // The type checker runs once over everything (spec/types); here the tests are only transpiled.
     transform: { '^.+\\.ts$': ['ts-jest', { tsconfig: '<rootDir>/tsconfig.json' }] },
     moduleNameMapper: {
@@ -46,8 +46,8 @@ async function config(): Promise<Config> {
     projects: [
       project('fast', ['unit', 'property', 'types', 'docs']),
       project('broker', ['integration', 'fault'], {
-        globalSetup: '<rootDir>/spec/support/broker-setup.ts',
-        globalTeardown: '<rootDir>/spec/support/broker-teardown.ts',
+        globalSetup: '<rootDir>/spec/support/brokers/broker-setup.ts',
+        globalTeardown: '<rootDir>/spec/support/brokers/broker-teardown.ts',
         testPathIgnorePatterns: ['<rootDir>/spec/fault/(cluster|dashboard)/'],
       }),
       ...(await where('cluster', whyNoNodes)),

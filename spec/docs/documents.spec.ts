@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { diagnose, hostWith, projectConfig, root } from '../support/compiler';
-import { fences } from '../support/fences';
+import { fences } from '../support/guides/fences';
 import { anchorsOf, documents, type Document } from './documents';
 
 jest.setTimeout(120_000);

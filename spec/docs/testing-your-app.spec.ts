@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { compileFunction } from 'node:vm';
 import ts from 'typescript';
 import { root } from '../support/compiler';
-import { fences } from '../support/fences';
+import { fences } from '../support/guides/fences';
 
 /** The tests that the guide shows, each fence a module of its own. */
 const recipes = fences(readFileSync(join(root, 'demo/guides/testing.md'), 'utf8'), ['ts']).filter(({ code }) =>

@@ -1,4 +1,4 @@
-import { privateBroker } from '../support/broker';
+import { privateBroker } from '../support/brokers/test-brokers';
 import { CLIENTS } from '../lab/comparison/clients';
 import { experiment } from '../lab/comparison/experiment';
 import { FAULTS, type FaultName } from '../lab/comparison/faults/all';

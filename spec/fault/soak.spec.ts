@@ -1,4 +1,4 @@
-import { privateBroker } from '../support/broker';
+import { privateBroker } from '../support/brokers/test-brokers';
 import { faults, type Fault } from '../lab/soak/faults';
 import { length, seed } from '../lab/soak/settings';
 import { soak } from '../lab/soak/soak';

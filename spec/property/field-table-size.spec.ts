@@ -4,7 +4,7 @@ import { auto } from '../../lib/codec';
 import { encode } from '../../lib/producer/outbound-message';
 import { tableSize } from '../../lib/field-table-size';
 import { NotEncodable } from '../../lib/not-encodable';
-import { propertiesFrameSize, writeTable } from '../support/amqplib-encoder';
+import { propertiesFrameSize, writeTable } from '../support/amqplib/encoder';
 
 const key = fc.string({ unit: 'grapheme', maxLength: 20 }).filter((name) => name !== '!' && name !== '__proto__');
 /** What a field table can hold, and what amqplib's own types say about it. */

@@ -1,4 +1,4 @@
-/** A program in a process of its own: for what would take a test down with it, and for what only the end of a process shows. */
+/** TypeScript programs in processes of their own, for what would crash a test, and for what only the exit of a process shows. */
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 
@@ -7,24 +7,24 @@ export interface Ended {
   readonly signal: string | null;
   readonly stdout: string;
   readonly stderr: string;
-  /** ms from the last line it wrote to its end. */
+  /** ms from its last output to its exit. */
   readonly lingered: number;
 }
 
-/** One that still runs. */
+/** A program that runs. */
 export interface Child {
-  /** Never rejects because of what the program does. */
+  /** Resolves when the program has ended, however it did. */
   readonly ended: Promise<Ended>;
-  /** What it has written to standard output so far. */
+  /** Its standard output so far. */
   readonly output: () => string;
-  /** Resolves when it has written this; rejects when it ends without. */
+  /** Resolves when its standard output holds this; rejects if it ends first. */
   readonly says: (what: string | RegExp) => Promise<void>;
   readonly signal: (signal: NodeJS.Signals) => void;
 }
 
 const ROOT = join(__dirname, '..', '..');
 
-/** Starts a TypeScript file, its path from the root of the project; killed after `limit` ms, which the signal tells. */
+/** Starts a TypeScript file, its path relative to the project root. It is killed after `limit` ms: then `signal` is SIGKILL. */
 export function startChild(file: string, args: readonly string[] = [], limit = 20_000): Child {
   const child = spawn(process.execPath, ['-r', 'esbuild-register', join(ROOT, file), ...args], { cwd: ROOT });
   let stdout = '';
@@ -32,13 +32,13 @@ export function startChild(file: string, args: readonly string[] = [], limit = 2
   let last = performance.now();
   let over = false;
   const listeners = new Set<() => void>();
-  const tell = (): void => {
+  const notify = (): void => {
     for (const listener of [...listeners]) listener();
   };
   child.stdout.on('data', (chunk: Buffer) => {
     stdout += chunk.toString();
     last = performance.now();
-    tell();
+    notify();
   });
   child.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString()));
   const tooLate = setTimeout(() => child.kill('SIGKILL'), limit);
@@ -49,7 +49,7 @@ export function startChild(file: string, args: readonly string[] = [], limit = 2
     child.once('close', (code, signal) => {
       clearTimeout(tooLate);
       over = true;
-      tell();
+      notify();
       resolve({ code, signal, stdout, stderr, lingered: exited - last });
     });
   });
@@ -60,7 +60,10 @@ export function startChild(file: string, args: readonly string[] = [], limit = 2
         if (!said && !over) return;
         listeners.delete(look);
         if (said) resolve();
-        else reject(new Error(`It ended without saying ${String(what)}. It said:\n${stdout}\n${stderr}`));
+        else
+          reject(
+            new Error(`Expected ${String(what)} in the output, but the program ended with:\n${stdout}\n${stderr}`),
+          );
       };
       listeners.add(look);
       look();
@@ -68,7 +71,7 @@ export function startChild(file: string, args: readonly string[] = [], limit = 2
   return { ended, says, output: () => stdout, signal: (signal) => void child.kill(signal) };
 }
 
-/** Runs a TypeScript file of `spec/` to its end. */
+/** Runs a TypeScript file, its path relative to `spec/`, to its end. */
 export function runChild(file: string, args: readonly string[] = [], limit?: number): Promise<Ended> {
   return startChild(join('spec', file), args, limit).ended;
 }

@@ -1,4 +1,4 @@
-/** The TypeScript compiler over the project, for the tests that are about types. */
+/** The TypeScript compiler on this project, for tests of types. */
 import { dirname, join, relative } from 'node:path';
 import ts from 'typescript';
 
@@ -11,13 +11,13 @@ export function projectConfig(): ts.ParsedCommandLine {
   return ts.parseJsonSourceFileConfigFileContent(json, ts.sys, root);
 }
 
-/** What the compiler has to say, a line each: `spec/x.ts:3:7 TS2322: …`. */
+/** The compiler's messages, a line each: `spec/x.ts:3:7 TS2322: …`. */
 export function diagnose(files: readonly string[], options: ts.CompilerOptions, host?: ts.CompilerHost): string[] {
   const program = ts.createProgram({ rootNames: files, options, ...(host && { host }) });
   return ts.getPreEmitDiagnostics(program).map(oneLine);
 }
 
-/** A host that has these files besides the ones on the disk. */
+/** A compiler host with these files besides those on disk. */
 export function hostWith(extra: ReadonlyMap<string, string>, options: ts.CompilerOptions): ts.CompilerHost {
   const host = ts.createCompilerHost(options, true);
   const { fileExists, readFile, getSourceFile, directoryExists } = host;

@@ -1,6 +1,6 @@
 import { TestScheduler, type RunHelpers } from 'rxjs/testing';
 
-/** A fresh scheduler per test: virtual time carries over otherwise. */
+/** Runs a test in virtual time. Each test has its own scheduler, because virtual time carries over otherwise. */
 export function marbles(test: (helpers: RunHelpers) => void): () => void {
   return () => {
     new TestScheduler((actual, expected) => {

@@ -1,24 +1,25 @@
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 
-/** Bytes of Buffers that somebody still holds, after a collection of garbage. */
+/** Bytes of Buffers that are still referenced, after a garbage collection. */
 export function heldBytes(): number {
   collectGarbage();
   return process.memoryUsage().arrayBuffers;
 }
 
-/** The same with what is on the heap. */
+/** The same with the heap. */
 export function heldMemory(): number {
   collectGarbage();
   const { heapUsed, arrayBuffers } = process.memoryUsage();
   return heapUsed + arrayBuffers;
 }
 
-/** Node has it hidden; a context made afterwards shows it. */
+/** Node hides `gc` by default; a context created after the flag is set has it. */
 export function collectGarbage(): void {
   setFlagsFromString('--expose-gc');
   const collect: unknown = runInNewContext('gc');
-  if (typeof collect !== 'function') throw new Error('Expected a way to collect garbage');
-  // Buffers that the first one found dead are freed on another thread; the second begins by waiting for it.
+  if (typeof collect !== 'function')
+    throw new Error('Expected `gc` to be a function in a context created after --expose-gc');
+  // Buffers that the first collection finds are freed on another thread; the second collection waits for that.
   for (let times = 0; times < 2; times++) Reflect.apply(collect, undefined, []);
 }

@@ -1,7 +1,7 @@
-/** Waiting for a state, with a limit: no test sleeps. */
+/** Tests wait for a state, with a limit; they never sleep. */
 import { filter, firstValueFrom, timeout, type Observable } from 'rxjs';
 
-/** The first value that fits; rejects after `limit` ms with what was waited for. */
+/** The first value that fits; rejects after `limit` ms with the last value seen. */
 export function until<T>(values$: Observable<T>, fits: (value: T) => boolean, limit = 30_000): Promise<T> {
   let last: T | undefined;
   return firstValueFrom(
@@ -20,23 +20,23 @@ export function until<T>(values$: Observable<T>, fits: (value: T) => boolean, li
   );
 }
 
-/** Asks again and again until it is true (or returns something); rejects after `limit` ms, and a few looks more. */
+/** Calls `ask` every 10 ms until it gives neither false, null nor undefined, and gives that; rejects after `limit` ms. */
 export async function eventually<T>(ask: () => T | Promise<T>, limit = 30_000): Promise<NonNullable<T>> {
   const deadline = performance.now() + limit;
-  // Of a process that stood still: its timers are due before it has read what came meanwhile.
+  // After the process was stalled, its timers fire before it has read what has arrived: look a few times more.
   let looks = 3;
   for (;;) {
     const answer = await ask();
     if (answer !== undefined && answer !== null && answer !== false) return answer;
     if (performance.now() > deadline && looks-- === 0)
-      throw new Error(`Not so within ${String(limit)} ms: ${ask.toString()}`);
+      throw new Error(`Not true within ${String(limit)} ms: ${ask.toString()}`);
     await new Promise((resolve) => {
       setTimeout(resolve, 10);
     });
   }
 }
 
-/** What a promise that has to reject rejects with. */
+/** What a promise rejects with; rejects itself if the promise resolves. */
 export async function rejection(promise: Promise<unknown>): Promise<unknown> {
   try {
     await promise;

@@ -113,7 +113,7 @@ const batch$ = orders$.pipe(batch({ size: 10, within: 100 }));
 // @ts-expect-error: without a time the last few would wait for ever
 void orders$.pipe(batch({ size: 10 }));
 declare const messages$: Observable<Message<Order>>;
-// @ts-expect-error: what cannot be settled is not gathered to be settled
+// @ts-expect-error: what cannot be settled is not collected to be settled
 void messages$.pipe(batch({ size: 10, within: 100 }));
 
 // ── retrying ──

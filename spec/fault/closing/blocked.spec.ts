@@ -1,6 +1,6 @@
 import { InstanceQueue } from 'instance-queue';
-import { privateBroker } from '../../support/broker';
-import { closeAll, closing } from '../../support/cleanup';
+import { privateBroker } from '../../support/brokers/test-brokers';
+import { closeAll, closing } from '../../support/closing';
 import { rejection, until } from '../../support/waiting';
 
 afterEach(closeAll);

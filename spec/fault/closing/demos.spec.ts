@@ -1,17 +1,18 @@
 import { FaultProxy } from 'instance-queue/testing';
 import { freePort } from '../../../compose/ports';
-import { privateBroker, sharedBroker } from '../../support/broker';
-import { Bystander } from '../../support/bystander';
+import { privateBroker, sharedBroker } from '../../support/brokers/test-brokers';
+import { Bystander } from '../../support/brokers/bystander';
 import { startChild, type Child, type Ended } from '../../support/child';
-import { closeAll, closing, uniqueName } from '../../support/cleanup';
-import { bodies, emptied } from '../../support/mailbox';
+import { closeAll, closing } from '../../support/closing';
+import { uniqueName } from '../../support/unique-name';
+import { bodies } from '../../support/brokers/messages';
 
 const { url } = sharedBroker();
 let side: Bystander;
 let queue: string;
 beforeEach(async () => {
   side = closing(await Bystander.at(url));
-  queue = await side.queue();
+  queue = await side.declareQueue();
 });
 afterEach(closeAll);
 
@@ -60,7 +61,7 @@ describe.each<NodeJS.Signals>(['SIGTERM', 'SIGINT'])('%s', (signal) => {
     const sent = numbers(stdout, /sending (\d+),/g);
     expect(numbers(stdout, /confirmed (\d+) at/g)).toEqual(sent);
     expect(stdout).toContain('closed, 0 messages left unconfirmed');
-    expect(bodies(await emptied(side, queue))).toEqual(sent.map((n) => ({ n })));
+    expect(bodies(await side.takeAll(queue))).toEqual(sent.map((n) => ({ n })));
     await proxy.close();
   });
 

@@ -1,7 +1,7 @@
 import { FakeBroker, type FakeClient } from '../../support/fake-broker/fake-broker';
 import { FaultProxy } from 'instance-queue/testing';
 import { freePort } from '../../../compose/ports';
-import { sharedBroker } from '../../support/broker';
+import { sharedBroker } from '../../support/brokers/test-brokers';
 import { runChild, startChild } from '../../support/child';
 import { eventually } from '../../support/waiting';
 

@@ -2,9 +2,9 @@ import { Connection, InstanceQueue, handle, type CloseReport } from 'instance-qu
 import { FakeBroker } from '../../support/fake-broker/fake-broker';
 import { FaultProxy } from 'instance-queue/testing';
 import { freePort } from '../../../compose/ports';
-import { sharedBroker } from '../../support/broker';
-import { uniqueName } from '../../support/cleanup';
-import { destroyed } from '../../support/destroyed';
+import { sharedBroker } from '../../support/brokers/test-brokers';
+import { uniqueName } from '../../support/unique-name';
+import { socketDestroyed } from '../../support/fake-broker/socket-destroyed';
 import { eventually, rejection, until } from '../../support/waiting';
 
 const broker = sharedBroker();
@@ -39,7 +39,7 @@ describe('close() settles within its deadline, and reports exactly', () => {
     await eventually(() => mute.clients[0]?.received.length);
     expect(await closedWithin(900, connection)).toEqual(CLEAN);
     expect(await refused).toMatchObject({ code: 'CONNECTION_CLOSED' });
-    await destroyed(mute.clients[0]);
+    await socketDestroyed(mute.clients[0]);
     await mute.close();
   });
 
@@ -70,7 +70,7 @@ describe('close() settles within its deadline, and reports exactly', () => {
       await eventually(() => fake.clients[0]?.received.some(({ name }) => name === step));
       expect(await closedWithin(4000, queue)).toEqual(CLEAN);
       await completed;
-      await destroyed(fake.clients[0]);
+      await socketDestroyed(fake.clients[0]);
       await fake.close();
     },
   );
@@ -86,7 +86,7 @@ describe('close() settles within its deadline, and reports exactly', () => {
     const queue = new InstanceQueue(fake.url);
     await queue.connect();
     expect(await closedWithin(3000, queue, 100)).toEqual(CLEAN);
-    for (const client of fake.clients) await destroyed(client);
+    for (const client of fake.clients) await socketDestroyed(client);
     await fake.close();
   });
 
@@ -157,7 +157,7 @@ describe('close() settles within its deadline, and reports exactly', () => {
     await eventually(() => mute.clients.length > 1);
     expect(await closedWithin(900, connection)).toEqual(CLEAN);
     expect(await refused).toMatchObject({ code: 'CONNECTION_CLOSED' });
-    for (const client of mute.clients) await destroyed(client);
+    for (const client of mute.clients) await socketDestroyed(client);
     await mute.close();
   });
 

@@ -1,11 +1,11 @@
 import { once } from 'node:events';
 import { Connection, Consumer, Producer, handle } from 'instance-queue';
 import { FaultProxy } from 'instance-queue/testing';
-import { sharedBroker } from '../../support/broker';
-import { Bystander } from '../../support/bystander';
-import { closeAll, closing } from '../../support/cleanup';
-import { cutUntil } from '../../support/cutting';
-import { gather } from '../../support/gather';
+import { sharedBroker } from '../../support/brokers/test-brokers';
+import { Bystander } from '../../support/brokers/bystander';
+import { closeAll, closing } from '../../support/closing';
+import { cutUntil } from '../../support/cut-until';
+import { collect } from '../../support/collect';
 import { eventually } from '../../support/waiting';
 
 /** What is written in a turn goes to the socket later: nothing that ends that turn may take it along. */
@@ -19,7 +19,7 @@ describe.each([true, false])('in the same turn, with `wire: %s`', (wire) => {
     side = await Bystander.at(url);
     proxy = closing(await FaultProxy.before(url));
     connection = closing(new Connection({ url: proxy.url(url), wire, reconnect: { min: 10, max: 100 } }));
-    queue = await side.queue();
+    queue = await side.declareQueue();
   });
   afterEach(async () => {
     await closeAll();
@@ -59,7 +59,7 @@ describe.each([true, false])('in the same turn, with `wire: %s`', (wire) => {
   it('as a close of the consumer, every ack arrives', async () => {
     await side.put(queue, ...bodies.slice(0, 40));
     const consumer = new Consumer(connection, { queue, prefetch: 40 });
-    const { values } = gather(consumer.deliveries$);
+    const { values } = collect(consumer.deliveries$);
     await eventually(() => values.length === 40);
     for (const delivery of values) delivery.ack();
     expect(await consumer.close()).toEqual({ unsettled: 0, unconfirmed: 0 });
@@ -69,7 +69,7 @@ describe.each([true, false])('in the same turn, with `wire: %s`', (wire) => {
   it('as a cut, what was acked comes again, or was acked: nothing else', async () => {
     await side.put(queue, ...bodies.slice(0, 40));
     const consumer = closing(new Consumer(connection, { queue, prefetch: 60 }));
-    const { values } = gather(consumer.deliveries$);
+    const { values } = collect(consumer.deliveries$);
     await eventually(() => values.length === 40);
     for (const delivery of values) delivery.ack();
     await cutUntil(proxy, async () => (await side.count(queue)).consumers === 0);

@@ -1,8 +1,8 @@
 import { Connection, Consumer } from 'instance-queue';
 import { FakeBroker } from '../../support/fake-broker/fake-broker';
-import { encodeMethod } from '../../support/fake-broker/methods';
-import { closeAll, closing } from '../../support/cleanup';
-import { destroyed } from '../../support/destroyed';
+import { encodeMethod } from '../../support/frames/methods';
+import { closeAll, closing } from '../../support/closing';
+import { socketDestroyed } from '../../support/fake-broker/socket-destroyed';
 import { eventually, rejection, until } from '../../support/waiting';
 
 afterEach(closeAll);
@@ -22,7 +22,7 @@ describe('a dial', () => {
     expect(performance.now() - began).toBeLessThan(1000);
     expect(error).toMatchObject({ code: 'CONNECT_FAILED', retryable: true });
     expect((error as Error).message).toMatch(/no open connection within 150 ms \(`connectTimeout`\)/);
-    for (const client of fake.clients) await destroyed(client);
+    for (const client of fake.clients) await socketDestroyed(client);
     await fake.close();
   });
 
@@ -74,7 +74,7 @@ describe('a dial', () => {
     const took = performance.now() - began;
     expect(took).toBeGreaterThan(900);
     expect(took).toBeLessThan(2500);
-    await destroyed(fake.clients[0]);
+    await socketDestroyed(fake.clients[0]);
     expect(fake.clients).toHaveLength(2);
     expect(connection.state).toMatchObject({ status: 'connected', epoch: 1 });
     await closeAll();
@@ -93,7 +93,7 @@ describe('a dial', () => {
     hole = false;
     await until(connection.state$, ({ status }) => status === 'connected', 2000);
     // Never more than the first one and a rival at a time.
-    for (const rival of fake.clients.slice(1, 4)) await destroyed(rival);
+    for (const rival of fake.clients.slice(1, 4)) await socketDestroyed(rival);
     expect(connection.state).toMatchObject({ status: 'connected', epoch: 1 });
     await closeAll();
     await fake.close();
@@ -133,7 +133,7 @@ describe('reconnect()', () => {
     expect(connection.state.status).not.toBe('connected');
     await until(connection.state$, (state) => state.status === 'connected' && state.epoch === 2);
     expect(told).toEqual([[1, 0, 'CONNECTION_LOST', 'Dropped by reconnect().']]);
-    await destroyed(fake.clients[0]);
+    await socketDestroyed(fake.clients[0]);
     await closeAll();
     await fake.close();
   });
@@ -178,7 +178,7 @@ describe('reconnect()', () => {
     connection.reconnect();
     await connected;
     expect(performance.now() - began).toBeLessThan(900);
-    await destroyed(fake.clients[0]);
+    await socketDestroyed(fake.clients[0]);
     await closeAll();
     await fake.close();
   });

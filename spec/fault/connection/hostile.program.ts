@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { InstanceQueue } from '../../../lib/index';
 import { FakeBroker, type FakeClient } from '../../support/fake-broker/fake-broker';
-import { encodeMethod } from '../../support/fake-broker/methods';
+import { encodeMethod } from '../../support/frames/methods';
 
 const seed = process.argv[2] ?? 'none';
 let drawn = 0;

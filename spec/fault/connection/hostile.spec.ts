@@ -1,10 +1,11 @@
 import { Connection } from 'instance-queue';
 import { FakeBroker, type FakeClient } from '../../support/fake-broker/fake-broker';
-import { encodeMethod } from '../../support/fake-broker/methods';
+import { encodeMethod } from '../../support/frames/methods';
 import { runChild } from '../../support/child';
-import { closeAll, closing, uniqueName } from '../../support/cleanup';
-import { destroyed } from '../../support/destroyed';
-import { nestedTable, rawFrame } from '../../support/raw-publisher';
+import { closeAll, closing } from '../../support/closing';
+import { uniqueName } from '../../support/unique-name';
+import { socketDestroyed } from '../../support/fake-broker/socket-destroyed';
+import { nestedTable, rawFrame } from '../../support/frames/raw-publisher';
 import { eventually, until } from '../../support/waiting';
 
 afterEach(closeAll);
@@ -148,7 +149,7 @@ describe('a broker that misbehaves', () => {
     misbehave(fake.clients[0]!);
     await until(connection.state$, (state) => state.status === 'connected' && state.epoch === 2);
     expect(causes).toEqual(['CONNECTION_LOST']);
-    await destroyed(fake.clients[0]);
+    await socketDestroyed(fake.clients[0]);
     await closeAll();
     await fake.close();
   });

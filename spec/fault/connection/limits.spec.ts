@@ -1,8 +1,9 @@
 import { Connection, Consumer, type ConsumerState } from 'instance-queue';
-import { privateBroker } from '../../support/broker';
-import { Bystander } from '../../support/bystander';
-import { closeAll, closing, uniqueName } from '../../support/cleanup';
-import { gather } from '../../support/gather';
+import { privateBroker } from '../../support/brokers/test-brokers';
+import { Bystander } from '../../support/brokers/bystander';
+import { closeAll, closing } from '../../support/closing';
+import { uniqueName } from '../../support/unique-name';
+import { collect } from '../../support/collect';
 import { eventually, until } from '../../support/waiting';
 
 const attached = ({ status }: ConsumerState): boolean => status === 'attached';
@@ -78,7 +79,7 @@ describe('a limit of the broker', () => {
     const consumers = Array.from({ length: 5 }, (_, i) =>
       closing(new Consumer(connection, { queue: `q${String(i)}` })),
     );
-    const gathered = consumers.map(({ deliveries$ }) => gather(deliveries$));
+    const collected = consumers.map(({ deliveries$ }) => collect(deliveries$));
     const count = (): number => consumers.filter(({ state }) => attached(state)).length;
     await eventually(() => count() === 3);
     await staysWhileOthersWait(consumers, 4);
@@ -87,7 +88,7 @@ describe('a limit of the broker', () => {
     for (const state of waiting) {
       expect(state).toMatchObject({ status: 'detached', cause: { replyCode: 530, retryable: true } });
     }
-    expect(gathered.map(({ error }) => error)).toEqual(Array(5).fill(undefined));
+    expect(collected.map(({ error }) => error)).toEqual(Array(5).fill(undefined));
     await broker.ctl('clear_user_limits', user, 'max-channels');
     await eventually(() => count() === 5);
   });
@@ -97,7 +98,7 @@ describe('a limit of the broker', () => {
     const consumers = Array.from({ length: 4 }, (_, i) =>
       closing(new Consumer(connection, { queue: `q${String(i)}` })),
     );
-    consumers.forEach(({ deliveries$ }) => gather(deliveries$));
+    consumers.forEach(({ deliveries$ }) => collect(deliveries$));
     await Promise.all(consumers.map(({ state$ }) => until(state$, attached)));
     await broker.ctl('set_user_limits', user, '{"max-channels": 3}');
     connection.reconnect();

@@ -1,7 +1,8 @@
 import { Connection, type ConnectionState } from 'instance-queue';
 import { FaultProxy } from 'instance-queue/testing';
-import { privateBroker } from '../../support/broker';
-import { closeAll, closing, uniqueName } from '../../support/cleanup';
+import { privateBroker } from '../../support/brokers/test-brokers';
+import { closeAll, closing } from '../../support/closing';
+import { uniqueName } from '../../support/unique-name';
 import { until } from '../../support/waiting';
 
 const broker = privateBroker();

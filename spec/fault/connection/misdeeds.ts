@@ -1,7 +1,7 @@
 /** What no broker does, done to a client that consumes and produces: none may cost it more than a connection. */
 import type { FakeClient } from '../../support/fake-broker/fake-broker';
-import { encodeMethod } from '../../support/fake-broker/methods';
-import { nestedTable, rawFrame, rawHeader } from '../../support/raw-publisher';
+import { encodeMethod } from '../../support/frames/methods';
+import { nestedTable, rawFrame, rawHeader } from '../../support/frames/raw-publisher';
 
 /** A connection, and the channel on it that serves. */
 export interface Target {

@@ -3,9 +3,9 @@ import { connect as dial, type AddressInfo } from 'node:net';
 import { createServer } from 'node:tls';
 import { Connection, Producer, consume, type ConnectionOptions } from 'instance-queue';
 import { FakeBroker, type FakeClient } from '../../support/fake-broker/fake-broker';
-import { encodeMethod } from '../../support/fake-broker/methods';
-import { closeAll, closing } from '../../support/cleanup';
-import { gather } from '../../support/gather';
+import { encodeMethod } from '../../support/frames/methods';
+import { closeAll, closing } from '../../support/closing';
+import { collect } from '../../support/collect';
 import { until } from '../../support/waiting';
 
 const openOk = encodeMethod('connection.open-ok', 0, { knownHosts: '' });
@@ -104,10 +104,10 @@ describe.each<[string, Partial<ConnectionOptions>]>([
   it('that is cut right after it connected is a lost one for whoever opens a channel on it', async () => {
     const { fake, connection, causes } = await scripted(() => undefined);
     connection.once('connected', () => fake.clients[0]?.reset());
-    const gathered = gather(consume(connection, { queue: 'q', declare: false }));
+    const collected = collect(consume(connection, { queue: 'q', declare: false }));
     await until(connection.state$, (state) => state.status === 'connected' && state.epoch === 2);
     await fake.clients[1]?.until('basic.consume');
     expect(causes).toEqual([expect.stringContaining('Lost the connection')]);
-    expect(gathered).toMatchObject({ error: undefined, completed: false });
+    expect(collected).toMatchObject({ error: undefined, completed: false });
   });
 });

@@ -2,8 +2,9 @@ import { inspect } from 'node:util';
 import { pino } from 'pino';
 import { InstanceQueue, handle, type LoggerOption } from 'instance-queue';
 import { FaultProxy } from 'instance-queue/testing';
-import { privateBroker } from '../../support/broker';
-import { closeAll, closing, uniqueName } from '../../support/cleanup';
+import { privateBroker } from '../../support/brokers/test-brokers';
+import { closeAll, closing } from '../../support/closing';
+import { uniqueName } from '../../support/unique-name';
 import { rejection, until } from '../../support/waiting';
 
 const broker = privateBroker();

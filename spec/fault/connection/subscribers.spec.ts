@@ -1,6 +1,6 @@
 import { Connection, InstanceQueue, type ConnectionState, type Role } from 'instance-queue';
 import { FakeBroker } from '../../support/fake-broker/fake-broker';
-import { closeAll, closing } from '../../support/cleanup';
+import { closeAll, closing } from '../../support/closing';
 import { until } from '../../support/waiting';
 
 let fake: FakeBroker;

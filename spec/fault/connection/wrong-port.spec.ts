@@ -1,7 +1,7 @@
 import { createServer as createHttpServer } from 'node:http';
 import { createServer, type AddressInfo, type Server } from 'node:net';
 import { Connection } from 'instance-queue';
-import { closeAll, closing } from '../../support/cleanup';
+import { closeAll, closing } from '../../support/closing';
 import { rejection } from '../../support/waiting';
 
 describe('an endpoint that is no AMQP 0-9-1 broker', () => {

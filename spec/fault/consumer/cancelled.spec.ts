@@ -1,11 +1,11 @@
 import { Connection, Consumer, handle, type ConsumerState } from 'instance-queue';
 import { NEVER } from 'rxjs';
 import { FaultProxy } from 'instance-queue/testing';
-import { FrameLog } from '../../support/fake-broker/frames';
-import { sharedBroker } from '../../support/broker';
-import { Bystander } from '../../support/bystander';
-import { closeAll, closing } from '../../support/cleanup';
-import { gather } from '../../support/gather';
+import { FrameLog } from '../../support/frames/frames';
+import { sharedBroker } from '../../support/brokers/test-brokers';
+import { Bystander } from '../../support/brokers/bystander';
+import { closeAll, closing } from '../../support/closing';
+import { collect } from '../../support/collect';
 import { eventually, until } from '../../support/waiting';
 
 describe('a consumer that the broker cancels', () => {
@@ -25,11 +25,11 @@ describe('a consumer that the broker cancels', () => {
   });
 
   it('declares its queue again and attaches with a new tag, on the same connection', async () => {
-    const name = side.tidies();
+    const name = side.freeQueueName();
     const consumer = closing(new Consumer(connection, { queue: { name, maxLength: 100 } }));
     const states: ConsumerState[] = [];
     consumer.state$.subscribe((state) => states.push(state));
-    const { values } = gather(consumer.deliveries$);
+    const { values } = collect(consumer.deliveries$);
     await until(consumer.state$, ({ status }) => status === 'attached');
     await side.deleteQueue(name);
     await eventually(() => states.filter(({ status }) => status === 'attached').length === 2);
@@ -48,13 +48,13 @@ describe('a consumer that the broker cancels', () => {
   });
 
   it('cannot settle what it had: the verbs are false, nothing is sent, the work is told', async () => {
-    const name = side.tidies();
+    const name = side.freeQueueName();
     const consumer = closing(new Consumer(connection, { queue: name }));
     const lost: unknown[] = [];
     consumer.on('lost', ({ body }) => lost.push(body));
     const aborted: unknown[] = [];
-    const shared = gather(consumer.deliveries$);
-    const { values } = gather(
+    const shared = collect(consumer.deliveries$);
+    const { values } = collect(
       consumer.deliveries$.pipe(
         handle((_, { signal }) => {
           signal.addEventListener('abort', () => aborted.push(signal.reason));
@@ -77,36 +77,36 @@ describe('a consumer that the broker cancels', () => {
   });
 
   it('gives up when `reopen.attempts` says so', async () => {
-    const name = side.tidies();
+    const name = side.freeQueueName();
     const strict = closing(new Connection({ url: broker.url, reopen: { attempts: 0 } }));
     const consumer = new Consumer(strict, { queue: name });
-    const gathered = gather(consumer.deliveries$);
+    const collected = collect(consumer.deliveries$);
     await until(consumer.state$, ({ status }) => status === 'attached');
     await side.deleteQueue(name);
-    await eventually(() => gathered.error);
-    expect(gathered.error).toMatchObject({ code: 'CHANNEL_CLOSED', cause: { code: 'CONSUMER_CANCELLED' } });
-    expect(consumer.state).toEqual({ status: 'stopped', cause: gathered.error });
+    await eventually(() => collected.error);
+    expect(collected.error).toMatchObject({ code: 'CHANNEL_CLOSED', cause: { code: 'CONSUMER_CANCELLED' } });
+    expect(consumer.state).toEqual({ status: 'stopped', cause: collected.error });
     expect(strict.state.status).toBe('connected');
   });
 
   it('waits longer and longer for a passive queue that went, and comes back with it', async () => {
-    const name = await side.queue();
+    const name = await side.declareQueue();
     const consumer = closing(new Consumer(connection, { queue: { name, passive: true } }));
     const states: ConsumerState[] = [];
     consumer.state$.subscribe((state) => states.push(state));
-    gather(consumer.deliveries$);
+    collect(consumer.deliveries$);
     await until(consumer.state$, ({ status }) => status === 'attached');
     await side.deleteQueue(name);
     const missing = (state: ConsumerState): boolean => state.status === 'detached' && state.cause?.replyCode === 404;
     await eventually(() => states.filter(missing).length >= 3);
-    await side.queue({}, name);
+    await side.declareQueue({}, name);
     await until(consumer.state$, ({ status }) => status === 'attached');
   });
 
   it('leaves no channel behind, however often that happens', async () => {
-    const name = side.tidies();
+    const name = side.freeQueueName();
     const consumer = closing(new Consumer(connection, { queue: name }));
-    gather(consumer.deliveries$);
+    collect(consumer.deliveries$);
     for (let i = 0; i < 10; i++) {
       await until(consumer.state$, ({ status }) => status === 'attached');
       await eventually(() => connection.core.counters.reopens === i);

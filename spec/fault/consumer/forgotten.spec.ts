@@ -1,10 +1,10 @@
 import { Connection, Consumer, type ConsumeOptions, type ConsumerState } from 'instance-queue';
 import { FaultProxy } from 'instance-queue/testing';
-import { FrameLog } from '../../support/fake-broker/frames';
-import { privateBroker } from '../../support/broker';
-import { Bystander } from '../../support/bystander';
-import { closeAll, closing } from '../../support/cleanup';
-import { gather } from '../../support/gather';
+import { FrameLog } from '../../support/frames/frames';
+import { privateBroker } from '../../support/brokers/test-brokers';
+import { Bystander } from '../../support/brokers/bystander';
+import { closeAll, closing } from '../../support/closing';
+import { collect } from '../../support/collect';
 import { eventually, until } from '../../support/waiting';
 
 /**
@@ -23,7 +23,7 @@ describe('a consumer whose queue the broker forgot', () => {
   let name: string;
   beforeEach(async () => {
     side = await Bystander.at(broker.url);
-    name = side.tidies();
+    name = side.freeQueueName();
   });
   afterEach(async () => {
     await closeAll();
@@ -35,7 +35,7 @@ describe('a consumer whose queue the broker forgot', () => {
     const log = new FrameLog(proxy);
     const connection = closing(new Connection({ url: proxy.url(broker.url), reopen: { min: 5, max: 20 } }));
     const consumer = closing(new Consumer(connection, { queue: name, ...options }));
-    const { values } = gather(consumer.deliveries$);
+    const { values } = collect(consumer.deliveries$);
     await until(consumer.state$, ({ status }) => status === 'attached');
     const states: ConsumerState[] = [];
     consumer.state$.subscribe((state) => states.push(state));
@@ -82,15 +82,15 @@ describe('a consumer whose queue the broker forgot', () => {
     expect(await connection.close()).toEqual({ unsettled: 0, unconfirmed: 0 });
     expect(consumer.state).toEqual({ status: 'stopped' });
     const after = log.methods('toBroker').length;
-    await side.has(name);
+    await side.hasQueue(name);
     expect(log.methods('toBroker')).toHaveLength(after);
   });
 
   it('is one of fifty, all forgotten at once: each comes back, on the same connection', async () => {
     const connection = closing(new Connection(broker.url));
-    const names = Array.from({ length: 50 }, () => side.tidies());
+    const names = Array.from({ length: 50 }, () => side.freeQueueName());
     const consumers = names.map((queue) => closing(new Consumer(connection, { queue, checkAfter: 50 })));
-    for (const { deliveries$ } of consumers) gather(deliveries$);
+    for (const { deliveries$ } of consumers) collect(deliveries$);
     await Promise.all(consumers.map(({ state$ }) => until(state$, ({ status }) => status === 'attached')));
     await broker.ctl('eval', forget(...names));
     await eventually(() => connection.core.counters.reopens >= 50);
@@ -101,7 +101,7 @@ describe('a consumer whose queue the broker forgot', () => {
     ['nobody may look', { declare: false, checkAfter: 10 }],
     ['nobody shall look', { checkAfter: 0 }],
   ])('does not find out where %s', async (_why, options) => {
-    await side.queue({}, name);
+    await side.declareQueue({}, name);
     const { states, looks } = await attached(options);
     const before = looks();
     const looking = await attached({ checkAfter: 50 });

@@ -1,8 +1,9 @@
 import { ChannelError, Connection, consume, type QueueSpec } from 'instance-queue';
 import { defer, firstValueFrom, lastValueFrom, timer } from 'rxjs';
-import { privateBroker } from '../../support/broker';
-import { Bystander } from '../../support/bystander';
-import { closeAll, closing, uniqueName } from '../../support/cleanup';
+import { privateBroker } from '../../support/brokers/test-brokers';
+import { Bystander } from '../../support/brokers/bystander';
+import { closeAll, closing } from '../../support/closing';
+import { uniqueName } from '../../support/unique-name';
 import { eventually, rejection } from '../../support/waiting';
 
 /** Queues of no use without their consumer must not outlive an attach that came to nothing. */
@@ -34,7 +35,7 @@ describe('an attach that is given up', () => {
 
   it('leaves none behind when it is refused', async () => {
     const side = await Bystander.at(broker.url);
-    const topology = { exchanges: [{ name: side.tidiesExchange(), type: 'direct' }] };
+    const topology = { exchanges: [{ name: side.freeExchangeName(), type: 'direct' }] };
     const before = await queues();
     const [{ name = '' } = {}] = topology.exchanges;
     const error = await rejection(
@@ -53,7 +54,7 @@ describe('an attach that is given up', () => {
 
   it('keeps an auto-delete queue that holds messages for the next consumer', async () => {
     const side = await Bystander.at(broker.url);
-    const name = await side.queue({ autoDelete: true }, uniqueName('auto'));
+    const name = await side.declareQueue({ autoDelete: true }, uniqueName('auto'));
     await side.put(name, 'waiting');
     for (let i = 0; i < 10; i++)
       consume(connection, { queue: { name, autoDelete: true } })

@@ -1,7 +1,7 @@
 import { Connection, Consumer, type ConsumerState } from 'instance-queue';
 import { FakeBroker } from '../../support/fake-broker/fake-broker';
-import { closeAll, closing } from '../../support/cleanup';
-import { gather } from '../../support/gather';
+import { closeAll, closing } from '../../support/closing';
+import { collect } from '../../support/collect';
 import { eventually, until } from '../../support/waiting';
 
 const REFUSED = "COMMAND_INVALID - invalid exchange type 'x-delayed-message'";
@@ -30,7 +30,7 @@ describe.each([503, 530, 541])('a topology that turns bad, refused by closing th
     const topology = { exchanges: [{ name: 'late', type: 'x-delayed-message' }] };
     const guilty = closing(new Consumer(connection, { queue: { name: 'guilty' }, topology }));
     const others = ['a', 'b', 'c', 'd'].map((name) => closing(new Consumer(connection, { queue: { name } })));
-    const gathered = [guilty, ...others].map(({ deliveries$ }) => gather(deliveries$));
+    const collected = [guilty, ...others].map(({ deliveries$ }) => collect(deliveries$));
     for (const consumer of [guilty, ...others]) await until(consumer.state$, attached);
 
     bad = true;
@@ -52,6 +52,6 @@ describe.each([503, 530, 541])('a topology that turns bad, refused by closing th
     bad = false;
     await until(guilty.state$, attached);
     expect(seen.filter((state) => !attached(state))).toEqual([]);
-    expect(gathered.map(({ error }) => error)).toEqual(Array(5).fill(undefined));
+    expect(collected.map(({ error }) => error)).toEqual(Array(5).fill(undefined));
   });
 });

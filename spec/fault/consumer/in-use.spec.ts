@@ -1,7 +1,8 @@
 import { Connection, Consumer, type ConsumerState } from 'instance-queue';
-import { sharedBroker } from '../../support/broker';
-import { closeAll, closing, uniqueName } from '../../support/cleanup';
-import { gather } from '../../support/gather';
+import { sharedBroker } from '../../support/brokers/test-brokers';
+import { closeAll, closing } from '../../support/closing';
+import { uniqueName } from '../../support/unique-name';
+import { collect } from '../../support/collect';
 import { until } from '../../support/waiting';
 
 const attached = ({ status }: ConsumerState): boolean => status === 'attached';
@@ -18,10 +19,10 @@ describe('an exclusive consumer that finds its queue taken', () => {
       Connection,
     ];
     const active = closing(new Consumer(first, { queue, exclusive: true }));
-    gather(active.deliveries$);
+    collect(active.deliveries$);
     await until(active.state$, attached);
     const standby = closing(new Consumer(second, { queue, exclusive: true }));
-    const { error } = gather(standby.deliveries$);
+    const { error } = collect(standby.deliveries$);
     const state = await until(standby.state$, ({ status, ...rest }) => status === 'detached' && 'cause' in rest);
     expect(state).toMatchObject({ status: 'detached', cause: { replyCode: 403, retryable: true } });
     await active.close();
@@ -34,10 +35,10 @@ describe('an exclusive consumer that finds its queue taken', () => {
     const reopen = { min: 10, max: 100 };
     const connection = closing(new Connection({ url: broker.url, reopen }));
     const plain = closing(new Consumer(connection, { queue }));
-    gather(plain.deliveries$);
+    collect(plain.deliveries$);
     await until(plain.state$, attached);
     const exclusive = closing(new Consumer(connection, { queue, exclusive: true }));
-    gather(exclusive.deliveries$);
+    collect(exclusive.deliveries$);
     await until(exclusive.state$, (state) => state.status === 'detached' && state.cause?.replyCode === 403);
     await plain.close();
     await until(exclusive.state$, attached);

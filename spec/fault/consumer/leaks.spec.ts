@@ -1,12 +1,13 @@
-import { modelOf } from '../../support/channels';
+import { modelOf } from '../../support/amqplib/opened-channels';
 import { Connection, Consumer, InstanceQueue, consume, type ConsumerState } from 'instance-queue';
 import type { Subscription } from 'rxjs';
 import { FaultProxy } from 'instance-queue/testing';
-import { FrameLog } from '../../support/fake-broker/frames';
-import { sharedBroker } from '../../support/broker';
-import { Bystander } from '../../support/bystander';
-import { closeAll, closing, uniqueName } from '../../support/cleanup';
-import { gather } from '../../support/gather';
+import { FrameLog } from '../../support/frames/frames';
+import { sharedBroker } from '../../support/brokers/test-brokers';
+import { Bystander } from '../../support/brokers/bystander';
+import { closeAll, closing } from '../../support/closing';
+import { uniqueName } from '../../support/unique-name';
+import { collect } from '../../support/collect';
 import { eventually, until } from '../../support/waiting';
 
 describe('nothing is left behind', () => {
@@ -17,7 +18,7 @@ describe('nothing is left behind', () => {
   let queue: string;
   beforeEach(async () => {
     side = await Bystander.at(broker.url);
-    queue = await side.queue();
+    queue = await side.declareQueue();
     proxy = closing(await FaultProxy.before(broker.url));
     log = new FrameLog(proxy);
   });
@@ -35,7 +36,7 @@ describe('nothing is left behind', () => {
     const name = uniqueName('flapping');
     const connection = closing(new Connection({ ...options(), name }));
     const consumer = closing(new Consumer(connection, { queue }));
-    gather(consumer.deliveries$);
+    collect(consumer.deliveries$);
     const attached = (epoch: number) => (state: ConsumerState) => state.status === 'attached' && state.epoch === epoch;
     const listeners = (): number => {
       const model = modelOf(connection);
@@ -75,7 +76,7 @@ describe('nothing is left behind', () => {
     proxy.onBytes(() => {
       if (log.of(step).length > 0) for (const subscription of subscriptions) subscription.unsubscribe();
     });
-    const consumption = gather(consume(connection, { queue: { name: queue } }));
+    const consumption = collect(consume(connection, { queue: { name: queue } }));
     subscriptions.push(consumption.subscription);
     await eventually(() => consumption.subscription.closed);
     await eventually(() => log.of('channel.open').length === log.of('channel.close-ok').length);
@@ -89,7 +90,7 @@ describe('nothing is left behind', () => {
     const count = 50;
     const front = closing(new InstanceQueue(options()));
     const numbers = Array.from({ length: count }, (_, i) => i);
-    const all = numbers.map(() => gather(front.consume({ queue, prefetch: 1 })));
+    const all = numbers.map(() => collect(front.consume({ queue, prefetch: 1 })));
     // Seen from here: the broker knows of a consumer before its consume-ok has arrived.
     await eventually(() => front.health.consumers.filter(({ status }) => status === 'attached').length === count);
     proxy.cut();
@@ -108,16 +109,16 @@ describe('nothing is left behind', () => {
   it('of a consumer that finds no channel free: it waits for one, and the connection goes on', async () => {
     const connection = closing(new Connection({ ...options(), url: `${proxy.url(broker.url)}?channelMax=3` }));
     const three = [1, 2, 3].map(() => new Consumer(connection, { queue, declare: false }));
-    const first = three.map(({ deliveries$ }) => gather(deliveries$));
+    const first = three.map(({ deliveries$ }) => collect(deliveries$));
     for (const { state$ } of three) await until(state$, ({ status }) => status === 'attached');
     const fourth = new Consumer(connection, { queue, declare: false });
-    const gathered = gather(fourth.deliveries$);
+    const collected = collect(fourth.deliveries$);
     const waiting = await until(fourth.state$, (state) => state.status === 'detached' && state.retryIn !== undefined);
     expect(waiting).toMatchObject({ cause: { code: 'CHANNEL_CLOSED', retryable: true } });
     expect(String(waiting.status === 'detached' && waiting.cause)).toContain('No channels left');
     first[0]?.subscription.unsubscribe();
     await until(fourth.state$, ({ status }) => status === 'attached');
-    expect(gathered.error).toBeUndefined();
+    expect(collected.error).toBeUndefined();
     expect(connection.state).toMatchObject({ status: 'connected', epoch: 1 });
   });
 });

@@ -1,9 +1,10 @@
 import { Connection, Consumer, type ConsumerState } from 'instance-queue';
 import { FaultProxy } from 'instance-queue/testing';
-import { sharedBroker } from '../../support/broker';
-import { Bystander } from '../../support/bystander';
-import { closeAll, closing, uniqueName } from '../../support/cleanup';
-import { gather } from '../../support/gather';
+import { sharedBroker } from '../../support/brokers/test-brokers';
+import { Bystander } from '../../support/brokers/bystander';
+import { closeAll, closing } from '../../support/closing';
+import { uniqueName } from '../../support/unique-name';
+import { collect } from '../../support/collect';
 import { eventually, until } from '../../support/waiting';
 
 describe('an exclusive queue whose owner is still there', () => {
@@ -21,7 +22,7 @@ describe('an exclusive queue whose owner is still there', () => {
     const consumer = closing(new Consumer(connection, { queue: { name, exclusive: true } }));
     const states: ConsumerState[] = [];
     consumer.state$.subscribe((state) => states.push(state));
-    const { values } = gather(consumer.deliveries$);
+    const { values } = collect(consumer.deliveries$);
     await until(consumer.state$, ({ status }) => status === 'attached');
 
     // The old socket falls silent, and the broker is not told that we are back on another one.
@@ -44,12 +45,12 @@ describe('an exclusive queue whose owner is still there', () => {
   it('does not fail even the first attach', async () => {
     const name = uniqueName('exclusive');
     const owner = await Bystander.at(broker.url);
-    await owner.queue({ exclusive: true }, name);
+    await owner.declareQueue({ exclusive: true }, name);
     const connection = closing(new Connection({ url: broker.url, reopen: { min: 5, max: 20 } }));
     const consumer = closing(new Consumer(connection, { queue: { name, exclusive: true } }));
     const states: ConsumerState[] = [];
     consumer.state$.subscribe((state) => states.push(state));
-    gather(consumer.deliveries$);
+    collect(consumer.deliveries$);
     await eventually(() => states.filter(locked).length >= 2);
     await owner.close();
     await until(consumer.state$, ({ status }) => status === 'attached');

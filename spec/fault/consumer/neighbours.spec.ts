@@ -1,7 +1,7 @@
 import { ChannelError, Connection, Consumer, Producer, consume } from 'instance-queue';
 import { FakeBroker, type FakeClient } from '../../support/fake-broker/fake-broker';
-import { closeAll, closing } from '../../support/cleanup';
-import { gather } from '../../support/gather';
+import { closeAll, closing } from '../../support/closing';
+import { collect } from '../../support/collect';
 import { eventually, until } from '../../support/waiting';
 
 const REFUSED = 'INTERNAL_ERROR - Feature `transient_nonexcl_queues` is deprecated.';
@@ -40,9 +40,9 @@ describe('a neighbour’s refusal that closes the connection', () => {
     const { broker, connection } = await scripted();
     await connection.connect();
     const good = closing(new Consumer(connection, { queue: { name: 'good' } }));
-    const innocent = gather(good.deliveries$);
+    const innocent = collect(good.deliveries$);
     await waiting(broker.clients[0], 'good');
-    const bad = gather(consume(connection, { queue: { name: 'bad' } }));
+    const bad = collect(consume(connection, { queue: { name: 'bad' } }));
     await until(good.state$, ({ status }) => status === 'attached' || status === 'stopped');
     await eventually(() => bad.error);
     expect(bad.error).toBeInstanceOf(ChannelError);
@@ -58,13 +58,13 @@ describe('a neighbour’s refusal that closes the connection', () => {
     await connection.connect();
     const all = ['bad-1', 'good-1', 'bad-2', 'good-2', 'good-3'];
     const consumers = all.map((name) => closing(new Consumer(connection, { queue: { name } })));
-    const gathered = consumers.map((consumer) => gather(consumer.deliveries$));
-    await eventually(() => gathered[0]?.error !== undefined && gathered[2]?.error !== undefined);
-    expect(gathered[0]?.error).toMatchObject(refusal);
-    expect(gathered[2]?.error).toMatchObject(refusal);
+    const collected = consumers.map((consumer) => collect(consumer.deliveries$));
+    await eventually(() => collected[0]?.error !== undefined && collected[2]?.error !== undefined);
+    expect(collected[0]?.error).toMatchObject(refusal);
+    expect(collected[2]?.error).toMatchObject(refusal);
     const innocents = [1, 3, 4];
     await eventually(() => innocents.every((i) => consumers[i]?.state.status === 'attached'));
-    expect(innocents.map((i) => gathered[i]?.error)).toEqual([undefined, undefined, undefined]);
+    expect(innocents.map((i) => collected[i]?.error)).toEqual([undefined, undefined, undefined]);
     expect(broker.clients.length).toBeLessThanOrEqual(4);
   });
 
@@ -75,7 +75,7 @@ describe('a neighbour’s refusal that closes the connection', () => {
     const sent = producer.send({ queue: 'good', body: 1 });
     sent.catch(() => undefined);
     await waiting(broker.clients[0], 'good');
-    const bad = gather(consume(connection, { queue: { name: 'bad' } }));
+    const bad = collect(consume(connection, { queue: { name: 'bad' } }));
     await eventually(() => bad.error);
     expect(bad.error).toMatchObject(refusal);
     expect(await sent).toMatchObject({ attempts: 1 });
@@ -85,7 +85,7 @@ describe('a neighbour’s refusal that closes the connection', () => {
     const { broker, connection } = await scripted();
     await connection.connect();
     const good = closing(new Consumer(connection, { queue: { name: 'good' } }));
-    const innocent = gather(good.deliveries$);
+    const innocent = collect(good.deliveries$);
     await waiting(broker.clients[0], 'good');
     const producer = closing(new Producer(connection, { topology: { queues: [{ name: 'bad' }] } }));
     await expect(producer.send({ queue: 'q', body: 1 })).rejects.toMatchObject({
@@ -107,8 +107,8 @@ describe('a neighbour’s refusal that closes the connection', () => {
       client.onMethod('queue.declare', ({ queue }) => declare(queue));
     });
     await connection.connect();
-    const slow = gather(consume(connection, { queue: { name: 'slow' } }));
-    const bad = gather(consume(connection, { queue: { name: 'bad' } }));
+    const slow = collect(consume(connection, { queue: { name: 'slow' } }));
+    const bad = collect(consume(connection, { queue: { name: 'bad' } }));
     await eventually(() => bad.error ?? slow.error);
     expect(slow.error).toBeUndefined();
   });

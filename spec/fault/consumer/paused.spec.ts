@@ -1,11 +1,11 @@
 import { BehaviorSubject } from 'rxjs';
 import { Connection, Consumer, InstanceQueue, handle, type ConsumerState } from 'instance-queue';
 import { FaultProxy } from 'instance-queue/testing';
-import { FrameLog } from '../../support/fake-broker/frames';
-import { sharedBroker } from '../../support/broker';
-import { Bystander } from '../../support/bystander';
-import { closeAll, closing } from '../../support/cleanup';
-import { gather } from '../../support/gather';
+import { FrameLog } from '../../support/frames/frames';
+import { sharedBroker } from '../../support/brokers/test-brokers';
+import { Bystander } from '../../support/brokers/bystander';
+import { closeAll, closing } from '../../support/closing';
+import { collect } from '../../support/collect';
 import { eventually, until } from '../../support/waiting';
 
 describe('a consumer that is paused', () => {
@@ -17,7 +17,7 @@ describe('a consumer that is paused', () => {
   let pause: BehaviorSubject<boolean>;
   beforeEach(async () => {
     side = await Bystander.at(url);
-    queue = await side.queue();
+    queue = await side.declareQueue();
     proxy = closing(await FaultProxy.before(url));
     log = new FrameLog(proxy);
     pause = new BehaviorSubject(false);
@@ -36,7 +36,7 @@ describe('a consumer that is paused', () => {
     await side.put(queue, 1);
     const connection = connected();
     const consumer = closing(new Consumer<number>(connection, { queue, pause }));
-    const { values } = gather(consumer.deliveries$);
+    const { values } = collect(consumer.deliveries$);
     await eventually(() => values.length === 1);
     pause.next(true);
     await eventually(() => log.of('basic.cancel-ok').length === 1);
@@ -55,7 +55,7 @@ describe('a consumer that is paused', () => {
   it('that is told to go on while the link is away attaches when it is back', async () => {
     const connection = connected();
     const consumer = closing(new Consumer<number>(connection, { queue, pause }));
-    gather(consumer.deliveries$);
+    collect(consumer.deliveries$);
     await attached(consumer);
     pause.next(true);
     proxy.refuse();
@@ -69,7 +69,7 @@ describe('a consumer that is paused', () => {
 
   it('finds its queue deleted meanwhile, and declares it again', async () => {
     const consumer = closing(new Consumer<number>(connected(), { queue: { name: queue }, pause }));
-    const { values } = gather(consumer.deliveries$);
+    const { values } = collect(consumer.deliveries$);
     await attached(consumer);
     pause.next(true);
     await eventually(() => log.of('basic.cancel-ok').length === 1);
@@ -83,7 +83,7 @@ describe('a consumer that is paused', () => {
   it('loses what was open with a queue that is deleted in the moment of the pause, and goes on', async () => {
     await side.put(queue, 1);
     const consumer = closing(new Consumer<number>(connected(), { queue: { name: queue }, pause }));
-    const { values } = gather(consumer.deliveries$);
+    const { values } = collect(consumer.deliveries$);
     await eventually(() => values.length === 1);
     proxy.hold('toClient');
     pause.next(true);
@@ -99,7 +99,7 @@ describe('a consumer that is paused', () => {
   it('gives back what still came between the cancel and its answer', async () => {
     const front = closing(new InstanceQueue({ url: proxy.url(url), reconnect: backoff }));
     const consumer = front.consumer<number>({ queue, pause });
-    const { values } = gather(consumer.deliveries$);
+    const { values } = collect(consumer.deliveries$);
     await attached(consumer);
     proxy.hold('toClient');
     await side.put(queue, 1, 2, 3);
@@ -119,13 +119,13 @@ describe('a consumer that is paused', () => {
       new Connection({ url: proxy.url(url), reconnect: { min: 1, max: 5, attempts: 2, initialAttempts: 5 } }),
     );
     const consumer = closing(new Consumer<number>(connection, { queue, pause }));
-    const gathered = gather(consumer.deliveries$);
+    const collected = collect(consumer.deliveries$);
     await attached(consumer);
     pause.next(true);
     proxy.refuse();
     proxy.cut();
-    await eventually(() => gathered.error !== undefined);
-    expect(gathered.error).toMatchObject({ code: 'CONNECT_FAILED' });
+    await eventually(() => collected.error !== undefined);
+    expect(collected.error).toMatchObject({ code: 'CONNECT_FAILED' });
     expect(consumer.state).toMatchObject({ status: 'stopped', cause: { code: 'CONNECT_FAILED' } });
     expect(pause.observed).toBe(false);
   });

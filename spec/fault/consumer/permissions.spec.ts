@@ -1,11 +1,12 @@
 import { ChannelError, Connection, Consumer, consume, type ConsumerState } from 'instance-queue';
 import { lastValueFrom } from 'rxjs';
 import { FaultProxy } from 'instance-queue/testing';
-import { FrameLog } from '../../support/fake-broker/frames';
-import { privateBroker } from '../../support/broker';
-import { Bystander } from '../../support/bystander';
-import { closeAll, closing, uniqueName } from '../../support/cleanup';
-import { gather } from '../../support/gather';
+import { FrameLog } from '../../support/frames/frames';
+import { privateBroker } from '../../support/brokers/test-brokers';
+import { Bystander } from '../../support/brokers/bystander';
+import { closeAll, closing } from '../../support/closing';
+import { uniqueName } from '../../support/unique-name';
+import { collect } from '../../support/collect';
 import { eventually, rejection, until } from '../../support/waiting';
 
 describe('a consumer without permission', () => {
@@ -28,7 +29,7 @@ describe('a consumer without permission', () => {
   });
   beforeEach(async () => {
     side = await Bystander.at(broker.url);
-    queue = await side.queue();
+    queue = await side.declareQueue();
   });
   afterEach(async () => {
     await closeAll();
@@ -39,7 +40,7 @@ describe('a consumer without permission', () => {
   it('fails its first attach with 403, by name and by spec, and the connection stays', async () => {
     await permit(none, none, none);
     const connection = closing(new Connection(url()));
-    for (const wanted of [queue, { name: queue }, side.tidies()]) {
+    for (const wanted of [queue, { name: queue }, side.freeQueueName()]) {
       const error = await rejection(lastValueFrom(consume(connection, { queue: wanted })));
       expect(error).toBeInstanceOf(ChannelError);
       expect(error).toMatchObject({ replyCode: 403, retryable: false });
@@ -58,7 +59,7 @@ describe('a consumer without permission', () => {
       { queue: { name: queue }, declare: false },
     ]) {
       const consumer = closing(new Consumer(connection, options));
-      const { values } = gather(consumer.deliveries$);
+      const { values } = collect(consumer.deliveries$);
       await until(consumer.state$, ({ status }) => status === 'attached');
       if ('checkAfter' in options) await eventually(() => log.of('queue.declare').length >= 2);
       await side.put(queue, 'readable');
@@ -76,7 +77,7 @@ describe('a consumer without permission', () => {
     const consumer = closing(new Consumer(connection, { queue }));
     const states: ConsumerState[] = [];
     consumer.state$.subscribe((state) => states.push(state));
-    const { values } = gather(consumer.deliveries$);
+    const { values } = collect(consumer.deliveries$);
     await until(consumer.state$, ({ status }) => status === 'attached');
 
     await permit(none, none, none);

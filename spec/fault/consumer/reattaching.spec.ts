@@ -1,11 +1,11 @@
 import { Connection, Consumer, InstanceQueue, consume, handle, type ConsumerState } from 'instance-queue';
 import { FaultProxy } from 'instance-queue/testing';
-import { FrameLog } from '../../support/fake-broker/frames';
-import { sharedBroker } from '../../support/broker';
-import { Bystander } from '../../support/bystander';
-import { channelsOf, provokeException } from '../../support/channels';
-import { closeAll, closing } from '../../support/cleanup';
-import { gather } from '../../support/gather';
+import { FrameLog } from '../../support/frames/frames';
+import { sharedBroker } from '../../support/brokers/test-brokers';
+import { Bystander } from '../../support/brokers/bystander';
+import { channelsOf, provokeException } from '../../support/amqplib/opened-channels';
+import { closeAll, closing } from '../../support/closing';
+import { collect } from '../../support/collect';
 import { eventually, until } from '../../support/waiting';
 
 describe('a consumer whose link comes and goes', () => {
@@ -16,7 +16,7 @@ describe('a consumer whose link comes and goes', () => {
   let queue: string;
   beforeEach(async () => {
     side = await Bystander.at(broker.url);
-    queue = await side.queue();
+    queue = await side.declareQueue();
     proxy = closing(await FaultProxy.before(broker.url));
     log = new FrameLog(proxy);
   });
@@ -31,7 +31,7 @@ describe('a consumer whose link comes and goes', () => {
     proxy.refuse();
     const connection = closing(new Connection(options()));
     const consumer = closing(new Consumer(connection, { queue }));
-    const { values } = gather(consumer.deliveries$);
+    const { values } = collect(consumer.deliveries$);
     await until(connection.state$, (state) => state.status === 'reconnecting' && state.attempt > 3);
     expect(consumer.state).toEqual({ status: 'detached' });
     await side.put(queue, 'early');
@@ -45,7 +45,7 @@ describe('a consumer whose link comes and goes', () => {
     async (drop) => {
       const connection = closing(new Connection(options()));
       const consumer = closing(new Consumer(connection, { queue }));
-      const { values } = gather(consumer.deliveries$);
+      const { values } = collect(consumer.deliveries$);
       await side.put(queue, 'open');
       await eventually(() => values.length === 1);
       proxy[drop]();
@@ -65,7 +65,7 @@ describe('a consumer whose link comes and goes', () => {
     const consumer = closing(new Consumer(connection, { queue }));
     const states: ConsumerState[] = [];
     consumer.state$.subscribe((state) => states.push(state));
-    gather(consumer.deliveries$);
+    collect(consumer.deliveries$);
     await until(consumer.state$, ({ status }) => status === 'attached');
     await broker.closeConnection(name);
     await until(consumer.state$, (state) => state.status === 'attached' && state.epoch === 2);
@@ -81,7 +81,7 @@ describe('a consumer whose link comes and goes', () => {
     const consumer = closing(new Consumer(connection, { queue, declare: false }));
     const states: ConsumerState[] = [];
     consumer.state$.subscribe((state) => states.push(state));
-    const { values } = gather(consumer.deliveries$);
+    const { values } = collect(consumer.deliveries$);
     await side.put(queue, 'open');
     await eventually(() => values.length === 1);
     provokeException(channels[0], queue);
@@ -95,7 +95,7 @@ describe('a consumer whose link comes and goes', () => {
   });
 
   it('leaves its neighbours alone when its channel fails', async () => {
-    const other = await side.queue();
+    const other = await side.declareQueue();
     const connection = closing(new Connection(options()));
     await connection.connect();
     const channels = channelsOf(connection);
@@ -105,9 +105,9 @@ describe('a consumer whose link comes and goes', () => {
     ];
     const tags: string[] = [];
     neighbour.on('attached', ({ tag }) => tags.push(tag));
-    gather(mine.deliveries$);
+    collect(mine.deliveries$);
     await until(mine.state$, ({ status }) => status === 'attached');
-    const { values } = gather(neighbour.deliveries$);
+    const { values } = collect(neighbour.deliveries$);
     await side.put(other, 1);
     await eventually(() => values.length === 1);
     provokeException(channels[0], queue);
@@ -148,7 +148,7 @@ describe('a consumer whose link comes and goes', () => {
     connection.on('connected', () => {
       if (++cuts <= 5) proxy.cut();
     });
-    const { values } = gather(consume(connection, { queue }));
+    const { values } = collect(consume(connection, { queue }));
     await side.put(queue, 'at last');
     await eventually(() => values.length > 0);
     expect(values[0]?.body).toBe('at last');
@@ -178,11 +178,11 @@ describe('a consumer whose link comes and goes', () => {
       proxy.cut();
     });
     const connection = closing(new Connection(options()));
-    const gathered = gather(consume(connection, { queue: spec }));
+    const collected = collect(consume(connection, { queue: spec }));
     await eventually(() => cut.size === steps.length);
     await side.put(queue, 'through');
-    await eventually(() => gathered.values.some(({ settled }) => settled === undefined));
-    expect(gathered.error).toBeUndefined();
+    await eventually(() => collected.values.some(({ settled }) => settled === undefined));
+    expect(collected.error).toBeUndefined();
     await eventually(async () => (await side.count(queue)).consumers === 1);
   });
 });

@@ -1,8 +1,9 @@
 import { Connection, Consumer, InstanceQueue, handle, type Topology } from 'instance-queue';
-import { privateBroker } from '../../support/broker';
-import { Bystander } from '../../support/bystander';
-import { closeAll, closing, uniqueName } from '../../support/cleanup';
-import { gather } from '../../support/gather';
+import { privateBroker } from '../../support/brokers/test-brokers';
+import { Bystander } from '../../support/brokers/bystander';
+import { closeAll, closing } from '../../support/closing';
+import { uniqueName } from '../../support/unique-name';
+import { collect } from '../../support/collect';
 import { eventually, until } from '../../support/waiting';
 
 describe('a consumer whose broker restarts', () => {
@@ -21,7 +22,7 @@ describe('a consumer whose broker restarts', () => {
       new Consumer(connection, { queue: { name: kept, type: 'classic' } }),
       new Consumer(connection, { queue: gone, topology }),
     ];
-    const [a, b] = [gather(one.deliveries$), gather(two.deliveries$)];
+    const [a, b] = [collect(one.deliveries$), collect(two.deliveries$)];
     const lost: unknown[] = [];
     one.on('lost', ({ body }) => lost.push(body));
     await Promise.all([one, two].map(({ state$ }) => until(state$, ({ status }) => status === 'attached')));
@@ -38,7 +39,7 @@ describe('a consumer whose broker restarts', () => {
     expect(lost).toEqual(['over the restart']);
     expect(a.values[1]).toMatchObject({ body: 'over the restart', redelivered: true });
     const after = await Bystander.at(broker.url);
-    after.tidies(kept);
+    after.deletesQueue(kept);
     await after.publish(exchange, 'any', 'declared again');
     await eventually(() => b.values.length === 1);
     a.values[1]?.ack();
@@ -51,7 +52,7 @@ describe('a consumer whose broker restarts', () => {
     const name = uniqueName('named');
     const front = closing(new InstanceQueue({ url: broker.url, reconnect: { min: 10, max: 200 } }));
     const consumer = front.consumer({ queue: name });
-    const { values } = gather(consumer.deliveries$.pipe(handle(({ body }) => body)));
+    const { values } = collect(consumer.deliveries$.pipe(handle(({ body }) => body)));
     await until(consumer.state$, ({ status }) => status === 'attached');
 
     await broker.kill();
@@ -68,7 +69,7 @@ describe('a consumer whose broker restarts', () => {
     await side.deleteQueue(name);
     await eventually(() => front.metrics.reopens > reopens);
     await until(consumer.state$, ({ status }) => status === 'attached');
-    await side.put(side.tidies(name), 'in the new queue');
+    await side.put(side.deletesQueue(name), 'in the new queue');
     await eventually(() => values.length === 1);
     await closeAll();
     await side.close();

@@ -1,7 +1,7 @@
 import { ChannelError, Connection, Consumer, consume, type ConsumerState } from 'instance-queue';
 import { FakeBroker, type FakeClient } from '../../support/fake-broker/fake-broker';
-import { closeAll, closing } from '../../support/cleanup';
-import { gather } from '../../support/gather';
+import { closeAll, closing } from '../../support/closing';
+import { collect } from '../../support/collect';
 import { eventually, until } from '../../support/waiting';
 
 /** What a real broker does rarely, or never on demand. */
@@ -33,7 +33,7 @@ describe('a consumer of a broker with moods', () => {
       bindings: [{ exchange: 'x', queue: 'q' }],
     };
     const consumer = closing(new Consumer(connection, { queue: 'q', topology }));
-    gather(consumer.deliveries$);
+    collect(consumer.deliveries$);
     await until(consumer.state$, ({ status }) => status === 'attached');
     const round = ['exchange.declare', 'queue.declare', 'queue.bind', 'basic.qos', 'basic.consume'];
     expect(methods(broker.clients[0], /^(exchange|queue|basic)\./)).toEqual([...round, ...round]);
@@ -45,7 +45,7 @@ describe('a consumer of a broker with moods', () => {
     const consumer = closing(new Consumer(connection, { queue: 'q', declare: false }));
     const states: ConsumerState[] = [];
     consumer.state$.subscribe((state) => states.push(state));
-    const { values } = gather(consumer.deliveries$);
+    const { values } = collect(consumer.deliveries$);
     const first = await until(consumer.state$, ({ status }) => status === 'attached');
     const [client] = broker.clients;
     const { channel } = (await client?.until('basic.consume')) ?? { channel: 0 };
@@ -69,7 +69,7 @@ describe('a consumer of a broker with moods', () => {
     const consumer = closing(new Consumer(connection, { queue: 'q', declare: false }));
     const tags: string[] = [];
     consumer.on('attached', ({ tag }) => tags.push(tag));
-    const { values } = gather(consumer.deliveries$);
+    const { values } = collect(consumer.deliveries$);
     await eventually(() => tags.length === 1);
     const client = broker.clients[0];
     if (!client) throw new Error('nobody came');
@@ -107,9 +107,9 @@ describe('a consumer of a broker with moods', () => {
         });
       });
       const good = closing(new Consumer(connection, { queue: { name: 'good' } }));
-      const neighbour = gather(good.deliveries$);
+      const neighbour = collect(good.deliveries$);
       await until(good.state$, ({ status }) => status === 'attached');
-      const bad = gather(consume(connection, { queue: { name: 'bad' } }));
+      const bad = collect(consume(connection, { queue: { name: 'bad' } }));
       await eventually(() => bad.error);
       expect(bad.error).toBeInstanceOf(ChannelError);
       expect(bad.error).toMatchObject({
@@ -131,11 +131,11 @@ describe('a consumer of a broker with moods', () => {
       });
     });
     const consumer = closing(new Consumer(connection, { queue: { name: 'q' } }));
-    const gathered = gather(consumer.deliveries$);
+    const collected = collect(consumer.deliveries$);
     await until(consumer.state$, ({ status }) => status === 'attached');
     connection.reconnect();
     await until(consumer.state$, (state) => state.status === 'attached' && state.epoch === 4);
-    expect(gathered.error).toBeUndefined();
+    expect(collected.error).toBeUndefined();
   });
 
   it('releases what still comes between cancel and cancel-ok', async () => {
@@ -146,7 +146,7 @@ describe('a consumer of a broker with moods', () => {
       });
     });
     const consumer = closing(new Consumer(connection, { queue: 'q', declare: false }));
-    const { values, subscription } = gather(consumer.deliveries$);
+    const { values, subscription } = collect(consumer.deliveries$);
     await until(consumer.state$, ({ status }) => status === 'attached');
     subscription.unsubscribe();
     await until(consumer.state$, ({ status }) => status === 'detached');
@@ -169,7 +169,7 @@ describe('a consumer of a broker with moods', () => {
       client.onMethod('channel.close', 'ignore');
     });
     const consumer = closing(new Consumer(connection, { queue: 'q', declare: false }));
-    gather(consumer.deliveries$);
+    collect(consumer.deliveries$);
     await until(consumer.state$, ({ status }) => status === 'attached');
     const began = performance.now();
     expect(await consumer.close({ drainTimeout: 50 })).toEqual({ unsettled: 0, unconfirmed: 0 });

@@ -1,10 +1,10 @@
 import { Connection, Consumer } from 'instance-queue';
 import { FaultProxy } from 'instance-queue/testing';
-import { sharedBroker } from '../../support/broker';
-import { Bystander } from '../../support/bystander';
-import { channelsOf } from '../../support/channels';
-import { closeAll, closing } from '../../support/cleanup';
-import { gather } from '../../support/gather';
+import { sharedBroker } from '../../support/brokers/test-brokers';
+import { Bystander } from '../../support/brokers/bystander';
+import { channelsOf } from '../../support/amqplib/opened-channels';
+import { closeAll, closing } from '../../support/closing';
+import { collect } from '../../support/collect';
 import { eventually, rejection, until } from '../../support/waiting';
 
 describe('a queue that the broker names', () => {
@@ -20,7 +20,7 @@ describe('a queue that the broker names', () => {
     side = await Bystander.at(broker.url);
     proxy = closing(await FaultProxy.before(broker.url));
     connection = closing(new Connection({ url: proxy.url(broker.url), reconnect: { min: 5, max: 50 } }));
-    exchange = side.tidiesExchange();
+    exchange = side.freeExchangeName();
     const topology = {
       exchanges: [{ name: exchange, type: 'topic' }],
       bindings: [{ exchange, queue: '', routingKey: 'for.us' }],
@@ -34,14 +34,16 @@ describe('a queue that the broker names', () => {
   });
   const isGone = async (name: string | undefined): Promise<void> => {
     await eventually(async () => {
-      const refused = await rejection(side.ask((channel) => channel.checkQueue(name ?? ''))).catch(() => undefined);
+      const refused = await rejection(side.onChannel((channel) => channel.checkQueue(name ?? ''))).catch(
+        () => undefined,
+      );
       // 405 would be: it is there, and somebody's own.
       return refused instanceof Error && 'code' in refused && refused.code === 404;
     });
   };
 
   it('has a new name with each connection, which the state tells, and its bindings', async () => {
-    const { values } = gather(consumer.deliveries$);
+    const { values } = collect(consumer.deliveries$);
     await until(consumer.state$, ({ status }) => status === 'attached');
     await side.publish(exchange, 'for.us', 1);
     (await eventually(() => values[0])).ack();
@@ -59,7 +61,7 @@ describe('a queue that the broker names', () => {
   });
 
   it('does not outlive its consumer on a connection that goes on', async () => {
-    const { subscription } = gather(consumer.deliveries$);
+    const { subscription } = collect(consumer.deliveries$);
     await until(consumer.state$, ({ status }) => status === 'attached');
     subscription.unsubscribe();
     await until(consumer.state$, ({ status }) => status === 'detached');
@@ -70,7 +72,7 @@ describe('a queue that the broker names', () => {
   it('is made anew after an exception on its channel, and the old one is not left bound', async () => {
     await connection.connect();
     const channels = channelsOf(connection);
-    const { values } = gather(consumer.deliveries$);
+    const { values } = collect(consumer.deliveries$);
     await until(consumer.state$, ({ status }) => status === 'attached');
     for (const channel of channels) channel.checkQueue('no such queue').catch(() => undefined);
     await eventually(() => names.length === 2);

@@ -1,13 +1,13 @@
 import { Connection, Consumer, consume, handle } from 'instance-queue';
 import { firstValueFrom, Subject } from 'rxjs';
 import { FaultProxy } from 'instance-queue/testing';
-import { FrameLog } from '../../support/fake-broker/frames';
-import { sharedBroker } from '../../support/broker';
-import { Bystander } from '../../support/bystander';
-import { channelsOf, provokeException } from '../../support/channels';
-import { closeAll, closing } from '../../support/cleanup';
-import { cutUntil } from '../../support/cutting';
-import { gather } from '../../support/gather';
+import { FrameLog } from '../../support/frames/frames';
+import { sharedBroker } from '../../support/brokers/test-brokers';
+import { Bystander } from '../../support/brokers/bystander';
+import { channelsOf, provokeException } from '../../support/amqplib/opened-channels';
+import { closeAll, closing } from '../../support/closing';
+import { cutUntil } from '../../support/cut-until';
+import { collect } from '../../support/collect';
 import { eventually } from '../../support/waiting';
 
 describe('a delivery whose channel is gone', () => {
@@ -19,7 +19,7 @@ describe('a delivery whose channel is gone', () => {
   let queue: string;
   beforeEach(async () => {
     side = await Bystander.at(broker.url);
-    queue = await side.queue();
+    queue = await side.declareQueue();
     proxy = closing(await FaultProxy.before(broker.url));
     log = new FrameLog(proxy);
     const backoff = { min: 5, max: 50 };
@@ -35,7 +35,7 @@ describe('a delivery whose channel is gone', () => {
     'sends nothing on the new one by %s(), though the tag is in use there',
     async (verb) => {
       const consumer = closing(new Consumer(connection, { queue, prefetch: 1 }));
-      const { values } = gather(consumer.deliveries$);
+      const { values } = collect(consumer.deliveries$);
       await side.put(queue, 'A', 'B');
       await eventually(() => values.length === 1);
       await cutUntil(proxy, async () => (await side.count(queue)).ready === 2);
@@ -61,7 +61,7 @@ describe('a delivery whose channel is gone', () => {
   it('is lost from the moment its channel fails, on the same connection too', async () => {
     await connection.connect();
     const channels = channelsOf(connection);
-    const { values } = gather(consume(connection, { queue, declare: false, prefetch: 1 }));
+    const { values } = collect(consume(connection, { queue, declare: false, prefetch: 1 }));
     await side.put(queue, 'A');
     await eventually(() => values.length === 1);
     provokeException(channels[0], queue);
@@ -85,7 +85,7 @@ describe('a delivery whose channel is gone', () => {
       signal.addEventListener('abort', () => aborted.push([body, signal.reason]));
       await firstValueFrom(gate);
     };
-    const { values } = gather(consumer.deliveries$.pipe(handle(work)));
+    const { values } = collect(consumer.deliveries$.pipe(handle(work)));
     await side.put(queue, 1, 2);
     await eventually(() => connection.core.counters.inFlight === 2);
     proxy.refuse();
@@ -127,7 +127,7 @@ describe('a delivery whose channel is gone', () => {
       started.push([body, redelivered]);
       await firstValueFrom(gate);
     };
-    gather(consume(connection, { queue }).pipe(handle(work, { concurrency: 1 })));
+    collect(consume(connection, { queue }).pipe(handle(work, { concurrency: 1 })));
     await side.put(queue, 1, 2);
     await eventually(() => started.length === 1 && connection.core.counters.inFlight === 2);
     proxy.cut();

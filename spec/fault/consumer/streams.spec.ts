@@ -1,12 +1,12 @@
 import { timer, map } from 'rxjs';
 import { Connection, Consumer, InstanceQueue, handle, type Message } from 'instance-queue';
 import { FaultProxy } from 'instance-queue/testing';
-import { FrameLog } from '../../support/fake-broker/frames';
-import { sharedBroker } from '../../support/broker';
-import { Bystander } from '../../support/bystander';
-import { channelsOf, provokeException } from '../../support/channels';
-import { closeAll, closing } from '../../support/cleanup';
-import { gather } from '../../support/gather';
+import { FrameLog } from '../../support/frames/frames';
+import { sharedBroker } from '../../support/brokers/test-brokers';
+import { Bystander } from '../../support/brokers/bystander';
+import { channelsOf, provokeException } from '../../support/amqplib/opened-channels';
+import { closeAll, closing } from '../../support/closing';
+import { collect } from '../../support/collect';
 import { eventually, until } from '../../support/waiting';
 
 describe('a stream whose reader is interrupted', () => {
@@ -19,7 +19,7 @@ describe('a stream whose reader is interrupted', () => {
   let queue: string;
   beforeEach(async () => {
     side = await Bystander.at(url);
-    queue = await side.queue(stream);
+    queue = await side.declareQueue(stream);
     proxy = closing(await FaultProxy.before(url));
     log = new FrameLog(proxy);
   });
@@ -39,7 +39,7 @@ describe('a stream whose reader is interrupted', () => {
     const consumer = closing(
       new Consumer<number>(closing(new Connection(options())), { queue, offset: 'first', prefetch: 6 }),
     );
-    const { values } = gather(consumer.deliveries$);
+    const { values } = collect(consumer.deliveries$);
     await eventually(() => values.length === 6);
     for (const i of [0, 1, 3, 5]) values[i]?.ack();
     await eventually(() => values.length === 8);
@@ -65,7 +65,7 @@ describe('a stream whose reader is interrupted', () => {
     await connection.connect();
     const channels = channelsOf(connection);
     const consumer = closing(new Consumer<number>(connection, { queue, offset: 'first', prefetch: 5, declare: false }));
-    const { values } = gather(consumer.deliveries$);
+    const { values } = collect(consumer.deliveries$);
     await eventually(() => values.length === 5);
     values[0]?.ack();
     await eventually(() => values.length === 6);
@@ -78,7 +78,7 @@ describe('a stream whose reader is interrupted', () => {
   it('misses nothing that came while the link was away, also when nothing had come before', async () => {
     await side.put(queue, 'old');
     const consumer = closing(new Consumer<number>(closing(new Connection(options())), { queue, offset: 'next' }));
-    const { values } = gather(consumer.deliveries$);
+    const { values } = collect(consumer.deliveries$);
     await attached(consumer, 1);
     // Else both fall into the same second, and the same chunk may be both.
     const began = Date.now();
@@ -99,7 +99,7 @@ describe('a stream whose reader is interrupted', () => {
         offset: 'first',
       }),
     );
-    const { values } = gather(consumer.deliveries$);
+    const { values } = collect(consumer.deliveries$);
     await eventually(() => values.length === 20);
     for (const delivery of values) delivery.ack();
     await eventually(() => values.length === 30);
@@ -115,7 +115,7 @@ describe('a stream whose reader is interrupted', () => {
 
   it('skips nothing and repeats at most the prefetch for each of 20 cuts, over 100,000 messages', async () => {
     const [count, cuts, prefetch] = [100_000, 20, 200];
-    await side.raw(
+    await side.publishRaw(
       '',
       queue,
       numbers(count).map((i) => Buffer.from(String(i))),

@@ -1,11 +1,11 @@
 import { Connection, Consumer } from 'instance-queue';
 import { config } from 'rxjs';
 import { FaultProxy } from 'instance-queue/testing';
-import { FrameLog } from '../../support/fake-broker/frames';
-import { sharedBroker } from '../../support/broker';
-import { Bystander } from '../../support/bystander';
-import { closeAll, closing } from '../../support/cleanup';
-import { gather } from '../../support/gather';
+import { FrameLog } from '../../support/frames/frames';
+import { sharedBroker } from '../../support/brokers/test-brokers';
+import { Bystander } from '../../support/brokers/bystander';
+import { closeAll, closing } from '../../support/closing';
+import { collect } from '../../support/collect';
 import { eventually, until } from '../../support/waiting';
 
 describe('code of the user that throws', () => {
@@ -20,7 +20,7 @@ describe('code of the user that throws', () => {
   beforeEach(async () => {
     uncaught.length = 0;
     side = await Bystander.at(broker.url);
-    queue = await side.queue();
+    queue = await side.declareQueue();
     proxy = closing(await FaultProxy.before(broker.url));
     log = new FrameLog(proxy);
     connection = closing(new Connection({ url: proxy.url(broker.url), reconnect: { min: 5, max: 20 } }));
@@ -51,8 +51,8 @@ describe('code of the user that throws', () => {
     consumer.on('undecodable', () => {
       throw new Error('from a listener');
     });
-    await side.raw('', queue, [Buffer.from('{'), Buffer.from('1')], { contentType: 'application/json' });
-    const { values } = gather(consumer.deliveries$);
+    await side.publishRaw('', queue, [Buffer.from('{'), Buffer.from('1')], { contentType: 'application/json' });
+    const { values } = collect(consumer.deliveries$);
     await eventually(() => values.length === 1);
     await eventually(() => uncaught.length === 1);
     expect(values[0]?.ack()).toBe(true);
@@ -69,7 +69,7 @@ describe('code of the user that throws', () => {
       throw new Error(`from a listener: ${String(body)}`);
     });
     await side.put(queue, 1, 2);
-    const { values } = gather(consumer.deliveries$);
+    const { values } = collect(consumer.deliveries$);
     await eventually(() => values.length === 2);
     proxy.cut();
     await eventually(() => values.length === 4);
@@ -82,7 +82,7 @@ describe('code of the user that throws', () => {
     consumer.on('attached', () => {
       throw new Error('from a listener');
     });
-    const { values } = gather(consumer.deliveries$);
+    const { values } = collect(consumer.deliveries$);
     await side.put(queue, 1);
     await eventually(() => values.length === 1);
     await eventually(() => uncaught.length === 1);

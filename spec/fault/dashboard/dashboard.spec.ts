@@ -3,7 +3,7 @@ import { request } from 'node:http';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { launchBrowser, type Browser, type ContextOptions } from '../../support/browser';
+import { launchBrowser, type Browser, type ContextOptions } from '../../support/browser/browser';
 import { startChild, type Child } from '../../support/child';
 import { eventually } from '../../support/waiting';
 import { WatchedPage } from './watched-page';

@@ -1,4 +1,4 @@
-import type { Locator, Page } from '../../support/browser';
+import type { Locator, Page } from '../../support/browser/browser';
 import { eventually } from '../../support/waiting';
 
 export type Role = 'producer' | 'consumer';

@@ -1,10 +1,10 @@
 import { Connection, Consumer, handle, type ConsumerState } from 'instance-queue';
 import { NEVER } from 'rxjs';
-import { privateBroker } from '../../support/broker';
-import { Bystander } from '../../support/bystander';
-import { closeAll, closing } from '../../support/cleanup';
-import { gather } from '../../support/gather';
-import { since } from '../../support/generation';
+import { privateBroker } from '../../support/brokers/test-brokers';
+import { Bystander } from '../../support/brokers/bystander';
+import { closeAll, closing } from '../../support/closing';
+import { collect } from '../../support/collect';
+import { isAtLeast } from '../../support/brokers/version';
 import { eventually, until } from '../../support/waiting';
 
 /** Held longer than this, ms, a delivery is taken back; the broker looks once a second. */
@@ -31,16 +31,16 @@ describe('a delivery held for longer than the broker waits', () => {
   });
 
   it('is lost: the work is told, its late ack goes nowhere, the message comes again, the connection stays', async () => {
-    const name = side.tidies();
+    const name = side.freeQueueName();
     const connection = closing(new Connection({ url: broker.url, reopen: { min: 5, max: 20 } }));
     const consumer = closing(
       new Consumer(connection, { queue: { name, type: 'quorum', arguments: { 'x-consumer-timeout': TIMEOUT } } }),
     );
     const states: ConsumerState[] = [];
     consumer.state$.subscribe((state) => states.push(state));
-    const shared = gather(consumer.deliveries$);
+    const shared = collect(consumer.deliveries$);
     const told: unknown[] = [];
-    gather(
+    collect(
       consumer.deliveries$.pipe(
         handle(({ redelivered }, { signal }) => {
           if (redelivered) return 'done';
@@ -57,7 +57,7 @@ describe('a delivery held for longer than the broker waits', () => {
     expect(shared.values[0]?.settled).toBe('lost');
     expect(shared.values[0]?.ack()).toBe(false);
     // 4.3 cancels the consumer and keeps the channel; before it the broker closed the channel.
-    const cause = since(broker, '4.3')
+    const cause = isAtLeast(broker, '4.3')
       ? { code: 'CONSUMER_CANCELLED', queue: name }
       : { code: 'CHANNEL_CLOSED', replyCode: 406, message: expect.stringContaining('timed out') as string };
     expect(told).toMatchObject([cause]);

@@ -1,9 +1,9 @@
 import { Connection, consume, handle } from 'instance-queue';
-import { privateBroker } from '../../support/broker';
-import { Bystander } from '../../support/bystander';
-import { closeAll, closing } from '../../support/cleanup';
-import { gather } from '../../support/gather';
-import { since } from '../../support/generation';
+import { privateBroker } from '../../support/brokers/test-brokers';
+import { Bystander } from '../../support/brokers/bystander';
+import { closeAll, closing } from '../../support/closing';
+import { collect } from '../../support/collect';
+import { isAtLeast } from '../../support/brokers/version';
 import { eventually } from '../../support/waiting';
 
 const LIMIT = 2;
@@ -17,8 +17,8 @@ describe('a delivery limit', () => {
   let queue: string;
   beforeEach(async () => {
     side = await Bystander.at(broker.url);
-    dead = await side.queue();
-    queue = side.tidies();
+    dead = await side.declareQueue();
+    queue = side.freeQueueName();
     connection = closing(new Connection(broker.url));
   });
   afterEach(async () => {
@@ -39,7 +39,7 @@ describe('a delivery limit', () => {
 
   it('is reached by what fails, and the count told with each delivery: the message ends as a dead letter', async () => {
     const runs: number[] = [];
-    gather(
+    collect(
       consume(connection, { queue: limited() }).pipe(
         handle(
           ({ deliveryCount }) => {
@@ -50,7 +50,7 @@ describe('a delivery limit', () => {
         ),
       ),
     );
-    await eventually(() => side.has(queue));
+    await eventually(() => side.hasQueue(queue));
     await side.put(queue, 'poison');
     await eventually(async () => (await side.count(dead)).ready === 1);
     expect(runs).toEqual([0, 1, 2]);
@@ -64,9 +64,9 @@ describe('a delivery limit', () => {
       if (counts.length < enough) delivery.release();
       else delivery.ack();
     });
-    await eventually(() => side.has(queue));
+    await eventually(() => side.hasQueue(queue));
     await side.put(queue, 'never tried');
-    if (since(broker, '4.3')) {
+    if (isAtLeast(broker, '4.3')) {
       await eventually(() => counts.length === enough);
       expect((await side.count(dead)).ready).toBe(0);
     } else {

@@ -1,10 +1,11 @@
 import { ChannelError, Connection, Consumer, consume } from 'instance-queue';
 import { lastValueFrom } from 'rxjs';
-import { privateBroker } from '../../support/broker';
-import { Bystander } from '../../support/bystander';
-import { closeAll, closing, uniqueName } from '../../support/cleanup';
-import { gather } from '../../support/gather';
-import { since } from '../../support/generation';
+import { privateBroker } from '../../support/brokers/test-brokers';
+import { Bystander } from '../../support/brokers/bystander';
+import { closeAll, closing } from '../../support/closing';
+import { uniqueName } from '../../support/unique-name';
+import { collect } from '../../support/collect';
+import { isAtLeast } from '../../support/brokers/version';
 import { eventually, rejection, until } from '../../support/waiting';
 
 // https://www.rabbitmq.com/docs/access-control#authorisation
@@ -22,7 +23,7 @@ describe('asking whether a queue is there', () => {
   beforeAll(async () => {
     await broker.ctl('add_user', user, 'secret');
     side = await Bystander.at(broker.url);
-    queue = await side.queue();
+    queue = await side.declareQueue();
   });
   afterEach(closeAll);
   afterAll(async () => {
@@ -33,8 +34,8 @@ describe('asking whether a queue is there', () => {
   it('takes a permission of some kind by now (seen on 4.3), and took none on 4.0 and before', async () => {
     await permit('^$');
     const asking = closing(await Bystander.at(url()));
-    const asked = asking.ask((channel) => channel.checkQueue(queue));
-    if (since(broker, '4.3')) expect(await rejection(asked)).toMatchObject({ code: 403 });
+    const asked = asking.onChannel((channel) => channel.checkQueue(queue));
+    if (isAtLeast(broker, '4.3')) expect(await rejection(asked)).toMatchObject({ code: 403 });
     else expect(await asked).toMatchObject({ queue });
     // Whatever the answer was, consuming is what takes the permission to read.
     const error = await rejection(lastValueFrom(consume(closing(new Connection(url())), { queue })));
@@ -45,7 +46,7 @@ describe('asking whether a queue is there', () => {
   it('is no obstacle for a consumer by name that may only read', async () => {
     await permit('.*');
     const consumer = closing(new Consumer(closing(new Connection(url())), { queue }));
-    const { values } = gather(consumer.deliveries$);
+    const { values } = collect(consumer.deliveries$);
     await until(consumer.state$, ({ status }) => status === 'attached');
     await side.put(queue, 'readable');
     (await eventually(() => values[0])).ack();

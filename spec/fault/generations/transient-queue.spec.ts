@@ -1,16 +1,17 @@
 import { Connection, OptionsError, consume } from 'instance-queue';
 import { connect } from 'amqplib';
-import { privateBroker } from '../../support/broker';
-import { closeAll, closing, uniqueName } from '../../support/cleanup';
-import { gather } from '../../support/gather';
-import { since } from '../../support/generation';
+import { privateBroker } from '../../support/brokers/test-brokers';
+import { closeAll, closing } from '../../support/closing';
+import { uniqueName } from '../../support/unique-name';
+import { collect } from '../../support/collect';
+import { isAtLeast } from '../../support/brokers/version';
 import { eventually, rejection } from '../../support/waiting';
 
 // https://www.rabbitmq.com/docs/deprecated-features
 describe('a transient queue that is not exclusive', () => {
   const broker = privateBroker();
   /** Not every release of 4.x denies them unasked; by configuration all do, from its next start on. */
-  const deniable = since(broker, '4.0');
+  const deniable = isAtLeast(broker, '4.0');
   const configure = async (how: string): Promise<void> => {
     if (!deniable) return;
     await broker.ctl('eval', how);
@@ -47,7 +48,7 @@ describe('a transient queue that is not exclusive', () => {
 
     const connection = closing(new Connection(broker.url));
     expect(() => consume(connection, { queue: { name, durable: false } })).toThrow(OptionsError);
-    const { error } = gather(consume(connection, { queue: { name, durable: false, exclusive: true } }));
+    const { error } = collect(consume(connection, { queue: { name, durable: false, exclusive: true } }));
     await eventually(async () => (await broker.consumers()).some(({ queue }) => queue === name));
     expect(error).toBeUndefined();
     expect(connection.state).toMatchObject({ status: 'connected', epoch: 1 });

@@ -1,8 +1,8 @@
 import { InstanceQueue, handle } from 'instance-queue';
-import { privateBroker } from '../../support/broker';
-import { Bystander } from '../../support/bystander';
-import { closeAll, closing } from '../../support/cleanup';
-import { bodies, emptied } from '../../support/mailbox';
+import { privateBroker } from '../../support/brokers/test-brokers';
+import { Bystander } from '../../support/brokers/bystander';
+import { closeAll, closing } from '../../support/closing';
+import { bodies } from '../../support/brokers/messages';
 import { outcomes, publishError } from '../../support/publish-error';
 import { eventually, until } from '../../support/waiting';
 
@@ -14,8 +14,8 @@ afterEach(async () => {
 
 test('under a memory alarm sends wait, consumers go on, and all is sent when it is over', async () => {
   const bystander = closing(await Bystander.at(broker.url));
-  const inbound = await bystander.queue();
-  const outbound = await bystander.queue();
+  const inbound = await bystander.declareQueue();
+  const outbound = await bystander.declareQueue();
   await bystander.put(inbound, ...Array.from({ length: 30 }, (_, i) => i));
   const front = closing(new InstanceQueue(broker.url));
   const events: string[] = [];
@@ -48,14 +48,14 @@ test('under a memory alarm sends wait, consumers go on, and all is sent when it 
 
   await broker.memoryAlarm(false);
   expect(await outcomes([first, ...sends])).toEqual(Array.from({ length: 6 }, () => 'confirmed'));
-  expect(bodies(await emptied(bystander, outbound))).toEqual(['before', 0, 1, 2, 3, 4, 5]);
+  expect(bodies(await bystander.takeAll(outbound))).toEqual(['before', 0, 1, 2, 3, 4, 5]);
   expect(front.metrics).toMatchObject({ resent: 0, reconnects: 0, timedOut: 1 });
   expect(events).toEqual(['blocked producer low on memory', 'unblocked producer']);
 });
 
 test('a close while blocked ends in time, and says what it left', async () => {
   const bystander = closing(await Bystander.at(broker.url));
-  const queue = await bystander.queue();
+  const queue = await bystander.declareQueue();
   const front = closing(new InstanceQueue(broker.url));
   await front.send({ queue, body: 'before' });
   await broker.memoryAlarm(true);
@@ -71,12 +71,12 @@ test('a close while blocked ends in time, and says what it left', async () => {
 
 test('a producer that opens during an alarm waits for its end', async () => {
   const bystander = closing(await Bystander.at(broker.url));
-  const queue = await bystander.queue();
+  const queue = await bystander.declareQueue();
   await broker.memoryAlarm(true);
   const front = closing(new InstanceQueue(broker.url));
   const sends = [1, 2, 3].map((body) => front.send({ queue, body }));
   await until(front.health$, ({ blocked }) => blocked !== undefined);
   await broker.memoryAlarm(false);
   expect(await outcomes(sends)).toEqual(['confirmed', 'confirmed', 'confirmed']);
-  expect(bodies(await emptied(bystander, queue))).toEqual([1, 2, 3]);
+  expect(bodies(await bystander.takeAll(queue))).toEqual([1, 2, 3]);
 });

@@ -1,9 +1,9 @@
 import { Connection, Producer, type PublishError } from 'instance-queue';
 import { FaultProxy } from 'instance-queue/testing';
-import { sharedBroker } from '../../support/broker';
-import { Bystander } from '../../support/bystander';
-import { closeAll, closing } from '../../support/cleanup';
-import { arrivals, bodies } from '../../support/mailbox';
+import { sharedBroker } from '../../support/brokers/test-brokers';
+import { Bystander } from '../../support/brokers/bystander';
+import { closeAll, closing } from '../../support/closing';
+import { bodies } from '../../support/brokers/messages';
 import { publishError } from '../../support/publish-error';
 import { eventually } from '../../support/waiting';
 
@@ -17,7 +17,7 @@ let producer: Producer;
 beforeEach(async () => {
   bystander = closing(await Bystander.at(url));
   proxy = closing(await FaultProxy.before(url));
-  queue = await bystander.queue();
+  queue = await bystander.declareQueue();
   connection = closing(new Connection({ url: proxy.url(url), reconnect: { min: 10, max: 10 } }));
   producer = closing(new Producer(connection));
   await producer.send({ queue, body: 'warm' });
@@ -44,7 +44,7 @@ test('what expired while it waited is not sent, and is told of', async () => {
   expect((await expired).message).toMatch(/expired/);
   expect(dropped).toEqual([await expired]);
   expect(connection.core.counters.timedOut).toBe(1);
-  expect(bodies(await arrivals(bystander, queue, 2))).toEqual(['warm', 'fresh']);
+  expect(bodies(await bystander.takeAtLeast(queue, 2))).toEqual(['warm', 'fresh']);
 });
 
 test('the time a message waited is taken from its expiration', async () => {
@@ -52,7 +52,7 @@ test('the time a message waited is taken from its expiration', async () => {
   await waited(300);
   await proxy.restore();
   await sent;
-  const [, message] = await arrivals(bystander, queue, 2);
+  const [, message] = await bystander.takeAtLeast(queue, 2);
   const left = Number(message!.properties.expiration);
   expect(left).toBeLessThanOrEqual(59_700);
   expect(left).toBeGreaterThan(40_000);

@@ -1,9 +1,9 @@
 import { InstanceQueue } from 'instance-queue';
 import { FaultProxy } from 'instance-queue/testing';
-import { sharedBroker } from '../../support/broker';
-import { Bystander } from '../../support/bystander';
-import { closeAll, closing } from '../../support/cleanup';
-import { bodies, emptied } from '../../support/mailbox';
+import { sharedBroker } from '../../support/brokers/test-brokers';
+import { Bystander } from '../../support/brokers/bystander';
+import { closeAll, closing } from '../../support/closing';
+import { bodies } from '../../support/brokers/messages';
 import { outcomes } from '../../support/publish-error';
 import { eventually, until } from '../../support/waiting';
 
@@ -13,7 +13,7 @@ afterEach(closeAll);
 test('a hundred losses in a short time leave one connection, one channel, and every message there', async () => {
   const bystander = closing(await Bystander.at(broker.url));
   const proxy = closing(await FaultProxy.before(broker.url));
-  const queue = await bystander.queue();
+  const queue = await bystander.declareQueue();
   const front = closing(
     new InstanceQueue({
       url: proxy.url(broker.url),
@@ -44,7 +44,7 @@ test('a hundred losses in a short time leave one connection, one channel, and ev
     send();
   }
   expect(new Set(await outcomes(sends))).toEqual(new Set(['confirmed']));
-  const numbers = bodies(await emptied(bystander, queue)) as number[];
+  const numbers = bodies(await bystander.takeAll(queue)) as number[];
   expect([...new Set(numbers)].sort((a, b) => a - b)).toEqual(sends.map((_, i) => i));
   expect(front.metrics.reconnects).toBeGreaterThanOrEqual(40);
   expect(proxy.links).toBe(1);

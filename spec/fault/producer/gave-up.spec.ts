@@ -1,8 +1,9 @@
 import { Connection, Producer, type ConnectionOptions } from 'instance-queue';
 import { FakeBroker } from '../../support/fake-broker/fake-broker';
 import { FaultProxy } from 'instance-queue/testing';
-import { sharedBroker } from '../../support/broker';
-import { closeAll, closing, uniqueName } from '../../support/cleanup';
+import { sharedBroker } from '../../support/brokers/test-brokers';
+import { closeAll, closing } from '../../support/closing';
+import { uniqueName } from '../../support/unique-name';
 import { outcomes, publishError } from '../../support/publish-error';
 
 const { url } = sharedBroker();

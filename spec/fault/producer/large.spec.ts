@@ -1,9 +1,8 @@
 import { Connection, Producer } from 'instance-queue';
 import { FaultProxy } from 'instance-queue/testing';
-import { sharedBroker } from '../../support/broker';
-import { Bystander } from '../../support/bystander';
-import { closeAll, closing } from '../../support/cleanup';
-import { emptied } from '../../support/mailbox';
+import { sharedBroker } from '../../support/brokers/test-brokers';
+import { Bystander } from '../../support/brokers/bystander';
+import { closeAll, closing } from '../../support/closing';
 import { outcomes } from '../../support/publish-error';
 
 const { url } = sharedBroker();
@@ -17,7 +16,7 @@ const bodyOf = (number: number): Buffer => Buffer.alloc(SIZES[number % SIZES.len
 
 test('bodies of every size, of two producers on one connection, arrive whole, however often it is cut within them', async () => {
   const bystander = closing(await Bystander.at(url));
-  const queue = await bystander.queue();
+  const queue = await bystander.declareQueue();
   const proxy = closing(await FaultProxy.before(url));
   const reconnect = { min: 5, max: 20 };
   const connection = closing(new Connection({ url: proxy.url(url), reconnect, reopen: reconnect }));
@@ -41,7 +40,7 @@ test('bodies of every size, of two producers on one connection, arrive whole, ho
   );
   expect(new Set(settled)).toEqual(new Set(['confirmed']));
   expect(cuts).toBe(6);
-  const arrived = await emptied(bystander, queue);
+  const arrived = await bystander.takeAll(queue);
   const torn = arrived.filter(({ content, properties }) => !content.equals(bodyOf(Number(properties.messageId))));
   expect(torn).toEqual([]);
   expect(new Set(arrived.map(({ properties }) => Number(properties.messageId)))).toEqual(new Set(numbers));

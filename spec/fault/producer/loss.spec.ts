@@ -1,10 +1,10 @@
 import { Connection, Producer, type ProducerOptions } from 'instance-queue';
 import { FaultProxy } from 'instance-queue/testing';
 import { filter, firstValueFrom } from 'rxjs';
-import { sharedBroker } from '../../support/broker';
-import { Bystander } from '../../support/bystander';
-import { closeAll, closing } from '../../support/cleanup';
-import { arrivals, bodies, ids } from '../../support/mailbox';
+import { sharedBroker } from '../../support/brokers/test-brokers';
+import { Bystander } from '../../support/brokers/bystander';
+import { closeAll, closing } from '../../support/closing';
+import { bodies, ids } from '../../support/brokers/messages';
 import { outcomes, publishError } from '../../support/publish-error';
 import { eventually } from '../../support/waiting';
 
@@ -17,7 +17,7 @@ let connection: Connection;
 beforeEach(async () => {
   bystander = closing(await Bystander.at(url));
   proxy = closing(await FaultProxy.before(url));
-  queue = await bystander.queue();
+  queue = await bystander.declareQueue();
   connection = closing(new Connection({ url: proxy.url(url), reconnect: { min: 10, max: 10 } }));
 });
 afterEach(closeAll);
@@ -31,7 +31,7 @@ test('what is sent before the broker can be reached is sent once it can', async 
   await eventually(() => connection.state.status === 'reconnecting');
   await proxy.restore();
   expect(await outcomes(sends)).toEqual(['confirmed', 'confirmed', 'confirmed']);
-  expect(bodies(await arrivals(bystander, queue, 3))).toEqual([1, 2, 3]);
+  expect(bodies(await bystander.takeAtLeast(queue, 3))).toEqual([1, 2, 3]);
 });
 
 test('what is sent while disconnected is sent after, in order, once', async () => {
@@ -43,7 +43,7 @@ test('what is sent while disconnected is sent after, in order, once', async () =
   const sends = [1, 2, 3].map((body) => producer.send({ queue, body }));
   await proxy.restore();
   for (const sent of sends) expect(await sent).toMatchObject({ attempts: 1, epoch: 2 });
-  expect(bodies(await arrivals(bystander, queue, 4))).toEqual([0, 1, 2, 3]);
+  expect(bodies(await bystander.takeAtLeast(queue, 4))).toEqual([0, 1, 2, 3]);
 });
 
 test('what was in flight at a loss is sent again, with the same id, ahead of newer messages', async () => {
@@ -63,7 +63,7 @@ test('what was in flight at a loss is sent again, with the same id, ahead of new
   await proxy.restore();
   for (const sent of early) expect(await sent).toMatchObject({ attempts: 2, epoch: 2 });
   for (const sent of late) expect(await sent).toMatchObject({ attempts: 1, epoch: 2 });
-  const messages = await arrivals(bystander, queue, 9);
+  const messages = await bystander.takeAtLeast(queue, 9);
   expect(bodies(messages)).toEqual(['warm', 1, 2, 3, 1, 2, 3, 4, 5]);
   expect(ids(messages).slice(1)).toEqual(['m1', 'm2', 'm3', 'm1', 'm2', 'm3', 'm4', 'm5']);
   expect(resent).toEqual([
@@ -91,7 +91,7 @@ test('by policy what was in flight at a loss is rejected as unknown, and there i
   });
   expect((await failed).cause).toMatchObject({ name: 'ChannelError' });
   expect(await producer.send({ queue, body: 2 })).toMatchObject({ attempts: 1, epoch: 2 });
-  expect(bodies(await arrivals(bystander, queue, 3))).toEqual(['warm', 1, 2]);
+  expect(bodies(await bystander.takeAtLeast(queue, 3))).toEqual(['warm', 1, 2]);
 });
 
 test('by policy unknown are only those that were in flight: what waited is sent', async () => {
@@ -118,7 +118,7 @@ test('the order is kept through loss after loss', async () => {
     await eventually(() => connection.state.status === 'connected' && connection.core.up?.epoch === round + 1);
   }
   expect(new Set(await outcomes(sends))).toEqual(new Set(['confirmed']));
-  const arrived = bodies(await arrivals(bystander, queue, body + 1)).slice(1) as number[];
+  const arrived = bodies(await bystander.takeAtLeast(queue, body + 1)).slice(1) as number[];
   // The first copy of each is there, in order; a later copy never overtakes an unsent one.
   const firsts = arrived.filter((value, i) => arrived.indexOf(value) === i);
   expect(firsts).toEqual(Array.from({ length: body }, (_, i) => i));

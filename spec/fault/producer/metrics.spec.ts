@@ -1,8 +1,8 @@
 import { InstanceQueue, handle } from 'instance-queue';
 import { FaultProxy } from 'instance-queue/testing';
-import { sharedBroker } from '../../support/broker';
-import { Bystander } from '../../support/bystander';
-import { closeAll, closing } from '../../support/cleanup';
+import { sharedBroker } from '../../support/brokers/test-brokers';
+import { Bystander } from '../../support/brokers/bystander';
+import { closeAll, closing } from '../../support/closing';
 import { eventually } from '../../support/waiting';
 
 const { url } = sharedBroker();
@@ -13,7 +13,7 @@ const CUTS = 6;
 
 test('under faults the counters say exactly what happened', async () => {
   const bystander = closing(await Bystander.at(url));
-  const name = await bystander.queue();
+  const name = await bystander.declareQueue();
   const proxy = closing(await FaultProxy.before(url));
   const reconnect = { min: 5, max: 20 };
   const queue = closing(new InstanceQueue({ url: proxy.url(url), reconnect, reopen: reconnect }));

@@ -1,8 +1,9 @@
 import { InstanceQueue } from 'instance-queue';
-import { privateBroker } from '../../support/broker';
-import { Bystander } from '../../support/bystander';
-import { closeAll, closing, uniqueName } from '../../support/cleanup';
-import { bodies, emptied } from '../../support/mailbox';
+import { privateBroker } from '../../support/brokers/test-brokers';
+import { Bystander } from '../../support/brokers/bystander';
+import { closeAll, closing } from '../../support/closing';
+import { uniqueName } from '../../support/unique-name';
+import { bodies } from '../../support/brokers/messages';
 import { outcomes } from '../../support/publish-error';
 import { eventually, until } from '../../support/waiting';
 
@@ -55,8 +56,8 @@ test.each(TROUBLES)(
     const settled = await stop();
     expect(new Set(settled)).toEqual(new Set(['confirmed']));
     const bystander = closing(await Bystander.at(broker.url));
-    bystander.tidies(queue);
-    const arrived = new Set(bodies(await emptied(bystander, queue)));
+    bystander.deletesQueue(queue);
+    const arrived = new Set(bodies(await bystander.takeAll(queue)));
     const lost = settled.flatMap((outcome, body) => (outcome === 'confirmed' && !arrived.has(body) ? [body] : []));
     expect(lost).toEqual([]);
     expect([arrived.has('first'), arrived.has('last')]).toEqual([true, true]);
@@ -75,6 +76,6 @@ test('a persistent message outlives its broker in a durable queue, another does 
   await broker.stopApp();
   await broker.startApp();
   const bystander = closing(await Bystander.at(broker.url));
-  bystander.tidies(queue);
-  expect(bodies(await emptied(bystander, queue))).toEqual(['kept']);
+  bystander.deletesQueue(queue);
+  expect(bodies(await bystander.takeAll(queue))).toEqual(['kept']);
 });

@@ -1,9 +1,9 @@
 import { Connection, Producer } from 'instance-queue';
 import { FaultProxy } from 'instance-queue/testing';
-import { sharedBroker } from '../../support/broker';
-import { Bystander } from '../../support/bystander';
-import { closeAll, closing } from '../../support/cleanup';
-import { arrivals, bodies } from '../../support/mailbox';
+import { sharedBroker } from '../../support/brokers/test-brokers';
+import { Bystander } from '../../support/brokers/bystander';
+import { closeAll, closing } from '../../support/closing';
+import { bodies } from '../../support/brokers/messages';
 import { outcomes, publishError } from '../../support/publish-error';
 import { eventually } from '../../support/waiting';
 
@@ -17,7 +17,7 @@ let producer: Producer;
 beforeEach(async () => {
   bystander = closing(await Bystander.at(url));
   proxy = closing(await FaultProxy.before(url));
-  queue = await bystander.queue();
+  queue = await bystander.declareQueue();
   connection = closing(new Connection({ url: proxy.url(url), heartbeat: 1, reconnect: { min: 10, max: 10 } }));
   producer = closing(new Producer(connection));
   await producer.send({ queue, body: 'warm' });
@@ -35,7 +35,7 @@ test('a confirm that comes after the deadline disturbs nobody', async () => {
   expect(await neighbour).toMatchObject({ attempts: 1, epoch: 1 });
   expect(producer.outbox).toEqual({ queued: 0, unconfirmed: 0, bytes: 0 });
   expect(connection.core.counters).toMatchObject({ sent: 3, confirmed: 2, timedOut: 1, resent: 0 });
-  expect(bodies(await arrivals(bystander, queue, 3))).toEqual(['warm', 'late', 'neighbour']);
+  expect(bodies(await bystander.takeAtLeast(queue, 3))).toEqual(['warm', 'late', 'neighbour']);
 });
 
 test('a message that nobody waits for any more is not sent again', async () => {
@@ -45,7 +45,7 @@ test('a message that nobody waits for any more is not sent again', async () => {
   proxy.cut();
   await proxy.restore();
   expect(await producer.send({ queue, body: 'next' })).toMatchObject({ epoch: 2 });
-  expect(bodies(await arrivals(bystander, queue, 3))).toEqual(['warm', 'given up', 'next']);
+  expect(bodies(await bystander.takeAtLeast(queue, 3))).toEqual(['warm', 'given up', 'next']);
 });
 
 test('in a black hole each deadline is kept, and what still waits goes out once the link is given up', async () => {
@@ -56,7 +56,7 @@ test('in a black hole each deadline is kept, and what still waits goes out once 
   await proxy.restore({ reset: false });
   // The old link stays silent; heartbeats tell.
   expect(await patient).toMatchObject({ attempts: 2, epoch: 2 });
-  expect(bodies(await arrivals(bystander, queue, 2))).toEqual(['warm', 'patient']);
+  expect(bodies(await bystander.takeAtLeast(queue, 2))).toEqual(['warm', 'patient']);
 });
 
 test('a window full of messages given up does not hold up those that wait, beyond the link', async () => {
@@ -88,7 +88,7 @@ test('a broker that reads nothing bounds what is on the wire; it resumes in orde
   expect(process.memoryUsage().arrayBuffers - written).toBeLessThan(window * 2 * body.length);
   await proxy.restore();
   expect(new Set(await outcomes(sends))).toEqual(new Set(['confirmed']));
-  const arrived = (await arrivals(bystander, queue, 2_000)).map(
+  const arrived = (await bystander.takeAtLeast(queue, 2_000)).map(
     ({ properties }) => properties.correlationId as unknown,
   );
   const firsts = [...new Set(arrived.filter((id) => id !== undefined))];

@@ -1,6 +1,6 @@
 import { Connection, Producer } from 'instance-queue';
 import { FakeBroker, type FakeClient, type PublishedMessage } from '../../support/fake-broker/fake-broker';
-import { closeAll, closing } from '../../support/cleanup';
+import { closeAll, closing } from '../../support/closing';
 import { outcomes, publishError } from '../../support/publish-error';
 import { eventually } from '../../support/waiting';
 

@@ -1,9 +1,9 @@
 import { FaultProxy } from 'instance-queue/testing';
-import { FrameLog } from '../../support/fake-broker/frames';
-import { sharedBroker } from '../../support/broker';
-import { Bystander } from '../../support/bystander';
-import { closeAll, closing } from '../../support/cleanup';
-import { retrying, type Retrying } from '../../support/retrying';
+import { FrameLog } from '../../support/frames/frames';
+import { sharedBroker } from '../../support/brokers/test-brokers';
+import { Bystander } from '../../support/brokers/bystander';
+import { closeAll, closing } from '../../support/closing';
+import { retryingConsumer, type RetryingConsumer } from '../../support/retrying-consumer';
 import { eventually } from '../../support/waiting';
 
 const { url } = sharedBroker();
@@ -15,17 +15,17 @@ let wait: string;
 beforeEach(async () => {
   bystander = closing(await Bystander.at(url));
   proxy = closing(await FaultProxy.before(url));
-  queue = await bystander.queue();
-  wait = bystander.tidies(`${queue}.retry.2500`);
+  queue = await bystander.declareQueue();
+  wait = bystander.deletesQueue(`${queue}.retry.2500`);
 });
 afterEach(closeAll);
 
 const options = { attempts: 3, delay: 2500 };
 
 /** One that has a wait queue already, and whose next message fails behind `fault`; `heard` is told when it is settled. */
-async function failing(fault: () => void, heard: () => void = () => undefined): Promise<Retrying> {
+async function failing(fault: () => void, heard: () => void = () => undefined): Promise<RetryingConsumer> {
   const log = new FrameLog(proxy);
-  const one = retrying(
+  const one = retryingConsumer(
     proxy.url(url),
     queue,
     options,
@@ -45,7 +45,7 @@ async function failing(fault: () => void, heard: () => void = () => undefined): 
 }
 
 const bad = (): Promise<void> =>
-  bystander.raw('', queue, [Buffer.from('"bad"')], { contentType: 'application/json', messageId: 'm1' });
+  bystander.publishRaw('', queue, [Buffer.from('"bad"')], { contentType: 'application/json', messageId: 'm1' });
 
 /** For good, as far as the broker can tell. */
 function kill(): void {
@@ -54,8 +54,8 @@ function kill(): void {
 }
 
 /** What the next process finds: so many messages of that id, and nothing is left behind them. */
-async function survivors(count: number): Promise<Retrying> {
-  const next = retrying(url, queue, options, () => false);
+async function survivors(count: number): Promise<RetryingConsumer> {
+  const next = retryingConsumer(url, queue, options, () => false);
   await eventually(() => next.handled.values.length === count);
   expect(next.runs.map(({ message }) => message.properties.messageId)).toEqual(Array(count).fill('m1'));
   await eventually(async () => (await bystander.count(queue)).ready === 0 && (await bystander.count(wait)).ready === 0);

@@ -1,9 +1,9 @@
 import { InstanceQueue, handle, type Message } from 'instance-queue';
 import { FaultProxy } from 'instance-queue/testing';
-import { sharedBroker } from '../../support/broker';
-import { Bystander } from '../../support/bystander';
-import { closeAll, closing } from '../../support/cleanup';
-import { arrivals, emptied, bodies } from '../../support/mailbox';
+import { sharedBroker } from '../../support/brokers/test-brokers';
+import { Bystander } from '../../support/brokers/bystander';
+import { closeAll, closing } from '../../support/closing';
+import { bodies } from '../../support/brokers/messages';
 import { eventually } from '../../support/waiting';
 
 const { url } = sharedBroker();
@@ -24,9 +24,9 @@ test.each(['classic', 'quorum'] as const)(
   async (type) => {
     const bystander = closing(await Bystander.at(url));
     const proxy = closing(await FaultProxy.before(url));
-    const queue = bystander.tidies();
-    const dead = await bystander.queue();
-    const wait = bystander.tidies(`${queue}.retry.100`);
+    const queue = bystander.freeQueueName();
+    const dead = await bystander.declareQueue();
+    const wait = bystander.deletesQueue(`${queue}.retry.100`);
     const quick = { min: 10, max: 50 };
     const front = closing(new InstanceQueue({ url: proxy.url(url), reconnect: quick, reopen: quick }));
     const done = new Map<number, Set<number>>();
@@ -77,13 +77,13 @@ test.each(['classic', 'quorum'] as const)(
     expect(seen.errors).toEqual([]);
     // Whatever was acked was so behind the failures it was meant to have, and no others.
     expect(good.filter((body) => [...done.get(body)!].join() !== String(failures(body)))).toEqual([]);
-    const letters = await emptied(bystander, dead);
+    const letters = await bystander.takeAll(dead);
     expect([...new Set(bodies(letters))].sort()).toEqual(messages.filter((body) => failures(body) === Infinity).sort());
     expect(
       new Set(letters.map(({ properties }) => properties.headers?.['x-instance-queue-attempts'] as unknown)),
     ).toEqual(new Set([ATTEMPTS]));
     // By now all that came of it has been handled: what is left is nothing.
-    expect(await arrivals(bystander, queue, 0)).toEqual([]);
+    expect(await bystander.takeAtLeast(queue, 0)).toEqual([]);
   },
   240_000,
 );

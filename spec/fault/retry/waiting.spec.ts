@@ -1,8 +1,8 @@
 import { InstanceQueue, handle, type Message } from 'instance-queue';
-import { privateBroker } from '../../support/broker';
-import { Bystander } from '../../support/bystander';
-import { closeAll, closing } from '../../support/cleanup';
-import { retrying } from '../../support/retrying';
+import { privateBroker } from '../../support/brokers/test-brokers';
+import { Bystander } from '../../support/brokers/bystander';
+import { closeAll, closing } from '../../support/closing';
+import { retryingConsumer } from '../../support/retrying-consumer';
 import { eventually, until } from '../../support/waiting';
 
 const broker = privateBroker();
@@ -12,20 +12,20 @@ let queue: string;
 
 beforeEach(async () => {
   bystander = closing(await Bystander.at(url));
-  queue = await bystander.queue();
+  queue = await bystander.declareQueue();
 });
 afterEach(async () => {
   await broker.memoryAlarm(false);
   await closeAll();
 });
 
-const waitQueue = (delay: number): string => bystander.tidies(`${queue}.retry.${String(delay)}`);
+const waitQueue = (delay: number): string => bystander.deletesQueue(`${queue}.retry.${String(delay)}`);
 const onceBad = ({ body, deliveryCount }: Message<unknown>): boolean => body === 'bad' && deliveryCount === 0;
 
 test('while the producing connection is blocked the original stays unacked, and its neighbours are acked', async () => {
   waitQueue(50);
   const front = closing(new InstanceQueue(url));
-  const elsewhere = bystander.tidies();
+  const elsewhere = bystander.freeQueueName();
   await front.send({ queue: elsewhere, body: 'before' });
   await bystander.put(queue, 'bad', ...Array.from({ length: 30 }, (_, i) => i));
   await broker.memoryAlarm(true);
@@ -54,7 +54,7 @@ test('while the producing connection is blocked the original stays unacked, and 
 
 test('a wait queue that somebody deletes is declared again, and no failed message is lost', async () => {
   const wait = waitQueue(50);
-  const { front, handled } = retrying(url, queue, { attempts: 2, delay: 50 }, onceBad);
+  const { front, handled } = retryingConsumer(url, queue, { attempts: 2, delay: 50 }, onceBad);
   await front.send({ queue, body: 'bad' });
   await eventually(() => handled.values.length === 2);
   for (let round = 2; round <= 4; round++) {
@@ -69,9 +69,12 @@ test('a wait queue that somebody deletes is declared again, and no failed messag
 test('what waits survives a broker that is killed', async () => {
   const wait = waitQueue(8000);
   const quick = { min: 20, max: 100 };
-  const { front, runs } = retrying({ url, reconnect: quick, reopen: quick }, queue, { attempts: 2, delay: 8000 });
+  const { front, runs } = retryingConsumer({ url, reconnect: quick, reopen: quick }, queue, {
+    attempts: 2,
+    delay: 8000,
+  });
   await front.send({ queue, body: 'bad', messageId: 'm1' });
-  await eventually(async () => (await bystander.has(wait)) && (await bystander.count(wait)).ready === 1);
+  await eventually(async () => (await bystander.hasQueue(wait)) && (await bystander.count(wait)).ready === 1);
   // RabbitMQ writes what it knows of queues to disk with a delay: killed before, it forgets a queue that is new.
   await broker.ctl('eval', 'catch mnesia:sync_log().');
   await broker.kill();
@@ -83,12 +86,12 @@ test('what waits survives a broker that is killed', async () => {
   // RabbitMQ 4.3 says of what lay in a queue that was not shut down that it was delivered before.
   const told = Number(second?.redelivered);
   expect(second).toMatchObject({ properties: { messageId: 'm1' }, deliveryCount: 1 + told });
-  for (const name of [queue, wait]) bystander.tidies(name);
+  for (const name of [queue, wait]) bystander.deletesQueue(name);
 }, 60_000);
 
 test('somebody else may have declared it, where the user may not', async () => {
   const wait = waitQueue(50);
-  await bystander.queue(
+  await bystander.declareQueue(
     {
       arguments: { 'x-message-ttl': 50, 'x-dead-letter-exchange': '', 'x-dead-letter-routing-key': queue },
     },
@@ -100,7 +103,7 @@ test('somebody else may have declared it, where the user may not', async () => {
   target.username = queue;
   target.password = 'secret';
   try {
-    const { front, runs } = retrying(target.href, queue, { attempts: 3, delay: 50 });
+    const { front, runs } = retryingConsumer(target.href, queue, { attempts: 3, delay: 50 });
     await bystander.put(queue, 'bad');
     await eventually(() => runs.length === 3);
     await front.close();
@@ -116,7 +119,7 @@ test('closing while a copy cannot be confirmed gives the original back', async (
   await broker.memoryAlarm(true);
   const settled: unknown[] = [];
   let asked = false;
-  void front.send({ queue: bystander.tidies(), body: 'blocked' }).catch(() => undefined);
+  void front.send({ queue: bystander.freeQueueName(), body: 'blocked' }).catch(() => undefined);
   await until(front.health$, (health) => health.blocked !== undefined);
   front
     .consume({ queue })

@@ -1,8 +1,8 @@
 import { InstanceQueue } from 'instance-queue';
 import { FaultProxy } from 'instance-queue/testing';
-import { privateBroker } from '../../support/broker';
-import { Bystander } from '../../support/bystander';
-import { closeAll, closing } from '../../support/cleanup';
+import { privateBroker } from '../../support/brokers/test-brokers';
+import { Bystander } from '../../support/brokers/bystander';
+import { closeAll, closing } from '../../support/closing';
 import { eventually, until } from '../../support/waiting';
 
 const broker = privateBroker();
@@ -17,7 +17,7 @@ let other: InstanceQueue;
 beforeEach(async () => {
   bystander = closing(await Bystander.at(url));
   proxy = closing(await FaultProxy.before(url));
-  queue = await bystander.queue();
+  queue = await bystander.declareQueue();
   front = closing(new InstanceQueue(url));
   const quick = { min: 10, max: 10 };
   other = closing(new InstanceQueue({ url: proxy.url(url), reconnect: quick, reopen: quick }));
@@ -65,15 +65,15 @@ test('a request is unacked until its reply is confirmed', async () => {
 });
 
 test('while replies are blocked the consuming connection goes on', async () => {
-  const quiet = await bystander.queue();
+  const quiet = await bystander.declareQueue();
   other.respond<number, number>({ queue }, ({ body }) => body).subscribe();
   other.consume({ queue: quiet }).subscribe((delivery) => delivery.ack());
   await front.request({ queue, body: 1 });
   // Put there before anybody is blocked, and delivered when it is.
-  const spare = await bystander.queue();
+  const spare = await bystander.declareQueue();
   await bystander.put(spare, 1, 2, 3);
   await broker.memoryAlarm(true);
-  void other.send({ queue: bystander.tidies(), body: 'blocked' }).catch(() => undefined);
+  void other.send({ queue: bystander.freeQueueName(), body: 'blocked' }).catch(() => undefined);
   await until(other.health$, ({ blocked }) => blocked !== undefined);
   const { acked } = other.metrics;
   other.consume({ queue: spare }).subscribe((delivery) => delivery.ack());

@@ -1,8 +1,8 @@
 import { InstanceQueue, type Message, type RequestOptions } from 'instance-queue';
 import { FaultProxy } from 'instance-queue/testing';
-import { privateBroker } from '../../support/broker';
-import { Bystander } from '../../support/bystander';
-import { closeAll, closing } from '../../support/cleanup';
+import { privateBroker } from '../../support/brokers/test-brokers';
+import { Bystander } from '../../support/brokers/bystander';
+import { closeAll, closing } from '../../support/closing';
 import { outcomes, publishError } from '../../support/publish-error';
 import { eventually, until } from '../../support/waiting';
 
@@ -18,7 +18,7 @@ let other: InstanceQueue;
 beforeEach(async () => {
   bystander = closing(await Bystander.at(url));
   proxy = closing(await FaultProxy.before(url));
-  queue = await bystander.queue();
+  queue = await bystander.declareQueue();
   front = closing(new InstanceQueue({ url: proxy.url(url), reconnect: { min: 10, max: 10 } }));
   other = closing(new InstanceQueue(url));
 });

@@ -1,6 +1,7 @@
 import { InstanceQueue, handle, text } from 'instance-queue';
-import { sharedBroker } from '../../support/broker';
-import { closeAll, closing, uniqueName } from '../../support/cleanup';
+import { sharedBroker } from '../../support/brokers/test-brokers';
+import { closeAll, closing } from '../../support/closing';
+import { uniqueName } from '../../support/unique-name';
 import { eventually, until } from '../../support/waiting';
 
 const broker = sharedBroker();

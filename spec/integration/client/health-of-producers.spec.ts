@@ -1,9 +1,9 @@
 import { InstanceQueue } from 'instance-queue';
 import { of } from 'rxjs';
 import { FakeBroker } from '../../support/fake-broker/fake-broker';
-import { sharedBroker } from '../../support/broker';
-import { Bystander } from '../../support/bystander';
-import { closeAll, closing } from '../../support/cleanup';
+import { sharedBroker } from '../../support/brokers/test-brokers';
+import { Bystander } from '../../support/brokers/bystander';
+import { closeAll, closing } from '../../support/closing';
 import { outcomes, publishError } from '../../support/publish-error';
 import { eventually, until } from '../../support/waiting';
 
@@ -20,7 +20,7 @@ it('is up when a producer that was used can confirm, and counts no producer that
   await queue.connect();
   queue.producer();
   expect(queue.health).toMatchObject({ status: 'up', producers: [] });
-  await queue.send({ queue: await bystander.queue(), body: 1 });
+  await queue.send({ queue: await bystander.declareQueue(), body: 1 });
   expect(queue.health).toMatchObject({ status: 'up', producers: [{ status: 'open', epoch: 1 }] });
 });
 
@@ -35,7 +35,7 @@ it.each<[string, (queue: InstanceQueue, name: string) => Promise<unknown>]>([
   ],
 ])('stays up, with %s up before, while the first message opens what it needs', async (_what, use) => {
   const bystander = closing(await Bystander.at(url));
-  const name = await bystander.queue();
+  const name = await bystander.declareQueue();
   const queue = closing(new InstanceQueue(url));
   await use(queue, name);
   const seen = new Set<string>();
@@ -72,7 +72,7 @@ it('is degraded when the channel of a producer does not open for a second, howev
 
 it('says why a producer cannot confirm, is down when that lasts, and up when it is mended', async () => {
   const bystander = closing(await Bystander.at(url));
-  const name = bystander.tidies();
+  const name = bystander.freeQueueName();
   const queue = closing(new InstanceQueue({ url, reopen, downAfter: 150 }));
   await queue.connect();
   const producer = queue.producer(needing(name));
@@ -85,7 +85,7 @@ it('says why a producer cannot confirm, is down when that lasts, and up when it 
   const told = await until(queue.health$, ({ producers: [first] }) => first?.status === 'opening' && !!first.cause);
   expect(told.producers).toMatchObject([{ cause: { code: 'CHANNEL_CLOSED', replyCode: 404 } }]);
   await until(queue.health$, ({ status }) => status === 'down');
-  await bystander.queue({}, name);
+  await bystander.declareQueue({}, name);
   await until(queue.health$, ({ status }) => status === 'up');
   expect(seen).toEqual(['up', 'degraded', 'down', 'up']);
   expect(await settled).toEqual(['confirmed']);
@@ -93,7 +93,7 @@ it('says why a producer cannot confirm, is down when that lasts, and up when it 
 
 it('is down while a producer has given up, until that is closed', async () => {
   const bystander = closing(await Bystander.at(url));
-  const name = bystander.tidies();
+  const name = bystander.freeQueueName();
   const queue = closing(new InstanceQueue({ url, reopen: { ...reopen, initialAttempts: 2 } }));
   await queue.connect();
   const producer = queue.producer(needing(name));
@@ -107,7 +107,7 @@ it('is down while a producer has given up, until that is closed', async () => {
 it('counts a pause on purpose as up', async () => {
   const bystander = closing(await Bystander.at(url));
   const queue = closing(new InstanceQueue(url));
-  queue.consume({ queue: await bystander.queue(), pause: of(true) }).subscribe();
+  queue.consume({ queue: await bystander.declareQueue(), pause: of(true) }).subscribe();
   const { consumers } = await until(queue.health$, ({ status }) => status === 'up');
   expect(consumers).toMatchObject([{ status: 'paused' }]);
 });

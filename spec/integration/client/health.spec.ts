@@ -1,8 +1,9 @@
 import { InstanceQueue, handle, type Message } from 'instance-queue';
 import { FaultProxy } from 'instance-queue/testing';
 import { freePort } from '../../../compose/ports';
-import { sharedBroker } from '../../support/broker';
-import { closeAll, closing, uniqueName } from '../../support/cleanup';
+import { sharedBroker } from '../../support/brokers/test-brokers';
+import { closeAll, closing } from '../../support/closing';
+import { uniqueName } from '../../support/unique-name';
 import { eventually, until } from '../../support/waiting';
 
 const broker = sharedBroker();

@@ -1,9 +1,10 @@
 import { pino } from 'pino';
 import { firstValueFrom, from } from 'rxjs';
 import { InstanceQueue, OptionsError, PublishError, handle, type InstanceQueueOptions } from 'instance-queue';
-import { sharedBroker } from '../../support/broker';
-import { Bystander } from '../../support/bystander';
-import { closeAll, closing, uniqueName } from '../../support/cleanup';
+import { sharedBroker } from '../../support/brokers/test-brokers';
+import { Bystander } from '../../support/brokers/bystander';
+import { closeAll, closing } from '../../support/closing';
+import { uniqueName } from '../../support/unique-name';
 import { publishError } from '../../support/publish-error';
 import { eventually } from '../../support/waiting';
 
@@ -14,8 +15,8 @@ let events: string;
 let lines: Record<string, unknown>[];
 beforeEach(async () => {
   side = await Bystander.at(url);
-  orders = side.tidies(uniqueName('orders'));
-  events = side.tidiesExchange(uniqueName('events'));
+  orders = side.deletesQueue(uniqueName('orders'));
+  events = side.deletesExchange(uniqueName('events'));
   lines = [];
 });
 afterEach(async () => {
@@ -62,7 +63,7 @@ describe("with names: 'declared'", () => {
     expect(error).toMatchObject({ code: 'PUBLISH_INVALID', maybeDelivered: false });
     expect(error.message).toContain(`\`${name}\``);
     expect(error.message).toContain(`Did you mean \`${orders}\`?`);
-    expect(await side.has(name)).toBe(false);
+    expect(await side.hasQueue(name)).toBe(false);
   });
 
   it.each<[string, (queue: InstanceQueue, name: string) => Promise<unknown>]>([
@@ -117,7 +118,7 @@ describe("with names: 'declared'", () => {
     await queue.send({ queue: orders, body: 1 });
     await queue.send({ exchange: events, routingKey: 'order.new', body: 2 });
     await queue.send({ exchange: 'amq.direct', routingKey: 'none', body: 3, mandatory: false });
-    const [mine, theirs] = [side.tidies(), side.tidies()];
+    const [mine, theirs] = [side.freeQueueName(), side.freeQueueName()];
     queue.consume({ queue: { name: mine } }).subscribe();
     await queue.send({ queue: mine, body: 4 });
     queue.producer({ topology: { queues: [{ name: theirs }] } });
@@ -127,7 +128,7 @@ describe("with names: 'declared'", () => {
   });
 
   it('the default exchange takes a name that only the other side knows, and makes no queue', async () => {
-    const theirs = await side.queue();
+    const theirs = await side.declareQueue();
     const queue = strict();
     await queue.send({ exchange: '', routingKey: theirs, body: 1 });
     expect(await publishError(queue.send({ exchange: '', routingKey: misspelt(orders), body: 1 }))).toMatchObject({
@@ -137,16 +138,16 @@ describe("with names: 'declared'", () => {
 
   it('what the library sends for itself goes its way: replies, retries', async () => {
     const queue = strict();
-    const replies = await side.queue();
+    const replies = await side.declareQueue();
     let runs = 0;
     queue
       .respond({ queue: orders }, ({ body }) => body, { concurrency: 1 })
       .subscribe({ error: (error: unknown) => lines.push({ error }) });
     expect(await queue.request({ queue: orders, body: 'direct' })).toMatchObject({ body: 'direct' });
-    await side.raw('', orders, [Buffer.from('"named"')], { contentType: 'application/json', replyTo: replies });
+    await side.publishRaw('', orders, [Buffer.from('"named"')], { contentType: 'application/json', replyTo: replies });
     expect(await eventually(() => side.take(replies))).toMatchObject({ body: 'named' });
 
-    const again = side.tidies();
+    const again = side.freeQueueName();
     queue
       .consume({ queue: { name: again } })
       .pipe(
@@ -167,12 +168,12 @@ describe("with names: 'declared'", () => {
 describe("with names: 'open', the default", () => {
   it('a misspelt name is used, and warned of once', async () => {
     const queue = declaring();
-    const name = side.tidies(misspelt(orders));
+    const name = side.deletesQueue(misspelt(orders));
     await queue.send({ queue: name, body: 1 });
     await queue.send({ queue: name, body: 2 });
     queue.consume({ queue: name }).subscribe();
     await queue.send({ queue: orders, body: 3 });
-    await queue.send({ queue: await side.queue(), body: 4 });
+    await queue.send({ queue: await side.declareQueue(), body: 4 });
     expect(lines).toMatchObject([{ level: 40, queue: name, declared: orders }]);
   });
 

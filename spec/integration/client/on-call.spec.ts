@@ -1,9 +1,10 @@
 import { pino } from 'pino';
 import { handle, InstanceQueue, json, type InstanceQueueOptions } from 'instance-queue';
 import { FaultProxy } from 'instance-queue/testing';
-import { privateBroker } from '../../support/broker';
-import { Bystander } from '../../support/bystander';
-import { closeAll, closing, uniqueName } from '../../support/cleanup';
+import { privateBroker } from '../../support/brokers/test-brokers';
+import { Bystander } from '../../support/brokers/bystander';
+import { closeAll, closing } from '../../support/closing';
+import { uniqueName } from '../../support/unique-name';
 import { publishError } from '../../support/publish-error';
 import { eventually, until } from '../../support/waiting';
 
@@ -64,7 +65,7 @@ describe('the log, at its level `info`,', () => {
   });
 
   it('says of a refused message for a queue that it was for that queue, and not for an exchange without a name', async () => {
-    const [user, name] = [uniqueName(), await side.queue()];
+    const [user, name] = [uniqueName(), await side.declareQueue()];
     await broker.ctl('add_user', user, 'secret');
     await broker.ctl('set_permissions', '-p', '/', user, '.*', '^$', '.*');
     const target = Object.assign(new URL(url), { username: user, password: 'secret' });
@@ -75,7 +76,7 @@ describe('the log, at its level `info`,', () => {
   });
 
   it('says which message could not be decoded and what kind of error that was, without its words', async () => {
-    const name = await side.queue();
+    const name = await side.declareQueue();
     const parse = (value: unknown): number => {
       throw new TypeError(`not a number: ${JSON.stringify(value)}`);
     };
@@ -90,7 +91,7 @@ describe('the log, at its level `info`,', () => {
   });
 
   it('says which message was rejected because its work failed, without the words of that error', async () => {
-    const name = await side.queue();
+    const name = await side.declareQueue();
     const queue = logged();
     const work = (): never => {
       throw new RangeError('secret');
@@ -107,7 +108,7 @@ describe('the log, at its level `info`,', () => {
   });
 
   it('says that a message timed out, and that the broker blocks publishing while it does', async () => {
-    const name = await side.queue();
+    const name = await side.declareQueue();
     const queue = logged();
     await queue.send({ queue: name, body: 1 });
     await broker.memoryAlarm(true);

@@ -3,9 +3,9 @@ import { createServer, request } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { FaultProxy } from 'instance-queue/testing';
 import { probes, type ProbesOptions } from 'instance-queue/health';
-import { sharedBroker } from '../../support/broker';
-import { Bystander } from '../../support/bystander';
-import { closeAll, closing } from '../../support/cleanup';
+import { sharedBroker } from '../../support/brokers/test-brokers';
+import { Bystander } from '../../support/brokers/bystander';
+import { closeAll, closing } from '../../support/closing';
 import { until } from '../../support/waiting';
 
 const { url } = sharedBroker();
@@ -41,7 +41,7 @@ test('a broker that is away makes a service not ready, says which part and why, 
   const ask = await serving(queue);
   expect(await ask('/ready')).toMatchObject({ statusCode: 503 });
 
-  const name = await bystander.queue();
+  const name = await bystander.declareQueue();
   queue.consume({ queue: name }).subscribe();
   await queue.send({ queue: name, body: 1 });
   await until(queue.health$, ({ status }) => status === 'up');
@@ -97,7 +97,7 @@ test('a service that has begun to use its queue opens nothing else for being ask
   const bystander = closing(await Bystander.at(url));
   const queue = closing(new InstanceQueue(url));
   const ask = await serving(queue);
-  queue.consume({ queue: await bystander.queue() }).subscribe();
+  queue.consume({ queue: await bystander.declareQueue() }).subscribe();
   await until(queue.health$, ({ status }) => status === 'up');
   expect(await ask('/ready')).toMatchObject({ statusCode: 200 });
   expect(queue.state.producer.status).toBe('disconnected');

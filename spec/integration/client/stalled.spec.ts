@@ -2,9 +2,9 @@ import { pino } from 'pino';
 import { InstanceQueue, type ConsumerHealth, type Delivery, type Health } from 'instance-queue';
 import { readiness } from 'instance-queue/health';
 import type { Observable } from 'rxjs';
-import { sharedBroker } from '../../support/broker';
-import { Bystander } from '../../support/bystander';
-import { closeAll, closing } from '../../support/cleanup';
+import { sharedBroker } from '../../support/brokers/test-brokers';
+import { Bystander } from '../../support/brokers/bystander';
+import { closeAll, closing } from '../../support/closing';
 import { eventually, until } from '../../support/waiting';
 
 const { url } = sharedBroker();
@@ -22,7 +22,7 @@ describe.each<[string, (queue: InstanceQueue, name: string) => Observable<Delive
 ])('a consumer made by %s that settles nothing at its prefetch', (_how, consuming) => {
   it('is named by the health, by readiness and by the log, and is not unhealthy', async () => {
     const bystander = closing(await Bystander.at(url));
-    const name = await bystander.queue();
+    const name = await bystander.declareQueue();
     await bystander.put(name, 1, 2, 3, 4, 5);
     const logger = pino({ level: 'info', base: null }, { write });
     const queue = closing(new InstanceQueue({ url, downAfter: 150, logger }));

@@ -1,7 +1,8 @@
 import { InstanceQueue, Connection } from 'instance-queue';
 import { FakeBroker } from '../../support/fake-broker/fake-broker';
-import { privateBroker } from '../../support/broker';
-import { closeAll, closing, uniqueName } from '../../support/cleanup';
+import { privateBroker } from '../../support/brokers/test-brokers';
+import { closeAll, closing } from '../../support/closing';
+import { uniqueName } from '../../support/unique-name';
 import { eventually, until } from '../../support/waiting';
 
 afterEach(closeAll);

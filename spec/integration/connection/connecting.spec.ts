@@ -1,8 +1,9 @@
 import { Connection, Consumer, InstanceQueue, Producer, type ConnectionState } from 'instance-queue';
 import { FaultProxy } from 'instance-queue/testing';
-import { FrameLog } from '../../support/fake-broker/frames';
-import { sharedBroker } from '../../support/broker';
-import { closeAll, closing, uniqueName } from '../../support/cleanup';
+import { FrameLog } from '../../support/frames/frames';
+import { sharedBroker } from '../../support/brokers/test-brokers';
+import { closeAll, closing } from '../../support/closing';
+import { uniqueName } from '../../support/unique-name';
 import { eventually, rejection, until } from '../../support/waiting';
 
 const broker = sharedBroker();

@@ -1,7 +1,7 @@
 import { Connection, type Endpoints } from 'instance-queue';
 import { FakeBroker } from '../../support/fake-broker/fake-broker';
 import { freePort } from '../../../compose/ports';
-import { closeAll, closing } from '../../support/cleanup';
+import { closeAll, closing } from '../../support/closing';
 import { rejection, until } from '../../support/waiting';
 
 let fake: FakeBroker;

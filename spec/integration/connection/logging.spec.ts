@@ -1,8 +1,9 @@
 import { pino } from 'pino';
 import { Connection, InstanceQueue } from 'instance-queue';
-import { sharedBroker } from '../../support/broker';
+import { sharedBroker } from '../../support/brokers/test-brokers';
 import { runChild } from '../../support/child';
-import { closeAll, closing, uniqueName } from '../../support/cleanup';
+import { closeAll, closing } from '../../support/closing';
+import { uniqueName } from '../../support/unique-name';
 import { eventually, until } from '../../support/waiting';
 
 const broker = sharedBroker();

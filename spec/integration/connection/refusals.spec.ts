@@ -1,8 +1,9 @@
 import { Connection, ConnectionError, InstanceQueue } from 'instance-queue';
 import { FakeBroker } from '../../support/fake-broker/fake-broker';
 import { freePort } from '../../../compose/ports';
-import { privateBroker, sharedBroker } from '../../support/broker';
-import { closeAll, closing, uniqueName } from '../../support/cleanup';
+import { privateBroker, sharedBroker } from '../../support/brokers/test-brokers';
+import { closeAll, closing } from '../../support/closing';
+import { uniqueName } from '../../support/unique-name';
 import { rejection, until } from '../../support/waiting';
 
 const broker = sharedBroker();

@@ -8,11 +8,10 @@ import { createServer, type Server, type TLSSocket } from 'node:tls';
 import { Connection, Producer, type ConnectionOptions } from 'instance-queue';
 import { FakeBroker } from '../../support/fake-broker/fake-broker';
 import { freePort } from '../../../compose/ports';
-import { sharedBroker } from '../../support/broker';
-import { Bystander } from '../../support/bystander';
+import { sharedBroker } from '../../support/brokers/test-brokers';
+import { Bystander } from '../../support/brokers/bystander';
 import { runChild } from '../../support/child';
-import { closeAll, closing } from '../../support/cleanup';
-import { emptied } from '../../support/mailbox';
+import { closeAll, closing } from '../../support/closing';
 
 const broker = sharedBroker();
 const folder = mkdtempSync(join(tmpdir(), 'instance-queue-tls-'));
@@ -90,13 +89,13 @@ describe('TLS', () => {
 
   it('leaves bodies of every size as they were, many under way at once', async () => {
     const side = closing(await Bystander.at(broker.url));
-    const queue = await side.queue();
+    const queue = await side.declareQueue();
     const connection = closing(new Connection({ url: secure(await before('good')), tls: { ca: read('ca.pem') } }));
     const producer = closing(new Producer(connection, { persistent: false, maxInFlight: 12 }));
     const sizes = [0, 300, 20_000, 140_000, 300_000];
     const bodies = Array.from({ length: 100 }, (_, n) => Buffer.alloc(sizes[n % sizes.length]!, `${n};`));
     await Promise.all(bodies.map((body) => producer.send({ queue, body })));
-    const arrived = (await emptied(side, queue)).map(({ content }) => content);
+    const arrived = (await side.takeAll(queue)).map(({ content }) => content);
     expect(arrived.length).toBe(bodies.length);
     expect(bodies.findIndex((body, n) => !body.equals(arrived[n]!))).toBe(-1);
   });

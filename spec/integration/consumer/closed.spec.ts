@@ -1,21 +1,12 @@
-import { Connection, ConnectionError, Consumer, InstanceQueue, consume } from 'instance-queue';
+import { Connection, ConnectionError, Consumer, consume } from 'instance-queue';
 import { lastValueFrom } from 'rxjs';
-import { sharedBroker } from '../../support/broker';
-import { Bystander } from '../../support/bystander';
-import { closeAll, closing } from '../../support/cleanup';
-import { gather } from '../../support/gather';
+import { closing } from '../../support/closing';
+import { collect } from '../../support/collect';
+import { consumingFixture } from '../../support/fixtures/consuming';
 import { eventually, rejection, until } from '../../support/waiting';
 
-describe('consuming when it is too late', () => {
-  const { url } = sharedBroker();
-  let side: Bystander;
-  beforeEach(async () => {
-    side = await Bystander.at(url);
-  });
-  afterEach(async () => {
-    await closeAll();
-    await side.close();
-  });
+describe('consuming from what is closed', () => {
+  const given = consumingFixture();
 
   const isClosed = (error: unknown): void => {
     expect(error).toBeInstanceOf(ConnectionError);
@@ -23,26 +14,25 @@ describe('consuming when it is too late', () => {
   };
 
   it('fails at once on a closed Connection', async () => {
-    const queue = side.tidies();
-    const connection = closing(new Connection(url));
+    const { bystander, connection } = given;
+    const queue = bystander.freeQueueName();
     await connection.connect();
     await connection.close();
     isClosed(await rejection(lastValueFrom(consume(connection, { queue }))));
-    expect(await side.has(queue)).toBe(false);
+    expect(await bystander.hasQueue(queue)).toBe(false);
   });
 
   it('fails at once on a Connection that was closed before it was ever opened', async () => {
-    const connection = closing(new Connection(url));
+    const { bystander, connection } = given;
     await connection.close();
-    isClosed(await rejection(lastValueFrom(consume(connection, { queue: side.tidies() }))));
+    isClosed(await rejection(lastValueFrom(consume(connection, { queue: bystander.freeQueueName() }))));
     expect(connection.state).toEqual({ status: 'closed' });
   });
 
-  it('fails at once on a Connection that is closing, while others still drain', async () => {
-    const queue = await side.queue();
-    const connection = closing(new Connection(url));
-    const { values } = gather(consume(connection, { queue }));
-    await side.put(queue, 1);
+  it('fails at once on a Connection that is closing, while its other consumers drain', async () => {
+    const { bystander, queue, connection } = given;
+    const { values } = collect(consume(connection, { queue }));
+    await bystander.put(queue, 1);
     await eventually(() => values.length === 1);
     const closed = connection.close();
     expect(connection.state.status).toBe('closing');
@@ -52,36 +42,36 @@ describe('consuming when it is too late', () => {
   });
 
   it('fails at once on a closed InstanceQueue', async () => {
-    const queue = closing(new InstanceQueue(url));
-    await queue.close();
-    isClosed(await rejection(lastValueFrom(queue.consume({ queue: side.tidies() }))));
-    isClosed(await rejection(lastValueFrom(queue.consumer({ queue: side.tidies() }).deliveries$)));
+    const { bystander, newClient } = given;
+    const client = newClient();
+    await client.close();
+    isClosed(await rejection(lastValueFrom(client.consume({ queue: bystander.freeQueueName() }))));
+    isClosed(await rejection(lastValueFrom(client.consumer({ queue: bystander.freeQueueName() }).deliveries$)));
   });
 
   it('fails at once on a Consumer whose Connection is closed', async () => {
-    const connection = closing(new Connection(url));
-    const consumer = new Consumer(connection, { queue: side.tidies() });
+    const { bystander, connection } = given;
+    const consumer = new Consumer(connection, { queue: bystander.freeQueueName() });
     await connection.close();
     expect(consumer.state).toEqual({ status: 'stopped' });
     isClosed(await rejection(lastValueFrom(consumer.deliveries$)));
   });
 
-  it('completes at once on a closed Consumer, whose Connection goes on', async () => {
-    const queue = side.tidies();
-    const connection = closing(new Connection(url));
+  it('completes at once on a closed Consumer, whose Connection stays open', async () => {
+    const { bystander, connection } = given;
+    const queue = bystander.freeQueueName();
     const consumer = new Consumer(connection, { queue });
     await connection.connect();
     expect(await consumer.close()).toEqual({ unsettled: 0, unconfirmed: 0 });
-    expect(gather(consumer.deliveries$)).toMatchObject({ completed: true, values: [], error: undefined });
+    expect(collect(consumer.deliveries$)).toMatchObject({ completed: true, values: [], error: undefined });
     expect(connection.state.status).toBe('connected');
   });
 
-  it('completes what was being consumed when its Connection is closed', async () => {
-    const queue = await side.queue();
-    const connection = closing(new Connection(url));
+  it('completes when the Connection is closed', async () => {
+    const { queue, connection } = given;
     const consumer = new Consumer(connection, { queue });
-    const cold = gather(consume(connection, { queue }));
-    const shared = gather(consumer.deliveries$);
+    const cold = collect(consume(connection, { queue }));
+    const shared = collect(consumer.deliveries$);
     await until(consumer.state$, ({ status }) => status === 'attached');
     await connection.close();
     expect(cold).toMatchObject({ completed: true, error: undefined });
@@ -89,11 +79,11 @@ describe('consuming when it is too late', () => {
     expect(consumer.state).toEqual({ status: 'stopped' });
   });
 
-  it('ends with the cause when the Connection gave up, in the stream and in the state', async () => {
+  it('errors with the cause when the Connection gives up, and the state carries that cause', async () => {
     const connection = closing(new Connection({ url: 'amqp://127.0.0.1:1', reconnect: { initialAttempts: 1 } }));
     const consumer = new Consumer(connection, { queue: 'q' });
-    const cold = gather(consume(connection, { queue: 'q' }));
-    const shared = gather(consumer.deliveries$);
+    const cold = collect(consume(connection, { queue: 'q' }));
+    const shared = collect(consumer.deliveries$);
     await until(connection.state$, ({ status }) => status === 'closed');
     expect(cold.error).toMatchObject({ code: 'CONNECT_FAILED' });
     expect(shared.error).toBe(cold.error);

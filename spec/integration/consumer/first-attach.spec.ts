@@ -1,30 +1,19 @@
-import { ChannelError, Connection, Consumer, consume } from 'instance-queue';
+import { ChannelError, Consumer, consume } from 'instance-queue';
 import { lastValueFrom } from 'rxjs';
-import { FaultProxy } from 'instance-queue/testing';
-import { FrameLog } from '../../support/fake-broker/frames';
-import { sharedBroker } from '../../support/broker';
-import { Bystander } from '../../support/bystander';
-import { closeAll, closing } from '../../support/cleanup';
-import { gather } from '../../support/gather';
+import { closing } from '../../support/closing';
+import { collect } from '../../support/collect';
+import { consumingFixture } from '../../support/fixtures/consuming';
 import { eventually, rejection, until } from '../../support/waiting';
 
 describe('the first attach', () => {
-  const { url } = sharedBroker();
-  let side: Bystander;
-  beforeEach(async () => {
-    side = await Bystander.at(url);
-  });
-  afterEach(async () => {
-    await closeAll();
-    await side.close();
-  });
+  const given = consumingFixture();
 
-  it('fails with 406 when the queue exists with other properties, and harms nobody else', async () => {
-    const queue = await side.queue({ arguments: { 'x-max-length': 5 } });
-    const other = await side.queue();
-    const connection = closing(new Connection(url));
+  it('fails with 406 if the queue exists with other properties, and no other consumer is affected', async () => {
+    const { bystander, connection } = given;
+    const queue = await bystander.declareQueue({ arguments: { 'x-max-length': 5 } });
+    const other = await bystander.declareQueue();
     const neighbour = closing(new Consumer(connection, { queue: other }));
-    const { values } = gather(neighbour.deliveries$);
+    const { values } = collect(neighbour.deliveries$);
     await until(neighbour.state$, ({ status }) => status === 'attached');
 
     const error = await rejection(lastValueFrom(consume(connection, { queue: { name: queue, maxLength: 6 } })));
@@ -34,13 +23,14 @@ describe('the first attach', () => {
 
     expect(connection.state).toMatchObject({ status: 'connected', epoch: 1 });
     expect(neighbour.state.status).toBe('attached');
-    await side.put(other, 'still here');
+    await bystander.put(other, 'still here');
     await eventually(() => values.length === 1);
   });
 
-  it('stops a Consumer for good when it is refused, and says why to whoever comes later', async () => {
-    const queue = await side.queue({ arguments: { 'x-max-length': 5 } });
-    const consumer = new Consumer(closing(new Connection(url)), { queue: { name: queue } });
+  it('stops a Consumer for good if it is refused, and later subscribers get the same error', async () => {
+    const { bystander, newConnection } = given;
+    const queue = await bystander.declareQueue({ arguments: { 'x-max-length': 5 } });
+    const consumer = new Consumer(newConnection(), { queue: { name: queue } });
     const error = await rejection(lastValueFrom(consumer.deliveries$));
     expect(error).toMatchObject({ replyCode: 406 });
     expect(consumer.state).toEqual({ status: 'stopped', cause: error });
@@ -48,20 +38,19 @@ describe('the first attach', () => {
     expect(await consumer.close()).toEqual({ unsettled: 0, unconfirmed: 0 });
   });
 
-  it('fails with 404 when a passive queue is missing, and does not make it', async () => {
-    const queue = side.tidies();
-    const connection = closing(new Connection(url));
+  it('fails with 404 if a passive queue is missing, and does not declare it', async () => {
+    const { bystander, connection } = given;
+    const queue = bystander.freeQueueName();
     const error = await rejection(lastValueFrom(consume(connection, { queue: { name: queue, passive: true } })));
     expect(error).toBeInstanceOf(ChannelError);
     expect(error).toMatchObject({ replyCode: 404 });
-    expect(await side.has(queue)).toBe(false);
+    expect(await bystander.hasQueue(queue)).toBe(false);
   });
 
-  it('fails with 403 when somebody else consumes exclusively', async () => {
-    const queue = await side.queue();
-    const connection = closing(new Connection(url));
+  it('fails with 403 if another consumer has exclusive access', async () => {
+    const { queue, connection } = given;
     const first = closing(new Consumer(connection, { queue, exclusive: true }));
-    gather(first.deliveries$);
+    collect(first.deliveries$);
     await until(first.state$, ({ status }) => status === 'attached');
     const error = await rejection(lastValueFrom(consume(connection, { queue })));
     expect(error).toBeInstanceOf(ChannelError);
@@ -69,43 +58,44 @@ describe('the first attach', () => {
     expect(first.state.status).toBe('attached');
   });
 
-  it('fails with 406 on an exchange of another type in the topology', async () => {
-    const name = side.tidiesExchange();
-    await side.ask((channel) => channel.assertExchange(name, 'fanout'));
-    const queue = side.tidies();
+  it('fails with 406 if an exchange of the topology exists with another type', async () => {
+    const { bystander, newConnection } = given;
+    const name = bystander.freeExchangeName();
+    await bystander.onChannel((channel) => channel.assertExchange(name, 'fanout'));
+    const queue = bystander.freeQueueName();
     const topology = { exchanges: [{ name, type: 'topic' }], bindings: [{ exchange: name, queue }] };
-    const error = await rejection(
-      lastValueFrom(consume(closing(new Connection(url)), { queue: { name: queue }, topology })),
-    );
+    const error = await rejection(lastValueFrom(consume(newConnection(), { queue: { name: queue }, topology })));
     expect(error).toMatchObject({ code: 'CHANNEL_CLOSED', replyCode: 406 });
   });
 
-  it('waits for a queue that is trusted to be there and is not yet', async () => {
-    const queue = side.tidies();
-    const connection = closing(new Connection({ url, reopen: { min: 10, max: 50 } }));
+  it('with `declare: false` waits for a queue that does not exist yet', async () => {
+    const { bystander, newConnection } = given;
+    const queue = bystander.freeQueueName();
+    const connection = newConnection({ reopen: { min: 10, max: 50 } });
     const consumer = closing(new Consumer(connection, { queue, declare: false }));
-    const { values } = gather(consumer.deliveries$);
+    const { values } = collect(consumer.deliveries$);
     const refused = await until(consumer.state$, (state) => state.status === 'detached' && state.cause !== undefined);
     expect(refused).toMatchObject({ cause: { code: 'CHANNEL_CLOSED', replyCode: 404 } });
-    await side.queue({}, queue);
+    await bystander.declareQueue({}, queue);
     await until(consumer.state$, ({ status }) => status === 'attached');
-    await side.put(queue, 1);
+    await bystander.put(queue, 1);
     await eventually(() => values.length === 1);
   });
 
-  it('gives up after `reopen.initialAttempts`, leaving no channel behind', async () => {
-    const proxy = closing(await FaultProxy.before(url));
-    const log = new FrameLog(proxy);
+  it('fails after `reopen.initialAttempts`, and leaves no channel open', async () => {
+    const { bystander, newConnection, log, untilChannelsClosed } = given;
     const reopen = { min: 1, max: 1, initialAttempts: 3 };
-    const connection = closing(new Connection({ url: proxy.url(url), reopen }));
-    const error = await rejection(lastValueFrom(consume(connection, { queue: side.tidies(), declare: false })));
+    const connection = newConnection({ reopen });
+    const error = await rejection(
+      lastValueFrom(consume(connection, { queue: bystander.freeQueueName(), declare: false })),
+    );
     expect(error).toBeInstanceOf(ChannelError);
     expect(error).toMatchObject({
       replyCode: 404,
       message: expect.stringContaining('after 3 failed attempts') as string,
     });
     expect(log.of('basic.consume')).toHaveLength(3);
-    await eventually(() => log.of('channel.open').length === log.of('channel.close-ok').length);
+    await untilChannelsClosed();
     expect(connection.state.status).toBe('connected');
   });
 });

@@ -1,46 +1,30 @@
 import { BehaviorSubject, NEVER, Subject, concat, firstValueFrom, of, throwError } from 'rxjs';
-import { Connection, Consumer, InstanceQueue, OptionsError, consume, handle, type ConsumerState } from 'instance-queue';
-import { FaultProxy } from 'instance-queue/testing';
-import { FrameLog } from '../../support/fake-broker/frames';
-import { sharedBroker } from '../../support/broker';
-import { Bystander } from '../../support/bystander';
-import { closeAll, closing } from '../../support/cleanup';
-import { gather } from '../../support/gather';
+import { Consumer, OptionsError, consume, handle, type ConsumerState } from 'instance-queue';
+import { closing } from '../../support/closing';
+import { collect } from '../../support/collect';
+import { consumingFixture } from '../../support/fixtures/consuming';
 import { eventually, until } from '../../support/waiting';
 
 describe('pausing', () => {
-  const { url } = sharedBroker();
-  let side: Bystander;
-  let proxy: FaultProxy;
-  let log: FrameLog;
-  let queue: string;
+  const given = consumingFixture();
+
   let pause: BehaviorSubject<boolean>;
-  beforeEach(async () => {
-    side = await Bystander.at(url);
-    queue = await side.queue();
-    proxy = closing(await FaultProxy.before(url));
-    log = new FrameLog(proxy);
+  beforeEach(() => {
     pause = new BehaviorSubject(false);
   });
-  afterEach(async () => {
-    await closeAll();
-    await side.close();
-  });
-  const connected = (): Connection => closing(new Connection(proxy.url(url)));
-  const consumers = (count: number): Promise<boolean> =>
-    eventually(async () => (await side.count(queue)).consumers === count);
   const attached = (consumer: Consumer): Promise<ConsumerState> =>
     until(consumer.state$, ({ status }) => status === 'attached');
 
-  it('cancels the consumer, and attaches again for the same subscriber', async () => {
-    const consumer = closing(new Consumer<number>(connected(), { queue, pause }));
-    const { values } = gather(consumer.deliveries$);
-    const states = gather(consumer.state$);
+  it('cancels the consumer, and attaches it again afterwards for the same subscriber', async () => {
+    const { bystander, newConnection, queue, log, untilConsumers } = given;
+    const consumer = closing(new Consumer<number>(newConnection(), { queue, pause }));
+    const { values } = collect(consumer.deliveries$);
+    const states = collect(consumer.state$);
     await attached(consumer);
     pause.next(true);
     expect(consumer.state).toEqual({ status: 'paused' });
-    await consumers(0);
-    await side.put(queue, 1, 2);
+    await untilConsumers(0);
+    await bystander.put(queue, 1, 2);
     pause.next(false);
     expect(consumer.state).toEqual({ status: 'detached' });
     await eventually(() => values.length === 2);
@@ -54,55 +38,58 @@ describe('pausing', () => {
     expect(first?.fields['consumerTag']).not.toBe(second?.fields['consumerTag']);
   });
 
-  it('tells of it by an event, and by health that stays up', async () => {
-    const front = closing(new InstanceQueue(url));
-    const told = gather(front.health$);
-    const consumer = front.consumer({ queue, pause });
+  it('emits `paused`, and leaves health up', async () => {
+    const { newClient, queue } = given;
+    const client = newClient();
+    const health = collect(client.health$);
+    const consumer = client.consumer({ queue, pause });
     const events: ConsumerState[] = [];
     consumer.on('paused', (state) => events.push(state));
-    gather(consumer.deliveries$);
-    await until(front.health$, ({ status }) => status === 'up');
+    collect(consumer.deliveries$);
+    await until(client.health$, ({ status }) => status === 'up');
     pause.next(true);
     expect(events).toEqual([{ status: 'paused' }]);
-    expect(front.health).toMatchObject({ status: 'up', consumers: [{ status: 'paused', queueName: queue }] });
-    expect(told.values.at(-1)).toMatchObject({ status: 'up' });
-    expect(front.metrics).toMatchObject({ reopens: 0 });
+    expect(client.health).toMatchObject({ status: 'up', consumers: [{ status: 'paused', queueName: queue }] });
+    expect(health.values.at(-1)).toMatchObject({ status: 'up' });
+    expect(client.metrics).toMatchObject({ reopens: 0 });
     pause.next(false);
     await attached(consumer);
-    expect(front.metrics).toMatchObject({ reopens: 0, lost: 0 });
+    expect(client.metrics).toMatchObject({ reopens: 0, lost: 0 });
   });
 
-  it('leaves what was handed out valid: it is settled meanwhile, and its channel goes behind it', async () => {
-    await side.put(queue, 1, 2, 3);
-    const consumer = closing(new Consumer<number>(connected(), { queue, pause }));
-    const { values } = gather(consumer.deliveries$);
+  it('leaves deliveries valid: they are settled during the pause, and their channel closes after them', async () => {
+    const { bystander, newConnection, queue, log, untilConsumers, untilChannelsClosed } = given;
+    await bystander.put(queue, 1, 2, 3);
+    const consumer = closing(new Consumer<number>(newConnection(), { queue, pause }));
+    const { values } = collect(consumer.deliveries$);
     await eventually(() => values.length === 3);
     pause.next(true);
-    await consumers(0);
+    await untilConsumers(0);
     expect(values[0]?.ack()).toBe(true);
     expect(values[1]?.requeue()).toBe(true);
-    await eventually(async () => (await side.count(queue)).ready === 1);
+    await eventually(async () => (await bystander.count(queue)).ready === 1);
     expect(log.of('channel.open').length - log.of('channel.close').length).toBe(1);
     expect(values[2]?.ack()).toBe(true);
-    await eventually(() => log.of('channel.close-ok').length === log.of('channel.open').length);
-    expect(await side.count(queue)).toEqual({ ready: 1, consumers: 0 });
+    await untilChannelsClosed();
+    expect(await bystander.count(queue)).toEqual({ ready: 1, consumers: 0 });
     expect(consumer.state).toEqual({ status: 'paused' });
   });
 
-  it('releases what handle has not started, and goes on with it later', async () => {
-    await side.put(queue, 1, 2, 3, 4);
+  it('releases the deliveries that handle() has not started, and handles them after the pause', async () => {
+    const { bystander, newClient, queue } = given;
+    await bystander.put(queue, 1, 2, 3, 4);
     const gate = new Subject<void>();
     const started: number[] = [];
-    const front = closing(new InstanceQueue(url));
+    const client = newClient();
     const work = async ({ body }: { readonly body: number }): Promise<void> => {
       started.push(body);
       if (body === 1) await firstValueFrom(gate);
     };
-    const { values } = gather(front.consume<number>({ queue, pause }).pipe(handle(work, { concurrency: 1 })));
-    await eventually(() => front.metrics.inFlight === 4);
+    const { values } = collect(client.consume<number>({ queue, pause }).pipe(handle(work, { concurrency: 1 })));
+    await eventually(() => client.metrics.inFlight === 4);
     pause.next(true);
-    await eventually(async () => (await side.count(queue)).ready === 3);
-    expect(front.metrics).toMatchObject({ released: 3, inFlight: 1 });
+    await eventually(async () => (await bystander.count(queue)).ready === 3);
+    expect(client.metrics).toMatchObject({ released: 3, inFlight: 1 });
     gate.next();
     await eventually(() => values.length === 1);
     expect(values[0]).toMatchObject({ settlement: 'ack', sent: true });
@@ -113,15 +100,16 @@ describe('pausing', () => {
   });
 
   it('goes on while work from before the pause still runs', async () => {
-    await side.put(queue, 'slow');
-    const front = closing(new InstanceQueue(url));
+    const { bystander, newClient, queue } = given;
+    await bystander.put(queue, 'slow');
+    const client = newClient();
     const gate = new Subject<string>();
     const work = ({ body }: { readonly body: string }): Subject<string> | string => (body === 'slow' ? gate : body);
-    const { values } = gather(front.consume<string>({ queue, pause }).pipe(handle(work)));
-    await eventually(() => front.metrics.inFlight === 1);
+    const { values } = collect(client.consume<string>({ queue, pause }).pipe(handle(work)));
+    await eventually(() => client.metrics.inFlight === 1);
     pause.next(true);
     pause.next(false);
-    await side.put(queue, 'quick');
+    await bystander.put(queue, 'quick');
     await eventually(() => values.length === 1);
     gate.next('done');
     gate.complete();
@@ -130,15 +118,15 @@ describe('pausing', () => {
       ['quick', true],
       ['done', true],
     ]);
-    expect(front.metrics).toMatchObject({ lost: 0, acked: 2 });
+    expect(client.metrics).toMatchObject({ lost: 0, acked: 2 });
   });
 
-  it('can come first: nothing is attached before it is told to', async () => {
-    await side.put(queue, 1);
+  it('before the first attach delays it until the pause ends', async () => {
+    const { bystander, queue, log, connection } = given;
+    await bystander.put(queue, 1);
     pause.next(true);
-    const connection = connected();
     const consumer = closing(new Consumer<number>(connection, { queue, pause }));
-    const { values } = gather(consumer.deliveries$);
+    const { values } = collect(consumer.deliveries$);
     expect(consumer.state).toEqual({ status: 'paused' });
     await until(connection.state$, ({ status }) => status === 'connected');
     expect(log.of('basic.consume')).toHaveLength(0);
@@ -146,45 +134,50 @@ describe('pausing', () => {
     await eventually(() => values.length === 1);
   });
 
-  it('is strict at the first attach, however late that comes', async () => {
+  it('does not soften the first attach: if that fails after a pause, the consumer errors', async () => {
+    const { bystander, newConnection } = given;
     pause.next(true);
-    const gathered = gather(consume(connected(), { queue: { name: side.tidies(), passive: true }, pause }));
+    const collected = collect(
+      consume(newConnection(), { queue: { name: bystander.freeQueueName(), passive: true }, pause }),
+    );
     pause.next(false);
-    await eventually(() => gathered.error !== undefined);
-    expect(gathered.error).toMatchObject({ code: 'CHANNEL_CLOSED', replyCode: 404 });
+    await eventually(() => collected.error !== undefined);
+    expect(collected.error).toMatchObject({ code: 'CHANNEL_CLOSED', replyCode: 404 });
     expect(pause.observed).toBe(false);
   });
 
-  it('waits for nobody who says nothing, and stays as it was told last', async () => {
-    const silent = closing(new Consumer(connected(), { queue, pause: NEVER }));
-    const told = closing(new Consumer(connected(), { queue, pause: of(true) }));
-    gather(silent.deliveries$);
-    gather(told.deliveries$);
+  it('does not wait for a `pause` that never emits, and keeps the last value of one that has completed', async () => {
+    const { newConnection, queue } = given;
+    const silent = closing(new Consumer(newConnection(), { queue, pause: NEVER }));
+    const paused = closing(new Consumer(newConnection(), { queue, pause: of(true) }));
+    collect(silent.deliveries$);
+    collect(paused.deliveries$);
     await attached(silent);
-    expect(told.state).toEqual({ status: 'paused' });
+    expect(paused.state).toEqual({ status: 'paused' });
   });
 
-  it('may come and go faster than the broker answers: one consumer is left, or none', async () => {
-    const connection = connected();
+  it('may toggle faster than the broker answers: exactly one consumer is left, or none', async () => {
+    const { bystander, queue, connection, untilConsumers } = given;
     await connection.connect();
     const consumer = closing(new Consumer(connection, { queue: { name: queue }, exclusive: true, pause }));
-    const gathered = gather(consumer.deliveries$);
+    const collected = collect(consumer.deliveries$);
     for (let round = 0; round < 30; round++) {
       pause.next(round % 2 === 0);
-      // Each time a little further on its way.
+      // Let the attach get a little further each time.
       for (let turn = 0; turn < round; turn++) await new Promise((resolve) => setImmediate(resolve));
     }
     await attached(consumer);
-    await side.put(queue, 1);
-    await eventually(() => gathered.values.length === 1);
-    await consumers(1);
+    await bystander.put(queue, 1);
+    await eventually(() => collected.values.length === 1);
+    await untilConsumers(1);
     pause.next(true);
-    await consumers(0);
-    expect(gathered.error).toBeUndefined();
+    await untilConsumers(0);
+    expect(collected.error).toBeUndefined();
   });
 
-  it('may be flipped by whoever hears of the state', async () => {
-    const consumer = closing(new Consumer(connected(), { queue, pause }));
+  it('may toggle from a listener of the consumer', async () => {
+    const { newConnection, queue, untilConsumers } = given;
+    const consumer = closing(new Consumer(newConnection(), { queue, pause }));
     let flips = 0;
     consumer.on('attached', () => {
       pause.next(++flips < 4);
@@ -192,9 +185,9 @@ describe('pausing', () => {
     consumer.on('paused', () => {
       pause.next(false);
     });
-    gather(consumer.deliveries$);
+    collect(consumer.deliveries$);
     await eventually(() => flips === 4);
-    await consumers(1);
+    await untilConsumers(1);
     expect(consumer.state).toMatchObject({ status: 'attached' });
   });
 
@@ -207,34 +200,37 @@ describe('pausing', () => {
       ),
       { message: 'breaker' },
     ],
-    ['says nonsense', of(JSON.parse('1') as boolean), undefined],
-  ])('ends the consumer when it %s', async (_what, broken$, cause) => {
-    const consumer = closing(new Consumer(connected(), { queue, pause: broken$ }));
-    const gathered = gather(consumer.deliveries$);
-    expect(gathered.error).toBeInstanceOf(OptionsError);
-    expect(gathered.error).toMatchObject({ option: 'pause', ...(cause && { cause }) });
+    ['emits something other than a boolean', of(JSON.parse('1') as boolean), undefined],
+  ])('ends the consumer if `pause` %s', async (_what, broken$, cause) => {
+    const { newConnection, queue } = given;
+    const consumer = closing(new Consumer(newConnection(), { queue, pause: broken$ }));
+    const collected = collect(consumer.deliveries$);
+    expect(collected.error).toBeInstanceOf(OptionsError);
+    expect(collected.error).toMatchObject({ option: 'pause', ...(cause && { cause }) });
     await until(consumer.state$, ({ status }) => status === 'stopped');
-    expect(consumer.state).toEqual({ status: 'stopped', cause: gathered.error });
+    expect(consumer.state).toEqual({ status: 'stopped', cause: collected.error });
   });
 
-  it('that fails later lets what was handed out be settled', async () => {
-    await side.put(queue, 1);
+  it('by a `pause` that fails later leaves the deliveries to be settled', async () => {
+    const { bystander, newConnection, queue } = given;
+    await bystander.put(queue, 1);
     const failing = new Subject<boolean>();
-    const consumer = closing(new Consumer<number>(connected(), { queue, pause: failing }));
-    const gathered = gather(consumer.deliveries$);
-    await eventually(() => gathered.values.length === 1);
+    const consumer = closing(new Consumer<number>(newConnection(), { queue, pause: failing }));
+    const collected = collect(consumer.deliveries$);
+    await eventually(() => collected.values.length === 1);
     failing.error(new Error('breaker'));
     expect(consumer.state).toEqual({ status: 'draining', unsettled: 1 });
-    expect(gathered.values[0]?.ack()).toBe(true);
+    expect(collected.values[0]?.ack()).toBe(true);
     await until(consumer.state$, ({ status }) => status === 'stopped');
     expect(consumer.state).toMatchObject({ cause: { option: 'pause' } });
-    expect(await side.count(queue)).toEqual({ ready: 0, consumers: 0 });
+    expect(await bystander.count(queue)).toEqual({ ready: 0, consumers: 0 });
   });
 
-  it('does not keep closing from waiting for what is still open, nor beyond its time', async () => {
-    await side.put(queue, 1, 2);
-    const consumer = closing(new Consumer<number>(connected(), { queue, pause }));
-    const { values } = gather(consumer.deliveries$);
+  it('does not keep close() from waiting for unsettled deliveries, nor does it prolong the wait', async () => {
+    const { bystander, newConnection, queue } = given;
+    await bystander.put(queue, 1, 2);
+    const consumer = closing(new Consumer<number>(newConnection(), { queue, pause }));
+    const { values } = collect(consumer.deliveries$);
     await eventually(() => values.length === 2);
     pause.next(true);
     const closed = consumer.close({ drainTimeout: 10_000 });
@@ -242,9 +238,11 @@ describe('pausing', () => {
     values[0]?.ack();
     values[1]?.ack();
     expect(await closed).toEqual({ unsettled: 0, unconfirmed: 0 });
-    await side.put(queue, 3);
-    const other = closing(new Consumer<number>(connected(), { queue, pause: (pause = new BehaviorSubject(false)) }));
-    const late = gather(other.deliveries$);
+    await bystander.put(queue, 3);
+    const other = closing(
+      new Consumer<number>(newConnection(), { queue, pause: (pause = new BehaviorSubject(false)) }),
+    );
+    const late = collect(other.deliveries$);
     await eventually(() => late.values.length === 1);
     pause.next(true);
     expect(await other.close({ drainTimeout: 20 })).toEqual({ unsettled: 1, unconfirmed: 0 });

@@ -1,33 +1,17 @@
-import { Connection, InstanceQueue, consume, handle } from 'instance-queue';
+import { consume, handle } from 'instance-queue';
 import { tap } from 'rxjs';
-import { FaultProxy } from 'instance-queue/testing';
-import { FrameLog } from '../../support/fake-broker/frames';
-import { sharedBroker } from '../../support/broker';
-import { Bystander } from '../../support/bystander';
-import { closeAll, closing } from '../../support/cleanup';
-import { gather } from '../../support/gather';
+import { collect } from '../../support/collect';
+import { consumingFixture } from '../../support/fixtures/consuming';
+import { numbers } from '../../support/numbers';
 import { eventually } from '../../support/waiting';
 
 describe('the prefetch', () => {
-  const { url } = sharedBroker();
-  let side: Bystander;
-  let proxy: FaultProxy;
-  let log: FrameLog;
-  beforeEach(async () => {
-    side = await Bystander.at(url);
-    proxy = closing(await FaultProxy.before(url));
-    log = new FrameLog(proxy);
-  });
-  afterEach(async () => {
-    await closeAll();
-    await side.close();
-  });
-  const numbers = (count: number): number[] => Array.from({ length: count }, (_, i) => i);
+  const given = consumingFixture();
 
-  it('is set on every channel before it consumes, and never for the whole channel', async () => {
-    const queue = await side.queue();
-    const connection = closing(new Connection({ url: proxy.url(url), reconnect: { min: 10, max: 50 } }));
-    gather(consume(connection, { queue, prefetch: 7 }));
+  it('is set on every channel before the consumer attaches, for the consumer and not for the channel', async () => {
+    const { newConnection, proxy, queue, log } = given;
+    const connection = newConnection({ reconnect: { min: 10, max: 50 } });
+    collect(consume(connection, { queue, prefetch: 7 }));
     for (let attached = 1; attached <= 3; attached++) {
       await eventually(() => log.of('basic.consume-ok').length === attached);
       if (attached < 3) proxy.cut();
@@ -42,38 +26,39 @@ describe('the prefetch', () => {
     for (const { fields } of log.of('basic.qos')) expect(fields).toMatchObject({ prefetchCount: 7, global: false });
   });
 
-  it('is 20 if nobody says otherwise, and what the InstanceQueue says if it does', async () => {
-    const queue = await side.queue();
-    gather(closing(new InstanceQueue(proxy.url(url))).consume({ queue }));
+  it('is 20 by default, else the option of the InstanceQueue, else that of the consumer', async () => {
+    const { newClient, queue, log } = given;
+    collect(newClient().consume({ queue }));
     await eventually(() => log.of('basic.qos').length === 1);
-    const other = closing(new InstanceQueue({ url: proxy.url(url), consumer: { prefetch: 3 } }));
-    gather(other.consume({ queue }));
+    const other = newClient({ consumer: { prefetch: 3 } });
+    collect(other.consume({ queue }));
     await eventually(() => log.of('basic.qos').length === 2);
-    gather(other.consume({ queue, prefetch: 9 }));
+    collect(other.consume({ queue, prefetch: 9 }));
     await eventually(() => log.of('basic.qos').length === 3);
     expect(log.of('basic.qos').map(({ fields }) => fields['prefetchCount'])).toEqual([20, 3, 9]);
   });
 
-  it('bounds what is handed out and not settled', async () => {
-    const queue = await side.queue();
-    await side.put(queue, ...numbers(12));
-    const { values } = gather(consume(closing(new Connection(url)), { queue, prefetch: 4 }));
+  it('bounds the unsettled deliveries', async () => {
+    const { bystander, newConnection, queue } = given;
+    await bystander.put(queue, ...numbers(12));
+    const { values } = collect(consume(newConnection(), { queue, prefetch: 4 }));
     await eventually(() => values.length === 4);
-    expect((await side.count(queue)).ready).toBe(8);
+    expect((await bystander.count(queue)).ready).toBe(8);
     values[1]?.ack();
     await eventually(() => values.length === 5);
-    expect((await side.count(queue)).ready).toBe(7);
+    expect((await bystander.count(queue)).ready).toBe(7);
     values[0]?.ack();
     values[2]?.reject();
     await eventually(() => values.length === 7);
-    expect((await side.count(queue)).ready).toBe(5);
+    expect((await bystander.count(queue)).ready).toBe(5);
   });
 
-  it('bounds what waits in handle(), however many messages there are', async () => {
-    const [queue, count] = [await side.queue(), 3000];
-    await side.put(queue, ...numbers(count));
+  it('bounds the deliveries that wait in handle(), however many messages there are', async () => {
+    const { bystander, newConnection } = given;
+    const [queue, count] = [await bystander.declareQueue(), 3000];
+    await bystander.put(queue, ...numbers(count));
     let [handedOut, done, most] = [0, 0, 0];
-    const deliveries$ = consume<number>(closing(new Connection(url)), { queue, prefetch: 10 }).pipe(
+    const deliveries$ = consume<number>(newConnection(), { queue, prefetch: 10 }).pipe(
       tap(() => {
         most = Math.max(most, ++handedOut - done);
       }),
@@ -82,7 +67,7 @@ describe('the prefetch', () => {
         done++;
       }),
     );
-    const { values } = gather(deliveries$);
+    const { values } = collect(deliveries$);
     await eventually(() => values.length === count);
     expect(values.map(({ value }) => value)).toEqual(numbers(count));
     expect(most).toBeGreaterThan(2);

@@ -1,35 +1,17 @@
-import { Connection, consume, type Delivery } from 'instance-queue';
-import { FaultProxy } from 'instance-queue/testing';
-import { FrameLog } from '../../support/fake-broker/frames';
-import { sharedBroker } from '../../support/broker';
-import { Bystander } from '../../support/bystander';
-import { closeAll, closing } from '../../support/cleanup';
-import { gather } from '../../support/gather';
+import { consume, type Delivery } from 'instance-queue';
+import { collect } from '../../support/collect';
+import { consumingFixture } from '../../support/fixtures/consuming';
+import { numbers } from '../../support/numbers';
 import { eventually } from '../../support/waiting';
 
 describe('settling a delivery', () => {
-  const { url } = sharedBroker();
-  let side: Bystander;
-  let proxy: FaultProxy;
-  let log: FrameLog;
-  let connection: Connection;
-  let queue: string;
-  beforeEach(async () => {
-    side = await Bystander.at(url);
-    proxy = closing(await FaultProxy.before(url));
-    log = new FrameLog(proxy);
-    connection = closing(new Connection(proxy.url(url)));
-    queue = await side.queue();
-  });
-  afterEach(async () => {
-    await closeAll();
-    await side.close();
-  });
-  const settlements = (): string[] => log.methods('toBroker').filter((name) => /^basic\.(ack|nack|reject)$/.test(name));
+  const given = consumingFixture();
+  const settlements = (): string[] =>
+    given.log.methods('toBroker').filter((name) => /^basic\.(ack|nack|reject)$/.test(name));
 
   async function delivered(count = 1): Promise<readonly Delivery<unknown>[]> {
-    await side.put(queue, ...Array.from({ length: count }, (_, i) => i));
-    const { values } = gather(consume(connection, { queue }));
+    await given.bystander.put(given.queue, ...numbers(count));
+    const { values } = collect(consume(given.connection, { queue: given.queue }));
     await eventually(() => values.length === count);
     return values;
   }
@@ -40,8 +22,9 @@ describe('settling a delivery', () => {
     ['release', 'basic.nack', { requeue: true, multiple: false }, 1],
     ['reject', 'basic.reject', { requeue: false }, 0],
   ] as const)('by %s() sends one %s', async (verb, method, fields, comesAgain) => {
-    const { values, subscription } = gather(consume(connection, { queue, prefetch: 1 }));
-    await side.put(queue, 'x');
+    const { bystander, queue, log, connection, untilConsumers } = given;
+    const { values, subscription } = collect(consume(connection, { queue, prefetch: 1 }));
+    await bystander.put(queue, 'x');
     const delivery = await eventually(() => values[0]);
     expect(delivery.settled).toBeUndefined();
     expect(delivery[verb]()).toBe(true);
@@ -54,17 +37,18 @@ describe('settling a delivery', () => {
       values[1]?.ack();
     }
     subscription.unsubscribe();
-    await eventually(async () => (await side.count(queue)).consumers === 0);
-    expect(await side.count(queue)).toEqual({ ready: 0, consumers: 0 });
+    await untilConsumers(0);
+    expect(await bystander.count(queue)).toEqual({ ready: 0, consumers: 0 });
   });
 
-  it('counts once: whatever comes later is false and sends nothing', async () => {
+  it('takes effect once: later calls return false and send nothing', async () => {
+    const { bystander, queue, log, connection } = given;
     const [delivery] = await delivered();
     expect(delivery?.ack()).toBe(true);
     for (const verb of ['ack', 'requeue', 'release', 'reject'] as const) expect(delivery?.[verb]()).toBe(false);
     expect(delivery?.settled).toBe('ack');
     await eventually(() => settlements().length === 1);
-    await side.put(queue, 'still attached');
+    await bystander.put(queue, 'still attached');
     await eventually(() => log.of('basic.deliver').length === 2);
     expect(settlements()).toEqual(['basic.ack']);
     expect(log.methods('toClient')).not.toContain('channel.close');
@@ -80,31 +64,33 @@ describe('settling a delivery', () => {
     expect(settlements()).toEqual(['basic.reject', 'basic.nack', 'basic.reject']);
   });
 
-  it('is false and throws nothing when the connection is closed; the message comes again', async () => {
+  it('returns false and does not throw after the connection is closed; the message is redelivered', async () => {
+    const { bystander, proxy, queue, connection } = given;
     const [delivery] = await delivered();
-    if (!delivery) throw new Error('nothing came');
+    if (!delivery) throw new Error('Expected a delivery.');
     await connection.close({ drainTimeout: 0 });
     await eventually(() => proxy.links === 0);
     expect(delivery.settled).toBe('lost');
     for (const verb of ['ack', 'requeue', 'release', 'reject'] as const) expect(delivery[verb]()).toBe(false);
     expect(delivery.settled).toBe('lost');
-    expect(await eventually(() => side.take(queue))).toEqual({ body: 0, redelivered: true });
+    expect(await eventually(() => bystander.take(queue))).toEqual({ body: 0, redelivered: true });
   });
 
-  it('counts earlier deliveries on a quorum queue by requeue, so that the delivery limit holds', async () => {
-    const [dead, name] = [side.tidies(), side.tidies()];
+  it('by requeue counts towards the delivery limit of a quorum queue', async () => {
+    const { bystander, log, connection } = given;
+    const [dead, name] = [bystander.freeQueueName(), bystander.freeQueueName()];
     const spec = { name, type: 'quorum', deliveryLimit: 2, deadLetter: { queue: dead } } as const;
-    await side.queue({}, dead);
-    const { values } = gather(consume(connection, { queue: spec }));
+    await bystander.declareQueue({}, dead);
+    const { values } = collect(consume(connection, { queue: spec }));
     await eventually(() => log.of('basic.consume-ok').length === 1);
-    await side.put(name, 'poison');
+    await bystander.put(name, 'poison');
     for (let i = 0; i < 3; i++) {
       const delivery = await eventually(() => values[i]);
       expect(delivery.deliveryCount).toBe(i);
       expect(delivery.redelivered).toBe(i > 0);
       delivery.requeue();
     }
-    expect(await eventually(() => side.take(dead))).toMatchObject({ body: 'poison' });
+    expect(await eventually(() => bystander.take(dead))).toMatchObject({ body: 'poison' });
     expect(values).toHaveLength(3);
   });
 });

@@ -1,54 +1,38 @@
 import { Subscription } from 'rxjs';
-import { Connection, Consumer, InstanceQueue, consume, handle, type Delivery } from 'instance-queue';
-import { FaultProxy } from 'instance-queue/testing';
-import { FrameLog } from '../../support/fake-broker/frames';
-import { sharedBroker } from '../../support/broker';
-import { Bystander } from '../../support/bystander';
-import { closeAll, closing } from '../../support/cleanup';
-import { gather } from '../../support/gather';
+import { Consumer, consume, handle, type Delivery } from 'instance-queue';
+import { closing } from '../../support/closing';
+import { collect } from '../../support/collect';
+import { consumingFixture } from '../../support/fixtures/consuming';
+import { numbers } from '../../support/numbers';
 import { eventually, until } from '../../support/waiting';
 
 describe('several subscribers', () => {
-  const { url } = sharedBroker();
-  let side: Bystander;
-  let proxy: FaultProxy;
-  let log: FrameLog;
-  let connection: Connection;
-  beforeEach(async () => {
-    side = await Bystander.at(url);
-    proxy = closing(await FaultProxy.before(url));
-    log = new FrameLog(proxy);
-    connection = closing(new Connection(proxy.url(url)));
-  });
-  afterEach(async () => {
-    await closeAll();
-    await side.close();
-  });
-  const numbers = (count: number): number[] => Array.from({ length: count }, (_, i) => i);
-  const consumers = (count: number): Promise<boolean> => eventually(() => log.of('basic.consume-ok').length === count);
+  const given = consumingFixture();
+  const attached = (count: number): Promise<boolean> =>
+    eventually(() => given.log.of('basic.consume-ok').length === count);
 
-  it('of consume() compete: each is a consumer of its own, and each message goes to one', async () => {
-    const queue = await side.queue();
+  it('of consume() compete: each has its own AMQP consumer, and each message goes to one of them', async () => {
+    const { bystander, queue, connection } = given;
     const orders$ = consume<number>(connection, { queue });
-    const [a, b] = [gather(orders$.pipe(handle(() => 'a'))), gather(orders$.pipe(handle(() => 'b')))];
-    await consumers(2);
-    expect((await side.count(queue)).consumers).toBe(2);
-    await side.put(queue, ...numbers(20));
+    const [a, b] = [collect(orders$.pipe(handle(() => 'a'))), collect(orders$.pipe(handle(() => 'b')))];
+    await attached(2);
+    expect((await bystander.count(queue)).consumers).toBe(2);
+    await bystander.put(queue, ...numbers(20));
     await eventually(() => a.values.length + b.values.length === 20);
     expect(a.values.length).toBe(10);
     const seen = [...a.values, ...b.values].map(({ message }) => message.body);
     expect(seen.sort((x, y) => x - y)).toEqual(numbers(20));
   });
 
-  it('of a Consumer share one AMQP consumer and the very same deliveries; the first to settle counts', async () => {
-    const queue = await side.queue();
+  it('of a Consumer share one AMQP consumer and the same deliveries, and the first to settle one decides', async () => {
+    const { bystander, queue, log, connection } = given;
     const consumer = closing(new Consumer(connection, { queue }));
-    const [a, b] = [gather(consumer.deliveries$), gather(consumer.deliveries$)];
-    await side.put(queue, 1, 2);
+    const [a, b] = [collect(consumer.deliveries$), collect(consumer.deliveries$)];
+    await bystander.put(queue, 1, 2);
     await eventually(() => b.values.length === 2);
     expect(a.values).toEqual(b.values);
     expect(a.values[0]).toBe(b.values[0]);
-    expect((await side.count(queue)).consumers).toBe(1);
+    expect((await bystander.count(queue)).consumers).toBe(1);
     expect(a.values[0]?.ack()).toBe(true);
     expect(b.values[0]?.reject()).toBe(false);
     expect(b.values[0]?.settled).toBe('ack');
@@ -56,76 +40,76 @@ describe('several subscribers', () => {
     await consumer.close();
     expect(log.of('basic.consume')).toHaveLength(1);
     expect(log.of('basic.reject')).toHaveLength(0);
-    expect(await side.count(queue)).toEqual({ ready: 0, consumers: 0 });
+    expect(await bystander.count(queue)).toEqual({ ready: 0, consumers: 0 });
   });
 
-  it('keep a Consumer attached until the last one leaves; the next one attaches it anew', async () => {
-    const queue = await side.queue();
+  it('keep a Consumer attached until the last of them leaves; the next one attaches it again', async () => {
+    const { bystander, queue, connection, untilConsumers } = given;
     const consumer = closing(new Consumer(connection, { queue }));
-    const [a, b] = [gather(consumer.deliveries$), gather(consumer.deliveries$)];
+    const [a, b] = [collect(consumer.deliveries$), collect(consumer.deliveries$)];
     await until(consumer.state$, ({ status }) => status === 'attached');
     a.subscription.unsubscribe();
-    await side.put(queue, 1);
+    await bystander.put(queue, 1);
     await eventually(() => b.values.length === 1);
     expect(a.values).toHaveLength(0);
     b.values[0]?.ack();
     b.subscription.unsubscribe();
     expect(await until(consumer.state$, ({ status }) => status === 'detached')).toEqual({ status: 'detached' });
-    await eventually(async () => (await side.count(queue)).consumers === 0);
+    await untilConsumers(0);
 
-    await side.put(queue, 2);
-    const c = gather(consumer.deliveries$);
+    await bystander.put(queue, 2);
+    const c = collect(consumer.deliveries$);
     await eventually(() => c.values.length === 1);
     expect(c.values[0]?.body).toBe(2);
     expect(consumer.state.status).toBe('attached');
   });
 
-  it('attach a Consumer anew while what it handed out before still drains', async () => {
-    const queue = await side.queue();
+  it('attach a Consumer again while its earlier deliveries are still draining', async () => {
+    const { bystander, queue, connection } = given;
     const consumer = closing(new Consumer(connection, { queue }));
-    const first = gather(consumer.deliveries$);
-    await side.put(queue, 'old');
+    const first = collect(consumer.deliveries$);
+    await bystander.put(queue, 'old');
     await eventually(() => first.values.length === 1);
     first.subscription.unsubscribe();
-    const second = gather(consumer.deliveries$);
+    const second = collect(consumer.deliveries$);
     await until(consumer.state$, ({ status }) => status === 'attached');
-    await side.put(queue, 'new');
+    await bystander.put(queue, 'new');
     await eventually(() => second.values.length === 1);
     expect(second.values[0]?.body).toBe('new');
     expect(first.values[0]?.ack()).toBe(true);
     expect(second.values[0]?.ack()).toBe(true);
     expect(await consumer.close()).toEqual({ unsettled: 0, unconfirmed: 0 });
-    expect(await side.count(queue)).toEqual({ ready: 0, consumers: 0 });
+    expect(await bystander.count(queue)).toEqual({ ready: 0, consumers: 0 });
   });
 
-  it('come, go, cut the link and close in the middle of a delivery: whoever is left gets the rest, and the end', async () => {
-    const queue = await side.queue();
+  it('may join, leave, lose the connection and close during a delivery: those who remain get the rest, and the completion', async () => {
+    const { bystander, proxy, queue, connection } = given;
     const consumer = closing(new Consumer<number>(connection, { queue }));
-    const told: string[] = [];
-    const into = (name: string, next: (delivery: Delivery<number>) => void = () => undefined): Subscription =>
+    const events: string[] = [];
+    const subscribe = (name: string, next: (delivery: Delivery<number>) => void = () => undefined): Subscription =>
       consumer.deliveries$.subscribe({
         next: (delivery) => {
-          told.push(`${name} ${String(delivery.body)}${delivery.redelivered ? ' again' : ''}`);
+          events.push(`${name} ${String(delivery.body)}${delivery.redelivered ? ' again' : ''}`);
           next(delivery);
         },
-        complete: () => told.push(`${name} completed`),
+        complete: () => events.push(`${name} completed`),
       });
     const leaving = new Subscription();
-    into('first', (delivery) => {
+    subscribe('first', (delivery) => {
       if (delivery.body === 1 && !delivery.redelivered) {
-        into('late');
+        subscribe('late');
         leaving.unsubscribe();
-        // Not settled: it comes again.
+        // The delivery is not settled, so it is redelivered.
         proxy.cut();
       } else delivery.ack();
       if (delivery.body === 2) void consumer.close();
     });
-    leaving.add(into('leaving'));
-    await side.put(queue, 1);
-    await eventually(() => told.includes('late 1 again'));
-    await side.put(queue, 2);
-    await eventually(() => told.includes('late completed'));
-    expect(told).toEqual([
+    leaving.add(subscribe('leaving'));
+    await bystander.put(queue, 1);
+    await eventually(() => events.includes('late 1 again'));
+    await bystander.put(queue, 2);
+    await eventually(() => events.includes('late completed'));
+    expect(events).toEqual([
       'first 1',
       'first 1 again',
       'late 1 again',
@@ -135,33 +119,35 @@ describe('several subscribers', () => {
       'late completed',
     ]);
     expect(await consumer.close()).toEqual({ unsettled: 0, unconfirmed: 0 });
-    expect(await side.count(queue)).toEqual({ ready: 0, consumers: 0 });
+    expect(await bystander.count(queue)).toEqual({ ready: 0, consumers: 0 });
   });
 
-  it('on two queues each get their own', async () => {
-    const [one, two] = [await side.queue(), await side.queue()];
-    const queue = closing(new InstanceQueue(url));
-    const [a, b] = [gather(queue.consume({ queue: one })), gather(queue.consume({ queue: two }))];
-    await side.put(one, 'for one');
-    await side.put(two, 'for two');
+  it('of two queues each get the messages of their own', async () => {
+    const { bystander, newClient } = given;
+    const [one, two] = [await bystander.declareQueue(), await bystander.declareQueue()];
+    const client = newClient();
+    const [a, b] = [collect(client.consume({ queue: one })), collect(client.consume({ queue: two }))];
+    await bystander.put(one, 'for one');
+    await bystander.put(two, 'for two');
     await eventually(() => a.values.length === 1 && b.values.length === 1);
     expect(a.values[0]).toMatchObject({ queue: one, body: 'for one' });
     expect(b.values[0]).toMatchObject({ queue: two, body: 'for two' });
   });
 
-  it('go on when one of them is cancelled', async () => {
-    const [one, two] = [await side.queue(), await side.queue()];
+  it('of other queues go on when one of them unsubscribes', async () => {
+    const { bystander, log, connection } = given;
+    const [one, two] = [await bystander.declareQueue(), await bystander.declareQueue()];
     const first = closing(new Consumer(connection, { queue: one }));
-    const [a, b] = [gather(first.deliveries$), gather(consume(connection, { queue: two }))];
+    const [a, b] = [collect(first.deliveries$), collect(consume(connection, { queue: two }))];
     await until(first.state$, ({ status }) => status === 'attached');
-    await consumers(2);
+    await attached(2);
     a.subscription.unsubscribe();
-    await eventually(async () => (await side.count(one)).consumers === 0);
-    await side.put(one, 'nobody wants it');
-    await side.put(two, 'wanted');
+    await eventually(async () => (await bystander.count(one)).consumers === 0);
+    await bystander.put(one, 'not consumed');
+    await bystander.put(two, 'consumed');
     await eventually(() => b.values.length === 1);
     expect(a.values).toHaveLength(0);
-    expect(await side.count(one)).toEqual({ ready: 1, consumers: 0 });
+    expect(await bystander.count(one)).toEqual({ ready: 1, consumers: 0 });
     expect(log.of('basic.cancel')).toHaveLength(1);
   });
 });

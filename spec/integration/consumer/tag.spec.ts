@@ -1,33 +1,22 @@
-import { Connection, Consumer, InstanceQueue, OptionsError, consume, handle, type Delivery } from 'instance-queue';
-import { FaultProxy } from 'instance-queue/testing';
-import { FrameLog } from '../../support/fake-broker/frames';
-import { sharedBroker } from '../../support/broker';
-import { Bystander } from '../../support/bystander';
-import { closeAll, closing } from '../../support/cleanup';
-import { gather } from '../../support/gather';
+import { Consumer, InstanceQueue, OptionsError, consume, handle, type Delivery } from 'instance-queue';
+import { closing } from '../../support/closing';
+import { collect } from '../../support/collect';
+import { consumingFixture } from '../../support/fixtures/consuming';
 import { eventually, until } from '../../support/waiting';
 
 describe('the consumer tag', () => {
-  const { url } = sharedBroker();
-  let side: Bystander;
-  beforeEach(async () => {
-    side = await Bystander.at(url);
-  });
-  afterEach(async () => {
-    await closeAll();
-    await side.close();
-  });
+  const given = consumingFixture();
 
   it.each([
     ['218 characters of one byte', 'p'.repeat(218)],
     ['109 characters of two bytes', 'é'.repeat(109)],
     ['no character at all', ''],
   ])('has room for a prefix of %s', async (_, tagPrefix) => {
-    const queue = await side.queue();
-    const consumer = closing(new Consumer(closing(new Connection(url)), { queue, tagPrefix }));
-    const { values } = gather(consumer.deliveries$.pipe(handle(({ body }) => body)));
+    const { bystander, newConnection, queue } = given;
+    const consumer = closing(new Consumer(newConnection(), { queue, tagPrefix }));
+    const { values } = collect(consumer.deliveries$.pipe(handle(({ body }) => body)));
     const state = await until(consumer.state$, ({ status }) => status === 'attached');
-    await side.put(queue, 'through');
+    await bystander.put(queue, 'through');
     await eventually(() => values.length === 1);
     expect(values[0]?.value).toBe('through');
     const tag = state.status === 'attached' ? state.tag : '';
@@ -38,12 +27,12 @@ describe('the consumer tag', () => {
   it.each([
     ['219 bytes', 'p'.repeat(219)],
     ['110 characters of two bytes', 'é'.repeat(110)],
-  ])('has no room for a prefix of %s, and says so before anything is asked of the broker', (_, tagPrefix) => {
-    const connection = closing(new Connection(url));
+  ])('has no room for a prefix of %s, which is refused before the broker is involved', (_, tagPrefix) => {
+    const { url, newClient, connection } = given;
     const refusals = [
       () => consume(connection, { queue: 'q', tagPrefix }),
       () => new Consumer(connection, { queue: 'q', tagPrefix }),
-      () => closing(new InstanceQueue(url)).consume({ queue: 'q', tagPrefix }),
+      () => newClient().consume({ queue: 'q', tagPrefix }),
       () => new InstanceQueue({ url, consumer: { tagPrefix } }),
     ];
     for (const refused of refusals) {
@@ -53,11 +42,9 @@ describe('the consumer tag', () => {
     expect(connection.state.status).toBe('disconnected');
   });
 
-  it('is what the broker knows the consumer by, and new with each attach', async () => {
-    const proxy = closing(await FaultProxy.before(url));
-    const log = new FrameLog(proxy);
-    const queue = await side.queue();
-    const connection = closing(new Connection({ url: proxy.url(url), reconnect: { min: 10, max: 50 } }));
+  it('is the one the broker has, and a new one with each attach', async () => {
+    const { newConnection, proxy, queue, log } = given;
+    const connection = newConnection({ reconnect: { min: 10, max: 50 } });
     const consumer = closing(new Consumer(connection, { queue, tagPrefix: 'mine' }));
     const tags: string[] = [];
     consumer.on('attached', ({ tag }) => tags.push(tag));

@@ -6,11 +6,11 @@ import { promisify } from 'node:util';
 import type { Subscription } from 'rxjs';
 import type { InstanceQueue } from 'instance-queue';
 import { FakeInstanceQueue } from 'instance-queue/testing';
-import { sharedBroker } from '../../support/broker';
-import { Bystander } from '../../support/bystander';
-import { closeAll, closing } from '../../support/cleanup';
+import { sharedBroker } from '../../support/brokers/test-brokers';
+import { Bystander } from '../../support/brokers/bystander';
+import { closeAll, closing } from '../../support/closing';
 import { root } from '../../support/compiler';
-import { recipe } from '../../support/recipe';
+import { runRecipe } from '../../support/guides/run-recipe';
 import { eventually } from '../../support/waiting';
 
 const { url } = sharedBroker();
@@ -23,13 +23,13 @@ describe('getting started', () => {
   }
   const orders = (lines: string[]): Promise<Orders> => {
     const print = (...words: unknown[]): void => void lines.push(words.join(' '));
-    return recipe<Orders>(GUIDE, '// orders.ts', { declared: { console: { log: print, error: print } } });
+    return runRecipe<Orders>(GUIDE, '// orders.ts', { declared: { console: { log: print, error: print } } });
   };
 
   it('the program says when it is connected, ships the orders it sends, and ends at SIGINT', async () => {
     const side = closing(await Bystander.at(url));
     for (const name of ['orders', 'shipments']) {
-      side.tidies(name);
+      side.deletesQueue(name);
       await side.deleteQueue(name);
     }
     const lines: string[] = [];
@@ -38,7 +38,7 @@ describe('getting started', () => {
       console: { log: (line: string) => lines.push(line) },
       process: { once: (_signal: string, end: () => void) => ends.push(end) },
     };
-    await recipe(GUIDE, '// main.ts', { url, declared, files: { './orders.js': await orders(lines) } });
+    await runRecipe(GUIDE, '// main.ts', { url, declared, files: { './orders.js': await orders(lines) } });
     await eventually(() => lines.includes('order 1 was shipped'));
     expect(lines.slice(0, 3)).toEqual(['disconnected', 'connecting', 'connected']);
     for (const end of ends) end();
@@ -54,7 +54,7 @@ describe('getting started', () => {
       // Objects of the test's realm are not those of Node's own modules.
       'node:assert/strict': { deepEqual: (actual: unknown, wanted: unknown) => expect(actual).toEqual(wanted) },
     };
-    await recipe(GUIDE, '// orders.test.ts', { files });
+    await runRecipe(GUIDE, '// orders.test.ts', { files });
     await eventually(() => lines.includes('order 1 was shipped'));
 
     const queue = closing(new FakeInstanceQueue());
@@ -72,7 +72,7 @@ describe('questions and answers', () => {
     flowing(queue: InstanceQueue, work: (id: number) => void): Subscription;
   }
   const put = async (how: 'stuck' | 'flowing'): Promise<{ got: number[]; queue: FakeInstanceQueue }> => {
-    const numbers = await recipe<Numbers>(GUIDE, `function ${how}(`);
+    const numbers = await runRecipe<Numbers>(GUIDE, `function ${how}(`);
     const queue = closing(new FakeInstanceQueue({ drainTimeout: 10 }));
     const got: number[] = [];
     numbers[how](queue, (id) => got.push(id));
@@ -94,7 +94,7 @@ describe('questions and answers', () => {
   });
 
   it('a handler that remembers messageIds books once, however often the message comes', async () => {
-    const { bookOnce } = await recipe<{
+    const { bookOnce } = await runRecipe<{
       bookOnce(
         queue: InstanceQueue,
         database: object,
@@ -117,9 +117,13 @@ describe('questions and answers', () => {
 });
 
 test('the self-test of the guide to other runtimes gets its message back', async () => {
-  const { selfTest } = await recipe<{ selfTest(url: string): Promise<string> }>('demo/guides/runtimes.md', 'selfTest', {
-    url,
-  });
+  const { selfTest } = await runRecipe<{ selfTest(url: string): Promise<string> }>(
+    'demo/guides/runtimes.md',
+    'selfTest',
+    {
+      url,
+    },
+  );
   expect(await selfTest(url)).toBe('it works');
 });
 
@@ -148,13 +152,13 @@ void queue.connect().then(() => queue.close()).then(() => console.log('closed'))
   };
 
   it('runs as CommonJS', async () => {
-    const { bundle } = await recipe<{ bundle: Bundle }>(GUIDE, 'const bundle =');
+    const { bundle } = await runRecipe<{ bundle: Bundle }>(GUIDE, 'const bundle =');
     await bundle(join(folder, 'main.ts'), join(folder, 'main.cjs'));
     expect(await ran('main.cjs')).toMatch(/"msg":"connected"[\s\S]*closed/);
   });
 
   it('runs as an ES module', async () => {
-    const { bundleAsModule } = await recipe<{ bundleAsModule: Bundle }>(GUIDE, 'const bundleAsModule');
+    const { bundleAsModule } = await runRecipe<{ bundleAsModule: Bundle }>(GUIDE, 'const bundleAsModule');
     await bundleAsModule(join(folder, 'main.ts'), join(folder, 'main.mjs'));
     expect(await ran('main.mjs')).toMatch(/"msg":"connected"[\s\S]*closed/);
   });

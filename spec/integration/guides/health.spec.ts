@@ -7,10 +7,10 @@ import { createServer, get, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { InstanceQueue } from 'instance-queue';
 import { FaultProxy } from 'instance-queue/testing';
-import { sharedBroker } from '../../support/broker';
-import { Bystander } from '../../support/bystander';
-import { closeAll, closing } from '../../support/cleanup';
-import { recipe } from '../../support/recipe';
+import { sharedBroker } from '../../support/brokers/test-brokers';
+import { Bystander } from '../../support/brokers/bystander';
+import { closeAll, closing } from '../../support/closing';
+import { runRecipe } from '../../support/guides/run-recipe';
 import { until } from '../../support/waiting';
 
 const GUIDE = 'demo/guides/health.md';
@@ -42,19 +42,19 @@ async function listening(server: Server): Promise<Ask> {
 }
 
 async function express(queue: InstanceQueue): Promise<Ask> {
-  const { expressApp } = await recipe<{ expressApp(queue: InstanceQueue): Express }>(GUIDE, 'express()');
+  const { expressApp } = await runRecipe<{ expressApp(queue: InstanceQueue): Express }>(GUIDE, 'express()');
   return listening(createServer(expressApp(queue)));
 }
 
 async function fastify(queue: InstanceQueue): Promise<Ask> {
-  const { fastifyApp } = await recipe<{ fastifyApp(queue: InstanceQueue): FastifyInstance }>(GUIDE, 'fastify()');
+  const { fastifyApp } = await runRecipe<{ fastifyApp(queue: InstanceQueue): FastifyInstance }>(GUIDE, 'fastify()');
   const app = fastifyApp(queue);
   closing({ close: () => app.close() });
   return asking(await app.listen({ port: 0, host: '127.0.0.1' }));
 }
 
 async function nest(queue: InstanceQueue): Promise<Ask> {
-  const { HealthController } = await recipe<{ HealthController: Type }>(GUIDE, '@Controller()');
+  const { HealthController } = await runRecipe<{ HealthController: Type }>(GUIDE, '@Controller()');
   const module = await Test.createTestingModule({
     controllers: [HealthController],
     providers: [{ provide: InstanceQueue, useValue: queue }],
@@ -80,7 +80,7 @@ describe.each([
       body: { ready: false, reasons: [{ of: 'nothing' }] },
     });
 
-    queue.consume({ queue: await side.queue() }).subscribe();
+    queue.consume({ queue: await side.declareQueue() }).subscribe();
     await until(queue.health$, ({ status }) => status === 'up');
     expect(await ask('/ready')).toMatchObject({ statusCode: 200, body: { ready: true, status: 'up' } });
 

@@ -1,10 +1,10 @@
 import { createServer, type Server } from 'node:http';
 import { handle, InstanceQueue } from 'instance-queue';
-import { privateBroker } from '../../support/broker';
-import { Bystander } from '../../support/bystander';
-import { closeAll, closing } from '../../support/cleanup';
-import { gather } from '../../support/gather';
-import { recipe } from '../../support/recipe';
+import { privateBroker } from '../../support/brokers/test-brokers';
+import { Bystander } from '../../support/brokers/bystander';
+import { closeAll, closing } from '../../support/closing';
+import { collect } from '../../support/collect';
+import { runRecipe } from '../../support/guides/run-recipe';
 import { eventually, until } from '../../support/waiting';
 
 // Its queues have the names that the guide gives them.
@@ -23,7 +23,7 @@ interface Order {
 }
 
 test('the first example of the README says when it is connected, receives the order it sends, and closes on SIGINT', async () => {
-  side.tidies('orders');
+  side.deletesQueue('orders');
   await side.deleteQueue('orders');
   const lines: unknown[][] = [];
   const ends: (() => void)[] = [];
@@ -31,7 +31,7 @@ test('the first example of the README says when it is connected, receives the or
     console: { log: (...line: unknown[]) => lines.push(line) },
     process: { once: (_signal: string, end: () => void) => ends.push(end) },
   };
-  await recipe('README.md', 'process.once', { url, declared: fakes });
+  await runRecipe('README.md', 'process.once', { url, declared: fakes });
   await eventually(() => lines.some(([what, id]) => what === 'order' && id === 1));
   expect(lines).toContainEqual(['connected']);
   for (const end of ends) end();
@@ -41,10 +41,10 @@ test('the first example of the README says when it is connected, receives the or
 });
 
 test('shutting down as the guide does lets work end, settles it, and tells that nothing is left', async () => {
-  const { shutDown } = await recipe<{
+  const { shutDown } = await runRecipe<{
     shutDown(server: Server, queue: InstanceQueue, within: number): Promise<boolean>;
   }>('demo/guides/closing.md', 'export async function shutDown');
-  const name = await side.queue();
+  const name = await side.declareQueue();
   const queue = closing(new InstanceQueue(url));
   const server = createServer();
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -53,7 +53,7 @@ test('shutting down as the guide does lets work end, settles it, and tells that 
     await new Promise<void>((resolve) => (end = resolve));
     await queue.send({ queue: name, body: 'from the work' }, { timeout: 5000 });
   };
-  gather(queue.consume({ queue: name, prefetch: 1 }).pipe(handle(work)));
+  collect(queue.consume({ queue: name, prefetch: 1 }).pipe(handle(work)));
   await side.put(name, 'work');
   await eventually(() => end !== undefined);
   const clean = shutDown(server, queue, 10_000);
@@ -67,7 +67,7 @@ test('shutting down as the guide does lets work end, settles it, and tells that 
 
 test('what failed for good waits where the guide says, and is put back as it says', async () => {
   for (const name of ['orders', 'orders.dead', 'orders.retry.30000']) {
-    side.tidies(name);
+    side.deletesQueue(name);
     await side.deleteQueue(name);
   }
   const ids: number[] = [];
@@ -76,12 +76,12 @@ test('what failed for good waits where the guide says, and is put back as it say
     return Promise.resolve();
   };
   const fence = { url, declared: { charge } };
-  await recipe('demo/guides/retrying.md', 'messageTtl: 14', fence);
-  const { putBack } = await recipe<{
+  await runRecipe('demo/guides/retrying.md', 'messageTtl: 14', fence);
+  const { putBack } = await runRecipe<{
     putBack(queue: InstanceQueue, from: string, to: string, quiet: number): Promise<number>;
   }>('demo/guides/retrying.md', 'export async function putBack');
   const queue = closing(new InstanceQueue(url));
-  await eventually(() => side.has('orders.dead'));
+  await eventually(() => side.hasQueue('orders.dead'));
   await side.put('orders.dead', { id: 1 }, { id: 2 });
   await queue.connect();
   expect(await putBack(queue, 'orders.dead', 'orders', 2000)).toBe(2);

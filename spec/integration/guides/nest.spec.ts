@@ -2,10 +2,10 @@ import 'reflect-metadata';
 import type { DynamicModule, Type } from '@nestjs/common';
 import { Test } from '@nestjs/testing';
 import type { InstanceQueueOptions } from 'instance-queue';
-import { privateBroker } from '../../support/broker';
-import { Bystander } from '../../support/bystander';
-import { closeAll, closing } from '../../support/cleanup';
-import { queueMeeting, recipe } from '../../support/recipe';
+import { privateBroker } from '../../support/brokers/test-brokers';
+import { Bystander } from '../../support/brokers/bystander';
+import { closeAll, closing } from '../../support/closing';
+import { instanceQueueAt, runRecipe } from '../../support/guides/run-recipe';
 import { eventually } from '../../support/waiting';
 
 const GUIDE = 'demo/guides/nest.md';
@@ -20,18 +20,18 @@ interface OrdersService {
 
 test('the Nest module of the guide gives one InstanceQueue to all, and closes it with the application', async () => {
   const side = closing(await Bystander.at(url));
-  side.tidies('orders');
-  const { QueueModule } = await recipe<{ QueueModule: { forRoot(options: InstanceQueueOptions): DynamicModule } }>(
+  side.deletesQueue('orders');
+  const { QueueModule } = await runRecipe<{ QueueModule: { forRoot(options: InstanceQueueOptions): DynamicModule } }>(
     GUIDE,
     'class QueueModule implements',
     { url },
   );
-  const { OrdersModule, OrdersService } = await recipe<{ OrdersModule: Type; OrdersService: Type<OrdersService> }>(
+  const { OrdersModule, OrdersService } = await runRecipe<{ OrdersModule: Type; OrdersService: Type<OrdersService> }>(
     GUIDE,
     'class OrdersService',
     { url },
   );
-  const { AppModule } = await recipe<{ AppModule: Type }>(GUIDE, 'class AppModule', {
+  const { AppModule } = await runRecipe<{ AppModule: Type }>(GUIDE, 'class AppModule', {
     url,
     declared: { QueueModule, OrdersModule },
   });
@@ -44,7 +44,7 @@ test('the Nest module of the guide gives one InstanceQueue to all, and closes it
   await orders.place({ id: 7 });
   await eventually(() => orders.seen.includes(7));
 
-  const queue = app.get(queueMeeting(url));
+  const queue = app.get(instanceQueueAt(url));
   expect(queue.state).toMatchObject({ producer: { status: 'connected' }, consumer: { status: 'connected' } });
   await app.close();
   expect(queue.state).toMatchObject({ producer: { status: 'closed' }, consumer: { status: 'closed' } });

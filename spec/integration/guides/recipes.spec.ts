@@ -2,11 +2,11 @@ import type { Observable } from 'rxjs';
 import { lastValueFrom, take } from 'rxjs';
 import { InstanceQueue, type Delivery, type Message } from 'instance-queue';
 import { FaultProxy } from 'instance-queue/testing';
-import { sharedBroker } from '../../support/broker';
-import { Bystander } from '../../support/bystander';
-import { closeAll, closing } from '../../support/cleanup';
-import { gather } from '../../support/gather';
-import { recipe } from '../../support/recipe';
+import { sharedBroker } from '../../support/brokers/test-brokers';
+import { Bystander } from '../../support/brokers/bystander';
+import { closeAll, closing } from '../../support/closing';
+import { collect } from '../../support/collect';
+import { runRecipe } from '../../support/guides/run-recipe';
 import { eventually, until } from '../../support/waiting';
 
 const GUIDE = 'demo/guides/recipes.md';
@@ -21,10 +21,10 @@ afterEach(async () => {
 });
 
 test('the rate limit begins no more than one message per interval, and loses none', async () => {
-  const { polite } = await recipe<{
+  const { polite } = await runRecipe<{
     polite(deliveries$: Observable<Delivery<number>>, call: (id: number) => Promise<void>): Observable<unknown>;
   }>(GUIDE, 'polite');
-  const name = await side.queue();
+  const name = await side.declareQueue();
   await side.put(name, 1, 2, 3, 4);
   const began: [number, number][] = [];
   const queue = closing(new InstanceQueue(url));
@@ -36,10 +36,10 @@ test('the rate limit begins no more than one message per interval, and loses non
 });
 
 test('fan-in works on several queues, and its concurrency bounds them together', async () => {
-  const { fanIn } = await recipe<{
+  const { fanIn } = await runRecipe<{
     fanIn(queue: InstanceQueue, names: string[], work: (body: string) => Promise<void>): Observable<unknown>;
   }>(GUIDE, 'fanIn');
-  const names = await Promise.all([side.queue(), side.queue(), side.queue()]);
+  const names = await Promise.all([side.declareQueue(), side.declareQueue(), side.declareQueue()]);
   for (const name of names) await side.put(name, `${name}-1`, `${name}-2`, `${name}-3`);
   const queue = closing(new InstanceQueue(url));
   const [done, ends] = [new Set<string>(), [] as (() => void)[]];
@@ -50,7 +50,7 @@ test('fan-in works on several queues, and its concurrency bounds them together',
     running--;
     done.add(body);
   };
-  const { subscription } = gather(fanIn(queue, names, work));
+  const { subscription } = collect(fanIn(queue, names, work));
   await eventually(() => running === 4);
   await eventually(() => {
     ends.shift()?.();
@@ -61,10 +61,10 @@ test('fan-in works on several queues, and its concurrency bounds them together',
 });
 
 test('the circuit breaker stops receiving after three failures, and goes on later, with nothing lost', async () => {
-  const { payInvoices } = await recipe<{
+  const { payInvoices } = await runRecipe<{
     payInvoices(queue: InstanceQueue, name: string, pay: (id: number) => Promise<void>): Observable<unknown>;
   }>(GUIDE, 'payInvoices');
-  const name = await side.queue();
+  const name = await side.declareQueue();
   await side.put(name, 1, 2);
   const queue = closing(new InstanceQueue(url));
   let [calls, broken] = [0, true];
@@ -75,7 +75,7 @@ test('the circuit breaker stops receiving after three failures, and goes on late
     paid.add(id);
     return Promise.resolve();
   };
-  gather(payInvoices(queue, name, pay));
+  collect(payInvoices(queue, name, pay));
   await until(queue.health$, ({ consumers }) => consumers.some(({ status }) => status === 'paused'));
   expect(calls).toBe(3);
   expect(queue.health.status).toBe('up');
@@ -93,10 +93,10 @@ test('what is in the outbox of the database is sent while the broker comes and g
     next(): Promise<readonly Row[]>;
     remove(ids: readonly string[]): Promise<void>;
   }
-  const { relay } = await recipe<{
+  const { relay } = await runRecipe<{
     relay(queue: InstanceQueue, table: Table, every: number): Observable<never>;
   }>(GUIDE, 'relay');
-  const name = await side.queue();
+  const name = await side.declareQueue();
   const rows = [1, 2, 3, 4, 5].map((body) => ({ id: `row-${String(body)}`, queue: name, body }));
   const table: Table = {
     next: () => Promise.resolve(rows.slice(0, 2)),
@@ -113,7 +113,7 @@ test('what is in the outbox of the database is sent while the broker comes and g
   proxy.refuse();
   const options = { url: proxy.url(url), reconnect: { min: 10, max: 50 }, producer: { timeout: 100 } };
   const queue = closing(new InstanceQueue(options));
-  const { subscription } = gather(relay(queue, table, 20));
+  const { subscription } = collect(relay(queue, table, 20));
   await eventually(() => queue.metrics.timedOut > 0);
   expect(rows).toHaveLength(5);
   await proxy.restore();

@@ -2,9 +2,9 @@ import { InstanceQueue, handle, type DiagnosticsEvents, type DiagnosticsTraces }
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { channel, subscribe, tracingChannel, unsubscribe } from 'node:diagnostics_channel';
 import { FaultProxy } from 'instance-queue/testing';
-import { sharedBroker } from '../../support/broker';
-import { Bystander } from '../../support/bystander';
-import { closeAll, closing } from '../../support/cleanup';
+import { sharedBroker } from '../../support/brokers/test-brokers';
+import { Bystander } from '../../support/brokers/bystander';
+import { closeAll, closing } from '../../support/closing';
 import { publishError } from '../../support/publish-error';
 import { eventually, until } from '../../support/waiting';
 
@@ -45,7 +45,7 @@ let bystander: Bystander;
 let name: string;
 beforeEach(async () => {
   bystander = closing(await Bystander.at(url));
-  name = await bystander.queue();
+  name = await bystander.declareQueue();
 });
 
 test('a message is published, confirmed, delivered and settled, and each is told with its facts', async () => {
@@ -86,7 +86,7 @@ test('states are told as they come, with who they are of', async () => {
   const consumer = queue.consumer({ queue: name });
   consumer.deliveries$.subscribe();
   await until(consumer.state$, ({ status }) => status === 'attached');
-  await queue.send({ queue: await bystander.queue(), body: 1 });
+  await queue.send({ queue: await bystander.declareQueue(), body: 1 });
   await queue.close();
   const statuses = (of: string, connection: string): string[] =>
     states.filter((event) => event.of === of && event.connection === connection).map(({ state }) => state.status);
@@ -125,7 +125,7 @@ test('headers that the start of a send is given travel with the message, and the
   const headers = { own: 1 };
   await queue.send({ queue: name, body: 1, headers });
   expect(headers).toEqual({ own: 1 });
-  const [message] = await bystander.ask(async (channel) => [await channel.get(name, { noAck: true })]);
+  const [message] = await bystander.onChannel(async (channel) => [await channel.get(name, { noAck: true })]);
   expect(message && message.properties.headers).toMatchObject({ own: 1, added: 'yes' });
 });
 

@@ -8,9 +8,9 @@ import {
 } from '@opentelemetry/sdk-metrics';
 import { handle, InstanceQueue, OptionsError } from 'instance-queue';
 import { meter } from 'instance-queue/opentelemetry';
-import { sharedBroker } from '../../support/broker';
-import { Bystander } from '../../support/bystander';
-import { closeAll, closing } from '../../support/cleanup';
+import { sharedBroker } from '../../support/brokers/test-brokers';
+import { Bystander } from '../../support/brokers/bystander';
+import { closeAll, closing } from '../../support/closing';
 import { publishError } from '../../support/publish-error';
 import { eventually } from '../../support/waiting';
 
@@ -52,7 +52,7 @@ beforeEach(async () => {
   reader = new Reader();
   meterProvider = new MeterProvider({ readers: [reader] });
   queue = closing(new InstanceQueue(url));
-  name = await closing(await Bystander.at(url)).queue();
+  name = await closing(await Bystander.at(url)).declareQueue();
 });
 
 const of = (operation: string, destination = name) => ({

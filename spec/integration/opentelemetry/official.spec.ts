@@ -1,7 +1,7 @@
-import { sharedBroker } from '../../support/broker';
-import { Bystander } from '../../support/bystander';
+import { sharedBroker } from '../../support/brokers/test-brokers';
+import { Bystander } from '../../support/brokers/bystander';
 import { runChild } from '../../support/child';
-import { closeAll, closing } from '../../support/cleanup';
+import { closeAll, closing } from '../../support/closing';
 
 const { url } = sharedBroker();
 afterEach(closeAll);
@@ -13,7 +13,7 @@ interface Told {
 }
 
 test('under the official amqplib instrumentation a trace leads from the send to the work', async () => {
-  const name = await closing(await Bystander.at(url)).queue();
+  const name = await closing(await Bystander.at(url)).declareQueue();
   const { stdout, stderr } = await runChild('integration/telemetry/official.program.ts', [url, name]);
   expect(stderr).toBe('');
   const { active, spans } = JSON.parse(stdout) as Told;

@@ -8,9 +8,9 @@ import {
 import { InstanceQueue, handle, publish } from 'instance-queue';
 import { traceSends, traced } from 'instance-queue/opentelemetry';
 import { defer, from, map, timer } from 'rxjs';
-import { sharedBroker } from '../../support/broker';
-import { Bystander } from '../../support/bystander';
-import { closeAll, closing } from '../../support/cleanup';
+import { sharedBroker } from '../../support/brokers/test-brokers';
+import { Bystander } from '../../support/brokers/bystander';
+import { closeAll, closing } from '../../support/closing';
 import { publishError } from '../../support/publish-error';
 import { eventually } from '../../support/waiting';
 
@@ -27,7 +27,7 @@ beforeAll(() => {
 beforeEach(async () => {
   exporter.reset();
   stop = traceSends();
-  name = await closing(await Bystander.at(url)).queue();
+  name = await closing(await Bystander.at(url)).declareQueue();
   queue = closing(new InstanceQueue(url));
 });
 afterEach(async () => {
@@ -47,7 +47,7 @@ const finished = (kind: SpanKind, count: number): Promise<ReadableSpan[]> =>
   eventually(() => (spans(kind).length === count ? spans(kind) : undefined));
 
 test('a trace leads from the request over the send into the work, and to what the work sends', async () => {
-  const next = await closing(await Bystander.at(url)).queue();
+  const next = await closing(await Bystander.at(url)).declareQueue();
   const request = provider.getTracer('app').startSpan('request');
   const { traceId, spanId } = request.spanContext();
   const seen: unknown[] = [];

@@ -1,11 +1,11 @@
 import { Subject, concatMap, tap } from 'rxjs';
 import { InstanceQueue, batch, type Batch } from 'instance-queue';
 import { FaultProxy } from 'instance-queue/testing';
-import { FrameLog } from '../../support/fake-broker/frames';
-import { sharedBroker } from '../../support/broker';
-import { Bystander } from '../../support/bystander';
-import { closeAll, closing } from '../../support/cleanup';
-import { gather } from '../../support/gather';
+import { FrameLog } from '../../support/frames/frames';
+import { sharedBroker } from '../../support/brokers/test-brokers';
+import { Bystander } from '../../support/brokers/bystander';
+import { closeAll, closing } from '../../support/closing';
+import { collect } from '../../support/collect';
 import { eventually } from '../../support/waiting';
 
 describe('batches', () => {
@@ -16,7 +16,7 @@ describe('batches', () => {
   let queue: string;
   beforeEach(async () => {
     side = await Bystander.at(url);
-    queue = await side.queue();
+    queue = await side.declareQueue();
     proxy = closing(await FaultProxy.before(url));
     log = new FrameLog(proxy);
   });
@@ -31,7 +31,7 @@ describe('batches', () => {
   it('are acked in one frame each, and come as large as they may while there is enough', async () => {
     await side.put(queue, ...numbers(25));
     const front = opened();
-    const { values } = gather(
+    const { values } = collect(
       front.consume<number>({ queue, prefetch: 20 }).pipe(
         batch({ size: 10, within: 1000 }),
         concatMap(async (one) => {
@@ -54,7 +54,7 @@ describe('batches', () => {
   it('can be settled one by one, and the rest at once', async () => {
     await side.put(queue, ...numbers(4));
     const front = opened();
-    const { values } = gather(front.consume<number>({ queue }).pipe(batch({ size: 4, within: 1000 })));
+    const { values } = collect(front.consume<number>({ queue }).pipe(batch({ size: 4, within: 1000 })));
     const [first] = await eventually(() => (values.length === 1 ? values : undefined));
     first?.deliveries[1]?.reject();
     first?.deliveries[2]?.requeue();
@@ -67,7 +67,7 @@ describe('batches', () => {
 
   it('leave out what was lost before they were emitted; once it came again it is in a later one', async () => {
     const front = opened();
-    const { values } = gather(front.consume<number>({ queue }).pipe(batch({ size: 4, within: 600_000 })));
+    const { values } = collect(front.consume<number>({ queue }).pipe(batch({ size: 4, within: 600_000 })));
     await side.put(queue, 0, 1);
     await eventually(() => front.metrics.inFlight === 2);
     proxy.cut();
@@ -83,7 +83,7 @@ describe('batches', () => {
   it('that were emitted and then lost count nothing when they are acked', async () => {
     await side.put(queue, 0, 1);
     const front = opened();
-    const { values } = gather(front.consume<number>({ queue }).pipe(batch({ size: 2, within: 1000 })));
+    const { values } = collect(front.consume<number>({ queue }).pipe(batch({ size: 2, within: 1000 })));
     await eventually(() => values.length === 1);
     proxy.cut();
     await eventually(() => values.length === 2);
@@ -95,7 +95,7 @@ describe('batches', () => {
     const front = opened();
     const stop = new Subject<void>();
     const got: Batch<number>[] = [];
-    const gathered = gather(
+    const collected = collect(
       front.consume<number>({ queue, until: stop }).pipe(
         batch({ size: 3, within: 600_000 }),
         tap((one) => got.push(one)),
@@ -104,9 +104,9 @@ describe('batches', () => {
     await eventually(() => front.metrics.inFlight === 5);
     stop.next();
     await eventually(() => front.metrics.released === 2);
-    expect(gathered.completed).toBe(false);
+    expect(collected.completed).toBe(false);
     expect(got[0]?.ack()).toBe(3);
-    await eventually(() => gathered.completed);
+    await eventually(() => collected.completed);
     expect(got).toHaveLength(1);
     expect(await side.count(queue)).toEqual({ ready: 2, consumers: 0 });
   });

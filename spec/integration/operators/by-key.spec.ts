@@ -1,11 +1,11 @@
 import { BehaviorSubject, type Observable, map, timer } from 'rxjs';
 import { InstanceQueue, handle, type Message } from 'instance-queue';
 import { FaultProxy } from 'instance-queue/testing';
-import { sharedBroker } from '../../support/broker';
-import { Bystander } from '../../support/bystander';
-import { closeAll, closing } from '../../support/cleanup';
-import { cutUntil } from '../../support/cutting';
-import { gather } from '../../support/gather';
+import { sharedBroker } from '../../support/brokers/test-brokers';
+import { Bystander } from '../../support/brokers/bystander';
+import { closeAll, closing } from '../../support/closing';
+import { cutUntil } from '../../support/cut-until';
+import { collect } from '../../support/collect';
 import { eventually } from '../../support/waiting';
 
 interface Step {
@@ -20,7 +20,7 @@ describe('handling by key', () => {
   let queue: string;
   beforeEach(async () => {
     side = await Bystander.at(url);
-    queue = await side.queue();
+    queue = await side.declareQueue();
     proxy = closing(await FaultProxy.before(url));
   });
   afterEach(async () => {
@@ -80,7 +80,7 @@ describe('handling by key', () => {
           if (open) resolve();
         });
       });
-    const { values } = gather(front.consume<number>({ queue, prefetch: 10 }).pipe(handle(work, { concurrency })));
+    const { values } = collect(front.consume<number>({ queue, prefetch: 10 }).pipe(handle(work, { concurrency })));
     await eventually(() => front.metrics.inFlight === 10);
     expect(started).toHaveLength(0);
     concurrency.next(3);

@@ -1,9 +1,9 @@
 import { Connection, Producer, type ProducerOptions } from 'instance-queue';
 import { FaultProxy } from 'instance-queue/testing';
-import { sharedBroker } from '../../support/broker';
-import { Bystander } from '../../support/bystander';
-import { closeAll, closing } from '../../support/cleanup';
-import { arrivals, bodies } from '../../support/mailbox';
+import { sharedBroker } from '../../support/brokers/test-brokers';
+import { Bystander } from '../../support/brokers/bystander';
+import { closeAll, closing } from '../../support/closing';
+import { bodies } from '../../support/brokers/messages';
 import { outcomes, publishError } from '../../support/publish-error';
 import { eventually } from '../../support/waiting';
 
@@ -16,7 +16,7 @@ let connection: Connection;
 beforeEach(async () => {
   bystander = closing(await Bystander.at(url));
   proxy = closing(await FaultProxy.before(url));
-  queue = await bystander.queue();
+  queue = await bystander.declareQueue();
   connection = closing(new Connection({ url: proxy.url(url), reconnect: { min: 10, max: 10 } }));
 });
 afterEach(closeAll);
@@ -28,7 +28,7 @@ test('close flushes: everything sent before it is confirmed', async () => {
   const sends = Array.from({ length: 500 }, (_, body) => producer.send({ queue, body }));
   expect(await producer.close()).toEqual({ unsettled: 0, unconfirmed: 0 });
   expect(new Set(await outcomes(sends))).toEqual(new Set(['confirmed']));
-  expect(bodies(await arrivals(bystander, queue, 500))).toHaveLength(500);
+  expect(bodies(await bystander.takeAtLeast(queue, 500))).toHaveLength(500);
 });
 
 test('close of the connection flushes its producers', async () => {

@@ -1,8 +1,8 @@
 import { InstanceQueue, Producer, Connection, type Confirmation } from 'instance-queue';
-import { sharedBroker } from '../../support/broker';
-import { Bystander } from '../../support/bystander';
-import { closeAll, closing } from '../../support/cleanup';
-import { arrivals, bodies } from '../../support/mailbox';
+import { sharedBroker } from '../../support/brokers/test-brokers';
+import { Bystander } from '../../support/brokers/bystander';
+import { closeAll, closing } from '../../support/closing';
+import { bodies } from '../../support/brokers/messages';
 import { outcomes } from '../../support/publish-error';
 
 const { url } = sharedBroker();
@@ -11,7 +11,7 @@ let queue: string;
 
 beforeEach(async () => {
   bystander = closing(await Bystander.at(url));
-  queue = await bystander.queue();
+  queue = await bystander.declareQueue();
 });
 afterEach(() => {
   jest.restoreAllMocks();
@@ -45,8 +45,8 @@ test('a listener that throws harms nothing, and is heard of', async () => {
   const thrower = (): never => {
     throw boom;
   };
-  const exchange = bystander.tidiesExchange();
-  await bystander.ask((channel) => channel.assertExchange(exchange, 'fanout'));
+  const exchange = bystander.freeExchangeName();
+  await bystander.onChannel((channel) => channel.assertExchange(exchange, 'fanout'));
   const connection = closing(new Connection(url));
   const producer = closing(new Producer(connection, { outbox: { limit: 1, overflow: 'drop-oldest' } }));
   producer.on('confirmed', thrower).on('returned', thrower).on('resent', thrower).on('dropped', thrower);
@@ -64,10 +64,10 @@ test('a listener that throws harms nothing, and is heard of', async () => {
 
 test('the metrics count each message once, and each attempt where it belongs', async () => {
   const front = closing(new InstanceQueue(url));
-  const full = await bystander.queue({ arguments: { 'x-max-length': 1, 'x-overflow': 'reject-publish' } });
+  const full = await bystander.declareQueue({ arguments: { 'x-max-length': 1, 'x-overflow': 'reject-publish' } });
   await bystander.put(full, 'in the way');
-  const exchange = bystander.tidiesExchange();
-  await bystander.ask((channel) => channel.assertExchange(exchange, 'direct'));
+  const exchange = bystander.freeExchangeName();
+  await bystander.onChannel((channel) => channel.assertExchange(exchange, 'direct'));
   const impatient = front.producer({ onNack: 'reject' });
   expect(
     await outcomes([
@@ -115,5 +115,5 @@ test('a send inside a listener or a continuation keeps its place in the order', 
   });
   await producer.send({ queue, body: next++ });
   await done;
-  expect(bodies(await arrivals(bystander, queue, 50))).toEqual(Array.from({ length: 50 }, (_, i) => i));
+  expect(bodies(await bystander.takeAtLeast(queue, 50))).toEqual(Array.from({ length: 50 }, (_, i) => i));
 });

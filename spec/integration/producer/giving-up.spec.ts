@@ -1,9 +1,9 @@
 import { Connection, Producer, type ProducerOptions } from 'instance-queue';
 import { FaultProxy } from 'instance-queue/testing';
-import { sharedBroker } from '../../support/broker';
-import { Bystander } from '../../support/bystander';
-import { closeAll, closing } from '../../support/cleanup';
-import { arrivals, bodies } from '../../support/mailbox';
+import { sharedBroker } from '../../support/brokers/test-brokers';
+import { Bystander } from '../../support/brokers/bystander';
+import { closeAll, closing } from '../../support/closing';
+import { bodies } from '../../support/brokers/messages';
 import { outcomes, publishError } from '../../support/publish-error';
 import { eventually, rejection } from '../../support/waiting';
 
@@ -15,7 +15,7 @@ let queue: string;
 beforeEach(async () => {
   bystander = closing(await Bystander.at(url));
   proxy = closing(await FaultProxy.before(url));
-  queue = await bystander.queue();
+  queue = await bystander.declareQueue();
 });
 afterEach(closeAll);
 
@@ -54,7 +54,7 @@ async function brought(phase: (typeof PHASES)[number][0], options: ProducerOptio
     await producer.send({ queue, body: 'warm' });
     proxy.hold('toClient');
   } else if (phase === 'nacked') {
-    target = await bystander.queue({ arguments: { 'x-max-length': 1, 'x-overflow': 'reject-publish' } });
+    target = await bystander.declareQueue({ arguments: { 'x-max-length': 1, 'x-overflow': 'reject-publish' } });
     await producer.send({ queue: target, body: 'fills it' });
   } else {
     proxy.refuse();
@@ -101,7 +101,7 @@ test('a signal aborted before rejects at once, and nothing is sent', async () =>
   const error = await publishError(producer.send({ queue, body: 1 }, { signal: AbortSignal.abort() }));
   expect(error).toMatchObject({ code: 'PUBLISH_ABORTED', maybeDelivered: false });
   await producer.send({ queue, body: 2 });
-  expect(bodies(await arrivals(bystander, queue, 1))).toEqual([2]);
+  expect(bodies(await bystander.takeAtLeast(queue, 1))).toEqual([2]);
 });
 
 test('what was given up while queued is never sent', async () => {
@@ -123,7 +123,7 @@ test('what was given up while queued is never sent', async () => {
   expect(timedOut.cause).toMatchObject({ name: 'ConnectionError' });
   await proxy.restore();
   expect(await outcomes(sends)).toEqual(['confirmed', 'PUBLISH_ABORTED', 'PUBLISH_TIMEOUT', 'confirmed']);
-  expect(bodies(await arrivals(bystander, queue, 2))).toEqual([1, 4]);
+  expect(bodies(await bystander.takeAtLeast(queue, 2))).toEqual([1, 4]);
 });
 
 test('one signal serves many sends with one listener, which goes with the last of them', async () => {

@@ -1,8 +1,8 @@
 import { InstanceQueue, type OutboundMessage } from 'instance-queue';
-import { sharedBroker } from '../../support/broker';
-import { Bystander } from '../../support/bystander';
-import { closeAll, closing } from '../../support/cleanup';
-import { bodies, emptied } from '../../support/mailbox';
+import { sharedBroker } from '../../support/brokers/test-brokers';
+import { Bystander } from '../../support/brokers/bystander';
+import { closeAll, closing } from '../../support/closing';
+import { bodies } from '../../support/brokers/messages';
 import { publishError } from '../../support/publish-error';
 
 const { url } = sharedBroker();
@@ -11,7 +11,7 @@ let queue: string;
 
 beforeEach(async () => {
   bystander = closing(await Bystander.at(url));
-  queue = await bystander.queue();
+  queue = await bystander.declareQueue();
 });
 afterEach(closeAll);
 
@@ -75,7 +75,7 @@ test('what cannot be sent is refused at once, and harms neither the connection n
     expect(error.message.length).toBeLessThan(1000);
   }
   await Promise.all(neighbours);
-  expect(bodies(await emptied(bystander, queue))).toEqual(['first', ...INVALID.map((_, index) => index)]);
+  expect(bodies(await bystander.takeAll(queue))).toEqual(['first', ...INVALID.map((_, index) => index)]);
   expect(front.state.producer).toMatchObject({ status: 'connected', epoch: 1 });
   expect(front.metrics).toMatchObject({ sent: INVALID.length + 1, resent: 0, reopens: 0, timedOut: 0 });
 });
@@ -129,6 +129,6 @@ test('headers are taken up to the last byte that fits', async () => {
 test('a header of 60 KiB in the usual frame is fine', async () => {
   const front = closing(new InstanceQueue(url));
   await front.send({ queue, body: 1, headers: { big: 'x'.repeat(60 * 1024) } });
-  const [message] = await emptied(bystander, queue);
+  const [message] = await bystander.takeAll(queue);
   expect(message!.properties.headers?.['big']).toHaveLength(60 * 1024);
 });

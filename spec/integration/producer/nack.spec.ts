@@ -1,9 +1,9 @@
 import { Connection, Producer, type ProducerOptions } from 'instance-queue';
 import { FaultProxy } from 'instance-queue/testing';
-import { sharedBroker } from '../../support/broker';
-import { Bystander } from '../../support/bystander';
-import { closeAll, closing } from '../../support/cleanup';
-import { arrivals, bodies, ids } from '../../support/mailbox';
+import { sharedBroker } from '../../support/brokers/test-brokers';
+import { Bystander } from '../../support/brokers/bystander';
+import { closeAll, closing } from '../../support/closing';
+import { bodies, ids } from '../../support/brokers/messages';
 import { heldBytes } from '../../support/memory';
 import { outcomes, publishError } from '../../support/publish-error';
 import { eventually } from '../../support/waiting';
@@ -15,7 +15,7 @@ let connection: Connection;
 
 beforeEach(async () => {
   bystander = closing(await Bystander.at(url));
-  full = await bystander.queue({ arguments: { 'x-max-length': 2, 'x-overflow': 'reject-publish' } });
+  full = await bystander.declareQueue({ arguments: { 'x-max-length': 2, 'x-overflow': 'reject-publish' } });
   await bystander.put(full, 'a', 'b');
   connection = closing(new Connection({ url, reopen: { min: 10, max: 10 } }));
 });
@@ -31,14 +31,14 @@ test('a message to a full queue waits until there is room', async () => {
   const { attempts } = await sent;
   expect(attempts).toBeGreaterThan(1);
   expect(connection.core.counters).toMatchObject({ sent: 1, confirmed: 1, nacked: attempts - 1, resent: attempts - 1 });
-  const messages = await arrivals(bystander, full, 1);
+  const messages = await bystander.takeAtLeast(full, 1);
   expect([ids(messages), bodies(messages)]).toEqual([['patient'], ['c']]);
 });
 
 test('messages that wait for a full queue arrive in order, and others do not wait for them', async () => {
   const proxy = closing(await FaultProxy.before(url));
   connection = closing(new Connection({ url: proxy.url(url), reopen: { min: 10, max: 10 } }));
-  const other = bystander.tidies();
+  const other = bystander.freeQueueName();
   const producer = producing();
   const waiting = [1, 2].map((body) => producer.send({ queue: full, body }));
   await eventually(() => connection.core.counters.nacked >= 2);
@@ -49,7 +49,7 @@ test('messages that wait for a full queue arrive in order, and others do not wai
   await bystander.purge(full);
   proxy.release();
   await Promise.all(waiting);
-  expect(bodies(await arrivals(bystander, full, 2))).toEqual([1, 2]);
+  expect(bodies(await bystander.takeAtLeast(full, 2))).toEqual([1, 2]);
 });
 
 test('a message that is nacked until its deadline rejects, and the broker does not have it', async () => {
@@ -88,7 +88,7 @@ test('a close that waits for what was nacked is over as soon as that is taken', 
 });
 
 test('a message that waits does not keep those alive that were confirmed after it', async () => {
-  const other = await bystander.queue({ arguments: { 'x-max-length': 1 } });
+  const other = await bystander.declareQueue({ arguments: { 'x-max-length': 1 } });
   const producer = producing();
   const stuck = outcomes([producer.send({ queue: full, body: 'c' })]);
   await eventually(() => connection.core.counters.nacked > 0);
@@ -100,12 +100,12 @@ test('a message that waits does not keep those alive that were confirmed after i
 });
 
 test('a queue that stays full beyond the patience of a channel loses nobody else a message', async () => {
-  const other = bystander.tidies();
+  const other = bystander.freeQueueName();
   const producer = producing();
   const stuck = outcomes([producer.send({ queue: full, body: 'c' }, { timeout: 2_000 })]);
   // A channel with nothing but nacks is replaced; the next one serves the others just as well.
   await eventually(() => connection.core.counters.reopens > 0);
   await Promise.all(Array.from({ length: 50 }, (_, body) => producer.send({ queue: other, body })));
   expect(await stuck).toEqual(['PUBLISH_NACKED']);
-  expect(new Set(ids(await arrivals(bystander, other, 50))).size).toBe(50);
+  expect(new Set(ids(await bystander.takeAtLeast(other, 50))).size).toBe(50);
 });

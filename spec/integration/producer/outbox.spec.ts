@@ -1,11 +1,11 @@
 import { Connection, Producer, type OutboxState, type ProducerOptions, type PublishError } from 'instance-queue';
 import { pino } from 'pino';
 import { FaultProxy } from 'instance-queue/testing';
-import { sharedBroker } from '../../support/broker';
-import { Bystander } from '../../support/bystander';
-import { closeAll, closing } from '../../support/cleanup';
-import { gather } from '../../support/gather';
-import { arrivals, bodies } from '../../support/mailbox';
+import { sharedBroker } from '../../support/brokers/test-brokers';
+import { Bystander } from '../../support/brokers/bystander';
+import { closeAll, closing } from '../../support/closing';
+import { collect } from '../../support/collect';
+import { bodies } from '../../support/brokers/messages';
 import { heldBytes } from '../../support/memory';
 import { outcomes, publishError } from '../../support/publish-error';
 
@@ -19,7 +19,7 @@ beforeEach(async () => {
   bystander = closing(await Bystander.at(url));
   proxy = closing(await FaultProxy.before(url));
   proxy.refuse();
-  queue = bystander.tidies();
+  queue = bystander.freeQueueName();
   log = [];
 });
 afterEach(closeAll);
@@ -37,7 +37,7 @@ test('with `wait` everything beyond the limit waits its turn, and arrives in ord
   expect(producer.outbox).toMatchObject({ queued: 5, unconfirmed: 0 });
   await proxy.restore();
   await Promise.all(sends);
-  expect(bodies(await arrivals(bystander, queue, 20))).toEqual(Array.from({ length: 20 }, (_, i) => i));
+  expect(bodies(await bystander.takeAtLeast(queue, 20))).toEqual(Array.from({ length: 20 }, (_, i) => i));
   expect(producer.outbox).toEqual({ queued: 0, unconfirmed: 0, bytes: 0 });
 });
 
@@ -58,7 +58,7 @@ test('the deadline of a message runs while it waits outside', async () => {
   expect(await publishError(outside)).toMatchObject({ code: 'PUBLISH_TIMEOUT', maybeDelivered: false });
   await proxy.restore();
   await inside;
-  expect(bodies(await arrivals(bystander, queue, 1))).toEqual(['inside']);
+  expect(bodies(await bystander.takeAtLeast(queue, 1))).toEqual(['inside']);
 });
 
 test('a message given up makes room for the next', async () => {
@@ -71,7 +71,7 @@ test('a message given up makes room for the next', async () => {
   expect(producer.outbox.queued).toBe(1);
   await proxy.restore();
   await second;
-  expect(bodies(await arrivals(bystander, queue, 1))).toEqual(['second']);
+  expect(bodies(await bystander.takeAtLeast(queue, 1))).toEqual(['second']);
 });
 
 test('with `reject` what is beyond is rejected at once', async () => {
@@ -112,7 +112,7 @@ test('with `drop-oldest` the oldest gives its place, and is told of: rejection, 
     ['m1', 40],
     ['m2', 40],
   ]);
-  expect(bodies(await arrivals(bystander, queue, 2))).toEqual([3, 4]);
+  expect(bodies(await bystander.takeAtLeast(queue, 2))).toEqual([3, 4]);
 });
 
 test('with `drop-oldest` a large message takes the place of as many as it needs', async () => {
@@ -137,7 +137,7 @@ test.each(['wait', 'reject', 'drop-oldest'] as const)(
 
 test('outbox$ begins with the present, follows the gauges, and completes when the producer is closed', async () => {
   const producer = offline({});
-  const seen = gather(producer.outbox$);
+  const seen = collect(producer.outbox$);
   expect(seen.values).toEqual([{ queued: 0, unconfirmed: 0, bytes: 0 }]);
   const sent = producer.send({ queue, body: 1 });
   await proxy.restore();

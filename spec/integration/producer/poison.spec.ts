@@ -1,8 +1,9 @@
 import { Connection, InstanceQueue, Producer, type OutboundMessage } from 'instance-queue';
-import { privateBroker } from '../../support/broker';
-import { Bystander } from '../../support/bystander';
-import { closeAll, closing, uniqueName } from '../../support/cleanup';
-import { bodies, emptied, ids } from '../../support/mailbox';
+import { privateBroker } from '../../support/brokers/test-brokers';
+import { Bystander } from '../../support/brokers/bystander';
+import { closeAll, closing } from '../../support/closing';
+import { uniqueName } from '../../support/unique-name';
+import { bodies, ids } from '../../support/brokers/messages';
 import { outcomes, publishError } from '../../support/publish-error';
 
 const broker = privateBroker();
@@ -13,10 +14,10 @@ let front: InstanceQueue;
 
 beforeEach(async () => {
   bystander = closing(await Bystander.at(url));
-  queue = await bystander.queue();
+  queue = await bystander.declareQueue();
   front = closing(new InstanceQueue(url));
   await front.send({ queue, body: 'warm' });
-  await emptied(bystander, queue);
+  await bystander.takeAll(queue);
 });
 afterEach(closeAll);
 
@@ -29,7 +30,7 @@ async function among(bad: readonly OutboundMessage[]): Promise<Promise<unknown>[
   sends.push(...good.slice(25).map((body) => front.send({ queue, body })));
   expect(await outcomes(sends)).toEqual(good.map(() => 'confirmed'));
   await settled;
-  const arrived = await emptied(bystander, queue);
+  const arrived = await bystander.takeAll(queue);
   const byId = new Map(ids(arrived).map((id, i) => [id, bodies(arrived)[i]]));
   // A resend may make a copy, but under the same id, and no copy comes before the first of an older message.
   expect([...byId.values()]).toEqual(good);
@@ -63,8 +64,8 @@ test('two messages to two missing exchanges are rejected, each for its own', asy
 });
 
 test('messages to an internal exchange are rejected, and nothing else is', async () => {
-  const exchange = bystander.tidiesExchange();
-  await bystander.ask((channel) => channel.assertExchange(exchange, 'fanout', { internal: true }));
+  const exchange = bystander.freeExchangeName();
+  await bystander.onChannel((channel) => channel.assertExchange(exchange, 'fanout', { internal: true }));
   const sent = await among([
     { exchange, body: 1 },
     { exchange, body: 2 },
@@ -79,8 +80,8 @@ test('a message under the name of another user is rejected alone', async () => {
 });
 
 test('a message to an exchange that the user may not write to is rejected alone', async () => {
-  const forbidden = bystander.tidiesExchange('forbidden-exchange');
-  await bystander.ask((channel) => channel.assertExchange(forbidden, 'fanout'));
+  const forbidden = bystander.deletesExchange('forbidden-exchange');
+  await bystander.onChannel((channel) => channel.assertExchange(forbidden, 'fanout'));
   await broker.ctl('add_user', queue, 'secret');
   await broker.ctl('set_permissions', queue, '.*', '^(?!forbidden).*$', '.*');
   const target = new URL(url);
@@ -90,7 +91,7 @@ test('a message to an exchange that the user may not write to is rejected alone'
   front = new InstanceQueue(target.href);
   try {
     await front.send({ queue, body: 'warm' });
-    await emptied(bystander, queue);
+    await bystander.takeAll(queue);
     const [sent] = await among([{ exchange: forbidden, body: 'bad' }]);
     expect(await publishError(sent!)).toMatchObject({ code: 'PUBLISH_REFUSED', replyCode: 403 });
   } finally {
@@ -112,7 +113,7 @@ test('a message larger than the broker takes is rejected alone', async () => {
   front = closing(new InstanceQueue(url));
   try {
     await front.send({ queue, body: 'warm' });
-    await emptied(bystander, queue);
+    await bystander.takeAll(queue);
     const [sent] = await among([{ queue, body: Buffer.alloc(1001) }]);
     expect(await publishError(sent!)).toMatchObject({ code: 'PUBLISH_REFUSED', replyCode: 406, maybeDelivered: false });
     expect((await publishError(sent!)).message).toContain('1001');

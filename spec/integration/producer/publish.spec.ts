@@ -1,10 +1,10 @@
 import { Connection, InstanceQueue, Producer, publish, type OutboundMessage } from 'instance-queue';
 import { Observable, Subject, from, lastValueFrom, map, of, range, tap, toArray } from 'rxjs';
-import { sharedBroker } from '../../support/broker';
-import { Bystander } from '../../support/bystander';
-import { closeAll, closing } from '../../support/cleanup';
-import { gather } from '../../support/gather';
-import { arrivals, bodies } from '../../support/mailbox';
+import { sharedBroker } from '../../support/brokers/test-brokers';
+import { Bystander } from '../../support/brokers/bystander';
+import { closeAll, closing } from '../../support/closing';
+import { collect } from '../../support/collect';
+import { bodies } from '../../support/brokers/messages';
 import { eventually, rejection } from '../../support/waiting';
 
 const { url } = sharedBroker();
@@ -13,7 +13,7 @@ let queue: string;
 
 beforeEach(async () => {
   bystander = closing(await Bystander.at(url));
-  queue = await bystander.queue();
+  queue = await bystander.declareQueue();
 });
 afterEach(closeAll);
 
@@ -34,7 +34,7 @@ test('a large source goes out in order, a confirmation for each, through a small
   );
   expect(new Set(confirmations.map(({ messageId }) => messageId)).size).toBe(4_000);
   expect(most).toBeLessThanOrEqual(100);
-  expect(bodies(await arrivals(bystander, queue, 4_000))).toEqual(Array.from({ length: 4_000 }, (_, i) => i));
+  expect(bodies(await bystander.takeAtLeast(queue, 4_000))).toEqual(Array.from({ length: 4_000 }, (_, i) => i));
 });
 
 test('no more than `concurrency` are under way', async () => {
@@ -66,17 +66,17 @@ test('it ends with the first message that fails', async () => {
 test('it ends with its source, and what was sent before is there', async () => {
   const front = closing(new InstanceQueue(url));
   const source = new Subject<OutboundMessage>();
-  const seen = gather(source.pipe(front.publish()));
+  const seen = collect(source.pipe(front.publish()));
   source.next({ queue, body: 1 });
   await eventually(() => seen.values.length === 1);
   source.error(new Error('the source'));
   expect(seen.error).toMatchObject({ message: 'the source' });
-  expect(bodies(await arrivals(bystander, queue, 1))).toEqual([1]);
+  expect(bodies(await bystander.takeAtLeast(queue, 1))).toEqual([1]);
 });
 
 test('it completes behind the last confirmation', async () => {
   const front = closing(new InstanceQueue(url));
-  const seen = gather(of<OutboundMessage>({ queue, body: 1 }).pipe(front.publish()));
+  const seen = collect(of<OutboundMessage>({ queue, body: 1 }).pipe(front.publish()));
   await eventually(() => seen.completed);
   expect(seen.values).toHaveLength(1);
 });
@@ -90,10 +90,10 @@ test('unsubscribing takes nothing more from the source; what was sent stays sent
       left = true;
     };
   });
-  const { subscription } = gather(source.pipe(front.publish()));
+  const { subscription } = collect(source.pipe(front.publish()));
   subscription.unsubscribe();
   expect(left).toBe(true);
-  expect(bodies(await arrivals(bystander, queue, 1))).toEqual(['sent']);
+  expect(bodies(await bystander.takeAtLeast(queue, 1))).toEqual(['sent']);
 });
 
 test('its options are those of each send', async () => {

@@ -1,9 +1,9 @@
 import { Connection, InstanceQueue, Producer, handle } from 'instance-queue';
 import { firstValueFrom } from 'rxjs';
-import { sharedBroker } from '../../support/broker';
-import { Bystander } from '../../support/bystander';
-import { closeAll, closing } from '../../support/cleanup';
-import { arrivals, bodies } from '../../support/mailbox';
+import { sharedBroker } from '../../support/brokers/test-brokers';
+import { Bystander } from '../../support/brokers/bystander';
+import { closeAll, closing } from '../../support/closing';
+import { bodies } from '../../support/brokers/messages';
 import { publishError } from '../../support/publish-error';
 import { eventually } from '../../support/waiting';
 
@@ -22,30 +22,30 @@ const argumentsOf = async (queue: string): Promise<string> => {
 };
 
 test('the queue of a route is made if it is missing, and durable', async () => {
-  const queue = bystander.tidies();
+  const queue = bystander.freeQueueName();
   await closing(new InstanceQueue(url)).send({ queue, body: 1 });
   const row = (await broker.queues()).find(({ name }) => name === queue);
   expect(row).toMatchObject({ durable: true, ready: 1 });
 });
 
 test('a queue that is there is used as it is, whatever its arguments', async () => {
-  const queue = await bystander.queue({ arguments: { 'x-max-length': 5 }, durable: true });
+  const queue = await bystander.declareQueue({ arguments: { 'x-max-length': 5 }, durable: true });
   expect(await closing(new InstanceQueue(url)).send({ queue, body: 1 })).toMatchObject({ attempts: 1 });
   expect((await bystander.count(queue)).ready).toBe(1);
 });
 
 test('a queue deleted under a running producer comes back, and no message sent after is lost', async () => {
-  const queue = bystander.tidies();
+  const queue = bystander.freeQueueName();
   const front = closing(new InstanceQueue(url));
   await front.send({ queue, body: 'before' });
   await bystander.deleteQueue(queue);
   const confirmed = await Promise.all([1, 2, 3].map((body) => front.send({ queue, body })));
   expect(confirmed.map(({ attempts }) => attempts)).toEqual([2, 2, 2]);
-  expect(bodies(await arrivals(bystander, queue, 3))).toEqual([1, 2, 3]);
+  expect(bodies(await bystander.takeAtLeast(queue, 3))).toEqual([1, 2, 3]);
 });
 
 test('a queue deleted again and again under a stream of sends loses only what died with it', async () => {
-  const queue = bystander.tidies();
+  const queue = bystander.freeQueueName();
   const front = closing(new InstanceQueue(url));
   await front.send({ queue, body: 'first' });
   const sends: Promise<unknown>[] = [];
@@ -56,12 +56,12 @@ test('a queue deleted again and again under a stream of sends loses only what di
   await Promise.allSettled(sends);
   await front.send({ queue, body: 'last' });
   // Whatever is sent behind the last deletion is there, and it works as if nothing had been.
-  expect(bodies(await arrivals(bystander, queue, 1)).at(-1)).toBe('last');
+  expect(bodies(await bystander.takeAtLeast(queue, 1)).at(-1)).toBe('last');
   expect(front.health.outbox).toMatchObject({ queued: 0, unconfirmed: 0 });
 });
 
 test('the name of a queue that the topology knows means its entry there', async () => {
-  const queue = bystander.tidies();
+  const queue = bystander.freeQueueName();
   const front = closing(
     new InstanceQueue({ url, topology: { queues: [{ name: queue, type: 'quorum', deliveryLimit: 3 }] } }),
   );
@@ -74,7 +74,7 @@ test('the name of a queue that the topology knows means its entry there', async 
 });
 
 test('the spec of a consumer is what a send to that queue declares', async () => {
-  const queue = bystander.tidies();
+  const queue = bystander.freeQueueName();
   const front = closing(new InstanceQueue(url));
   const deliveries$ = front.consume({ queue: { name: queue, type: 'quorum' } });
   await front.send({ queue, body: 'sent first' });
@@ -84,7 +84,7 @@ test('the spec of a consumer is what a send to that queue declares', async () =>
 });
 
 test('a send does not take an exclusive queue away from its consumer', async () => {
-  const queue = bystander.tidies();
+  const queue = bystander.freeQueueName();
   const front = closing(new InstanceQueue({ url, reopen: { min: 10, max: 10 } }));
   const deliveries$ = front.consume({ queue: { name: queue, exclusive: true } });
   // Before anybody consumes the queue does not exist, and is nobody's but the consumer's to make.
@@ -97,16 +97,16 @@ test('a send does not take an exclusive queue away from its consumer', async () 
 });
 
 test('`declare: false` declares nothing', async () => {
-  const queue = bystander.tidies();
+  const queue = bystander.freeQueueName();
   const producer = closing(
     new Producer(closing(new Connection(url)), { declare: false, topology: { queues: [{ name: queue }] } }),
   );
   expect(await publishError(producer.send({ queue, body: 1 }))).toMatchObject({ code: 'PUBLISH_RETURNED' });
-  expect(await bystander.has(queue)).toBe(false);
+  expect(await bystander.hasQueue(queue)).toBe(false);
 });
 
 test('a user who may only write sends to what is there', async () => {
-  const queue = await bystander.queue();
+  const queue = await bystander.declareQueue();
   await broker.ctl('add_user', queue, 'secret');
   await broker.ctl('set_permissions', queue, '^$', '.*', '^$');
   const target = new URL(url);
@@ -123,7 +123,7 @@ test('a user who may only write sends to what is there', async () => {
 });
 
 test('an exclusive queue of another connection can be sent to', async () => {
-  const queue = await bystander.queue({ exclusive: true, durable: false });
+  const queue = await bystander.declareQueue({ exclusive: true, durable: false });
   expect(await closing(new InstanceQueue(url)).send({ queue, body: 1 })).toMatchObject({ attempts: 1 });
-  expect(bodies(await arrivals(bystander, queue, 1))).toEqual([1]);
+  expect(bodies(await bystander.takeAtLeast(queue, 1))).toEqual([1]);
 });

@@ -1,8 +1,9 @@
 import { Connection, InstanceQueue, Producer, type PublishError } from 'instance-queue';
-import { sharedBroker } from '../../support/broker';
-import { Bystander } from '../../support/bystander';
-import { closeAll, closing, uniqueName } from '../../support/cleanup';
-import { arrivals, bodies, ids } from '../../support/mailbox';
+import { sharedBroker } from '../../support/brokers/test-brokers';
+import { Bystander } from '../../support/brokers/bystander';
+import { closeAll, closing } from '../../support/closing';
+import { uniqueName } from '../../support/unique-name';
+import { bodies, ids } from '../../support/brokers/messages';
 import { outcomes, publishError } from '../../support/publish-error';
 
 const { url } = sharedBroker();
@@ -12,9 +13,9 @@ let exchange: string;
 
 beforeEach(async () => {
   bystander = closing(await Bystander.at(url));
-  queue = await bystander.queue();
-  exchange = bystander.tidiesExchange();
-  await bystander.ask(async (channel) => {
+  queue = await bystander.declareQueue();
+  exchange = bystander.freeExchangeName();
+  await bystander.onChannel(async (channel) => {
     await channel.assertExchange(exchange, 'direct', { durable: true });
     await channel.bindQueue(queue, exchange, 'known');
   });
@@ -42,7 +43,7 @@ test('each of many returns settles its own message, whatever goes on beside it',
   const keys = Array.from({ length: 200 }, (_, i) => (i % 2 === 0 ? 'known' : 'nowhere'));
   const settled = await outcomes(keys.map((routingKey, body) => front.send({ exchange, routingKey, body })));
   expect(settled).toEqual(keys.map((key) => (key === 'known' ? 'confirmed' : 'PUBLISH_RETURNED')));
-  const arrived = bodies(await arrivals(bystander, queue, 100));
+  const arrived = bodies(await bystander.takeAtLeast(queue, 100));
   expect(arrived).toEqual(keys.flatMap((key, i) => (key === 'known' ? [i] : [])));
   expect(front.metrics).toMatchObject({ sent: 200, confirmed: 100, returned: 100, resent: 0, timedOut: 0 });
 });
@@ -54,14 +55,14 @@ test('of two messages with one id, the one that came back is the one rejected', 
     twins.map((routingKey, body) => front.send({ exchange, routingKey, body, messageId: 'twin' })),
   );
   expect(settled).toEqual(twins.map((key) => (key === 'known' ? 'confirmed' : 'PUBLISH_RETURNED')));
-  const arrived = await arrivals(bystander, queue, 3);
+  const arrived = await bystander.takeAtLeast(queue, 3);
   expect(bodies(arrived)).toEqual([0, 2, 5]);
   expect(ids(arrived)).toEqual(['twin', 'twin', 'twin']);
 });
 
 test('of two messages with one id and one key, the one whose exchange knows no queue is the one rejected', async () => {
-  const bare = bystander.tidiesExchange();
-  await bystander.ask((channel) => channel.assertExchange(bare, 'direct'));
+  const bare = bystander.freeExchangeName();
+  await bystander.onChannel((channel) => channel.assertExchange(bare, 'direct'));
   const front = closing(new InstanceQueue(url));
   const message = { routingKey: 'known', messageId: 'twin' };
   const settled = await outcomes(
@@ -98,5 +99,5 @@ test('a missing queue that nobody may declare rejects its message alone', async 
   expect((await gone).message).toContain(`queue \`${missing}\``);
   expect(await gone).toMatchObject({ code: 'PUBLISH_RETURNED', maybeDelivered: false });
   expect(await there).toMatchObject({ attempts: 1 });
-  expect(await bystander.has(missing)).toBe(false);
+  expect(await bystander.hasQueue(missing)).toBe(false);
 });

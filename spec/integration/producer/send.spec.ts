@@ -1,9 +1,9 @@
 import type { MessageProperties } from 'amqplib';
 import { Connection, InstanceQueue, Producer, bytes, json, text } from 'instance-queue';
-import { sharedBroker } from '../../support/broker';
-import { Bystander } from '../../support/bystander';
-import { closeAll, closing } from '../../support/cleanup';
-import { arrivals, bodies } from '../../support/mailbox';
+import { sharedBroker } from '../../support/brokers/test-brokers';
+import { Bystander } from '../../support/brokers/bystander';
+import { closeAll, closing } from '../../support/closing';
+import { bodies } from '../../support/brokers/messages';
 import { eventually } from '../../support/waiting';
 
 const { url } = sharedBroker();
@@ -15,17 +15,17 @@ beforeEach(async () => {
 afterEach(closeAll);
 
 test('a confirmed send says the id, the attempts and the connection', async () => {
-  const queue = bystander.tidies();
+  const queue = bystander.freeQueueName();
   const front = closing(new InstanceQueue(url));
   const named = await front.send({ queue, body: 1, messageId: 'mine' });
   expect(named).toEqual({ messageId: 'mine', attempts: 1, epoch: 1 });
   const unnamed = await front.send({ queue, body: 2 });
   expect(unnamed.messageId).toMatch(/^[0-9a-f-]{36}$/);
-  expect(bodies(await arrivals(bystander, queue, 2))).toEqual([1, 2]);
+  expect(bodies(await bystander.takeAtLeast(queue, 2))).toEqual([1, 2]);
 });
 
 test('the epoch of a confirmation grows with the connection', async () => {
-  const queue = bystander.tidies();
+  const queue = bystander.freeQueueName();
   const connection = closing(new Connection(url));
   const producer = closing(new Producer(connection));
   expect(await producer.send({ queue, body: 1 })).toMatchObject({ epoch: 1 });
@@ -34,7 +34,7 @@ test('the epoch of a confirmation grows with the connection', async () => {
 });
 
 test('all properties of a message arrive as they were given', async () => {
-  const queue = await bystander.queue({ maxPriority: 9 });
+  const queue = await bystander.declareQueue({ maxPriority: 9 });
   const front = closing(new InstanceQueue(url));
   // The first send opens everything: from here on nothing waits, and nothing of the expiration is spent.
   await front.send({ queue, body: 'first' });
@@ -54,7 +54,9 @@ test('all properties of a message arrive as they were given', async () => {
     priority: 3,
     headers: { attempt: 1, ratio: 0.5, big: 2 ** 40, nested },
   });
-  const [message] = (await arrivals(bystander, queue, 2)).filter(({ properties }) => properties.messageId === 'the-id');
+  const [message] = (await bystander.takeAtLeast(queue, 2)).filter(
+    ({ properties }) => properties.messageId === 'the-id',
+  );
   expect(JSON.parse(String(message?.content))).toEqual({ id: 7 });
   const properties: MessageProperties = message!.properties;
   expect(properties).toMatchObject({
@@ -76,9 +78,9 @@ test('all properties of a message arrive as they were given', async () => {
 });
 
 test('what a message does not say is not on the wire', async () => {
-  const queue = bystander.tidies();
+  const queue = bystander.freeQueueName();
   await closing(new InstanceQueue(url)).send({ queue, body: 1, messageId: 'bare' });
-  const [message] = await arrivals(bystander, queue, 1);
+  const [message] = await bystander.takeAtLeast(queue, 1);
   const given = Object.entries(message!.properties).filter(([, value]) => value !== undefined);
   expect(Object.fromEntries(given)).toEqual({
     messageId: 'bare',
@@ -89,7 +91,7 @@ test('what a message does not say is not on the wire', async () => {
 });
 
 test('the content type is that of the codec, unless the message names its own', async () => {
-  const queue = bystander.tidies();
+  const queue = bystander.freeQueueName();
   const connection = closing(new Connection(url));
   const buffer = Buffer.from([0, 255]);
   await closing(new Producer(connection)).send({ queue, body: { a: 1 } });
@@ -101,7 +103,7 @@ test('the content type is that of the codec, unless the message names its own', 
     body: [1],
     contentType: 'application/vnd.spec+json',
   });
-  const messages = await arrivals(bystander, queue, 5);
+  const messages = await bystander.takeAtLeast(queue, 5);
   expect(messages.map(({ properties }) => properties.contentType as unknown)).toEqual([
     'application/json',
     undefined,
@@ -119,7 +121,7 @@ test('the content type is that of the codec, unless the message names its own', 
 });
 
 test('messages are persistent unless the producer or the message says otherwise', async () => {
-  const queue = bystander.tidies();
+  const queue = bystander.freeQueueName();
   const connection = closing(new Connection(url));
   const usual = closing(new Producer(connection));
   const fleeting = closing(new Producer(connection, { persistent: false }));
@@ -127,27 +129,27 @@ test('messages are persistent unless the producer or the message says otherwise'
   await usual.send({ queue, body: 2, persistent: false });
   await fleeting.send({ queue, body: 3 });
   await fleeting.send({ queue, body: 4, persistent: true });
-  const messages = await arrivals(bystander, queue, 4);
+  const messages = await bystander.takeAtLeast(queue, 4);
   expect(messages.map(({ properties }) => properties.deliveryMode as unknown)).toEqual([2, 1, 1, 2]);
 });
 
 test('a large body goes out in frames and arrives whole', async () => {
-  const queue = bystander.tidies();
+  const queue = bystander.freeQueueName();
   const body = Buffer.alloc(3 * 1024 * 1024, 'large');
   await closing(new InstanceQueue(url)).send({ queue, body });
-  const [message] = await arrivals(bystander, queue, 1);
+  const [message] = await bystander.takeAtLeast(queue, 1);
   expect(message!.content.equals(body)).toBe(true);
 });
 
 test('an empty body is a message like any other', async () => {
-  const queue = bystander.tidies();
+  const queue = bystander.freeQueueName();
   await closing(new InstanceQueue(url)).send({ queue, body: Buffer.alloc(0) });
-  const [message] = await arrivals(bystander, queue, 1);
+  const [message] = await bystander.takeAtLeast(queue, 1);
   expect(message!.content).toHaveLength(0);
 });
 
 test('headers changed after send are not changed in the message', async () => {
-  const queue = bystander.tidies();
+  const queue = bystander.freeQueueName();
   const front = closing(new InstanceQueue(url));
   const headers = { number: 0 };
   const sends = [1, 2, 3].map((number) => {
@@ -155,20 +157,20 @@ test('headers changed after send are not changed in the message', async () => {
     return front.send({ queue, body: number, headers });
   });
   await Promise.all(sends);
-  const messages = await arrivals(bystander, queue, 3);
+  const messages = await bystander.takeAtLeast(queue, 3);
   expect(messages.map(({ properties }) => properties.headers?.['number'] as unknown)).toEqual([1, 2, 3]);
 });
 
 test('sends without awaiting arrive in their order', async () => {
-  const queue = bystander.tidies();
+  const queue = bystander.freeQueueName();
   const front = closing(new InstanceQueue(url));
   const numbers = Array.from({ length: 3000 }, (_, i) => i);
   await Promise.all(numbers.map((body) => front.send({ queue, body })));
-  expect(bodies(await arrivals(bystander, queue, 3000))).toEqual(numbers);
+  expect(bodies(await bystander.takeAtLeast(queue, 3000))).toEqual(numbers);
 });
 
 test('two producers share a connection, each with a channel of its own', async () => {
-  const queue = bystander.tidies();
+  const queue = bystander.freeQueueName();
   const connection = closing(new Connection({ url, name: queue }));
   const one = closing(new Producer(connection));
   const two = closing(new Producer(connection));

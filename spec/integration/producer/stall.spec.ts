@@ -1,9 +1,9 @@
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import { InstanceQueue } from 'instance-queue';
-import { sharedBroker } from '../../support/broker';
-import { Bystander } from '../../support/bystander';
-import { closeAll, closing } from '../../support/cleanup';
+import { sharedBroker } from '../../support/brokers/test-brokers';
+import { Bystander } from '../../support/brokers/bystander';
+import { closeAll, closing } from '../../support/closing';
 import { outcomes } from '../../support/publish-error';
 import { eventually } from '../../support/waiting';
 
@@ -19,7 +19,7 @@ async function standStill(ms: number): Promise<void> {
 
 test('a process that stands still past a deadline reads what came meanwhile, before it gives up', async () => {
   const bystander = closing(await Bystander.at(url));
-  const name = await bystander.queue();
+  const name = await bystander.declareQueue();
   const queue = closing(new InstanceQueue(url));
   const confirmation = await queue.send({ queue: name, body: 'warm' });
   expect(confirmation.attempts).toBe(1);
@@ -33,7 +33,7 @@ test('a process that stands still past a deadline reads what came meanwhile, bef
 
 test('so it does when it is closed in that turn', async () => {
   const bystander = closing(await Bystander.at(url));
-  const name = await bystander.queue();
+  const name = await bystander.declareQueue();
   const queue = closing(new InstanceQueue(url));
   await queue.send({ queue: name, body: 'warm' });
   const sends = [1, 2, 3].map((body) => queue.send({ queue: name, body }, { timeout: 100 }));
@@ -46,7 +46,7 @@ test('so it does when it is closed in that turn', async () => {
 
 test('and where no time is left to close, each send is told once, and counted', async () => {
   const bystander = closing(await Bystander.at(url));
-  const name = await bystander.queue();
+  const name = await bystander.declareQueue();
   const queue = closing(new InstanceQueue(url));
   await queue.send({ queue: name, body: 'warm' });
   const settled = outcomes([1, 2, 3].map((body) => queue.send({ queue: name, body }, { timeout: 100 })));
@@ -59,7 +59,7 @@ test('and where no time is left to close, each send is told once, and counted', 
 
 test('also for the reply to a request', async () => {
   const bystander = closing(await Bystander.at(url));
-  const name = await bystander.queue();
+  const name = await bystander.declareQueue();
   const responder = new Worker(RESPONDER, { eval: true, workerData: { url, name } });
   closing({ close: () => responder.terminate() });
   await once(responder, 'message');

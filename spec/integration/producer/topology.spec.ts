@@ -1,9 +1,10 @@
 import { Connection, InstanceQueue, Producer } from 'instance-queue';
 import { FaultProxy } from 'instance-queue/testing';
-import { sharedBroker } from '../../support/broker';
-import { Bystander } from '../../support/bystander';
-import { closeAll, closing, uniqueName } from '../../support/cleanup';
-import { arrivals, bodies, ids } from '../../support/mailbox';
+import { sharedBroker } from '../../support/brokers/test-brokers';
+import { Bystander } from '../../support/brokers/bystander';
+import { closeAll, closing } from '../../support/closing';
+import { uniqueName } from '../../support/unique-name';
+import { bodies, ids } from '../../support/brokers/messages';
 import { outcomes, publishError } from '../../support/publish-error';
 import { eventually } from '../../support/waiting';
 
@@ -15,8 +16,8 @@ let exchange: string;
 
 beforeEach(async () => {
   bystander = closing(await Bystander.at(url));
-  queue = bystander.tidies();
-  exchange = bystander.tidiesExchange();
+  queue = bystander.freeQueueName();
+  exchange = bystander.freeExchangeName();
 });
 afterEach(closeAll);
 
@@ -30,11 +31,11 @@ const topology = () =>
 test('the topology stands before the first message goes out', async () => {
   const front = closing(new InstanceQueue({ url, topology: topology() }));
   expect(await front.send({ exchange, routingKey: 'a.b', body: 1 })).toMatchObject({ attempts: 1 });
-  expect(bodies(await arrivals(bystander, queue, 1))).toEqual([1]);
+  expect(bodies(await bystander.takeAtLeast(queue, 1))).toEqual([1]);
 });
 
 test('a topology that differs from what stands there rejects what waits, with the reason', async () => {
-  await bystander.queue({ arguments: { 'x-max-length': 3 } }, queue);
+  await bystander.declareQueue({ arguments: { 'x-max-length': 3 } }, queue);
   const front = closing(new InstanceQueue({ url, topology: topology(), reopen }));
   const sends = [1, 2].map((body) => front.send({ exchange, routingKey: 'k', body }));
   expect(await outcomes(sends)).toEqual(['PUBLISH_REFUSED', 'PUBLISH_REFUSED']);
@@ -52,11 +53,11 @@ test('a topology that differs from what stands there rejects what waits, with th
 test('an exchange of the topology deleted under the producer is declared again, and nobody is refused', async () => {
   const front = closing(new InstanceQueue({ url, topology: topology(), reopen }));
   await front.send({ exchange, routingKey: 'k', body: 'before' });
-  await bystander.ask((channel) => channel.deleteExchange(exchange));
+  await bystander.onChannel((channel) => channel.deleteExchange(exchange));
   const sends = Array.from({ length: 20 }, (_, body) => front.send({ exchange, routingKey: 'k', body }));
   const confirmed = await Promise.all(sends);
   expect(new Set(confirmed.map(({ attempts }) => attempts))).toEqual(new Set([2]));
-  const messages = await arrivals(bystander, queue, 21);
+  const messages = await bystander.takeAtLeast(queue, 21);
   expect(new Set(ids(messages)).size).toBe(21);
   expect(bodies(messages)).toEqual(['before', ...Array.from({ length: 20 }, (_, i) => i)]);
 });
@@ -75,25 +76,25 @@ test('a passive exchange that is missing refuses what waits, and is used once it
   const producer = closing(new Producer(closing(new Connection({ url, reopen })), { topology: passive }));
   const sent = producer.send({ exchange, body: 1 });
   // 404 may mend itself: it waits.
-  await bystander.ask((channel) => channel.assertExchange(exchange, 'fanout'));
+  await bystander.onChannel((channel) => channel.assertExchange(exchange, 'fanout'));
   expect(await publishError(sent)).toMatchObject({ code: 'PUBLISH_RETURNED' });
   expect(await producer.send({ exchange, body: 2, mandatory: false })).toMatchObject({ attempts: 1 });
 });
 
 test('a passive exchange deleted under the producer is nobody else’s to declare: its messages wait for it', async () => {
-  await bystander.ask((channel) => channel.assertExchange(exchange, 'fanout'));
+  await bystander.onChannel((channel) => channel.assertExchange(exchange, 'fanout'));
   const passive = { exchanges: [{ name: exchange, type: 'fanout', passive: true }] };
   const producer = closing(
     new Producer(closing(new Connection({ url, reopen })), { topology: passive, mandatory: false }),
   );
   await producer.send({ exchange, body: 1 });
-  await bystander.ask((channel) => channel.deleteExchange(exchange));
+  await bystander.onChannel((channel) => channel.deleteExchange(exchange));
   expect(await publishError(producer.send({ exchange, body: 2 }))).toMatchObject({
     code: 'PUBLISH_REFUSED',
     replyCode: 404,
   });
   const waiting = producer.send({ exchange, body: 3 });
-  await bystander.ask((channel) => channel.assertExchange(exchange, 'fanout'));
+  await bystander.onChannel((channel) => channel.assertExchange(exchange, 'fanout'));
   expect(await waiting).toMatchObject({ attempts: 1 });
 });
 
@@ -105,7 +106,7 @@ test('two producers with the same topology on one connection do not disturb each
 });
 
 test('a wrong topology of one producer is no matter of another', async () => {
-  await bystander.queue({ arguments: { 'x-max-length': 3 } }, queue);
+  await bystander.declareQueue({ arguments: { 'x-max-length': 3 } }, queue);
   const connection = closing(new Connection({ url, reopen }));
   const wrong = closing(new Producer(connection, { topology: topology() }));
   const right = closing(new Producer(connection));

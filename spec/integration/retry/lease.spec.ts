@@ -1,10 +1,10 @@
 import { Connection, Producer, type QueueSpec } from 'instance-queue';
 import { FORWARDING, Forwarder } from '../../../lib/retry/forwarder';
 import { FaultProxy } from 'instance-queue/testing';
-import { sharedBroker } from '../../support/broker';
-import { Bystander } from '../../support/bystander';
-import { closeAll, closing } from '../../support/cleanup';
-import { arrivals, bodies, emptied } from '../../support/mailbox';
+import { sharedBroker } from '../../support/brokers/test-brokers';
+import { Bystander } from '../../support/brokers/bystander';
+import { closeAll, closing } from '../../support/closing';
+import { bodies } from '../../support/brokers/messages';
 import { eventually } from '../../support/waiting';
 
 const { url } = sharedBroker();
@@ -20,8 +20,8 @@ beforeEach(async () => {
   proxy = closing(await FaultProxy.before(url));
   connection = closing(new Connection({ url: proxy.url(url), reconnect: { min: 10, max: 10 } }));
   forwarder = new Forwarder(connection.core, closing(new Producer(connection, FORWARDING)));
-  origin = await bystander.queue();
-  const name = bystander.tidies(`${origin}.wait`);
+  origin = await bystander.declareQueue();
+  const name = bystander.deletesQueue(`${origin}.wait`);
   into = { name, type: 'classic', messageTtl: 400, expires: 1400, deadLetter: { queue: origin } };
 });
 afterEach(closeAll);
@@ -43,7 +43,7 @@ test('a wait queue in use is never gone with what is in it, and one out of use g
   // A copy whose confirm takes too long is sent once more.
   const arrived = new Set<unknown>();
   await eventually(async () => {
-    for (const one of bodies(await emptied(bystander, origin))) arrived.add(one);
+    for (const one of bodies(await bystander.takeAll(origin))) arrived.add(one);
     return arrived.size === body;
   });
   expect([...arrived]).toEqual(Array.from({ length: body }, (_, i) => i));
@@ -62,7 +62,7 @@ test('a copy that is confirmed so late that its queue may go before it is sent o
   await eventually(() => performance.now() > began + 1000);
   proxy.release();
   await late;
-  const [first, ...copies] = bodies(await arrivals(bystander, origin, 3));
+  const [first, ...copies] = bodies(await bystander.takeAtLeast(origin, 3));
   expect([first, ...new Set(copies)]).toEqual([0, 1]);
 });
 

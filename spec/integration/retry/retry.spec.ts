@@ -1,9 +1,9 @@
 import { InstanceQueue, handle } from 'instance-queue';
-import { sharedBroker } from '../../support/broker';
-import { Bystander } from '../../support/bystander';
-import { closeAll, closing } from '../../support/cleanup';
-import { arrivals, bodies } from '../../support/mailbox';
-import { retrying } from '../../support/retrying';
+import { sharedBroker } from '../../support/brokers/test-brokers';
+import { Bystander } from '../../support/brokers/bystander';
+import { closeAll, closing } from '../../support/closing';
+import { bodies } from '../../support/brokers/messages';
+import { retryingConsumer } from '../../support/retrying-consumer';
 import { eventually, until } from '../../support/waiting';
 
 const broker = sharedBroker();
@@ -14,20 +14,20 @@ let dead: string;
 
 beforeEach(async () => {
   bystander = closing(await Bystander.at(url));
-  queue = bystander.tidies();
-  dead = await bystander.queue({}, `${queue}.dead`);
+  queue = bystander.freeQueueName();
+  dead = await bystander.declareQueue({}, `${queue}.dead`);
 });
 afterEach(closeAll);
 /** Its name, so that it goes behind the test. */
-const waiting = (delay: number, more = ''): string => bystander.tidies(`${queue}.retry.${String(delay)}${more}`);
+const waiting = (delay: number, more = ''): string => bystander.deletesQueue(`${queue}.retry.${String(delay)}${more}`);
 
 describe.each(['classic', 'quorum'] as const)('retry on a %s queue', (type) => {
   it('works `attempts` times on what fails, with the delay between, then dead-letters it', async () => {
     waiting(300);
     const spec = { name: queue, type, deadLetter: { queue: dead } };
-    const { front, runs, handled } = retrying(url, spec, { attempts: 3, delay: 300 });
+    const { front, runs, handled } = retryingConsumer(url, spec, { attempts: 3, delay: 300 });
     await front.send({ queue, body: 'bad', messageId: 'm1' });
-    const [letter] = await arrivals(bystander, dead, 1);
+    const [letter] = await bystander.takeAtLeast(dead, 1);
     expect(runs.map(({ message }) => message.deliveryCount)).toEqual([0, 1, 2]);
     const gaps = runs.slice(1).map(({ at }, i) => at - runs[i]!.at);
     for (const gap of gaps) expect(gap).toBeGreaterThan(290);
@@ -44,7 +44,7 @@ describe.each(['classic', 'quorum'] as const)('retry on a %s queue', (type) => {
   it('is over when a run succeeds', async () => {
     waiting(50);
     const spec = { name: queue, type };
-    const { front, runs, handled } = retrying(
+    const { front, runs, handled } = retryingConsumer(
       url,
       spec,
       { attempts: 5, delay: 50 },
@@ -62,22 +62,22 @@ describe.each(['classic', 'quorum'] as const)('retry on a %s queue', (type) => {
 describe('a message that waits', () => {
   it('comes back with its id, properties and headers, and with the route it was published to', async () => {
     waiting(50);
-    const exchange = bystander.tidiesExchange();
-    const [carbon, blind] = [await bystander.queue(), await bystander.queue()];
-    await bystander.queue({}, queue);
-    await bystander.ask(async (channel) => {
+    const exchange = bystander.freeExchangeName();
+    const [carbon, blind] = [await bystander.declareQueue(), await bystander.declareQueue()];
+    await bystander.declareQueue({}, queue);
+    await bystander.onChannel(async (channel) => {
       await channel.assertExchange(exchange, 'topic', { durable: false });
       await channel.bindQueue(queue, exchange, 'order.#');
       // CC and BCC are further routing keys.
       for (const name of [carbon, blind]) await channel.bindQueue(name, exchange, name);
     });
-    const { runs, handled } = retrying(
+    const { runs, handled } = retryingConsumer(
       url,
       queue,
       { attempts: 2, delay: 50 },
       ({ deliveryCount }) => deliveryCount === 0,
     );
-    await bystander.raw(exchange, 'order.paid', [Buffer.from('{"id":1}')], {
+    await bystander.publishRaw(exchange, 'order.paid', [Buffer.from('{"id":1}')], {
       contentType: 'application/json',
       contentEncoding: 'utf-8',
       messageId: 'm1',
@@ -119,12 +119,12 @@ describe('a message that waits', () => {
 
   it('comes back to the queue in which it failed, and to no other', async () => {
     waiting(50);
-    const other = await bystander.queue();
-    await bystander.queue({}, queue);
-    await bystander.ask(async (channel) => {
+    const other = await bystander.declareQueue();
+    await bystander.declareQueue({}, queue);
+    await bystander.onChannel(async (channel) => {
       for (const name of [queue, other]) await channel.bindQueue(name, 'amq.fanout', '');
     });
-    const { runs } = retrying(url, queue, { attempts: 3, delay: 50 });
+    const { runs } = retryingConsumer(url, queue, { attempts: 3, delay: 50 });
     await bystander.publish('amq.fanout', '', 'both');
     await eventually(() => runs.length === 3);
     expect((await bystander.count(other)).ready).toBe(1);
@@ -132,7 +132,7 @@ describe('a message that waits', () => {
 
   it('waits as the list of delays says, the last of which repeats', async () => {
     for (const delay of [0, 150]) waiting(delay);
-    const { front, runs } = retrying(url, queue, { attempts: 4, delay: [0, 150] });
+    const { front, runs } = retryingConsumer(url, queue, { attempts: 4, delay: [0, 150] });
     await front.send({ queue, body: 1 });
     await eventually(() => runs.length === 4);
     const gaps = runs.slice(1).map(({ at }, i) => at - runs[i]!.at);
@@ -146,7 +146,7 @@ describe('a message that waits', () => {
 
   it('waits in a quorum queue if it is told so, and is handed back at least once', async () => {
     waiting(100, '.quorum');
-    const { front, runs } = retrying(url, queue, { attempts: 3, delay: 100, waitIn: 'quorum' });
+    const { front, runs } = retryingConsumer(url, queue, { attempts: 3, delay: 100, waitIn: 'quorum' });
     await front.send({ queue, body: 1 });
     await eventually(() => runs.length === 3);
     const rows = (await broker.ctl('list_queues', 'name', 'type', 'arguments', '--silent')).split('\n');
@@ -156,11 +156,11 @@ describe('a message that waits', () => {
   });
 
   it('comes back to a queue that the broker named, while its connection lasts', async () => {
-    const { front, runs } = retrying(url, { name: '', exclusive: true }, { attempts: 3, delay: 50 });
+    const { front, runs } = retryingConsumer(url, { name: '', exclusive: true }, { attempts: 3, delay: 50 });
     await until(front.health$, ({ status }) => status === 'up');
     const [consumer] = front.health.consumers;
     const named = consumer?.status === 'attached' ? consumer.queue : '';
-    bystander.tidies(`${named.replace('amq.', '')}.retry.50`);
+    bystander.deletesQueue(`${named.replace('amq.', '')}.retry.50`);
     await front.send({ queue: named, body: 1 });
     await eventually(() => runs.length === 3);
     expect(runs.map(({ message }) => [message.queue, message.deliveryCount])).toEqual([
@@ -174,9 +174,9 @@ describe('a message that waits', () => {
 describe('when the attempts are spent', () => {
   it('a route gets a copy that tells the error, and the original is acked', async () => {
     waiting(50);
-    const { front, runs, handled } = retrying(url, queue, { attempts: 2, delay: 50, then: { queue: dead } });
+    const { front, runs, handled } = retryingConsumer(url, queue, { attempts: 2, delay: 50, then: { queue: dead } });
     await front.send({ queue, body: { id: 1 }, messageId: 'm1', headers: { mine: true } });
-    const [moved] = await arrivals(bystander, dead, 1);
+    const [moved] = await bystander.takeAtLeast(dead, 1);
     expect(runs).toHaveLength(2);
     // Behind the confirm of what is there already.
     await eventually(() => handled.values.length === 2);
@@ -199,22 +199,22 @@ describe('when the attempts are spent', () => {
 
   it('with one attempt nothing waits', async () => {
     await bystander.deleteQueue(dead);
-    const { front, runs, handled } = retrying(url, queue, { attempts: 1, delay: 50, then: { queue: dead } });
+    const { front, runs, handled } = retryingConsumer(url, queue, { attempts: 1, delay: 50, then: { queue: dead } });
     await front.send({ queue, body: 1 });
     await eventually(() => handled.values.length === 1);
     // It is declared like the queue of any route.
-    await arrivals(bystander, dead, 1);
+    await bystander.takeAtLeast(dead, 1);
     expect(runs).toHaveLength(1);
-    expect(await bystander.has(`${queue}.retry.50`)).toBe(false);
+    expect(await bystander.hasQueue(`${queue}.retry.50`)).toBe(false);
   });
 
   it.each(['reject', 'move'] as const)('the count starts over in the queue of the dead (%s)', async (how) => {
     waiting(50);
-    bystander.tidies(`${dead}.retry.50`);
+    bystander.deletesQueue(`${dead}.retry.50`);
     const spec = { name: queue, deadLetter: { queue: dead } };
     const then = how === 'reject' ? 'reject' : { queue: dead };
-    const first = retrying(url, spec, { attempts: 2, delay: 50, then });
-    const second = retrying(url, dead, { attempts: 2, delay: 50 });
+    const first = retryingConsumer(url, spec, { attempts: 2, delay: 50, then });
+    const second = retryingConsumer(url, dead, { attempts: 2, delay: 50 });
     await eventually(() => second.front.health.status === 'up');
     await first.front.send({ queue, body: 1 });
     await eventually(() => second.runs.length === 2);
@@ -227,12 +227,12 @@ describe('when the attempts are spent', () => {
       waiting(50);
       const spec = { name: queue, deadLetter: { queue: dead } };
       const then = how === 'reject' ? 'reject' : { queue: dead };
-      const { front, runs } = retrying(url, spec, { attempts: 2, delay: 50, then });
+      const { front, runs } = retryingConsumer(url, spec, { attempts: 2, delay: 50, then });
       await front.send({ queue, body: 1 });
-      const [letter] = await arrivals(bystander, dead, 1);
+      const [letter] = await bystander.takeAtLeast(dead, 1);
       const { headers } = letter!.properties;
-      await bystander.raw('', queue, [letter!.content], { contentType: 'application/json', headers });
-      await arrivals(bystander, dead, 1);
+      await bystander.publishRaw('', queue, [letter!.content], { contentType: 'application/json', headers });
+      await bystander.takeAtLeast(dead, 1);
       expect(runs.map(({ message }) => message.deliveryCount)).toEqual([0, 1, 0, 1]);
     },
   );
@@ -241,7 +241,7 @@ describe('when the attempts are spent', () => {
 describe('what cannot be', () => {
   it('headers without room for its own leave the message to the default policy, and tell why', async () => {
     waiting(50);
-    const { front, runs, handled } = retrying(url, queue, { attempts: 9, delay: 50 });
+    const { front, runs, handled } = retryingConsumer(url, queue, { attempts: 9, delay: 50 });
     await front.send({ queue, body: 1, headers: { large: 'x'.repeat(65_300) } });
     await eventually(() => handled.values.length === 2);
     expect(handled.values.map(({ settlement }) => settlement)).toEqual(['requeue', 'reject']);

@@ -1,8 +1,8 @@
 import { ConsumerError, InstanceQueue, PublishError, json, type Message } from 'instance-queue';
 import { NEVER } from 'rxjs';
-import { sharedBroker } from '../../support/broker';
-import { Bystander } from '../../support/bystander';
-import { closeAll, closing } from '../../support/cleanup';
+import { sharedBroker } from '../../support/brokers/test-brokers';
+import { Bystander } from '../../support/brokers/bystander';
+import { closeAll, closing } from '../../support/closing';
 import { publishError } from '../../support/publish-error';
 import { eventually, rejection } from '../../support/waiting';
 
@@ -15,7 +15,7 @@ let other: InstanceQueue;
 
 beforeEach(async () => {
   bystander = closing(await Bystander.at(url));
-  queue = await bystander.queue();
+  queue = await bystander.declareQueue();
   front = closing(new InstanceQueue(url));
   other = closing(new InstanceQueue(url));
 });
@@ -63,12 +63,12 @@ test('an error reply rejects with the name and the sentence of the error', async
 });
 
 test('where there is no queue the request comes back at once, and none is made', async () => {
-  const missing = bystander.tidies();
+  const missing = bystander.freeQueueName();
   expect(await publishError(front.request({ queue: missing, body: 1 }))).toMatchObject({
     code: 'PUBLISH_RETURNED',
     maybeDelivered: false,
   });
-  expect(await bystander.has(missing)).toBe(false);
+  expect(await bystander.hasQueue(missing)).toBe(false);
 });
 
 test('without a reply in time it rejects, and a late reply is dropped and counted', async () => {
@@ -117,7 +117,7 @@ test('the codec of the request reads its reply, and what it cannot read rejects'
 });
 
 test('a request to an exchange is answered, too', async () => {
-  await bystander.ask((channel) => channel.bindQueue(queue, 'amq.direct', queue));
+  await bystander.onChannel((channel) => channel.bindQueue(queue, 'amq.direct', queue));
   other.respond<string, string>({ queue }, ({ routingKey }) => routingKey).subscribe();
   expect((await front.request({ exchange: 'amq.direct', routingKey: queue, body: 'x' })).body).toBe(queue);
 });
@@ -175,15 +175,15 @@ test('closing waits for replies, and tells those whose time is up', async () => 
 test('replies that belong to nobody are dropped, however many', async () => {
   other.respond({ queue }, () => NEVER).subscribe();
   // Sees the address of the channel, and writes there.
-  const spy = await bystander.queue();
+  const spy = await bystander.declareQueue();
   await front.connect();
   const pending = publishError(front.request({ queue: spy, body: 1 }, { timeout: 2000 }));
-  const got = await eventually(() => bystander.ask((channel) => channel.get(spy, { noAck: true })));
+  const got = await eventually(() => bystander.onChannel((channel) => channel.get(spy, { noAck: true })));
   const { replyTo } = (got as { properties: { replyTo: string } }).properties;
   expect(replyTo).toMatch(/^amq\.rabbitmq\.reply-to\./);
   const contents = Array.from({ length: 500 }, () => Buffer.from('1'));
-  await bystander.raw('', replyTo, contents, { correlationId: 'foreign' });
-  await bystander.raw('', replyTo, contents, {});
+  await bystander.publishRaw('', replyTo, contents, { correlationId: 'foreign' });
+  await bystander.publishRaw('', replyTo, contents, {});
   await eventually(() => front.metrics.unclaimed === 1000);
   expect(await pending).toBeInstanceOf(PublishError);
 });

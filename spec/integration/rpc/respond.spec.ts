@@ -1,10 +1,10 @@
 import { InstanceQueue, type ErrorPolicy, type Handled } from 'instance-queue';
 import { of } from 'rxjs';
-import { sharedBroker } from '../../support/broker';
-import { Bystander } from '../../support/bystander';
-import { closeAll, closing } from '../../support/cleanup';
-import { gather, type Gathered } from '../../support/gather';
-import { arrivals, bodies } from '../../support/mailbox';
+import { sharedBroker } from '../../support/brokers/test-brokers';
+import { Bystander } from '../../support/brokers/bystander';
+import { closeAll, closing } from '../../support/closing';
+import { collect, type Collected } from '../../support/collect';
+import { bodies } from '../../support/brokers/messages';
 import { publishError } from '../../support/publish-error';
 import { eventually } from '../../support/waiting';
 
@@ -17,19 +17,19 @@ let other: InstanceQueue;
 
 beforeEach(async () => {
   bystander = closing(await Bystander.at(url));
-  queue = bystander.tidies();
-  dead = await bystander.queue({}, `${queue}.dead`);
-  await bystander.queue({ deadLetterExchange: '', deadLetterRoutingKey: dead }, queue);
+  queue = bystander.freeQueueName();
+  dead = await bystander.declareQueue({}, `${queue}.dead`);
+  await bystander.declareQueue({ deadLetterExchange: '', deadLetterRoutingKey: dead }, queue);
   front = closing(new InstanceQueue(url));
   other = closing(new InstanceQueue(url));
 });
 afterEach(closeAll);
 
-const settlements = (handled: Gathered<Handled<unknown, unknown>>): string[] =>
+const settlements = (handled: Collected<Handled<unknown, unknown>>): string[] =>
   handled.values.map(({ settlement }) => settlement);
 
 test('a request is acked when its reply is confirmed', async () => {
-  const handled = gather(other.respond({ queue }, () => Promise.resolve('done')));
+  const handled = collect(other.respond({ queue }, () => Promise.resolve('done')));
   expect((await front.request({ queue, body: 1 })).body).toBe('done');
   await eventually(() => handled.values.length === 1);
   expect(handled.values[0]).toMatchObject({ settlement: 'ack', sent: true, value: 'done' });
@@ -45,17 +45,17 @@ test('the last value of an Observable is the reply, and work that returns nothin
 });
 
 test('a reply goes to the queue that the request names, with its correlation id', async () => {
-  const answers = await bystander.queue();
+  const answers = await bystander.declareQueue();
   other.respond<number, number>({ queue }, ({ body }) => body + 1).subscribe();
   await front.send({ queue, body: 1, replyTo: answers, correlationId: 'c1' });
   await front.send({ queue, body: 2, replyTo: answers, messageId: 'm2' });
-  const replies = await arrivals(bystander, answers, 2);
+  const replies = await bystander.takeAtLeast(answers, 2);
   expect(bodies(replies)).toEqual([2, 3]);
   expect(replies.map(({ properties }) => properties.correlationId as unknown)).toEqual(['c1', 'm2']);
 });
 
 test('without `replyTo` a request is worked on and acked, and nothing is sent', async () => {
-  const handled = gather(other.respond({ queue }, () => 'for nobody'));
+  const handled = collect(other.respond({ queue }, () => 'for nobody'));
   await front.send({ queue, body: 1 });
   await eventually(() => handled.values.length === 1);
   expect(settlements(handled)).toEqual(['ack']);
@@ -63,19 +63,19 @@ test('without `replyTo` a request is worked on and acked, and nothing is sent', 
 });
 
 test('where the one who asked is gone the request is acked all the same', async () => {
-  const handled = gather(other.respond({ queue }, () => 'for nobody'));
+  const handled = collect(other.respond({ queue }, () => 'for nobody'));
   await front.send({ queue, body: 1, replyTo: 'a-queue-that-never-was', correlationId: 'c1' });
   await eventually(() => handled.values.length === 1);
   expect(settlements(handled)).toEqual(['ack']);
-  expect(await bystander.has('a-queue-that-never-was')).toBe(false);
+  expect(await bystander.hasQueue('a-queue-that-never-was')).toBe(false);
 });
 
 test('a failure is told and dead-lettered', async () => {
-  const handled = gather(other.respond({ queue }, () => Promise.reject(new TypeError('no'))));
+  const handled = collect(other.respond({ queue }, () => Promise.reject(new TypeError('no'))));
   expect(await publishError(front.request({ queue, body: 1 }))).toMatchObject({ code: 'REPLY_ERROR' });
   await eventually(() => handled.values.length === 1);
   expect(settlements(handled)).toEqual(['reject']);
-  expect(await arrivals(bystander, dead, 1)).toHaveLength(1);
+  expect(await bystander.takeAtLeast(dead, 1)).toHaveLength(1);
 });
 
 test('a result that cannot be encoded is a failure', async () => {
@@ -96,8 +96,8 @@ test.each<[string, (queue: InstanceQueue) => ErrorPolicy<unknown>, string[]]>([
   ['retry', (q) => q.retry({ attempts: 3, delay: 50 }), ['ack', 'ack', 'reject']],
   ['retry, then a route', (q) => q.retry({ attempts: 2, delay: 50, then: { queue: 'parked' } }), ['ack', 'ack']],
 ])('by the policy %s a failure is told when it is for good, and once', async (_, policy, expected) => {
-  for (const name of [`${queue}.retry.50`, 'parked']) bystander.tidies(name);
-  const handled = gather(other.respond({ queue }, () => Promise.reject(new Error('no')), { onError: policy(other) }));
+  for (const name of [`${queue}.retry.50`, 'parked']) bystander.deletesQueue(name);
+  const handled = collect(other.respond({ queue }, () => Promise.reject(new Error('no')), { onError: policy(other) }));
   expect(await publishError(front.request({ queue, body: 1 }))).toMatchObject({ code: 'REPLY_ERROR' });
   await eventually(() => handled.values.length === expected.length);
   expect(settlements(handled)).toEqual(expected);
@@ -105,7 +105,7 @@ test.each<[string, (queue: InstanceQueue) => ErrorPolicy<unknown>, string[]]>([
 });
 
 test('a retry that succeeds is answered as if nothing had been', async () => {
-  bystander.tidies(`${queue}.retry.50`);
+  bystander.deletesQueue(`${queue}.retry.50`);
   const onError = other.retry({ attempts: 5, delay: 50 });
   other
     .respond(

@@ -1,21 +1,16 @@
+import { privateBroker } from '../../support/brokers/test-brokers';
+import { fixture } from '../../support/fixtures/fixture';
 import { consumingLaws } from '../../support/laws/consuming';
+import { rabbitmq } from '../../support/laws/rabbitmq';
 import { sendingLaws } from '../../support/laws/sending';
 import { togetherLaws } from '../../support/laws/together';
-import { rabbitmqWorld } from '../../support/rabbitmq-world';
-import type { World } from '../../support/world';
 
-// The same laws hold the double that users test with: spec/unit/testing/laws.spec.ts
-let world: World;
-beforeEach(async () => {
-  world = await rabbitmqWorld();
-});
-afterEach(async () => {
-  await world.unblock();
-  await world.end();
-});
-
+// The memory broker obeys the same laws: spec/unit/testing/laws.spec.ts
 describe('an InstanceQueue on a RabbitMQ', () => {
-  sendingLaws(() => world);
-  consumingLaws(() => world);
-  togetherLaws(() => world);
+  afterEach(() => privateBroker().memoryAlarm(false));
+  const given = fixture(async () => ({ broker: await rabbitmq() }));
+
+  sendingLaws(given);
+  consumingLaws(given);
+  togetherLaws(given);
 });

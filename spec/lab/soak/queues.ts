@@ -1,7 +1,6 @@
 import type { QueueSpec } from 'instance-queue';
 import type { Broker } from '../../../compose/broker';
-import { Bystander } from '../../support/bystander';
-import { emptied } from '../../support/mailbox';
+import { Bystander } from '../../support/brokers/bystander';
 import type { Book } from './book';
 import type { Parcel } from './work';
 
@@ -33,7 +32,7 @@ export class Queues {
   /** Takes the dead letters out, into the book. */
   async readDeadLetters(book: Book): Promise<void> {
     const bystander = await Bystander.at(this.#broker.url);
-    for (const { content, properties } of await emptied(bystander, this.deadLetters.name)) {
+    for (const { content, properties } of await bystander.takeAll(this.deadLetters.name)) {
       const { n } = JSON.parse(content.toString()) as Parcel;
       const id: unknown = properties.messageId;
       book.deadLettered(n, typeof id === 'string' ? id : undefined);

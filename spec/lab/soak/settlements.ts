@@ -21,7 +21,7 @@ export class Settlements {
 
   constructor(book: Book, prefetch: number) {
     this.#book = book;
-    // Acks are gathered, up to a quarter of the prefetch, while rejects overtake them.
+    // Acks are collected, up to a quarter of the prefetch, while rejects overtake them.
     this.#open = prefetch + Math.ceil(prefetch / 4);
   }
 

@@ -1,7 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Broker } from '../../../compose/broker';
 import { FaultProxy } from 'instance-queue/testing';
-import { uniqueName } from '../../support/cleanup';
+import { uniqueName } from '../../support/unique-name';
 import { eventually } from '../../support/waiting';
 import { Book } from './book';
 import { faults, type Fault, type Kind } from './faults';

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { BehaviorSubject, Observable, Subject } from 'rxjs';
 import { handle, type Delivery, type Message, type Work } from 'instance-queue';
-import { gather } from '../../support/gather';
+import { collect } from '../../support/collect';
 import { TestChannel } from '../../support/test-channel';
 
 type Step =
@@ -45,7 +45,7 @@ class Bench {
   readonly all: Known[] = [];
   readonly #source$ = new Subject<Delivery<string>>();
   readonly #limit$ = new BehaviorSubject(2);
-  readonly handled = gather(
+  readonly handled = collect(
     this.#source$.pipe(
       handle((message) => this.#work(message), {
         concurrency: this.#limit$,

@@ -4,18 +4,18 @@ import { listenAt } from '../../../lib/testing/faults/listening';
 import { freePort } from '../../../compose/ports';
 
 export type { FakeClient, Handler } from './fake-client';
-export type { PublishedMessage, ReceivedMethod } from './fake-publish';
+export type { PublishedMessage, ReceivedMethod } from './publish-assembler';
 
 /**
- * A broker that plays a script, for what a real one does not do on demand. It answers everything obligingly, keeps no queues,
- * and lets the script put in its own answers, for each connection anew, before the first octet of it is read.
+ * A broker that follows a script, for what a real one does not do on demand. It agrees to everything and keeps no queues.
+ * The script runs for each connection before its first byte is read, and may replace any answer.
  *
- * A fake proves how we react; that a real broker acts so is for another test to show.
+ * A fake shows how the library reacts. That a real broker behaves so is for another test to show.
  */
 export class FakeBroker {
   readonly url: string;
   readonly port: number;
-  /** All connections so far. */
+  /** All connections so far, also those that are closed. */
   readonly clients: FakeClient[] = [];
   readonly #server: Server;
   readonly #waiting = new Set<(client: FakeClient) => void>();
@@ -34,7 +34,7 @@ export class FakeBroker {
     });
   }
 
-  /** The script is called with each connection and its number, from 1. */
+  /** @param script called with each connection and its number, from 1 */
   static async start(script: (client: FakeClient, number: number) => void = () => undefined): Promise<FakeBroker> {
     return new FakeBroker(await listenAt(await freePort()), script);
   }
@@ -43,7 +43,7 @@ export class FakeBroker {
     return new Promise((resolve) => this.#waiting.add(resolve));
   }
 
-  /** All connections reset, the port free. */
+  /** Resets all connections and frees the port. */
   async close(): Promise<void> {
     const stopped = new Promise<void>((resolve) => this.#server.close(() => resolve()));
     for (const client of this.clients) client.reset();

@@ -1,11 +1,11 @@
 import type { Socket } from 'node:net';
 import { abort } from '../../../lib/testing/faults/abort';
-import { PublishAssembler, type PublishedMessage, type ReceivedMethod } from './fake-publish';
-import { FrameDecoder, fieldsOf, type Frame } from './frames';
-import { defaultReply } from './fake-replies';
-import { encodeContent, encodeMethod, type Fields } from './methods';
+import { PublishAssembler, type PublishedMessage, type ReceivedMethod } from './publish-assembler';
+import { FrameDecoder, fieldsOf, type Frame } from '../frames/frames';
+import { defaultReply } from './default-reply';
+import { encodeContent, encodeMethod, type Fields } from '../frames/methods';
 
-/** Answers in place of the default; returning `'default'`, and nothing else, lets that one go out after all. */
+/** Replaces the default answer. If it returns `'default'`, the default answer is sent as well. */
 export type Handler = (fields: Fields, channel: number) => unknown;
 
 const PROTOCOL_HEADER = 8;
@@ -13,14 +13,14 @@ const HEARTBEAT = Buffer.from([8, 0, 0, 0, 0, 0, 0, 0xce]);
 
 /** One connection to a {@link FakeBroker}, as the broker sees it. */
 export class FakeClient {
-  /** All that it sent, in order; `basic.publish` when its body is complete. */
+  /** All methods it has sent, in order; a `basic.publish` once its body is complete. */
   readonly received: ReceivedMethod[] = [];
   readonly published: PublishedMessage[] = [];
-  /** Whether publishes on channels with confirms are acked at once, singly. */
+  /** Whether each publish on a channel with confirms is acked at once. */
   autoConfirm = true;
-  /** Whether heartbeats are sent, at half of the interval that was agreed. */
+  /** Whether heartbeats are sent, at half the negotiated interval. */
   heartbeats = true;
-  /** Settles when the connection is gone. */
+  /** Resolves when the connection is closed. */
   readonly closed: Promise<void>;
   readonly #socket: Socket;
   readonly #decoder = new FrameDecoder('client');
@@ -44,8 +44,8 @@ export class FakeClient {
   }
 
   /**
-   * Has a method answered by the script, e.g. `basic.consume`; `protocol-header` is the eight octets that open a connection.
-   * `'ignore'` answers nothing, and no handler goes back to the default.
+   * Lets the script answer a method, e.g. `basic.consume`; `protocol-header` stands for the eight bytes that open a connection.
+   * `'ignore'` answers nothing; without a handler the default applies again.
    */
   onMethod(name: string, handler?: Handler | 'ignore'): void {
     if (handler === undefined) this.#handlers.delete(name);
@@ -56,24 +56,24 @@ export class FakeClient {
     this.write(encodeMethod(name, channel, fields));
   }
 
-  /** Any octets, sense or none. */
+  /** Sends any bytes, valid or not. */
   write(bytes: Buffer): void {
     if (this.#socket.writable) this.#socket.write(bytes);
   }
 
-  /** Is its connection over? */
+  /** Whether the connection is closed. */
   get gone(): boolean {
     return this.#socket.destroyed;
   }
 
-  /** Settles when the client has taken what was written so far, or is gone. */
+  /** Resolves when everything written so far has left this process, or the connection is closed. */
   async drained(): Promise<void> {
     while (this.#socket.writableLength > 0 && !this.#socket.destroyed) {
       await new Promise<void>((resolve) => setTimeout(resolve, 1));
     }
   }
 
-  /** A method that carries content: `basic.deliver`, `basic.return`, `basic.get-ok`. */
+  /** Sends a method that carries content: `basic.deliver`, `basic.return`, `basic.get-ok`. */
   sendContent(channel: number, name: string, fields: Fields, body: Buffer | string, properties: Fields = {}): void {
     const content = encodeContent(channel, properties, Buffer.from(body), this.#frameMax);
     this.write(Buffer.concat([encodeMethod(name, channel, fields), content]));
@@ -84,7 +84,7 @@ export class FakeClient {
     this.sendContent(channel, 'basic.deliver', method, body);
   }
 
-  /** Sends a mandatory message back, as the broker does before it confirms it. */
+  /** Returns a mandatory message, as a broker does before it confirms it. */
   sendReturn(message: PublishedMessage, replyCode = 312, replyText = 'NO_ROUTE'): void {
     const { channel, exchange, routingKey, body, properties } = message;
     this.sendContent(channel, 'basic.return', { replyCode, replyText, exchange, routingKey }, body, properties);
@@ -99,17 +99,17 @@ export class FakeClient {
     this.send(0, 'connection.close', { replyCode, replyText, classId, methodId });
   }
 
-  /** FIN. */
+  /** Sends FIN. */
   end(): void {
     this.#socket.end();
   }
 
-  /** RST. */
+  /** Sends RST. */
   reset(): void {
     abort(this.#socket);
   }
 
-  /** The first method of this name, already received or to come, that passes the test. Rejects if the connection ends first. */
+  /** The first method of this name that passes the test, received already or later. Rejects if the connection ends first. */
   async until(name: string, test: (method: ReceivedMethod) => boolean = () => true): Promise<ReceivedMethod> {
     for (;;) {
       const found = this.received.find((method) => method.name === name && test(method));
@@ -131,7 +131,7 @@ export class FakeClient {
   #frame(frame: Frame): void {
     if (frame.type === 'method') {
       const method = { channel: frame.channel, name: frame.name, fields: fieldsOf(frame) };
-      // It counts as received once its body is here.
+      // Received only once its body is complete.
       if (method.name === 'basic.publish') this.#assembler.begin(method);
       else this.#take(method);
     }
@@ -144,7 +144,7 @@ export class FakeClient {
     }
   }
 
-  /** Gives whether the default was to be done. */
+  /** Whether the default answer applied. */
   #take(method: ReceivedMethod): boolean {
     const { name, fields, channel } = method;
     this.received.push(method);

@@ -1,19 +1,19 @@
 import { handle, text, type ConsumerError, type Delivery, type Message } from 'instance-queue';
 import { Subject, lastValueFrom, toArray } from 'rxjs';
-import { gather } from '../gather';
+import { collect } from '../collect';
 import { eventually, rejection, until } from '../waiting';
-import type { World } from '../world';
+import type { BrokerUnderTest } from './broker-under-test';
 
-/** What holds for messages on their way in, on any broker. */
-export function consumingLaws(world: () => World): void {
+/** What holds for consuming, on any broker. */
+export function consumingLaws(given: { readonly broker: BrokerUnderTest }): void {
   const sent = async (name: string, ...bodies: unknown[]): Promise<void> => {
-    for (const body of bodies) await world().put(name, Buffer.from(JSON.stringify(body)), 'application/json');
+    for (const body of bodies) await given.broker.put(name, Buffer.from(JSON.stringify(body)), 'application/json');
   };
 
-  it('deliveries come in order, with what was sent, and are gone when they are acked', async () => {
-    const name = await world().queue();
-    const queue = world().open();
-    const deliveries = gather(queue.consume<number>({ queue: name }));
+  it('deliveries arrive in order and complete, and are removed from the queue by an ack', async () => {
+    const name = await given.broker.declareQueue();
+    const queue = given.broker.newClient();
+    const deliveries = collect(queue.consume<number>({ queue: name }));
     for (const body of [1, 2, 3]) {
       await queue.send({
         queue: name,
@@ -39,13 +39,13 @@ export function consumingLaws(world: () => World): void {
     expect(deliveries.values.map((delivery) => delivery.ack())).toEqual([true, true, true]);
     expect(deliveries.values.map((delivery) => delivery.ack())).toEqual([false, false, false]);
     await queue.close();
-    expect((await world().count(name)).ready).toBe(0);
+    expect((await given.broker.count(name)).ready).toBe(0);
   });
 
-  it('requeue and release bring a message back to its place, reject to its dead-letter queue', async () => {
-    const dead = await world().queue();
-    const name = await world().queue({ deadLetter: { queue: dead } });
-    const queue = world().open();
+  it('requeue and release return a message to its place in the queue, reject moves it to the dead-letter queue', async () => {
+    const dead = await given.broker.declareQueue();
+    const name = await given.broker.declareQueue({ deadLetter: { queue: dead } });
+    const queue = given.broker.newClient();
     const seen: [number, boolean][] = [];
     const verbs: ((delivery: Delivery<number>) => boolean)[] = [
       (delivery) => delivery.requeue(),
@@ -65,8 +65,8 @@ export function consumingLaws(world: () => World): void {
       [1, true],
       [2, false],
     ]);
-    const [letter] = await world().letters(dead, 1);
-    expect(letter).toMatchObject({ body: 1, headers: { 'x-death': [{ queue: name, reason: 'rejected', count: 1 }] } });
+    const [message] = await given.broker.takeMessages(dead, 1);
+    expect(message).toMatchObject({ body: 1, headers: { 'x-death': [{ queue: name, reason: 'rejected', count: 1 }] } });
     expect(queue.metrics).toMatchObject({
       delivered: 4,
       redelivered: 2,
@@ -77,37 +77,37 @@ export function consumingLaws(world: () => World): void {
     });
   });
 
-  it('no more is out than the prefetch', async () => {
-    const name = await world().queue();
-    const queue = world().open();
-    const [one, other] = [0, 1].map(() => gather(queue.consume<number>({ queue: name, prefetch: 2 })));
+  it('a consumer never has more unsettled deliveries than its prefetch', async () => {
+    const name = await given.broker.declareQueue();
+    const queue = given.broker.newClient();
+    const [one, other] = [0, 1].map(() => collect(queue.consume<number>({ queue: name, prefetch: 2 })));
     await until(queue.health$, ({ consumers }) => consumers.filter(({ status }) => status === 'attached').length === 2);
     await sent(name, 1, 2, 3, 4, 5);
     await eventually(() => one!.values.length === 2 && other!.values.length === 2);
-    expect((await world().count(name)).ready).toBe(1);
+    expect((await given.broker.count(name)).ready).toBe(1);
     one!.values[0]?.ack();
     await eventually(() => one!.values.length === 3);
   });
 
-  it('consumers of one queue take turns', async () => {
-    const name = await world().queue();
-    const queue = world().open();
-    const [one, other] = [0, 1].map(() => gather(queue.consume<number>({ queue: name })));
+  it('messages go to the consumers of a queue in turn', async () => {
+    const name = await given.broker.declareQueue();
+    const queue = given.broker.newClient();
+    const [one, other] = [0, 1].map(() => collect(queue.consume<number>({ queue: name })));
     await until(queue.health$, ({ consumers }) => consumers.filter(({ status }) => status === 'attached').length === 2);
     await sent(name, 1, 2, 3, 4);
     await eventually(() => one!.values.length === 2 && other!.values.length === 2);
     expect(one!.values.map(({ body }) => body % 2)).toEqual([one!.values[0]!.body % 2, one!.values[0]!.body % 2]);
   });
 
-  it('work that fails is tried once more, then rejected', async () => {
-    const dead = await world().queue();
-    const name = await world().queue({ deadLetter: { queue: dead } });
-    const queue = world().open();
+  it('a message whose handler fails is requeued once, then rejected', async () => {
+    const dead = await given.broker.declareQueue();
+    const name = await given.broker.declareQueue({ deadLetter: { queue: dead } });
+    const queue = given.broker.newClient();
     const work = ({ body }: Message<number>): number => {
       if (body === 1) throw new RangeError('one');
       return body * 10;
     };
-    const handled = gather(queue.consume<number>({ queue: name, prefetch: 1 }).pipe(handle(work)));
+    const handled = collect(queue.consume<number>({ queue: name, prefetch: 1 }).pipe(handle(work)));
     await sent(name, 1, 2);
     await eventually(() => handled.values.length === 3);
     expect(handled.values.map(({ settlement, value }) => [settlement, value])).toEqual([
@@ -115,44 +115,44 @@ export function consumingLaws(world: () => World): void {
       ['reject', undefined],
       ['ack', 20],
     ]);
-    expect(await world().letters(dead, 1)).toMatchObject([{ body: 1 }]);
+    expect(await given.broker.takeMessages(dead, 1)).toMatchObject([{ body: 1 }]);
   });
 
-  it('what cannot be decoded is told, rejected, and never reaches the stream', async () => {
-    const dead = await world().queue();
-    const name = await world().queue({ deadLetter: { queue: dead } });
-    const queue = world().open();
+  it('a message that cannot be decoded emits `undecodable`, is rejected, and never reaches the stream', async () => {
+    const dead = await given.broker.declareQueue();
+    const name = await given.broker.declareQueue({ deadLetter: { queue: dead } });
+    const queue = given.broker.newClient();
     const consumer = queue.consumer<number>({ queue: name });
-    const told: [string, ConsumerError][] = [];
-    consumer.on('undecodable', ({ content }, cause) => told.push([content.toString(), cause]));
+    const events: [string, ConsumerError][] = [];
+    consumer.on('undecodable', ({ content }, cause) => events.push([content.toString(), cause]));
     const bodies: number[] = [];
     consumer.deliveries$.subscribe((delivery) => {
       bodies.push(delivery.body);
       delivery.ack();
     });
-    await world().put(name, Buffer.from('{broken'), 'application/json');
+    await given.broker.put(name, Buffer.from('{broken'), 'application/json');
     await sent(name, 2);
     await eventually(() => bodies.length === 1);
     expect(bodies).toEqual([2]);
-    expect(told).toMatchObject([['{broken', { code: 'UNDECODABLE' }]]);
-    await eventually(async () => (await world().count(dead)).ready === 1);
+    expect(events).toMatchObject([['{broken', { code: 'UNDECODABLE' }]]);
+    await eventually(async () => (await given.broker.count(dead)).ready === 1);
     expect(queue.metrics).toMatchObject({ undecodable: 1, delivered: 1 });
   });
 
-  it('without acks a message is gone when it is handed out', async () => {
-    const name = await world().queue();
-    const queue = world().open();
-    await world().put(name, Buffer.from('plain'), 'text/plain');
+  it('with noAck a message has left the queue when it is delivered', async () => {
+    const name = await given.broker.declareQueue();
+    const queue = given.broker.newClient();
+    await given.broker.put(name, Buffer.from('plain'), 'text/plain');
     const message = await until(queue.consume({ queue: name, noAck: true, codec: text }), () => true);
     expect(message).toMatchObject({ body: 'plain', queue: name });
     expect(message).not.toHaveProperty('ack');
     await queue.close();
-    expect((await world().count(name)).ready).toBe(0);
+    expect((await given.broker.count(name)).ready).toBe(0);
   });
 
-  it('what is out at a loss is lost to its handler, aborted, and comes again', async () => {
-    const name = await world().queue();
-    const queue = world().open();
+  it('when the connection is lost, work on a delivery is aborted, and the message is redelivered', async () => {
+    const name = await given.broker.declareQueue();
+    const queue = given.broker.newClient();
     const runs: { body: number; redelivered: boolean; aborted: boolean }[] = [];
     let go = (): void => undefined;
     const work = ({ body, redelivered }: Message<number>, { signal }: { signal: AbortSignal }): Promise<void> =>
@@ -163,13 +163,13 @@ export function consumingLaws(world: () => World): void {
         if (redelivered) resolve();
         else go = resolve;
       });
-    const handled = gather(queue.consume<number>({ queue: name }).pipe(handle(work)));
+    const handled = collect(queue.consume<number>({ queue: name }).pipe(handle(work)));
     await sent(name, 1);
     await eventually(() => runs.length === 1);
-    await world().disconnect();
+    await given.broker.disconnect();
     await eventually(() => runs[0]?.aborted);
     go();
-    await world().reconnect();
+    await given.broker.reconnect();
     await eventually(() => handled.values.length === 2);
     expect(runs).toEqual([
       { body: 1, redelivered: false, aborted: true },
@@ -180,33 +180,33 @@ export function consumingLaws(world: () => World): void {
   });
 
   it('a consumer whose queue is deleted attaches to a new one', async () => {
-    const name = await world().queue();
-    const queue = world().open();
+    const name = await given.broker.declareQueue();
+    const queue = given.broker.newClient();
     const consumer = queue.consumer<number>({ queue: name });
     const statuses: string[] = [];
     consumer.state$.subscribe(({ status }) => {
       if (statuses.at(-1) !== status) statuses.push(status);
     });
-    const deliveries = gather(consumer.deliveries$);
+    const deliveries = collect(consumer.deliveries$);
     await until(consumer.state$, ({ status }) => status === 'attached');
-    await world().deleteQueue(name);
+    await given.broker.deleteQueue(name);
     await until(consumer.state$, () => statuses.filter((status) => status === 'attached').length === 2);
     await queue.send({ queue: name, body: 1 });
     await eventually(() => deliveries.values.length === 1);
     expect(statuses).toEqual(['detached', 'attached', 'detached', 'attached']);
   });
 
-  it('a queue that is there with other arguments ends the first attach', async () => {
-    const name = await world().queue({ messageTtl: 1000 });
-    const queue = world().open();
+  it('the first attach fails if the queue exists with other arguments', async () => {
+    const name = await given.broker.declareQueue({ messageTtl: 1000 });
+    const queue = given.broker.newClient();
     const error = await rejection(lastValueFrom(queue.consume({ queue: { name, messageTtl: 2000 } })));
     expect(error).toMatchObject({ code: 'CHANNEL_CLOSED', replyCode: 406 });
     expect(queue.health.status).toBe('down');
   });
 
-  it('`until` cancels, lets what runs finish, and completes', async () => {
-    const name = await world().queue();
-    const queue = world().open();
+  it('`until` cancels the consumer, lets running work finish, and completes', async () => {
+    const name = await given.broker.declareQueue();
+    const queue = given.broker.newClient();
     const stop$ = new Subject<void>();
     let go = (): void => undefined;
     const gate = new Promise<void>((resolve) => (go = resolve));
@@ -222,16 +222,16 @@ export function consumingLaws(world: () => World): void {
     await sent(name, 1, 2, 3, 4);
     await eventually(() => running === 2 && queue.metrics.inFlight === 4);
     stop$.next();
-    await eventually(async () => (await world().count(name)).ready === 2);
+    await eventually(async () => (await given.broker.count(name)).ready === 2);
     go();
     expect((await done).map(({ value }) => value)).toEqual([1, 2]);
-    expect((await world().letters(name, 2)).map(({ body }) => body)).toEqual([3, 4]);
+    expect((await given.broker.takeMessages(name, 2)).map(({ body }) => body)).toEqual([3, 4]);
   });
 
-  it('close stops consuming, waits for what runs, and takes what it still sends', async () => {
-    const name = await world().queue();
-    const target = await world().queue();
-    const queue = world().open();
+  it('close stops consuming, waits for running work, and still sends what that work sends', async () => {
+    const name = await given.broker.declareQueue();
+    const target = await given.broker.declareQueue();
+    const queue = given.broker.newClient();
     let go = (): void => undefined;
     const gate = new Promise<void>((resolve) => (go = resolve));
     let running = false;
@@ -247,8 +247,8 @@ export function consumingLaws(world: () => World): void {
     await until(queue.state$, ({ consumer }) => consumer.status === 'closing');
     go();
     expect(await closed).toEqual({ unsettled: 0, unconfirmed: 0 });
-    expect(await world().letters(target, 1)).toMatchObject([{ body: 1 }]);
-    expect((await world().count(name)).ready).toBe(0);
+    expect(await given.broker.takeMessages(target, 1)).toMatchObject([{ body: 1 }]);
+    expect((await given.broker.count(name)).ready).toBe(0);
     expect(queue.state).toEqual({ producer: { status: 'closed' }, consumer: { status: 'closed' } });
   });
 }

@@ -1,15 +1,15 @@
 import { batch, bytes, handle, type Message } from 'instance-queue';
 import { tap } from 'rxjs';
-import { gather } from '../gather';
+import { collect } from '../collect';
 import { publishError } from '../publish-error';
 import { eventually, until } from '../waiting';
-import type { World } from '../world';
+import type { BrokerUnderTest } from './broker-under-test';
 
 /** What holds where sending and consuming meet, on any broker. */
-export function togetherLaws(world: () => World): void {
-  it('health goes from down to up, degrades with a loss, and comes back with the next epoch', async () => {
-    const name = await world().queue();
-    const queue = world().open();
+export function togetherLaws(given: { readonly broker: BrokerUnderTest }): void {
+  it('health goes from down to up, degrades when the connection is lost, and is up again with the next epoch', async () => {
+    const name = await given.broker.declareQueue();
+    const queue = given.broker.newClient();
     const health: string[] = [];
     queue.health$.subscribe(({ status }) => {
       if (health.at(-1) !== status) health.push(status);
@@ -18,11 +18,11 @@ export function togetherLaws(world: () => World): void {
     queue.consume({ queue: name }).subscribe();
     await queue.send({ queue: name, body: 1 });
     await until(queue.health$, ({ status }) => status === 'up');
-    await world().disconnect();
+    await given.broker.disconnect();
     const lost = await until(queue.state$, ({ consumer }) => consumer.status === 'reconnecting');
     expect(lost.consumer).toMatchObject({ status: 'reconnecting', attempt: 1, cause: { code: 'CONNECTION_LOST' } });
     await until(queue.health$, ({ status }) => status === 'degraded');
-    await world().reconnect();
+    await given.broker.reconnect();
     await until(
       queue.health$,
       ({ status, connections: { consumer } }) => status === 'up' && consumer.status === 'connected',
@@ -33,10 +33,10 @@ export function togetherLaws(world: () => World): void {
   });
 
   it('bytes arrive as bytes, whatever holds them, in messages and in replies', async () => {
-    const name = await world().queue();
-    const queue = world().open();
+    const name = await given.broker.declareQueue();
+    const queue = given.broker.newClient();
     const octets = Uint8Array.of(0, 104, 255);
-    const arrived = gather(queue.consume({ queue: name, noAck: true }));
+    const arrived = collect(queue.consume({ queue: name, noAck: true }));
     for (const body of [octets, octets.buffer, new DataView(octets.buffer), Buffer.from(octets)]) {
       await queue.send({ queue: name, body });
     }
@@ -44,14 +44,14 @@ export function togetherLaws(world: () => World): void {
     await eventually(() => arrived.values.length === 5);
     for (const { body } of arrived.values) expect(body).toEqual(Buffer.from(octets));
 
-    const asked = await world().queue();
+    const asked = await given.broker.declareQueue();
     queue.respond({ queue: asked }, ({ body }) => new Uint8Array(body as Buffer).reverse()).subscribe();
     expect((await queue.request({ queue: asked, body: octets })).body).toEqual(Buffer.from([255, 104, 0]));
   });
 
   it('what JSON would empty is refused, in messages and in replies', async () => {
-    const name = await world().queue();
-    const queue = world().open();
+    const name = await given.broker.declareQueue();
+    const queue = given.broker.newClient();
     const error = await publishError(queue.send({ queue: name, body: { prices: new Map([['a', 1]]) } }));
     expect(error).toMatchObject({ code: 'PUBLISH_INVALID', maybeDelivered: false });
     expect(error.message).toContain('`body.prices` is a Map');
@@ -62,8 +62,8 @@ export function togetherLaws(world: () => World): void {
   });
 
   it('what was received goes out again as it came, whatever its type', async () => {
-    const [from, to] = [await world().queue(), await world().queue()];
-    const queue = world().open();
+    const [from, to] = [await given.broker.declareQueue(), await given.broker.declareQueue()];
+    const queue = given.broker.newClient();
     const sent: readonly (readonly [contentType: string, content: Buffer])[] = [
       ['text/plain', Buffer.from('hello')],
       ['text/plain; charset=ISO-8859-1', Buffer.of(0xe9, 0x21)],
@@ -73,20 +73,20 @@ export function togetherLaws(world: () => World): void {
       ['application/xml', Buffer.from('<a/>')],
       ['image/png', Buffer.of(0x89, 0xff, 0)],
     ];
-    for (const [contentType, content] of sent) await world().put(from, content, contentType);
+    for (const [contentType, content] of sent) await given.broker.put(from, content, contentType);
     queue.consume({ queue: from }).subscribe((delivery) => {
       const { properties, body } = delivery;
       void queue.send({ queue: to, ...properties, body }).then(() => delivery.ack());
     });
-    const arrived = gather(queue.consume({ queue: to, noAck: true }));
+    const arrived = collect(queue.consume({ queue: to, noAck: true }));
     await eventually(() => arrived.values.length === sent.length);
     expect(arrived.values.map(({ properties, content }) => [properties.contentType, content])).toEqual(sent);
   });
 
-  it('a retry waits at the broker, counts its runs, and ends in the dead-letter queue', async () => {
-    const dead = await world().queue();
-    const name = await world().queue({ deadLetter: { queue: dead } });
-    const queue = world().open();
+  it('a retried message waits on the broker, carries its delivery count, and ends in the dead-letter queue', async () => {
+    const dead = await given.broker.declareQueue();
+    const name = await given.broker.declareQueue({ deadLetter: { queue: dead } });
+    const queue = given.broker.newClient();
     const counts: number[] = [];
     const work = ({ deliveryCount, body }: Message<string>): void => {
       if (body === 'bad') {
@@ -94,44 +94,44 @@ export function togetherLaws(world: () => World): void {
         throw new RangeError('no');
       }
     };
-    const handled = gather(
+    const handled = collect(
       queue.consume<string>({ queue: name }).pipe(handle(work, { onError: queue.retry({ attempts: 3, delay: 50 }) })),
     );
     await queue.send({ queue: name, body: 'bad', messageId: 'm1', headers: { mine: 1 } });
     await eventually(() => handled.values.length === 3);
     expect(counts).toEqual([0, 1, 2]);
     expect(handled.values.map(({ settlement }) => settlement)).toEqual(['ack', 'ack', 'reject']);
-    const [letter] = await world().letters(dead, 1);
-    expect(letter).toMatchObject({ body: 'bad', messageId: 'm1', headers: { mine: 1 } });
-    expect(letter?.headers['x-death']).toMatchObject([
+    const [message] = await given.broker.takeMessages(dead, 1);
+    expect(message).toMatchObject({ body: 'bad', messageId: 'm1', headers: { mine: 1 } });
+    expect(message?.headers['x-death']).toMatchObject([
       { queue: name, reason: 'rejected' },
       { queue: `${name}.retry.50`, reason: 'expired' },
     ]);
     expect(queue.metrics).toMatchObject({ retried: 2, acked: 2, rejected: 1 });
-    await world().deleteQueue(`${name}.retry.50`);
+    await given.broker.deleteQueue(`${name}.retry.50`);
   });
 
-  it('a message lives as long as it says, or as its queue says', async () => {
-    const dead = await world().queue();
-    const name = await world().queue({ messageTtl: 60_000, deadLetter: { queue: dead } });
-    const queue = world().open();
-    // The time that a message waits for its connection counts as well.
+  it('a message expires by its own expiration, or by the TTL of its queue', async () => {
+    const dead = await given.broker.declareQueue();
+    const name = await given.broker.declareQueue({ messageTtl: 60_000, deadLetter: { queue: dead } });
+    const queue = given.broker.newClient();
+    // The time that a message waits for its connection counts towards its expiration.
     await queue.send({ queue: name, body: 'first' });
-    expect(await world().letters(name, 1)).toMatchObject([{ body: 'first' }]);
+    expect(await given.broker.takeMessages(name, 1)).toMatchObject([{ body: 'first' }]);
     await queue.send({ queue: name, body: 'short', expiration: 500 });
     await queue.send({ queue: name, body: 'long' });
-    const [letter] = await world().letters(dead, 1);
-    expect(letter).toMatchObject({
+    const [message] = await given.broker.takeMessages(dead, 1);
+    expect(message).toMatchObject({
       body: 'short',
       expiration: undefined,
       headers: { 'x-death': [{ reason: 'expired', queue: name, 'original-expiration': '500' }] },
     });
-    expect(await world().letters(name, 1)).toMatchObject([{ body: 'long' }]);
+    expect(await given.broker.takeMessages(name, 1)).toMatchObject([{ body: 'long' }]);
   });
 
-  it('a request gets the reply to it, or the error of its work; one that nobody can take comes back', async () => {
-    const name = await world().queue();
-    const [asking, answering] = [world().open(), world().open()];
+  it('a request resolves with its reply, rejects with the error of its handler, or is returned if it is unroutable', async () => {
+    const name = await given.broker.declareQueue();
+    const [asking, answering] = [given.broker.newClient(), given.broker.newClient()];
     const work = ({ body }: Message<number>): number => {
       if (body < 0) throw new RangeError('negative');
       return body * 2;
@@ -141,27 +141,27 @@ export function togetherLaws(world: () => World): void {
     expect(replies.map(({ body }) => body)).toEqual([2, 4, 6]);
     const failed = await publishError(asking.request({ queue: name, body: -1 }));
     expect(failed).toMatchObject({ code: 'REPLY_ERROR', cause: { message: 'negative' } });
-    const nobody = await publishError(asking.request({ queue: world().freeName(), body: 1 }));
-    expect(nobody).toMatchObject({ code: 'PUBLISH_RETURNED' });
-    const slow = await world().queue();
+    const unroutable = await publishError(asking.request({ queue: given.broker.freeQueueName(), body: 1 }));
+    expect(unroutable).toMatchObject({ code: 'PUBLISH_RETURNED' });
+    const slow = await given.broker.declareQueue();
     expect(await publishError(asking.request({ queue: slow, body: 1 }, { timeout: 500 }))).toMatchObject({
       code: 'REPLY_TIMEOUT',
     });
   });
 
-  it('a request whose link is lost before its reply is told so', async () => {
-    const name = await world().queue();
-    const asking = world().open();
+  it('a request whose connection is lost before its reply rejects with PUBLISH_UNKNOWN', async () => {
+    const name = await given.broker.declareQueue();
+    const asking = given.broker.newClient();
     const asked = publishError(asking.request({ queue: name, body: 1 }));
     await eventually(() => asking.metrics.confirmed === 1);
-    await world().disconnect();
+    await given.broker.disconnect();
     expect(await asked).toMatchObject({ code: 'PUBLISH_UNKNOWN', maybeDelivered: true });
-    await world().reconnect();
+    await given.broker.reconnect();
   });
 
-  it('batches are settled whole', async () => {
-    const name = await world().queue();
-    const queue = world().open();
+  it('settling a batch settles all of its deliveries', async () => {
+    const name = await given.broker.declareQueue();
+    const queue = given.broker.newClient();
     const batches: unknown[][] = [];
     queue
       .consume<number>({ queue: name })
@@ -181,28 +181,28 @@ export function togetherLaws(world: () => World): void {
     ]);
   });
 
-  it('an exclusive queue is for its connection alone, and goes with it', async () => {
-    const name = world().freeName();
-    const [owner, other] = [world().open(), world().open({ reopen: { initialAttempts: 1 } })];
+  it('an exclusive queue is usable by its connection alone, and is deleted with it', async () => {
+    const name = given.broker.freeQueueName();
+    const [owner, other] = [given.broker.newClient(), given.broker.newClient({ reopen: { initialAttempts: 1 } })];
     owner.consume({ queue: { name, exclusive: true } }).subscribe();
     await until(owner.health$, ({ status }) => status === 'up');
-    const refused = gather(other.consume({ queue: name, declare: false }));
+    const refused = collect(other.consume({ queue: name, declare: false }));
     await eventually(() => refused.error);
     expect(refused.error).toMatchObject({ code: 'CHANNEL_CLOSED', replyCode: 405 });
     await owner.close();
-    // One of the same name, for everybody.
-    const deliveries = gather(other.consume({ queue: { name } }));
+    // A queue of the same name that is not exclusive.
+    const deliveries = collect(other.consume({ queue: { name } }));
     await other.send({ queue: name, body: 1 });
     await eventually(() => deliveries.values.length === 1);
     await other.close({ drainTimeout: 0 });
     await eventually(async () => {
-      const { ready, consumers } = await world().count(name);
+      const { ready, consumers } = await given.broker.count(name);
       return ready === 1 && consumers === 0;
     });
   });
 
-  it('a queue that the broker names gets a new name after a loss', async () => {
-    const queue = world().open();
+  it('a server-named queue gets a new name when the connection was lost', async () => {
+    const queue = given.broker.newClient();
     const consumer = queue.consumer({ queue: '' });
     const names: string[] = [];
     consumer.state$.subscribe((state) => {
@@ -210,9 +210,9 @@ export function togetherLaws(world: () => World): void {
     });
     consumer.deliveries$.subscribe();
     await eventually(() => names.length === 1);
-    await world().disconnect();
+    await given.broker.disconnect();
     await until(consumer.state$, ({ status }) => status === 'detached');
-    await world().reconnect();
+    await given.broker.reconnect();
     await eventually(() => names.length === 2);
     expect(names[0]).toMatch(/^amq\.gen-/);
     expect(names[1]).not.toBe(names[0]);

@@ -1,7 +1,7 @@
 import { Subject } from 'rxjs';
 import type { QueuePresence } from '../../../lib/transport/transport';
 import { QueueCheck } from '../../../lib/consumer/queue-check';
-import { gather } from '../../support/gather';
+import { collect } from '../../support/collect';
 
 const AFTER = 1000;
 
@@ -13,7 +13,7 @@ describe('whether a consumer that hears nothing still has a queue', () => {
     looked.push(name);
     return answer();
   };
-  const watching = (check: QueueCheck) => gather(check.watch(look, () => queue));
+  const watching = (check: QueueCheck) => collect(check.watch(look, () => queue));
 
   beforeEach(() => {
     jest.useFakeTimers();

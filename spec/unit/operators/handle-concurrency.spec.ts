@@ -1,7 +1,7 @@
 import { EMPTY, NEVER, Observable, Subject, concat, of, throwError } from 'rxjs';
 import { OptionsError, handle } from 'instance-queue';
 import { deliveries } from '../../support/fake-delivery';
-import { gather } from '../../support/gather';
+import { collect } from '../../support/collect';
 import { marbles } from '../../support/marbles';
 import { bodies, source } from './delivering';
 
@@ -128,7 +128,7 @@ describe('handle with a concurrency that changes', () => {
     [NaN, '`NaN` (number)'],
   ])('errors when it emits %p, and says what was expected', (wrong, shown) => {
     const source$ = new Subject<never>();
-    const { error } = gather(source$.pipe(handle(() => 1, { concurrency: concat(of(1), of(wrong)) })));
+    const { error } = collect(source$.pipe(handle(() => 1, { concurrency: concat(of(1), of(wrong)) })));
     expect(error).toBeInstanceOf(OptionsError);
     const sentence = `Expected \`concurrency\` to be an Observable of which each value is an integer of at least 0, or Infinity, got ${shown}.`;
     expect(error).toMatchObject({ option: 'concurrency', message: sentence });
@@ -137,7 +137,7 @@ describe('handle with a concurrency that changes', () => {
 
   it('errors when it is told no number at all: nothing would ever start', () => {
     const source$ = new Subject<never>();
-    const { error } = gather(source$.pipe(handle(() => 1, { concurrency: EMPTY })));
+    const { error } = collect(source$.pipe(handle(() => 1, { concurrency: EMPTY })));
     expect(error).toMatchObject({ code: 'OPTIONS_INVALID', option: 'concurrency' });
     expect(source$.observed).toBe(false);
   });
@@ -148,7 +148,7 @@ describe('handle with a concurrency that changes', () => {
     const source$ = new Observable<never>(() => {
       subscribed = true;
     });
-    const { error } = gather(source$.pipe(handle(() => 1, { concurrency: throwError(() => broken) })));
+    const { error } = collect(source$.pipe(handle(() => 1, { concurrency: throwError(() => broken) })));
     expect(error).toBe(broken);
     expect(subscribed).toBe(false);
   });

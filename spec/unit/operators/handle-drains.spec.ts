@@ -1,7 +1,7 @@
 import { BehaviorSubject, NEVER, Subject, take } from 'rxjs';
 import { handle, type Delivery } from 'instance-queue';
 import { TestChannel } from '../../support/test-channel';
-import { gather } from '../../support/gather';
+import { collect } from '../../support/collect';
 
 describe('a consumer that drains while handle works on its deliveries', () => {
   let channel: TestChannel;
@@ -72,7 +72,7 @@ describe('a consumer that drains while handle works on its deliveries', () => {
   });
 
   it('has its work done for what arrives later and can start at once', () => {
-    gather(source$.pipe(handle(() => 1)));
+    collect(source$.pipe(handle(() => 1)));
     deliver('a');
     channel.drain();
     deliver('b');

@@ -7,7 +7,7 @@ import {
   type Handled,
   type Settlement,
 } from 'instance-queue';
-import { gather } from '../../support/gather';
+import { collect } from '../../support/collect';
 import { TestChannel } from '../../support/test-channel';
 
 interface Context {
@@ -57,7 +57,7 @@ describe('a channel that ends while handle works on its deliveries', () => {
 
   it('gives its cause to the signals of the work', () => {
     const cause = new ConnectionError('CONNECTION_LOST', 'localhost:5672/', 'The connection was lost.');
-    const { values } = gather(source$.pipe(handle(() => NEVER)));
+    const { values } = collect(source$.pipe(handle(() => NEVER)));
     source$.next(channel.deliver('a'));
     channel.end(cause);
     expect(values).toMatchObject([{ settlement: 'requeue', sent: false, error: cause }]);
@@ -75,7 +75,7 @@ describe('a channel that ends while handle works on its deliveries', () => {
           reject(signal.reason as Error);
         });
       });
-    const handled = gather(source$.pipe(handle(work, { onError })));
+    const handled = collect(source$.pipe(handle(work, { onError })));
     source$.next(channel.deliver('a'));
     channel.end();
     await new Promise((resolve) => setImmediate(resolve));
@@ -86,7 +86,7 @@ describe('a channel that ends while handle works on its deliveries', () => {
   });
 
   it('lets the stream complete though a policy never decides', () => {
-    const handled = gather(
+    const handled = collect(
       source$.pipe(
         handle(
           () => {
@@ -112,7 +112,7 @@ describe('a channel that ends while handle works on its deliveries', () => {
     const failing = (): never => {
       throw new Error('work');
     };
-    const handled = gather(source$.pipe(handle(failing, { onError })));
+    const handled = collect(source$.pipe(handle(failing, { onError })));
     source$.next(channel.deliver('a'));
     source$.complete();
     channel.end();
@@ -123,7 +123,7 @@ describe('a channel that ends while handle works on its deliveries', () => {
   });
 
   it('lets the stream complete when the last deliveries arrive lost, and nothing may start', () => {
-    const handled = gather(source$.pipe(handle(() => 1, { concurrency: new Subject<number>() })));
+    const handled = collect(source$.pipe(handle(() => 1, { concurrency: new Subject<number>() })));
     const late = channel.deliver('a');
     channel.end();
     source$.next(late);
@@ -139,7 +139,7 @@ describe('a channel that ends while handle works on its deliveries', () => {
         new Promise((_resolve, reject) => {
           fail = reject;
         });
-      const { subscription } = gather(source$.pipe(handle(work, { onError })));
+      const { subscription } = collect(source$.pipe(handle(work, { onError })));
       source$.next(other.deliver('a'));
       subscription.unsubscribe();
       expect(other.watchers).toBe(1);

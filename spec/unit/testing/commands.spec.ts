@@ -1,7 +1,7 @@
 import { handle, InstanceQueue, type Message } from 'instance-queue';
 import { FakeInstanceQueue, MemoryBroker } from 'instance-queue/testing';
-import { closeAll, closing } from '../../support/cleanup';
-import { gather } from '../../support/gather';
+import { closeAll, closing } from '../../support/closing';
+import { collect } from '../../support/collect';
 import { publishError } from '../../support/publish-error';
 import { eventually, until } from '../../support/waiting';
 
@@ -18,7 +18,7 @@ describe('a FakeInstanceQueue', () => {
   it('shares a broker with others, as services do', async () => {
     const broker = new MemoryBroker();
     const [shop, store] = [closing(new FakeInstanceQueue({ broker })), closing(new FakeInstanceQueue({ broker }))];
-    const bodies = gather(store.consume({ queue: 'orders' }));
+    const bodies = collect(store.consume({ queue: 'orders' }));
     await shop.send({ queue: 'orders', body: 1 });
     await eventually(() => bodies.values.length === 1);
     expect(new FakeInstanceQueue().broker).not.toBe(broker);
@@ -100,7 +100,7 @@ describe('a MemoryBroker', () => {
     const consumer = queue.consumer<number>({ queue: 'orders' });
     const lost: unknown[] = [];
     consumer.on('lost', ({ body }) => lost.push(body));
-    const deliveries = gather(consumer.deliveries$);
+    const deliveries = collect(consumer.deliveries$);
     await queue.send({ queue: 'orders', body: 1 });
     await eventually(() => deliveries.values.length === 1);
     queue.broker.cancelConsumers('orders');
@@ -132,7 +132,7 @@ describe('a MemoryBroker', () => {
 
   it('has no streams, and says so', async () => {
     const queue = closing(new FakeInstanceQueue());
-    const refused = gather(queue.consume({ queue: { name: 'log', type: 'stream' }, offset: 'first' }));
+    const refused = collect(queue.consume({ queue: { name: 'log', type: 'stream' }, offset: 'first' }));
     await eventually(() => refused.error);
     expect(refused.error).toMatchObject({ replyCode: 540, message: expect.stringContaining('no streams') as string });
   });
@@ -155,8 +155,8 @@ describe('a MemoryBroker', () => {
 
   it('hands messages to the first consumers of the highest priority', async () => {
     const queue = closing(new FakeInstanceQueue());
-    const low = gather(queue.consume({ queue: 'q', priority: 1 }));
-    const high = gather(queue.consume({ queue: 'q', priority: 2, prefetch: 2 }));
+    const low = collect(queue.consume({ queue: 'q', priority: 1 }));
+    const high = collect(queue.consume({ queue: 'q', priority: 2, prefetch: 2 }));
     await queue.rest();
     for (const body of [1, 2, 3]) await queue.send({ queue: 'q', body });
     await eventually(() => queue.metrics.inFlight === 3);

@@ -2,7 +2,7 @@ import { ChannelError, batch, handle, text } from 'instance-queue';
 import { fakeDelivery } from 'instance-queue/testing';
 import { NEVER, concat, firstValueFrom, lastValueFrom, of, timer, toArray } from 'rxjs';
 import { marbles } from '../../support/marbles';
-import { gather } from '../../support/gather';
+import { collect } from '../../support/collect';
 
 describe('fakeDelivery', () => {
   it('says what it is told to, and the rest as a first delivery would', () => {
@@ -65,7 +65,7 @@ describe('fakeDelivery', () => {
   it('lost, it aborts the work on it, with the cause, and cannot be settled any more', async () => {
     const delivery = fakeDelivery(1);
     const reasons: unknown[] = [];
-    const handled = gather(
+    const handled = collect(
       concat(of(delivery), NEVER).pipe(
         handle((_, { signal }) => {
           signal.addEventListener('abort', () => reasons.push(signal.reason));
@@ -96,9 +96,9 @@ describe('fakeDelivery', () => {
 
   it('gathers in batches, which settle it', async () => {
     const deliveries = [fakeDelivery(1), fakeDelivery(2)];
-    const gathered = await firstValueFrom(of(...deliveries).pipe(batch({ size: 2, within: 100 })));
-    expect(gathered.bodies).toEqual([1, 2]);
-    gathered.reject();
+    const collected = await firstValueFrom(of(...deliveries).pipe(batch({ size: 2, within: 100 })));
+    expect(collected.bodies).toEqual([1, 2]);
+    collected.reject();
     expect(deliveries.map(({ settled }) => settled)).toEqual(['reject', 'reject']);
   });
 

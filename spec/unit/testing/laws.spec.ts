@@ -1,18 +1,14 @@
+import { fixture } from '../../support/fixtures/fixture';
 import { consumingLaws } from '../../support/laws/consuming';
+import { memoryBroker } from '../../support/laws/memory-broker';
 import { sendingLaws } from '../../support/laws/sending';
 import { togetherLaws } from '../../support/laws/together';
-import { memoryWorld } from '../../support/memory-world';
-import type { World } from '../../support/world';
 
-// The same laws hold a RabbitMQ: spec/integration/testing/laws.spec.ts
-let world: World;
-beforeEach(() => {
-  world = memoryWorld();
-});
-afterEach(() => world.end());
-
+// A RabbitMQ obeys the same laws: spec/integration/testing/laws.spec.ts
 describe('the double of an InstanceQueue', () => {
-  sendingLaws(() => world);
-  consumingLaws(() => world);
-  togetherLaws(() => world);
+  const given = fixture(() => ({ broker: memoryBroker() }));
+
+  sendingLaws(given);
+  consumingLaws(given);
+  togetherLaws(given);
 });

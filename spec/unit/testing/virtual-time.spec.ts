@@ -1,6 +1,6 @@
 import { handle, type Message } from 'instance-queue';
 import { FakeInstanceQueue } from 'instance-queue/testing';
-import { gather } from '../../support/gather';
+import { collect } from '../../support/collect';
 
 const HOUR = 3_600_000;
 
@@ -32,7 +32,7 @@ describe('a FakeInstanceQueue while the clock stands still', () => {
       if (body === 'bad') throw new RangeError('no');
     };
     const onError = queue.retry<string>({ attempts: 3, delay: [HOUR, 2 * HOUR] });
-    const handled = gather(queue.consume<string>({ queue: 'orders' }).pipe(handle(work, { onError })));
+    const handled = collect(queue.consume<string>({ queue: 'orders' }).pipe(handle(work, { onError })));
     await queue.send({ queue: 'orders', body: 'bad' });
     await jest.advanceTimersByTimeAsync(HOUR - 1);
     expect(runs).toHaveLength(1);
@@ -65,7 +65,7 @@ describe('a FakeInstanceQueue while the clock stands still', () => {
     queue.broker.put({ queue: 'mayflies', body: 1, expiration: 1000 });
     expect(jest.getTimerCount()).toBe(before);
     await queue.connect();
-    const deliveries = gather(queue.consume({ queue: 'dead', noAck: true }));
+    const deliveries = collect(queue.consume({ queue: 'dead', noAck: true }));
     await jest.advanceTimersByTimeAsync(1000);
     expect(deliveries.values).toHaveLength(1);
   });

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import { Connection, Consumer, Producer, bytes, handle, type Message } from 'instance-queue';
-import { sharedBroker } from '../../../support/broker';
-import { Bystander } from '../../../support/bystander';
-import { closeAll, closing } from '../../../support/cleanup';
+import { sharedBroker } from '../../../support/brokers/test-brokers';
+import { Bystander } from '../../../support/brokers/bystander';
+import { closeAll, closing } from '../../../support/closing';
 import { eventually } from '../../../support/waiting';
 
 /** Nothing, a little, a frame of either size and one octet more, what no single read holds. */
@@ -33,7 +33,7 @@ describe('bodies of every size, through several channels of one connection at on
   it.each([8192, 131_072])('arrive whole and in order, in frames of %d', async (frameMax) => {
     const url = `${broker.url}?frameMax=${String(frameMax)}`;
     const [sending, receiving] = [closing(new Connection(url)), closing(new Connection(url))];
-    const queues = await Promise.all(Array.from({ length: 4 }, () => side.queue()));
+    const queues = await Promise.all(Array.from({ length: 4 }, () => side.declareQueue()));
     const arrived = queues.map((): string[] => []);
     for (const [line, queue] of queues.entries()) {
       const consumer = closing(new Consumer<Buffer>(receiving, { queue, codec: bytes, prefetch: 100 }));

@@ -1,6 +1,6 @@
 import { connect } from 'amqplib';
 import type { Duplex } from 'node:stream';
-import { encodeContent, encodeMethod } from '../../../support/fake-broker/methods';
+import { encodeContent, encodeMethod } from '../../../support/frames/methods';
 import { serve } from './serve';
 
 const FRAME_MAX = 131_072;

@@ -1,11 +1,11 @@
 import { publishOptions } from '../../../../lib/amqp/amqp-properties';
 import fc from 'fast-check';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { FrameDecoder, type Frame } from '../../../support/fake-broker/frames';
+import { FrameDecoder, type Frame } from '../../../support/frames/frames';
 import { auto } from '../../../../lib/codec';
 import { encode, type Encoded } from '../../../../lib/producer/outbound-message';
 import { Publisher } from '../../../../lib/amqp/wire/publisher';
-import { MemoryChannel } from '../../../support/amqplib-channel';
+import { MemoryChannel } from '../../../support/amqplib/memory-channel';
 
 const FRAME_MAX = 4096;
 const CHANNELS = 3;
@@ -110,7 +110,7 @@ describe('what several channels of one connection publish in turns', () => {
         for (const [i, { sent, sure, closed }] of expected.entries()) {
           const number: unknown = Reflect.get(channels[i] ?? {}, 'ch');
           const said = saidOn(frames.filter((frame) => frame.channel === number));
-          // Of what had gathered in the turn of the close as much as was written in front of it.
+          // Of what had collected in the turn of the close as much as was written in front of it.
           const lost = closed ? Math.min(sent.length - sure, sent.length + 1 - said.length) : 0;
           const left = [...sent.slice(0, sent.length - lost), ...(closed ? ['closed'] : [])];
           expect(said.map(short)).toEqual(left.map(short));

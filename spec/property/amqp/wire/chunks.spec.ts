@@ -5,7 +5,7 @@ import { AmqpOutboundChannel } from '../../../../lib/amqp/outbound-channel';
 import { auto } from '../../../../lib/codec';
 import { encode } from '../../../../lib/producer/outbound-message';
 import type { WireMessage } from '../../../../lib/transport/transport';
-import { MemoryChannel } from '../../../support/amqplib-channel';
+import { MemoryChannel } from '../../../support/amqplib/memory-channel';
 
 /** Of a message that is not `own`, amqplib writes the frames; an `unfit` one is not written at all. */
 interface Given {

@@ -2,10 +2,10 @@ import fc from 'fast-check';
 import { AmqplibMessage } from '../../../../lib/amqp/amqplib-message';
 import type { InboundMessage } from '../../../../lib/transport/transport';
 import { seenOf } from '../../../support/inbound-message';
-import { encodeContent, encodeMethod } from '../../../support/fake-broker/methods';
+import { encodeContent, encodeMethod } from '../../../support/frames/methods';
 import { Arrival } from '../../../../lib/amqp/wire/arrival';
 import { Receiver } from '../../../../lib/amqp/wire/receiver';
-import { MemoryChannel } from '../../../support/amqplib-channel';
+import { MemoryChannel } from '../../../support/amqplib/memory-channel';
 
 const CHANNEL = 1;
 const TAG = 'instance-queue-tag';

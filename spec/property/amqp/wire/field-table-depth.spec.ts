@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { nestsDeeper } from '../../../../lib/amqp/wire/field-table-depth';
-import { writeTable } from '../../../support/amqplib-encoder';
-import { nestedTable } from '../../../support/raw-publisher';
+import { writeTable } from '../../../support/amqplib/encoder';
+import { nestedTable } from '../../../support/frames/raw-publisher';
 
 const key = fc.string({ maxLength: 5 }).filter((name) => name !== '!' && name !== '__proto__');
 const { value } = fc.letrec((tie) => ({

@@ -4,7 +4,7 @@ import { auto } from '../../../../lib/codec';
 import type { Arguments } from '../../../../lib/properties';
 import { encode, type Encoded, type OutboundMessage } from '../../../../lib/producer/outbound-message';
 import { Publisher } from '../../../../lib/amqp/wire/publisher';
-import { MemoryChannel } from '../../../support/amqplib-channel';
+import { MemoryChannel } from '../../../support/amqplib/memory-channel';
 
 const shortString = fc.string({ unit: 'grapheme', maxLength: 20 });
 const key = shortString.filter((name) => name !== '!' && name !== '__proto__');

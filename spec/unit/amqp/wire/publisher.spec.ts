@@ -2,7 +2,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { auto } from '../../../../lib/codec';
 import { encode } from '../../../../lib/producer/outbound-message';
 import { Publisher } from '../../../../lib/amqp/wire/publisher';
-import { MemoryChannel } from '../../../support/amqplib-channel';
+import { MemoryChannel } from '../../../support/amqplib/memory-channel';
 
 const message = encode({ queue: 'q', body: 'words', messageId: 'm' }, auto, { persistent: true, mandatory: true });
 const publish = (publisher: Publisher | undefined): boolean | undefined => publisher?.publish(message, 1, undefined);

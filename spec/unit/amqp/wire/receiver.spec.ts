@@ -1,6 +1,6 @@
-import { encodeContent, encodeMethod } from '../../../support/fake-broker/methods';
+import { encodeContent, encodeMethod } from '../../../support/frames/methods';
 import { Receiver } from '../../../../lib/amqp/wire/receiver';
-import { MemoryChannel } from '../../../support/amqplib-channel';
+import { MemoryChannel } from '../../../support/amqplib/memory-channel';
 
 const TAG = 'mine';
 
