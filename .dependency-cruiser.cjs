@@ -1,7 +1,9 @@
 // @ts-check
 // Imports go one way:
 //
-//   index → client → rpc, operators, retry, health → consumer, producer → connection → amqp → transport → ground → reactive, collections
+//   index → client → rpc, operators, retry, health → consumer, producer → connection → transport → ground → reactive, collections
+//
+// amqp/ implements transport/, and connection.ts alone knows of it.
 //
 // A rule per layer names what it may import. Type imports count like values, unless a rule says otherwise.
 
@@ -36,7 +38,7 @@ const layer = (/** @type {string} */ room, /** @type {string[]} */ ...below) =>
   );
 
 const base = [ground, rooms('reactive'), rooms('collections')];
-const link = [...base, rooms('transport'), rooms('amqp'), rooms('connection')];
+const link = [...base, rooms('transport'), rooms('connection')];
 
 /** @type {import('dependency-cruiser').IConfiguration} */
 module.exports = {
@@ -60,8 +62,14 @@ module.exports = {
       },
     ),
     layer('transport', ...base),
-    { ...layer('amqp', ...base, rooms('transport')), severity: 'warn' },
+    layer('amqp', ...base, rooms('transport')),
     layer('connection', ...base, rooms('transport'), rooms('amqp')),
+    forbid(
+      'transport-is-chosen-once',
+      'Only connection.ts names an implementation of the transport port, as its default.',
+      { path: rooms('connection'), pathNot: '^lib/connection/connection\\.ts$' },
+      { path: rooms('amqp') },
+    ),
     layer('consumer', ...link),
     layer('producer', ...link),
     layer('operators', ...base, rooms('consumer')),
@@ -101,24 +109,18 @@ module.exports = {
       { path: pure },
       { path: ['^(node:)?(net|tls|dns|fs|timers|http|https|child_process)$', '^node_modules/rxjs'] },
     ),
-    {
-      ...forbid(
-        'amqplib-below-amqp',
-        'amqplib, its types included, is known to amqp/ alone.',
-        { path: '^lib/', pathNot: rooms('amqp') },
-        { path: '(^|/)node_modules/(@types/)?amqplib/' },
-      ),
-      severity: 'warn',
-    },
-    {
-      ...forbid(
-        'wire-inside-amqp',
-        'What reaches below the documented surface of amqplib is used by amqp/ alone.',
-        { path: '^lib/', pathNot: rooms('amqp') },
-        { path: '^lib/amqp/wire/' },
-      ),
-      severity: 'warn',
-    },
+    forbid(
+      'amqplib-below-amqp',
+      'amqplib, its types included, is known to amqp/ alone.',
+      { path: '^lib/', pathNot: rooms('amqp') },
+      { path: '(^|/)node_modules/(@types/)?amqplib/' },
+    ),
+    forbid(
+      'wire-inside-amqp',
+      'What reaches below the documented surface of amqplib is used by amqp/ alone.',
+      { path: '^lib/', pathNot: rooms('amqp') },
+      { path: '^lib/amqp/wire/' },
+    ),
 
     // ── lib/ and its neighbours ──
     forbid(

@@ -62,7 +62,8 @@ export class AmqpLink implements Link, ChannelHost {
       const value: unknown = options.wire ? Reflect.get(model.connection, name) : undefined;
       return typeof value === 'number' ? value : undefined;
     };
-    this.frameMax = agreed('frameMax') || options.frameMax || FRAME_MAX;
+    const frameMax = agreed('frameMax') ?? options.frameMax ?? 0;
+    this.frameMax = frameMax > 0 ? frameMax : FRAME_MAX;
     this.heartbeat = agreed('heartbeat') ?? options.heartbeat;
     this.blocked$ = this.#blocked.asObservable();
     model.on('blocked', (reason) => {

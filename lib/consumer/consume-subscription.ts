@@ -184,8 +184,8 @@ export class ConsumeSubscription<T> implements Member {
       const forgotten$ = this.#check.watch(look, () => this.#attachment?.queue);
       return merge(attached$, forgotten$).pipe(
         tap({
-          error: (error: InstanceQueueError) => {
-            this.#attachFailed(error);
+          error: (error: unknown) => {
+            if (isInstanceQueueError(error)) this.#attachFailed(error);
           },
         }),
       );

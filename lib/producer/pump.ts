@@ -9,7 +9,7 @@ import { LostInFlight, rejectUnknown } from './lost-in-flight';
 import { NackBackoff } from './nack-backoff';
 import { tellPublished } from './publish-telemetry';
 import { Outbox, type Bounds } from './outbox';
-import { PublishingChannel } from './publishing-channel';
+import { type PublishingChannel } from './publishing-channel';
 import { Confirms, type PumpEvents } from './confirms';
 
 export interface PumpOptions {

@@ -35,9 +35,9 @@ describe('an attach that is given up', () => {
 
   it('leaves none behind when it is refused', async () => {
     const side = await Bystander.at(broker.url);
-    const topology = { exchanges: [{ name: side.freeExchangeName(), type: 'direct' }] };
+    const name = side.freeExchangeName();
+    const topology = { exchanges: [{ name, type: 'direct' }] };
     const before = await queues();
-    const [{ name = '' } = {}] = topology.exchanges;
     const error = await rejection(
       lastValueFrom(
         consume(connection, {
