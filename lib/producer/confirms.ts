@@ -2,7 +2,9 @@ import type { ConnectionCore } from '../connection/connection-core';
 import { PublishError } from '../errors';
 import type { Verdict } from '../transport/transport';
 import type { Confirmation, PendingSend } from './pending-send';
+import { nackedError } from './send-errors';
 import { tellConfirmed } from './publish-telemetry';
+import { RESENDS_TO_MANY_QUEUES } from './nack-backoff';
 import type { PublishingChannel } from './publishing-channel';
 
 /** Who is told what happens to messages on their way. */
@@ -25,13 +27,21 @@ export interface Again {
 /** Settles messages by what the broker says of them: taken, not now, no queue for it. */
 export class Confirms {
   readonly #core: ConnectionCore;
-  readonly #options: { readonly declare: boolean; readonly onNack: 'resend' | 'reject' };
+  readonly #options: {
+    readonly declare: boolean;
+    readonly onNack: 'resend' | 'reject';
+    readonly onUnknown: 'resend' | 'reject';
+  };
   readonly #events: PumpEvents;
   readonly #again: Again;
 
   constructor(
     core: ConnectionCore,
-    options: { readonly declare: boolean; readonly onNack: 'resend' | 'reject' },
+    options: {
+      readonly declare: boolean;
+      readonly onNack: 'resend' | 'reject';
+      readonly onUnknown: 'resend' | 'reject';
+    },
     events: PumpEvents,
     again: Again,
   ) {
@@ -67,20 +77,27 @@ export class Confirms {
     tellConfirmed(entry, confirmation);
   }
 
+  /**
+   * A queue did not take the message. The default exchange has one queue for it; of any other exchange, the broker may have
+   * put it into other queues, and does not say so. https://www.rabbitmq.com/docs/confirms#when-publishes-are-confirmed
+   */
   nacked(publishing: PublishingChannel, entry: PendingSend): void {
     this.#core.counters.nacked++;
     entry.nacks++;
-    entry.declined++;
+    if (entry.toOneQueue) entry.declined++;
     entry.returned = undefined;
     if (entry.settled) return;
-    const { messageId } = entry.message;
-    this.#core.log.debug({ messageId, nacks: entry.nacks, epoch: publishing.epoch }, 'nacked');
-    if (this.#options.onNack === 'reject') {
-      const message = 'The broker did not take the message (nack): the queue is full, or has no leader.';
-      entry.reject(new PublishError('PUBLISH_NACKED', messageId, message, { maybeDelivered: entry.maybeDelivered }));
-      return;
-    }
-    this.#again.later(entry);
+    const { messageId, exchange, routingKey } = entry.message;
+    const facts = { messageId, exchange, routingKey, nacks: entry.nacks, epoch: publishing.epoch };
+    this.#core.log.debug(facts, 'nacked');
+    if (this.#mayResend(entry)) this.#again.later(entry);
+    else entry.reject(nackedError(entry));
+  }
+
+  #mayResend({ toOneQueue, nacks }: PendingSend): boolean {
+    const { onNack, onUnknown } = this.#options;
+    if (onNack === 'reject') return false;
+    return toOneQueue || (onUnknown === 'resend' && nacks <= RESENDS_TO_MANY_QUEUES);
   }
 
   #unroutable(
@@ -102,7 +119,7 @@ export class Confirms {
     }
     const where =
       queue === undefined ? `exchange \`${exchange}\` with routing key \`${routingKey}\`` : `queue \`${queue}\``;
-    const message = `No queue took the message sent to ${where}: ${String(replyCode)} ${replyText}. Is the binding there? \`mandatory: false\` lets such messages go.`;
+    const message = `No queue took the message sent to ${where}: ${String(replyCode)} ${replyText}. ${queue === undefined ? 'Is the binding there? An exchange that delays messages returns every one of them at once: declare its type in the topology, or send' : 'Send'} with \`mandatory: false\` to let such messages go.`;
     const cause = new PublishError('PUBLISH_RETURNED', messageId, message, {
       replyCode,
       maybeDelivered: entry.maybeDelivered,

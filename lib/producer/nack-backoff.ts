@@ -2,48 +2,89 @@ import { timer, type Subscription } from 'rxjs';
 import { backoffDelay } from '../connection/backoff';
 import type { PendingSend } from './pending-send';
 
-const BACKOFF = { min: 100, max: 5000, factor: 1.5, jitter: 0.5 };
+/** Between the tries of a route to one queue: they go on until the deadline of each message. */
+const ONE_QUEUE = { min: 100, max: 5000, factor: 1.5, jitter: 0.5 };
+/** Between the tries of an exchange, each of which may add a copy to the queues that take it. */
+const MANY_QUEUES = { min: 200, max: 5000, factor: 4, jitter: 0.5 };
 
-/** Messages that the broker would not take now, until they are tried again, all at once, with growing delays. */
+/** How often a message is published again after a nack that may have left copies of it in other queues. */
+export const RESENDS_TO_MANY_QUEUES = 4;
+
+/** The messages of one route that wait for another try. */
+interface Route {
+  readonly waiting: Set<PendingSend>;
+  rounds: number;
+  wait: Subscription | undefined;
+}
+
+/**
+ * Messages that the broker would not take now, until they are tried again. Each route has a backoff of its own: a full queue
+ * says nothing about another one. All messages of a route are tried together.
+ */
 export class NackBackoff {
   readonly #again: (entries: readonly PendingSend[]) => void;
-  readonly #entries = new Set<PendingSend>();
-  #rounds = 0;
-  #wait: Subscription | undefined;
+  readonly #routes = new Map<string, Route>();
+  #size = 0;
 
   constructor(again: (entries: readonly PendingSend[]) => void) {
     this.#again = again;
   }
 
   get size(): number {
-    return this.#entries.size;
+    return this.#size;
   }
   get all(): readonly PendingSend[] {
-    return [...this.#entries];
+    return [...this.#routes.values()].flatMap(({ waiting }) => [...waiting]);
   }
 
   add(entry: PendingSend): void {
-    this.#entries.add(entry);
-    this.#wait ??= timer(backoffDelay(BACKOFF, ++this.#rounds)).subscribe(() => {
-      this.#wait = undefined;
-      const again = this.all;
-      this.#entries.clear();
+    const key = keyOf(entry);
+    let route = this.#routes.get(key);
+    if (!route) {
+      this.#forgetIdle();
+      this.#routes.set(key, (route = { waiting: new Set(), rounds: 0, wait: undefined }));
+    }
+    const { waiting } = route;
+    waiting.add(entry);
+    this.#size++;
+    const backoff = entry.toOneQueue ? ONE_QUEUE : MANY_QUEUES;
+    route.wait ??= timer(backoffDelay(backoff, ++route.rounds)).subscribe(() => {
+      route.wait = undefined;
+      const again = [...waiting];
+      waiting.clear();
+      this.#size -= again.length;
       this.#again(again);
     });
   }
 
   /** An entry was settled from outside. */
   delete(entry: PendingSend): void {
-    this.#entries.delete(entry);
+    if (this.#size > 0 && this.#routes.get(keyOf(entry))?.waiting.delete(entry) === true) this.#size--;
   }
 
-  /** The broker takes messages again: the next delay is a short one. */
-  taken(): void {
-    this.#rounds = 0;
+  /** The broker confirmed a message of this route: its next delay is a short one. */
+  taken(entry: PendingSend): void {
+    if (this.#routes.size === 0) return;
+    const key = keyOf(entry);
+    const route = this.#routes.get(key);
+    if (!route) return;
+    route.rounds = 0;
+    if (route.wait === undefined) this.#routes.delete(key);
   }
 
   /** No timer is left. */
   stop(): void {
-    this.#wait?.unsubscribe();
+    for (const { wait } of this.#routes.values()) wait?.unsubscribe();
+  }
+
+  /** Routes without a message left: their messages were given up, and routing keys may be as many as messages. */
+  #forgetIdle(): void {
+    if (this.#routes.size < IDLE_ROUTES) return;
+    for (const [key, { wait }] of this.#routes) if (wait === undefined) this.#routes.delete(key);
   }
 }
+
+/** More routes are looked through for those that wait for nothing. */
+const IDLE_ROUTES = 64;
+
+const keyOf = ({ message: { exchange, routingKey } }: PendingSend): string => `${exchange}\n${routingKey}`;

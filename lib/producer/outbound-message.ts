@@ -13,6 +13,7 @@ import {
   type Shape,
 } from '../options';
 import type { MessageProperties, Route } from '../properties';
+import type { Topology } from '../topology';
 import { checkRoute } from '../topology-checks';
 import type { WireMessage } from '../transport/transport';
 import { newMessageId } from './message-id';
@@ -25,9 +26,29 @@ export type OutboundMessage<T = unknown> = Route &
     readonly body: T;
     /** Survives a restart of the broker, in a durable queue. @default true */
     readonly persistent?: boolean;
-    /** Comes back (PUBLISH_RETURNED) if no queue takes it. @default true */
+    /**
+     * Comes back (PUBLISH_RETURNED) if no queue takes it. @default true; false for an exchange that the topology declares with
+     * the type `x-delayed-message`, which returns every mandatory message at once
+     */
     readonly mandatory?: boolean;
   };
+
+/** What a message that says nothing about it has. */
+export interface MessageDefaults {
+  readonly persistent: boolean;
+  readonly mandatory: boolean;
+  /** Exchanges that route a message later, and so return every mandatory one at once. */
+  readonly delaying?: ReadonlySet<string> | undefined;
+}
+
+/**
+ * The delayed-message exchanges of a topology.
+ * https://github.com/rabbitmq/rabbitmq-delayed-message-exchange#performance-impact
+ */
+export function delayingExchanges(topology: Topology | undefined): ReadonlySet<string> | undefined {
+  const delaying = (topology?.exchanges ?? []).filter(({ type }) => type === 'x-delayed-message');
+  return delaying.length === 0 ? undefined : new Set(delaying.map(({ name }) => name));
+}
 
 const name = shortString();
 const MESSAGE: Shape<
@@ -89,7 +110,7 @@ export class Encoded implements WireMessage {
   constructor(
     messageId: string,
     { queue, exchange, routingKey, persistent, mandatory }: OutboundMessage,
-    defaults: { readonly persistent: boolean; readonly mandatory: boolean },
+    defaults: MessageDefaults,
     contentType: string | undefined,
     properties: MessageProperties | undefined,
     content: Buffer,
@@ -100,7 +121,7 @@ export class Encoded implements WireMessage {
     this.routingKey = queue ?? routingKey ?? '';
     this.queue = queue;
     this.persistent = persistent ?? defaults.persistent;
-    this.mandatory = mandatory ?? defaults.mandatory;
+    this.mandatory = mandatory ?? (defaults.mandatory && defaults.delaying?.has(this.exchange) !== true);
     this.contentType = contentType;
     this.properties = properties;
     this.content = content;
@@ -123,11 +144,7 @@ export function givenId(message: unknown): string | undefined {
  * Checks and encodes. Everything that would close the channel or the connection, and can be known here, is refused here.
  * @throws PublishError PUBLISH_INVALID
  */
-export function encode<T>(
-  message: OutboundMessage<T>,
-  codec: Codec<unknown, T>,
-  defaults: { readonly persistent: boolean; readonly mandatory: boolean },
-): Encoded {
+export function encode<T>(message: OutboundMessage<T>, codec: Codec<unknown, T>, defaults: MessageDefaults): Encoded {
   const given = givenId(message);
   const messageId = given ?? newMessageId();
   let properties: MessageProperties | undefined;

@@ -25,7 +25,7 @@ export class PendingSend implements Sized, Suspect {
   inside = false;
   /** How often it was written. */
   attempts = 0;
-  /** How often the broker said "not now". */
+  /** How often a queue did not take it. */
   nacks = 0;
   /** How often it is known that the broker did not keep it: nacked, returned, refused. */
   declined = 0;
@@ -59,6 +59,11 @@ export class PendingSend implements Sized, Suspect {
   }
   get exchange(): string {
     return this.message.exchange;
+  }
+  /** Does the route lead to one queue at most? Then a nack says that the broker does not have the message. */
+  get toOneQueue(): boolean {
+    const { exchange, properties } = this.message;
+    return exchange === '' && properties?.headers?.['CC'] === undefined && properties?.headers?.['BCC'] === undefined;
   }
   get userId(): string | undefined {
     return this.message.properties?.userId;

@@ -54,7 +54,11 @@ export interface ProducerOptions<T = unknown> {
   readonly persistent?: boolean;
   /** In flight when the link was lost, the broker may have it or not: send it again (same messageId) or reject. @default 'resend' */
   readonly onUnknown?: 'resend' | 'reject';
-  /** The broker said "not now": again with backoff until the deadline, or reject at once. @default 'resend' */
+  /**
+   * A queue did not take the message: it is full, or has no leader. `resend` to a queue: again with backoff until the
+   * deadline. `resend` to an exchange: at most four times, since each may add a copy to the other queues behind it, and
+   * only with `onUnknown: 'resend'`. `reject`: at once. @default 'resend'
+   */
   readonly onNack?: 'resend' | 'reject';
   /** Bounds of what waits for the wire. */
   readonly outbox?: OutboxOptions;

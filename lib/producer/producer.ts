@@ -20,7 +20,14 @@ import { onAbort } from '../reactive/abort';
 import { publishingLoop, type Prepare } from './publishing-loop';
 import { Deadlines } from '../collections/deadlines';
 import { PendingSend, type Confirmation } from './pending-send';
-import { encode, givenId, type Encoded, type OutboundMessage } from './outbound-message';
+import {
+  delayingExchanges,
+  encode,
+  givenId,
+  type Encoded,
+  type MessageDefaults,
+  type OutboundMessage,
+} from './outbound-message';
 import { SEND, resolveProducerOptions, type ProducerOptions, type SendOptions } from './producer-options';
 import { emitting, type ProducerEvents } from './producer-events';
 import type { ProducerWatch } from './producer-state';
@@ -57,7 +64,7 @@ export interface ProducerInside {
 export class Producer<T = unknown> extends EventEmitter<ProducerEvents> implements AsyncDisposable {
   readonly #core: ConnectionCore;
   readonly #codec: Codec<unknown, T>;
-  readonly #defaults: { readonly persistent: boolean; readonly mandatory: boolean };
+  readonly #defaults: MessageDefaults;
   readonly #timeout: number;
   readonly #overflow: 'wait' | 'reject' | 'drop-oldest';
   readonly #events = emitting(this);
@@ -90,7 +97,7 @@ export class Producer<T = unknown> extends EventEmitter<ProducerEvents> implemen
     const { codec, declare, timeout, outbox, topology, ...rest } = resolveProducerOptions(options);
     this.#core = connection.core;
     this.#codec = codec;
-    this.#defaults = rest;
+    this.#defaults = { ...rest, delaying: delayingExchanges(topology) };
     this.#timeout = timeout;
     this.#overflow = outbox.overflow;
     this.#prepare = prepare;

@@ -100,7 +100,7 @@ export class Pump {
     const acked = (entry: PendingSend): void => {
       publishing.proven = true;
       publishing.nackingSince = undefined;
-      this.#nacked.taken();
+      this.#nacked.taken(entry);
       this.#confirms.acked(publishing, entry);
     };
     const nacked = (entry: PendingSend): void => {

@@ -34,16 +34,28 @@ export function timedOut(entry: PendingSend, core: ConnectionCore): PublishError
     ? `It was sent; ${blocked === undefined ? 'the broker may have it.' : `the broker may have it, and ${blocked.replace('the broker ', '')}`}`
     : `It was not sent; ${blocked ?? `the connection is ${core.state.status}.`}`;
   const code: PublishErrorCode = entry.nacks > 0 ? 'PUBLISH_NACKED' : 'PUBLISH_TIMEOUT';
-  const waited = `${String(Math.round(performance.now() - entry.since))} ms`;
   const message =
-    code === 'PUBLISH_NACKED'
-      ? `The broker did not take the message (nack) within ${waited}: the queue is full, or has no leader.`
-      : `The message was not confirmed within ${waited}. ${where}`;
+    entry.nacks > 0 ? whyNacked(entry) : `The message was not confirmed within ${waited(entry)}. ${where}`;
   return new PublishError(code, entry.message.messageId, message, {
     ...(core.state.status === 'reconnecting' && { cause: core.state.cause }),
     maybeDelivered: entry.maybeDelivered,
   });
 }
+
+/** A queue did not take the message, and it is not published again. */
+export const nackedError = (entry: PendingSend): PublishError =>
+  new PublishError('PUBLISH_NACKED', entry.message.messageId, whyNacked(entry), {
+    maybeDelivered: entry.maybeDelivered,
+  });
+
+function whyNacked(entry: PendingSend): string {
+  const tries = `${String(entry.attempts)} attempt${entry.attempts === 1 ? '' : 's'} within ${waited(entry)}`;
+  return entry.toOneQueue
+    ? `The broker did not take the message (nack) in ${tries}: the queue is full, or has no leader.`
+    : `A queue behind exchange \`${entry.exchange}\` did not take the message (nack) in ${tries}: it is full, or has no leader. Other queues may have it.`;
+}
+
+const waited = (entry: PendingSend): string => `${String(Math.round(performance.now() - entry.since))} ms`;
 
 export function producerClosed(
   messageId: string,
