@@ -17,10 +17,10 @@ export type { Stall } from './health/stall';
 export { Connection } from './connection/connection';
 export type { ConnectionEvents, ConnectionOptions } from './connection/connection';
 export type { BackoffOptions } from './connection/backoff';
-export type { CloseOptions, CloseReport } from './connection/connection-core';
+export type { CloseOptions, CloseReport } from './connection/member';
 export type { Endpoints, EndpointSource } from './transport/endpoints';
 export type { EventsOf } from './reactive/state-subject';
-export type { ConnectionState } from './connection/supervisor';
+export type { ConnectionState } from './connection/connection-state';
 
 // Consuming
 export { batch } from './operators/batch';

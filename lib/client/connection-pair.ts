@@ -1,7 +1,7 @@
 import type { EventEmitter } from 'node:events';
 import { combineLatest, type Observable } from 'rxjs';
 import { Connection, type ConnectionEvents, type ConnectionOptions } from '../connection/connection';
-import type { CloseReport } from '../connection/connection-core';
+import type { CloseReport } from '../connection/member';
 import type { Transport } from '../transport/transport';
 import { StateSubject } from '../reactive/state-subject';
 import type { InstanceQueueState } from '../health/health';

@@ -1,4 +1,4 @@
-import type { ConnectionState } from '../connection/supervisor';
+import type { ConnectionState } from '../connection/connection-state';
 import type { ConsumerState } from '../consumer/consumer-state';
 import type { DeliverEvent, DeliverTrace, SettleEvent } from '../consumer/delivery-telemetry';
 import type { ProducerState } from '../producer/producer-state';

@@ -2,7 +2,7 @@ import { EventEmitter } from 'node:events';
 import type { Observable, OperatorFunction } from 'rxjs';
 import { auto } from '../codec';
 import { drainTimeoutOf } from '../connection/connection';
-import type { CloseOptions, CloseReport } from '../connection/connection-core';
+import type { CloseOptions, CloseReport } from '../connection/member';
 import type { Transport } from '../transport/transport';
 import { consuming, resolveConsumeOptions } from '../consumer/consume';
 import type { ConsumeOptions, NoAckConsumeOptions } from '../consumer/consume';

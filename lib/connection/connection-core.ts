@@ -12,28 +12,9 @@ import type { DialOptions, Link, Transport } from '../transport/transport';
 import { eventLoopLag } from './event-loop-lag';
 import { happyEyeballs } from './happy-eyeballs';
 import { StateSubject } from '../reactive/state-subject';
-import { Supervisor, type ConnectionState, type Up } from './supervisor';
-
-/** What the deadline of a `close` left behind. */
-export interface CloseReport {
-  /** Deliveries handed out and not settled in time; the broker delivers them again. */
-  readonly unsettled: number;
-  /** Messages not confirmed in time; their `send` rejected. */
-  readonly unconfirmed: number;
-}
-/** How long closing may take. */
-export interface CloseOptions {
-  /** ms to wait for handlers and confirms. @default the connection's `drainTimeout` */
-  readonly drainTimeout?: number;
-}
-
-/** Something that lives on a connection and has to end before it. */
-export interface Member {
-  /** `inbound` ends first: what it still handles may want to send. */
-  readonly direction: 'inbound' | 'outbound';
-  /** Settles within `within` ms. */
-  close(within: number): Promise<CloseReport>;
-}
+import type { CloseReport, Member } from './member';
+import { Supervisor, type Up } from './supervisor';
+import type { ConnectionState } from './connection-state';
 
 export interface CoreOptions extends DialOptions {
   readonly transport: Transport;

@@ -5,13 +5,14 @@ import { loggerFrom, logger, type LoggerOption } from '../log';
 import { DEFAULTS, boolean, checkOptions, countFrom, duration, either, func, integer, list, number } from '../options';
 import { object, oneOf, shortString, string, withDefaults, type Shape } from '../options';
 import type { Backoff, BackoffOptions } from './backoff';
-import { ConnectionCore, type CloseOptions, type CloseReport } from './connection-core';
+import { ConnectionCore } from './connection-core';
+import type { CloseOptions, CloseReport } from './member';
 import { amqpTransport } from '../amqp/amqp-transport';
 import type { Transport } from '../transport/transport';
 import { endpointSource, type EndpointSource } from '../transport/endpoints';
 import type { EventsOf } from '../reactive/state-subject';
 import { warnWithoutConnection } from './no-connection-warning';
-import type { ConnectionState } from './supervisor';
+import type { ConnectionState } from './connection-state';
 
 /** One event per status, with the state as payload, and the broker's back-pressure. There is no 'error' event. */
 export type ConnectionEvents = EventsOf<ConnectionState> & { blocked: [reason: string]; unblocked: [] };

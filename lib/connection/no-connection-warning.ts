@@ -1,5 +1,5 @@
 import { NEVER, distinctUntilChanged, filter, map, switchMap, take, takeUntil, timer, type Observable } from 'rxjs';
-import type { ConnectionState } from './supervisor';
+import type { ConnectionState } from './connection-state';
 
 /** ms of trying in vain after which somebody should know. */
 const PATIENCE = 5000;

@@ -3,21 +3,8 @@ import type { Observable, ObservableInput, Subscription } from 'rxjs';
 import { ConnectionError, type InstanceQueueError } from '../errors';
 import { backoffDelay, type Backoff } from './backoff';
 import { connectFailed } from '../transport/link-errors';
+import type { ConnectionState } from './connection-state';
 import { StateSubject } from '../reactive/state-subject';
-
-/** Where a connection is. Frozen plain data; `epoch` grows by one with each established connection. */
-export type ConnectionState =
-  | { readonly status: 'disconnected' }
-  | { readonly status: 'connecting'; readonly attempt: number }
-  | { readonly status: 'connected'; readonly epoch: number; readonly endpoint: string }
-  | {
-      readonly status: 'reconnecting';
-      readonly attempt: number;
-      readonly delay: number;
-      readonly cause: ConnectionError;
-    }
-  | { readonly status: 'closing' }
-  | { readonly status: 'closed'; readonly cause?: InstanceQueueError };
 
 /** A link as the supervisor sees it: something that was reached somewhere. */
 export interface Reached {

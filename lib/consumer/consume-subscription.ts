@@ -1,6 +1,7 @@
 import { concatMap, filter, from, ignoreElements, merge, switchMap, take, tap, timer } from 'rxjs';
 import type { Observable, ObservableInput, Subscriber, Subscription } from 'rxjs';
-import type { CloseReport, ConnectionCore, Member } from '../connection/connection-core';
+import type { ConnectionCore } from '../connection/connection-core';
+import type { CloseReport, Member } from '../connection/member';
 import { Reopening } from '../connection/reopening';
 import type { Up } from '../connection/supervisor';
 import { tellState } from '../diagnostics';

@@ -1,4 +1,4 @@
-import type { Member } from '../connection/connection-core';
+import type { Member } from '../connection/member';
 import type { ConsumerError, InstanceQueueError } from '../errors';
 import type { Message } from './delivery';
 

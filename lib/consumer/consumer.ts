@@ -1,7 +1,8 @@
 import { EventEmitter } from 'node:events';
 import { Observable, Subscription, share, skip } from 'rxjs';
 import { drainTimeoutOf, type Connection } from '../connection/connection';
-import type { CloseOptions, CloseReport, ConnectionCore, Member } from '../connection/connection-core';
+import type { ConnectionCore } from '../connection/connection-core';
+import type { CloseOptions, CloseReport, Member } from '../connection/member';
 import { isolated } from '../reactive/isolated';
 import { StateSubject, type EventsOf } from '../reactive/state-subject';
 import type { ConsumerError, InstanceQueueError } from '../errors';

@@ -11,7 +11,7 @@ import {
   type Observable,
   type OperatorFunction,
 } from 'rxjs';
-import type { ConnectionState } from '../connection/supervisor';
+import type { ConnectionState } from '../connection/connection-state';
 import type { ConsumerState } from '../consumer/consumer-state';
 import type { OutboxState } from '../producer/producer';
 import type { ProducerState } from '../producer/producer-state';

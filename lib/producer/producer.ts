@@ -11,7 +11,8 @@ import {
 } from 'rxjs';
 import type { Codec } from '../codec';
 import { drainTimeoutOf, type Connection } from '../connection/connection';
-import type { CloseOptions, CloseReport, ConnectionCore } from '../connection/connection-core';
+import type { ConnectionCore } from '../connection/connection-core';
+import type { CloseOptions, CloseReport } from '../connection/member';
 import { InstanceQueueError, PublishError, type PublishErrorCode } from '../errors';
 import { tellState } from '../diagnostics';
 import { checkOptions } from '../options';

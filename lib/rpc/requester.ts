@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { timer } from 'rxjs';
 import { auto, type Codec } from '../codec';
-import type { CloseReport, ConnectionCore, Member } from '../connection/connection-core';
+import type { ConnectionCore } from '../connection/connection-core';
+import type { CloseReport, Member } from '../connection/member';
 import type { Message } from '../consumer/delivery';
 import { PublishError } from '../errors';
 import { DEFAULTS, checkOptions, isObject } from '../options';

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { Subject } from 'rxjs';
-import { Supervisor, type ConnectionState, type Reached } from '../../../lib/connection/supervisor';
+import { Supervisor, type Reached } from '../../../lib/connection/supervisor';
+import type { ConnectionState } from '../../../lib/connection/connection-state';
 import { ConnectionError } from '../../../lib/errors';
 
 type Status = ConnectionState['status'];

@@ -1,6 +1,6 @@
 import type * as Testing from 'rxjs/testing';
 import type * as Warning from '../../../lib/connection/no-connection-warning';
-import type { ConnectionState } from '../../../lib/connection/supervisor';
+import type { ConnectionState } from '../../../lib/connection/connection-state';
 import { closed, closing, connected, connecting, disconnected, failed, reconnecting } from './supervising';
 
 const STATES: Record<string, ConnectionState> = {

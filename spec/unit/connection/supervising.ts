@@ -2,12 +2,8 @@
 import { Subject, type ObservableInput } from 'rxjs';
 import type { RunHelpers } from 'rxjs/testing';
 import type { Backoff } from '../../../lib/connection/backoff';
-import {
-  Supervisor,
-  type ConnectionState,
-  type Reached,
-  type SupervisorOptions,
-} from '../../../lib/connection/supervisor';
+import { Supervisor, type Reached, type SupervisorOptions } from '../../../lib/connection/supervisor';
+import type { ConnectionState } from '../../../lib/connection/connection-state';
 import { ConnectionError } from '../../../lib/errors';
 
 export const link: Reached = { endpoint: 'here:5672/' };

@@ -1,4 +1,4 @@
-import type { ConnectionState } from '../../../lib/connection/supervisor';
+import type { ConnectionState } from '../../../lib/connection/connection-state';
 import { marbles } from '../../support/marbles';
 import { closed, connected, connecting, disconnected, link, lost, reconnecting, supervise } from './supervising';
 

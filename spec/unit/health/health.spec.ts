@@ -1,5 +1,5 @@
 import { distinctUntilChanged, map } from 'rxjs';
-import type { ConnectionState } from '../../../lib/connection/supervisor';
+import type { ConnectionState } from '../../../lib/connection/connection-state';
 import { ConnectionError } from '../../../lib/errors';
 import { assess, diagnose, type ConsumerHealth, type Vitals } from '../../../lib/health/health';
 import type { ProducerState } from '../../../lib/producer/producer-state';
