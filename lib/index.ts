@@ -20,6 +20,7 @@ export type { BackoffOptions } from './connection/backoff';
 export type { CloseOptions, CloseReport } from './connection/connection-core';
 export type { Endpoints, EndpointSource } from './transport/endpoints';
 export type { EventsOf } from './reactive/state-subject';
+export type { TypedEmitter } from './reactive/typed-emitter';
 export type { ConnectionState } from './connection/supervisor';
 
 // Consuming

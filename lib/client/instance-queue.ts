@@ -1,4 +1,3 @@
-import { EventEmitter } from 'node:events';
 import type { Observable, OperatorFunction } from 'rxjs';
 import { auto } from '../codec';
 import { drainTimeoutOf } from '../connection/connection';
@@ -30,6 +29,7 @@ import { respond } from '../rpc/respond';
 import type { RequestOptions } from '../rpc/request-options';
 import { Requester } from '../rpc/requester';
 import { mergeTopologies } from '../topology';
+import { TypedEmitter } from '../reactive/typed-emitter';
 
 /**
  * One service's use of one broker: a producing and a consuming connection, each opened on first use, closed together.
@@ -39,7 +39,7 @@ import { mergeTopologies } from '../topology';
  * queue.consume({ queue: 'orders' }).pipe(handle(({ body }) => console.log(body))).subscribe();
  * await queue.send({ queue: 'orders', body: { id: 1 } });
  */
-export class InstanceQueue extends EventEmitter<InstanceQueueEvents> implements AsyncDisposable {
+export class InstanceQueue extends TypedEmitter<InstanceQueueEvents> implements AsyncDisposable {
   readonly #connections: ConnectionPair;
   readonly #options: InstanceQueueOptions;
   readonly #monitor: HealthMonitor;

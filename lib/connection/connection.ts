@@ -1,4 +1,3 @@
-import { EventEmitter } from 'node:events';
 import type { ConnectionOptions as TlsOptions } from 'node:tls';
 import { skip, type Observable } from 'rxjs';
 import { loggerFrom, logger, type LoggerOption } from '../log';
@@ -11,6 +10,7 @@ import type { Transport } from '../transport/transport';
 import { endpointSource, type EndpointSource } from '../transport/endpoints';
 import type { EventsOf } from '../reactive/state-subject';
 import { warnWithoutConnection } from './no-connection-warning';
+import { TypedEmitter } from '../reactive/typed-emitter';
 import type { ConnectionState } from './supervisor';
 
 /** One event per status, with the state as payload, and the broker's back-pressure. There is no 'error' event. */
@@ -118,7 +118,7 @@ function backoff(
  * connection.state$.subscribe(({ status }) => console.log(status));
  * await connection.connect();
  */
-export class Connection extends EventEmitter<ConnectionEvents> implements AsyncDisposable {
+export class Connection extends TypedEmitter<ConnectionEvents> implements AsyncDisposable {
   /** @internal */
   readonly core: ConnectionCore;
 
@@ -197,7 +197,7 @@ export class Connection extends EventEmitter<ConnectionEvents> implements AsyncD
 }
 
 /** Tells a state as the event of its status. One call per status, because only so the types agree. */
-function emitState(emitter: EventEmitter<ConnectionEvents>, state: ConnectionState): void {
+function emitState(emitter: TypedEmitter<ConnectionEvents>, state: ConnectionState): void {
   switch (state.status) {
     case 'disconnected':
       emitter.emit('disconnected', state);
