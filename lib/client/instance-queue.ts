@@ -179,7 +179,7 @@ export class InstanceQueue extends TypedEmitter<InstanceQueueEvents> implements 
     this.#names.checkMessage(addressOf(message));
     this.#requester ??= new Requester(
       this.#connections.producer.core,
-      (onUnknown, prepare) => this.#producerWith({ onUnknown, mandatory: true }, { prepare }),
+      (policy, prepare) => this.#producerWith({ onUnknown: policy, onNack: policy, mandatory: true }, { prepare }),
       this.#options.producer?.timeout,
     );
     return this.#requester.request(message, options);

@@ -70,13 +70,17 @@ export class Confirms {
   nacked(publishing: PublishingChannel, entry: PendingSend): void {
     this.#core.counters.nacked++;
     entry.nacks++;
-    entry.declined++;
+    const { messageId, exchange } = entry.message;
+    // The default exchange routes to one queue. Of another, one queue declined the message, and the others may have it.
+    if (exchange === '') entry.declined++;
     entry.returned = undefined;
     if (entry.settled) return;
-    const { messageId } = entry.message;
     this.#core.log.debug({ messageId, nacks: entry.nacks, epoch: publishing.epoch }, 'nacked');
     if (this.#options.onNack === 'reject') {
-      const message = 'The broker did not take the message (nack): the queue is full, or has no leader.';
+      const message =
+        exchange === ''
+          ? 'The broker did not take the message (nack): the queue is full, or has no leader.'
+          : `A queue of exchange \`${exchange}\` did not take the message (nack): it is full, or has no leader. Others may have it.`;
       entry.reject(new PublishError('PUBLISH_NACKED', messageId, message, { maybeDelivered: entry.maybeDelivered }));
       return;
     }

@@ -6,8 +6,11 @@ import type { InboundMessage, OutboundChannel } from '../transport/transport';
 import type { PendingRequest } from './pending-request';
 import { REPLY_TO } from './reply';
 
-/** A producer of requests whose every channel is prepared before it is used. */
-export type ProducerOf = (onUnknown: 'resend' | 'reject', prepare: Prepare) => Pick<Producer, 'send'>;
+/**
+ * Makes a producer whose every channel is prepared before it is used. With 'reject' it sends nothing a second time: neither what
+ * was in flight when the link was lost, nor what was nacked.
+ */
+export type ProducerOf = (policy: 'resend' | 'reject', prepare: Prepare) => Pick<Producer, 'send'>;
 
 /**
  * Sends requests and gets their replies on one channel, as direct reply-to wants it: one reply consumer per channel,
