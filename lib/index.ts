@@ -53,7 +53,7 @@ export type { ConfirmEvent, PublishEvent, PublishTrace } from './producer/publis
 export type { MessageIterable, PublishOptions } from './producer/publish';
 
 // Asking and answering
-export type { RequestOptions } from './rpc/request-options';
+export type { RequestOptions } from './rpc/requester';
 
 // Shared vocabulary
 export { auto, bytes, json, text } from './codec';

@@ -26,8 +26,7 @@ import { Producer, type ProducerInside } from '../producer/producer';
 import type { ProducerOptions, SendOptions } from '../producer/producer-options';
 import { isIterable, publish, type MessageIterable, type PublishOptions } from '../producer/publish';
 import { respond } from '../rpc/respond';
-import type { RequestOptions } from '../rpc/request-options';
-import { Requester } from '../rpc/requester';
+import { Requester, type RequestOptions } from '../rpc/requester';
 import { mergeTopologies } from '../topology';
 import { TypedEmitter } from '../reactive/typed-emitter';
 
