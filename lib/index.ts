@@ -21,6 +21,7 @@ export type { CloseOptions, CloseReport } from './connection/member';
 export type { Endpoints, EndpointSource } from './transport/endpoints';
 export type { EventsOf } from './reactive/state-subject';
 export type { ConnectionState } from './connection/connection-state';
+export type { TypedEmitter } from './reactive/typed-emitter';
 
 // Consuming
 export { batch } from './operators/batch';
@@ -52,7 +53,7 @@ export type { ConfirmEvent, PublishEvent, PublishTrace } from './producer/publis
 export type { MessageIterable, PublishOptions } from './producer/publish';
 
 // Asking and answering
-export type { RequestOptions } from './rpc/request-options';
+export type { RequestOptions } from './rpc/requester';
 
 // Shared vocabulary
 export { auto, bytes, json, text } from './codec';

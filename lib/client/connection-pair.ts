@@ -1,9 +1,9 @@
-import type { EventEmitter } from 'node:events';
 import { combineLatest, type Observable } from 'rxjs';
 import { Connection, type ConnectionEvents, type ConnectionOptions } from '../connection/connection';
 import type { CloseReport } from '../connection/member';
 import type { Transport } from '../transport/transport';
 import { StateSubject } from '../reactive/state-subject';
+import type { TypedEmitter } from '../reactive/typed-emitter';
 import type { InstanceQueueState } from '../health/health';
 
 /** Which of the two connections. */
@@ -17,7 +17,7 @@ export class ConnectionPair {
   readonly consumer: Connection;
   readonly #state: StateSubject<InstanceQueueState>;
 
-  constructor(options: ConnectionOptions, transport: Transport | undefined, events: EventEmitter<InstanceQueueEvents>) {
+  constructor(options: ConnectionOptions, transport: Transport | undefined, events: TypedEmitter<InstanceQueueEvents>) {
     const open = (role: Role): Connection =>
       new Connection({ ...options, name: `${options.name ?? 'instance-queue'}.${role}` }, transport);
     this.producer = open('producer');
@@ -57,7 +57,7 @@ export class ConnectionPair {
   }
 }
 
-function relay(connection: Connection, role: Role, other: Connection, events: EventEmitter<InstanceQueueEvents>): void {
+function relay(connection: Connection, role: Role, other: Connection, events: TypedEmitter<InstanceQueueEvents>): void {
   connection.on('disconnected', (state) => events.emit('disconnected', state, role));
   connection.on('connecting', (state) => events.emit('connecting', state, role));
   connection.on('connected', (state) => {

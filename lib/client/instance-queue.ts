@@ -1,4 +1,3 @@
-import { EventEmitter } from 'node:events';
 import type { Observable, OperatorFunction } from 'rxjs';
 import { auto } from '../codec';
 import { drainTimeoutOf } from '../connection/connection';
@@ -27,9 +26,9 @@ import { Producer, type ProducerInside } from '../producer/producer';
 import type { ProducerOptions, SendOptions } from '../producer/producer-options';
 import { isIterable, publish, type MessageIterable, type PublishOptions } from '../producer/publish';
 import { respond } from '../rpc/respond';
-import type { RequestOptions } from '../rpc/request-options';
-import { Requester } from '../rpc/requester';
+import { Requester, type RequestOptions } from '../rpc/requester';
 import { mergeTopologies } from '../topology';
+import { TypedEmitter } from '../reactive/typed-emitter';
 
 /**
  * One service's use of one broker: a producing and a consuming connection, each opened on first use, closed together.
@@ -39,7 +38,7 @@ import { mergeTopologies } from '../topology';
  * queue.consume({ queue: 'orders' }).pipe(handle(({ body }) => console.log(body))).subscribe();
  * await queue.send({ queue: 'orders', body: { id: 1 } });
  */
-export class InstanceQueue extends EventEmitter<InstanceQueueEvents> implements AsyncDisposable {
+export class InstanceQueue extends TypedEmitter<InstanceQueueEvents> implements AsyncDisposable {
   readonly #connections: ConnectionPair;
   readonly #options: InstanceQueueOptions;
   readonly #monitor: HealthMonitor;
@@ -179,7 +178,7 @@ export class InstanceQueue extends EventEmitter<InstanceQueueEvents> implements 
     this.#names.checkMessage(addressOf(message));
     this.#requester ??= new Requester(
       this.#connections.producer.core,
-      (onUnknown, prepare) => this.#producerWith({ onUnknown, mandatory: true }, { prepare }),
+      (policy, prepare) => this.#producerWith({ onUnknown: policy, onNack: policy, mandatory: true }, { prepare }),
       this.#options.producer?.timeout,
     );
     return this.#requester.request(message, options);

@@ -1,4 +1,3 @@
-import { EventEmitter } from 'node:events';
 import type { ConnectionOptions as TlsOptions } from 'node:tls';
 import { skip, type Observable } from 'rxjs';
 import { loggerFrom, logger, type LoggerOption } from '../log';
@@ -13,6 +12,7 @@ import { endpointSource, type EndpointSource } from '../transport/endpoints';
 import type { EventsOf } from '../reactive/state-subject';
 import { warnWithoutConnection } from './no-connection-warning';
 import type { ConnectionState } from './connection-state';
+import { TypedEmitter } from '../reactive/typed-emitter';
 
 /** One event per status, with the state as payload, and the broker's back-pressure. There is no 'error' event. */
 export type ConnectionEvents = EventsOf<ConnectionState> & { blocked: [reason: string]; unblocked: [] };
@@ -119,7 +119,7 @@ function backoff(
  * connection.state$.subscribe(({ status }) => console.log(status));
  * await connection.connect();
  */
-export class Connection extends EventEmitter<ConnectionEvents> implements AsyncDisposable {
+export class Connection extends TypedEmitter<ConnectionEvents> implements AsyncDisposable {
   /** @internal */
   readonly core: ConnectionCore;
 
@@ -198,7 +198,7 @@ export class Connection extends EventEmitter<ConnectionEvents> implements AsyncD
 }
 
 /** Tells a state as the event of its status. One call per status, because only so the types agree. */
-function emitState(emitter: EventEmitter<ConnectionEvents>, state: ConnectionState): void {
+function emitState(emitter: TypedEmitter<ConnectionEvents>, state: ConnectionState): void {
   switch (state.status) {
     case 'disconnected':
       emitter.emit('disconnected', state);

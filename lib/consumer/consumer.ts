@@ -1,9 +1,9 @@
-import { EventEmitter } from 'node:events';
 import { Observable, Subscription, share, skip } from 'rxjs';
 import { drainTimeoutOf, type Connection } from '../connection/connection';
 import type { ConnectionCore } from '../connection/connection-core';
 import type { CloseOptions, CloseReport, Member } from '../connection/member';
 import { isolated } from '../reactive/isolated';
+import { TypedEmitter } from '../reactive/typed-emitter';
 import { StateSubject, type EventsOf } from '../reactive/state-subject';
 import type { ConsumerError, InstanceQueueError } from '../errors';
 import { consuming, resolveConsumeOptions, type ConsumeOptions } from './consume';
@@ -26,7 +26,7 @@ export type ConsumerEvents = EventsOf<ConsumerState> & {
  * orders.on('attached', ({ tag }) => console.log(tag));
  * orders.deliveries$.pipe(handle(work)).subscribe();
  */
-export class Consumer<T = unknown> extends EventEmitter<ConsumerEvents> implements AsyncDisposable {
+export class Consumer<T = unknown> extends TypedEmitter<ConsumerEvents> implements AsyncDisposable {
   /**
    * `consume()` shared: all subscribers see the same delivery objects, the first settlement counts.
    *
@@ -141,7 +141,7 @@ export class Consumer<T = unknown> extends EventEmitter<ConsumerEvents> implemen
 }
 
 /** Tells a state as the event of its status. One call per status, because only so the types agree. */
-function emitState(emitter: EventEmitter<ConsumerEvents>, state: ConsumerState): void {
+function emitState(emitter: TypedEmitter<ConsumerEvents>, state: ConsumerState): void {
   switch (state.status) {
     case 'detached':
       emitter.emit('detached', state);

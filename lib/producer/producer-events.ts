@@ -1,5 +1,5 @@
-import type { EventEmitter } from 'node:events';
 import { isolated } from '../reactive/isolated';
+import type { TypedEmitter } from '../reactive/typed-emitter';
 import type { PublishError } from '../errors';
 import type { Confirmation } from './pending-send';
 import type { PumpEvents } from './confirms';
@@ -13,7 +13,7 @@ export interface ProducerEvents {
 }
 
 /** Tells them to whoever listens; a listener that throws harms nobody else. */
-export function emitting(emitter: EventEmitter<ProducerEvents>): PumpEvents {
+export function emitting(emitter: TypedEmitter<ProducerEvents>): PumpEvents {
   return {
     confirmed: (confirmation) => {
       // The only one per message: nothing is done for nobody.

@@ -1,4 +1,3 @@
-import { EventEmitter } from 'node:events';
 import {
   distinctUntilChanged,
   filter,
@@ -18,6 +17,7 @@ import { tellState } from '../diagnostics';
 import { checkOptions } from '../options';
 import type { Topology } from '../topology';
 import { onAbort } from '../reactive/abort';
+import { TypedEmitter } from '../reactive/typed-emitter';
 import { publishingLoop, type Prepare } from './publishing-loop';
 import { Deadlines } from '../collections/deadlines';
 import { PendingSend, type Confirmation } from './pending-send';
@@ -62,7 +62,7 @@ export interface ProducerInside {
  * const producer = new Producer(connection);
  * await producer.send({ queue: 'orders', body: { id: 1 } });
  */
-export class Producer<T = unknown> extends EventEmitter<ProducerEvents> implements AsyncDisposable {
+export class Producer<T = unknown> extends TypedEmitter<ProducerEvents> implements AsyncDisposable {
   readonly #core: ConnectionCore;
   readonly #codec: Codec<unknown, T>;
   readonly #defaults: MessageDefaults;

@@ -1,11 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import type { Message } from '../consumer/delivery';
 import { PublishError, type PublishErrorCode } from '../errors';
-import type { InboundMessage } from '../transport/transport';
 import type { OutboundMessage } from '../producer/outbound-message';
+import type { InboundMessage } from '../transport/transport';
 
-/** What is asked, by whom, and how long. */
-export interface Asked {
+/** The arguments of a request. */
+export interface RequestCall {
   readonly message: OutboundMessage;
   readonly messageId: string;
   /** ms from the call to the reply. */
@@ -15,45 +15,45 @@ export interface Asked {
 
 /** One request from its call to its settlement, which happens exactly once. */
 export class PendingRequest {
-  /** Of our own making: replies to others, and to earlier requests, can never be taken for the one to this. */
+  /** Never the caller's: replies to other requests, and to earlier ones, must not be taken for the reply to this one. */
   readonly correlationId: string = randomUUID();
-  /** At the broker, the reply is what is missing. */
+  /** The broker has confirmed it; only the reply is missing. */
   confirmed = false;
-  /** Its time is up; it is still heard how sending it ended. */
+  /** Its time is up, but the broker has not confirmed it yet: whether it may have been worked on is not known. */
   overdue = false;
-  /** When it was asked; monotonic, ms. */
+  /** When it was called; monotonic, ms. */
   readonly since = performance.now();
-  readonly #answer: (raw: InboundMessage) => void;
+  readonly #answer: (reply: InboundMessage) => void;
   readonly #reject: (error: unknown) => void;
   #settled = false;
   #cleanUp: () => void = () => undefined;
 
   constructor(
-    readonly asked: Asked,
-    answer: (raw: InboundMessage) => void,
+    readonly call: RequestCall,
+    answer: (reply: InboundMessage) => void,
     reject: (error: unknown) => void,
   ) {
     this.#answer = answer;
     this.#reject = reject;
   }
 
-  /** The reader of the reply decides whether it is a result or a failure. */
+  /** A request, and the promise of its reply. `read` decides whether a reply is a result, or throws if it is a failure. */
   static promise<Res>(
-    asked: Asked,
-    read: (raw: InboundMessage) => Message<Res>,
+    call: RequestCall,
+    read: (reply: InboundMessage) => Message<Res>,
   ): { readonly pending: PendingRequest; readonly reply: Promise<Message<Res>> } {
     let settle: { readonly resolve: (message: Message<Res>) => void; readonly reject: (error: unknown) => void };
     const reply = new Promise<Message<Res>>((resolve, reject) => (settle = { resolve, reject }));
-    const answer = (raw: InboundMessage): void => {
+    const answer = (message: InboundMessage): void => {
       try {
-        settle.resolve(read(raw));
+        settle.resolve(read(message));
       } catch (error) {
         settle.reject(error);
       }
     };
     return {
       reply,
-      pending: new PendingRequest(asked, answer, (error) => {
+      pending: new PendingRequest(call, answer, (error) => {
         settle.reject(error);
       }),
     };
@@ -62,27 +62,27 @@ export class PendingRequest {
   get settled(): boolean {
     return this.#settled;
   }
-  /** ms; at least 1, which is what a deadline can be. */
+  /** ms until its time is up; at least 1, the shortest deadline there is. */
   get left(): number {
-    return Math.max(1, this.since + this.asked.timeout - performance.now());
+    return Math.max(1, this.since + this.call.timeout - performance.now());
   }
 
-  /** What to undo when it is settled. */
+  /** Called once, when it is settled. */
   onSettled(cleanUp: () => void): void {
     this.#cleanUp = cleanUp;
   }
 
-  answer(raw: InboundMessage): void {
-    if (this.#settle()) this.#answer(raw);
+  answer(reply: InboundMessage): void {
+    if (this.#settle()) this.#answer(reply);
   }
 
   reject(error: unknown): void {
     if (this.#settle()) this.#reject(error);
   }
 
-  /** The broker has it: the work may have been done. */
+  /** Rejects a request that the broker has: it may have been worked on. */
   giveUp(code: PublishErrorCode, sentence: string, cause?: unknown): void {
-    this.reject(new PublishError(code, this.asked.messageId, sentence, { cause, maybeDelivered: true }));
+    this.reject(new PublishError(code, this.call.messageId, sentence, { cause, maybeDelivered: true }));
   }
 
   #settle(): boolean {

@@ -14,15 +14,16 @@ import type { MessageProperties } from '../properties';
 import type { Forwarder } from '../retry/forwarder';
 import { REPLY_TO } from './reply';
 
-/** How replies leave. */
+/** How replies are encoded and sent. */
 export interface Replies {
   readonly forwarder: () => Forwarder;
   readonly codec: Codec<unknown>;
   readonly log: Logger;
 }
 
-/** Nobody is there any more, or nobody may write there. */
+/** The requester is gone: the work is done all the same. */
 const GONE: readonly ErrorCode[] = ['PUBLISH_RETURNED'];
+/** No error reply can be delivered: the failure is settled without one. */
 const REFUSED: readonly ErrorCode[] = ['PUBLISH_RETURNED', 'PUBLISH_REFUSED', 'PUBLISH_INVALID'];
 
 /** Works on requests with `handle`; a request is settled when its reply is confirmed. */
@@ -34,17 +35,17 @@ export function respond<Req, Res>(
 ): Observable<Handled<Req, Res>> {
   checkHandling(work, handling);
   const policy = handling.onError ?? 'reject';
-  // Requeued by `fail` it comes again: nothing to reply yet.
+  // 'fail' requeues the request: the next responder to get it replies.
   const onError = policy === 'fail' ? policy : answering(policy, replies);
   return requests$.pipe(handle(answered(work, replies), { ...handling, onError }));
 }
 
-/** The work and its reply as one: only both together are done. */
+/** The work together with its reply: `handle` acks the request when both are done. */
 function answered<Req, Res>(work: Worker<Req, Res>, replies: Replies): Worker<Req, Res> {
   return (message, context) => {
     const answer = async (value: Res): Promise<Res> => {
       if (message.properties.replyTo === undefined) return value;
-      // A result that is nothing is told as such.
+      // A requester waits for an answer, also where the work returns none.
       const body: unknown = value ?? null;
       const content = encodeBody(replies.codec, body);
       const contentType = contentTypeOf(replies.codec, body);
@@ -58,7 +59,7 @@ function answered<Req, Res>(work: Worker<Req, Res>, replies: Replies): Worker<Re
       return value;
     };
     const result = work(message, context);
-    // Observables stay what they are: they can be stopped.
+    // `handle` unsubscribes from an Observable to stop its work; a promise cannot be stopped.
     if (isObservable(result))
       return result.pipe(
         last(null, undefined),
@@ -68,7 +69,7 @@ function answered<Req, Res>(work: Worker<Req, Res>, replies: Replies): Worker<Re
   };
 }
 
-/** The policy, and the error as the reply if it says that this was the end of it. */
+/** The policy. When it gives the request up, the error is the reply. */
 function answering<Req>(policy: Exclude<ErrorPolicy<Req>, 'fail'>, replies: Replies) {
   return async (error: unknown, message: Message<Req>): Promise<Settlement> => {
     const final = typeof policy === 'function' && isSpent(policy, message);
@@ -96,7 +97,7 @@ async function reply(
       ...properties,
       messageId: randomUUID(),
       ...(named !== undefined && { correlationId: named }),
-      // A direct reply is routed to no queue: with `mandatory` it would be delivered, and come back all the same.
+      // No queue takes a direct reply: with `mandatory` the broker delivers it to the requester, and returns it to us as well.
       mandatory: !direct,
       persistent: !direct,
     },
@@ -105,6 +106,6 @@ async function reply(
     await forwarder().forward(copy, { signal, giveUpOn: gone });
   } catch (err) {
     if (!isInstanceQueueError(err) || !gone.includes(err.code)) throw err;
-    log.warn({ err, queue, correlationId: named }, 'nobody takes the reply any more');
+    log.warn({ err, queue, correlationId: named }, 'reply dropped: its requester is gone');
   }
 }

@@ -130,3 +130,22 @@ test('while the broker blocks publishing, requests wait, and their deadline runs
   await broker.memoryAlarm(false);
   expect([(await first).body, (await second).body]).toEqual(['first', 'second']);
 });
+
+test('a request that was never sent when closing runs out of time says so, and is counted once', async () => {
+  proxy.refuse();
+  const asked = publishError(front.request({ queue, body: 1 }));
+  const again = publishError(front.request({ queue, body: 2 }, { idempotent: true }));
+  expect(await front.close({ drainTimeout: 50 })).toEqual({ unsettled: 0, unconfirmed: 2 });
+  expect(await asked).toMatchObject({ code: 'PUBLISH_CLOSED', maybeDelivered: false });
+  expect(await again).toMatchObject({ code: 'PUBLISH_CLOSED', maybeDelivered: false });
+});
+
+test('so does one that was sent and not confirmed: it may have been worked on', async () => {
+  const { works } = responder();
+  await front.request({ queue, body: 'warm' });
+  proxy.hold('toClient');
+  const asked = publishError(front.request({ queue, body: 1 }));
+  await eventually(() => works.length === 2);
+  expect(await front.close({ drainTimeout: 50 })).toEqual({ unsettled: 0, unconfirmed: 1 });
+  expect(await asked).toMatchObject({ code: 'PUBLISH_CLOSED', maybeDelivered: true });
+});

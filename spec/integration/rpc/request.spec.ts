@@ -1,10 +1,10 @@
-import { ConsumerError, InstanceQueue, PublishError, json, type Message } from 'instance-queue';
+import { ConsumerError, InstanceQueue, PublishError, handle, json, type Message } from 'instance-queue';
 import { NEVER } from 'rxjs';
 import { sharedBroker } from '../../support/brokers/test-brokers';
 import { Bystander } from '../../support/brokers/bystander';
 import { closeAll, closing } from '../../support/closing';
 import { publishError } from '../../support/publish-error';
-import { eventually, rejection } from '../../support/waiting';
+import { eventually, rejection, until } from '../../support/waiting';
 
 const broker = sharedBroker();
 const { url } = broker;
@@ -170,6 +170,48 @@ test('closing waits for replies, and tells those whose time is up', async () => 
   await eventually(() => hasty.metrics.confirmed === 1);
   expect(await hasty.close({ drainTimeout: 50 })).toEqual({ unsettled: 0, unconfirmed: 1 });
   expect(await left).toMatchObject({ code: 'PUBLISH_CLOSED', maybeDelivered: true });
+});
+
+test('work that is under way when its queue closes can ask, and gets its answer', async () => {
+  let go = (): void => undefined;
+  const gate = new Promise<void>((resolve) => (go = resolve));
+  const jobs = await bystander.queue();
+  other
+    .respond<string, string>({ queue }, async ({ body }) => {
+      await gate;
+      return body.toUpperCase();
+    })
+    .subscribe();
+  const answers: unknown[] = [];
+  front
+    .consume<string>({ queue: jobs })
+    .pipe(
+      handle(async ({ body }) => {
+        const before = front.request({ queue, body });
+        await until(front.state$, ({ consumer }) => consumer.status === 'closing');
+        const after = front.request({ queue, body: `${body}, still` });
+        go();
+        answers.push((await before).body, (await after).body);
+      }),
+    )
+    .subscribe();
+  await bystander.put(jobs, 'asked');
+  await eventually(() => other.metrics.inFlight === 1);
+  expect(await front.close()).toEqual({ unsettled: 0, unconfirmed: 0 });
+  expect(answers).toEqual(['ASKED', 'ASKED, STILL']);
+  expect(await bystander.count(jobs)).toMatchObject({ ready: 0 });
+});
+
+test('a request whose signal is aborted holds up no closing', async () => {
+  await bystander.queue();
+  const controller = new AbortController();
+  const asked = publishError(front.request({ queue, body: 1 }, { signal: controller.signal }));
+  await eventually(() => front.metrics.confirmed === 1);
+  const closed = front.close();
+  await eventually(() => front.state.producer.status === 'closing');
+  controller.abort();
+  expect(await closed).toEqual({ unsettled: 0, unconfirmed: 0 });
+  expect(await asked).toMatchObject({ code: 'PUBLISH_ABORTED', maybeDelivered: true });
 });
 
 test('replies that belong to nobody are dropped, however many', async () => {

@@ -81,7 +81,7 @@ test('a failure is told and dead-lettered', async () => {
 test('a result that cannot be encoded is a failure', async () => {
   other.respond({ queue }, () => () => undefined).subscribe();
   const error = await publishError(front.request({ queue, body: 1 }));
-  expect(error.message).toMatch(/TypeError: A function has no JSON form/);
+  expect(error.message).toMatch(/TypeError: `body` is a function, which has no JSON form/);
 });
 
 test.each<[string, (queue: InstanceQueue) => ErrorPolicy<unknown>, string[]]>([
