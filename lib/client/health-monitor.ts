@@ -1,9 +1,10 @@
-import { EMPTY, Observable, combineLatest, distinctUntilChanged, map, switchMap } from 'rxjs';
-import type { ConsumerState, ConsumerWatch, WatchedConsumption } from '../consumer/consumer-state';
+import { EMPTY, Observable, combineLatest, distinctUntilChanged, filter, map, switchMap } from 'rxjs';
+import { ConsumeSubscription } from '../consumer/consume-subscription';
+import type { ConsumerState } from '../consumer/consumer-state';
 import { diagnose, type ConsumerHealth, type Diagnosis, type Health } from '../health/health';
 import { StallDetector, type Stall } from '../health/stall';
 import type { OutboxState, Producer } from '../producer/producer';
-import type { ProducerState, ProducerWatch } from '../producer/producer-state';
+import type { ProducerState } from '../producer/producer-state';
 import { StateSubject } from '../reactive/state-subject';
 import type { ConnectionPair } from './connection-pair';
 
@@ -26,6 +27,9 @@ export class HealthMonitor {
   constructor(connections: ConnectionPair, downAfter: number) {
     this.#connections = connections;
     this.#downAfter = downAfter;
+    connections.consumer.core.joined$.subscribe((member) => {
+      if (member instanceof ConsumeSubscription) this.#follow(member);
+    });
     connections.state$.subscribe({
       complete: () => {
         this.#consumers.end(this.#consumers.value);
@@ -82,43 +86,32 @@ export class HealthMonitor {
     return { queued: sum('queued'), unconfirmed: sum('unconfirmed'), bytes: sum('bytes') };
   }
 
-  /** Counts a producer in until it is closed. */
-  include(producer: Pick<Producer, 'outbox' | 'closed$'>): void {
+  /** Counts a producer in until it is closed; its state from its first message on. */
+  include(producer: Producer): void {
     this.#producers.add(producer);
+    const write = (state: ProducerState | undefined): void => {
+      const producers = new Map(this.#channels.value);
+      if (state) producers.set(producer, state);
+      else producers.delete(producer);
+      this.#channels.next(producers);
+    };
+    producer.state$.pipe(filter(({ status }) => status !== 'idle')).subscribe((state) => {
+      write(state.status === 'stopped' && !state.cause ? undefined : state);
+    });
     producer.closed$.subscribe({
       complete: () => {
         this.#producers.delete(producer);
+        write(undefined);
       },
     });
   }
 
-  /** Keeps the state of one producer, from its first message on. */
-  watchProducer(): ProducerWatch {
-    const me = {};
-    return {
-      state: (state) => {
-        const producers = new Map(this.#channels.value);
-        if (state.status === 'stopped' && !state.cause) producers.delete(me);
-        else producers.set(me, Object.freeze(state));
-        this.#channels.next(producers);
-      },
-    };
-  }
-
-  /** Keeps the state of one subscription. */
-  watch(queueName: string): ConsumerWatch {
-    const me = {};
-    let consumption: WatchedConsumption | undefined;
-    return {
-      started: (started) => {
-        consumption = started;
-      },
-      state: (state) => {
-        this.#stalls.delete(me);
-        if (state.status === 'attached' && consumption) this.#stalls.set(me, this.#stallOf(consumption));
-        this.#consumer(me, queueName, state);
-      },
-    };
+  #follow(subscription: ConsumeSubscription<unknown>): void {
+    subscription.state$.subscribe((state) => {
+      this.#stalls.delete(subscription);
+      if (state.status === 'attached') this.#stalls.set(subscription, this.#stallOf(subscription));
+      this.#consumer(subscription, subscription.queueName, state);
+    });
   }
 
   #consumer(me: object, queueName: string, state: ConsumerState): void {
@@ -132,9 +125,9 @@ export class HealthMonitor {
     this.#consumers.next(consumers);
   }
 
-  #stallOf(consumption: WatchedConsumption): () => Stall | undefined {
+  #stallOf(subscription: Pick<ConsumeSubscription<unknown>, 'backlog'>): () => Stall | undefined {
     const detector = new StallDetector(this.#downAfter);
-    return () => detector.sample(consumption.backlog, performance.now());
+    return () => detector.sample(subscription.backlog, performance.now());
   }
 
   #sample(): void {

@@ -123,13 +123,13 @@ export class InstanceQueue extends TypedEmitter<InstanceQueueEvents> implements 
   consume<T = unknown>(options: ConsumeOptions<T>): Observable<Delivery<T>>;
   consume<T>(options: ConsumeOptions<T> | NoAckConsumeOptions<T>): Observable<Message<T>> {
     const { resolved } = this.#resolve<T, typeof options>(options);
-    return consuming(this.#connections.consumer, resolved, () => this.#monitor.watch(resolved.queueName));
+    return consuming(this.#connections.consumer, resolved);
   }
 
   /** A `Consumer` on the consuming connection, with this queue's topology and defaults. @throws OptionsError */
   consumer<T = unknown>(options: ConsumeOptions<T>): Consumer<T> {
-    const { given, resolved } = this.#resolve<T, typeof options>(options);
-    return new Consumer(this.#connections.consumer, given, () => this.#monitor.watch(resolved.queueName));
+    const { given } = this.#resolve<T, typeof options>(options);
+    return new Consumer(this.#connections.consumer, given);
   }
 
   /** Sends one message over the producing connection; see `Producer.send`. */
@@ -244,14 +244,14 @@ export class InstanceQueue extends TypedEmitter<InstanceQueueEvents> implements 
     return connection === producer.core || connection === consumer.core;
   }
 
-  #producerWith<T>(options: ProducerOptions<T>, inside: Omit<ProducerInside, 'watch'> = {}): Producer<T> {
+  #producerWith<T>(options: ProducerOptions<T>, inside: ProducerInside = {}): Producer<T> {
     const topology = mergeTopologies(options.topology, this.#options.topology);
     // A codec among the defaults is of the caller's making: it has to fit what this producer sends.
     const defaults = (this.#options.producer ?? {}) as ProducerOptions<T>;
     const producer = new Producer<T>(
       this.#connections.producer,
       { ...withDefaults(defaults, options), topology },
-      { ...inside, watch: this.#monitor.watchProducer() },
+      inside,
     );
     this.#names.declare(options.topology);
     this.#monitor.include(producer);

@@ -1,5 +1,5 @@
 import { EMPTY, defer, distinctUntilChanged, filter, firstValueFrom, from, map, of, pairwise } from 'rxjs';
-import { startWith, switchMap, throwError, timeout, Subscription, type Observable } from 'rxjs';
+import { Subject, Subscription, startWith, switchMap, throwError, timeout, type Observable } from 'rxjs';
 import { tellState } from '../diagnostics';
 import { ConnectionError } from '../errors';
 import type { Logger } from '../log';
@@ -40,6 +40,7 @@ export class ConnectionCore {
   readonly #supervisor: Supervisor<Link>;
   readonly #blocked = new StateSubject<string | undefined>(undefined);
   readonly #members = new Set<Member>();
+  readonly #joined = new Subject<Member>();
   readonly #known = new Map<string, QueueSpec>();
   readonly #watches: Subscription;
   readonly #dialOnce: (name: string) => Observable<Link>;
@@ -160,8 +161,14 @@ export class ConnectionCore {
     );
   }
 
+  /** Hot. Emits: each consumer and producer that registers. Completes: when the connection is closed. */
+  get joined$(): Observable<Member> {
+    return this.#joined;
+  }
+
   register(member: Member): () => void {
     this.#members.add(member);
+    this.#joined.next(member);
     return () => {
       this.#members.delete(member);
     };
@@ -183,6 +190,7 @@ export class ConnectionCore {
     await this.up?.link.close(Math.min(HANDSHAKE.max, Math.max(HANDSHAKE.min, left())));
     this.#supervisor.stop();
     this.#watches.unsubscribe();
+    this.#joined.complete();
     return {
       unsettled: reports.reduce((sum, { unsettled }) => sum + unsettled, 0),
       unconfirmed: reports.reduce((sum, { unconfirmed }) => sum + unconfirmed, 0),

@@ -1,4 +1,4 @@
-import { concatMap, filter, from, ignoreElements, merge, switchMap, take, tap, timer } from 'rxjs';
+import { Subject, concatMap, filter, from, ignoreElements, merge, switchMap, take, tap, timer } from 'rxjs';
 import type { Observable, ObservableInput, Subscriber, Subscription } from 'rxjs';
 import type { ConnectionCore } from '../connection/connection-core';
 import type { CloseReport, Member } from '../connection/member';
@@ -6,13 +6,14 @@ import { Reopening } from '../connection/reopening';
 import type { Up } from '../connection/supervisor';
 import { tellState } from '../diagnostics';
 import { ChannelError, isInstanceQueueError, type InstanceQueueError } from '../errors';
+import { StateSubject } from '../reactive/state-subject';
 import type { Link } from '../transport/transport';
 import { attach, rehearseAttach, type Attached, type AttachListener } from './attach';
 import { ConsumerChannel } from './consumer-channel';
-import type { Backlog, ConsumerState, ConsumerWatch } from './consumer-state';
+import type { Backlog, ConsumerState } from './consumer-state';
 import type { Delivery, Message } from './delivery';
 import { Draining } from './draining';
-import { Intake } from './intake';
+import { Intake, type Undecodable } from './intake';
 import { pauseFailed, pauses } from './pausing';
 import { QueueCheck } from './queue-check';
 import type { ResolvedConsumeOptions } from './consume-options';
@@ -27,7 +28,8 @@ export class ConsumeSubscription<T> implements Member {
   readonly #core: ConnectionCore;
   readonly #options: ResolvedConsumeOptions<T>;
   readonly #subscriber: Subscriber<Delivery<T>>;
-  readonly #watch: ConsumerWatch;
+  readonly #state = new StateSubject<ConsumerState>(Object.freeze({ status: 'detached' }));
+  readonly #lost = new Subject<Message<unknown>>();
   readonly #unregister: () => void;
   #loop: Subscription | undefined;
   #until: Subscription | undefined;
@@ -45,20 +47,14 @@ export class ConsumeSubscription<T> implements Member {
   #cancelled: Promise<unknown> | undefined;
   #telling = false;
   readonly #draining = new Draining(() => {
-    if (this.#telling) this.#state({ status: 'draining', unsettled: this.#draining.unsettled });
+    if (this.#telling) this.#write({ status: 'draining', unsettled: this.#draining.unsettled });
   });
 
-  constructor(
-    core: ConnectionCore,
-    options: ResolvedConsumeOptions<T>,
-    subscriber: Subscriber<Delivery<T>>,
-    watch: ConsumerWatch,
-  ) {
+  constructor(core: ConnectionCore, options: ResolvedConsumeOptions<T>, subscriber: Subscriber<Delivery<T>>) {
     this.#core = core;
     this.#options = options;
     this.#subscriber = subscriber;
-    this.#watch = watch;
-    this.#intake = new Intake(core, options, subscriber, watch);
+    this.#intake = new Intake(core, options, subscriber);
     this.#reopening = new Reopening(core, {
       what: `on queue \`${options.queueName}\``,
       isFatal: (error) => isFatal(error, options),
@@ -70,16 +66,42 @@ export class ConsumeSubscription<T> implements Member {
     const { offset, declare, checkAfter } = options;
     this.#check = new QueueCheck(declare ? checkAfter : 0);
     if (offset !== undefined) this.#stream = new StreamReader({ ...options, offset }, core.log);
+    this.#tell(this.state);
     this.#unregister = core.register(this);
-    watch.started?.(this);
-    this.#state({ status: 'detached' });
+  }
+
+  /** The queue that was asked for, by its name. */
+  get queueName(): string {
+    return this.#options.queueName;
+  }
+  /** Hot. Emits: the present state, then each new one. Completes: behind `stopped`. Errors: never. */
+  get state$(): Observable<ConsumerState> {
+    return this.#state.value$;
+  }
+  /** The present state. */
+  get state(): ConsumerState {
+    return this.#state.value;
+  }
+  /** Hot. Emits: each delivery whose channel went before it was settled. Completes: never. */
+  get lost$(): Observable<Message<unknown>> {
+    return this.#lost;
+  }
+  /** Hot. Emits: each message that the codec could not read. Completes: never. */
+  get undecodable$(): Observable<Undecodable> {
+    return this.#intake.undecodable$;
+  }
+
+  /** Attaches as soon as there is a link. Called once, when everyone who follows the state does. */
+  start(): void {
+    const core = this.#core;
+    const options = this.#options;
     if (core.state.status === 'closing' || core.state.status === 'closed') {
       this.#fail(core.closedError());
       return;
     }
     core.open();
     if (options.pause !== undefined) this.#obey(options.pause);
-    if (subscriber.closed) return;
+    if (this.#subscriber.closed) return;
     if (this.#paused) this.#detach();
     else this.#attach();
     if (options.until !== undefined && !this.#ending) {
@@ -136,7 +158,7 @@ export class ConsumeSubscription<T> implements Member {
     const before = this.#cancelled;
     // An exclusive consumer must be known to be gone before the next one asks.
     this.#follow(before ? from(before).pipe(concatMap(() => attached$)) : attached$);
-    if (before && !this.#paused && !this.#ending) this.#state({ status: 'detached' });
+    if (before && !this.#paused && !this.#ending) this.#write({ status: 'detached' });
   }
 
   /** Paused: what is attached gets nothing new, and goes when all of it is settled. */
@@ -150,7 +172,7 @@ export class ConsumeSubscription<T> implements Member {
     this.#follow(this.#core.up$.pipe(ignoreElements()));
     if (!this.#paused || this.#ending) return;
     this.#core.log.info({ queue: this.#options.queueName }, 'consumer paused');
-    this.#state({ status: 'paused' });
+    this.#write({ status: 'paused' });
   }
 
   /** Ends the loop, and hands over what is attached and still has a channel. */
@@ -197,7 +219,9 @@ export class ConsumeSubscription<T> implements Member {
     const { channel, tag, queue } = attached;
     const { prefetch } = this.#options;
     const { counters, log } = this.#core;
-    const lost = (message: Message<unknown>): void => this.#watch.lost?.(message);
+    const lost = (message: Message<unknown>): void => {
+      this.#lost.next(message);
+    };
     const options = { channel, queue, tag, epoch, prefetch, counters, log, lost };
     const attachment = this.#stream
       ? new StreamChannel(options, this.#stream, (one, raw, place) => {
@@ -213,7 +237,7 @@ export class ConsumeSubscription<T> implements Member {
     this.#cancelled = undefined;
     this.#reopening.opened();
     log.info({ queue, tag, epoch }, 'consumer attached');
-    this.#state({ status: 'attached', tag, queue, epoch });
+    this.#write({ status: 'attached', tag, queue, epoch });
     this.#stream?.attached();
     return {
       message: (message) => {
@@ -241,11 +265,11 @@ export class ConsumeSubscription<T> implements Member {
 
   #detached(cause: InstanceQueueError, retryIn?: number): void {
     if (retryIn === undefined) {
-      this.#state({ status: 'detached', cause });
+      this.#write({ status: 'detached', cause });
       return;
     }
     this.#core.log.warn({ queue: this.#options.queueName, err: cause, retryIn }, 'consumer detached');
-    this.#state({ status: 'detached', cause, retryIn });
+    this.#write({ status: 'detached', cause, retryIn });
   }
 
   async #end(): Promise<CloseReport> {
@@ -254,7 +278,7 @@ export class ConsumeSubscription<T> implements Member {
     const attachment = this.#retire();
     this.#telling = true;
     if (attachment) void this.#draining.add(attachment);
-    else if (this.#draining.size > 0) this.#state({ status: 'draining', unsettled: this.#draining.unsettled });
+    else if (this.#draining.size > 0) this.#write({ status: 'draining', unsettled: this.#draining.unsettled });
     // Nothing to wait for: then whoever ends it hears of the end at once.
     const unsettled = this.#draining.size > 0 ? await this.#draining.end() : 0;
     this.#stop(this.#cause);
@@ -264,7 +288,9 @@ export class ConsumeSubscription<T> implements Member {
   #stop(cause?: InstanceQueueError): void {
     this.#unregister();
     this.#stream?.tell();
-    this.#state(cause ? { status: 'stopped', cause } : { status: 'stopped' });
+    const stopped: ConsumerState = Object.freeze(cause ? { status: 'stopped', cause } : { status: 'stopped' });
+    this.#state.end(stopped);
+    this.#tell(stopped);
     if (cause) this.#subscriber.error(cause);
     else this.#subscriber.complete();
   }
@@ -279,8 +305,12 @@ export class ConsumeSubscription<T> implements Member {
     this.#stop(cause);
   }
 
-  #state(state: ConsumerState): void {
-    this.#watch.state?.(Object.freeze(state));
+  #write(state: ConsumerState): void {
+    this.#state.next(Object.freeze(state));
+    this.#tell(state);
+  }
+
+  #tell(state: ConsumerState): void {
     tellState({ of: 'consumer', connection: this.#core.name, queue: this.#options.queueName, state });
   }
 }

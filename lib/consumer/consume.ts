@@ -18,7 +18,6 @@ import { expected, type Shape } from '../options';
 import type { Arguments } from '../properties';
 import { queueNamed, type QueueSpec, type Topology } from '../topology';
 import { checkQueueSpec, checkTopology, queueOption, table } from '../topology-checks';
-import type { ConsumerWatch } from './consumer-state';
 import { ConsumeSubscription } from './consume-subscription';
 import type { Delivery, Message } from './delivery';
 import type { ResolvedConsumeOptions } from './consume-options';
@@ -179,15 +178,17 @@ export function consume<T>(
   return consuming(connection, resolveConsumeOptions(options));
 }
 
-/** The same with resolved options, and somebody to tell of what is no message. */
+/** The same with resolved options. `starting` is called with each subscription before it attaches. */
 export function consuming<T>(
   connection: Connection,
   options: ResolvedConsumeOptions<T>,
-  watch: () => ConsumerWatch = () => ({}),
+  starting?: (subscription: ConsumeSubscription<T>) => void,
 ): Observable<Delivery<T>> {
   return new Observable((subscriber) => {
     const { core } = connection;
-    const subscription = new ConsumeSubscription(core, options, subscriber, watch());
+    const subscription = new ConsumeSubscription(core, options, subscriber);
+    starting?.(subscription);
+    subscription.start();
     return () => {
       void subscription.close(core.drainTimeout);
     };

@@ -1,6 +1,4 @@
-import type { Member } from '../connection/member';
-import type { ConsumerError, InstanceQueueError } from '../errors';
-import type { Message } from './delivery';
+import type { InstanceQueueError } from '../errors';
 
 /**
  * Where a consumer is. `detached` without a cause: waiting for its first connection, or about to attach again after a
@@ -19,18 +17,4 @@ export interface Backlog {
   readonly prefetch: number;
   /** The tag of the latest delivery. It changes with each new one. */
   readonly latest: number;
-}
-
-/** One subscription of `consume()`, as its watchers see it. */
-export interface WatchedConsumption extends Pick<Member, 'close'> {
-  /** `undefined` while detached. */
-  readonly backlog: Backlog | undefined;
-}
-
-/** Callbacks for everything other than a delivery. */
-export interface ConsumerWatch {
-  readonly started?: (consumption: WatchedConsumption) => void;
-  readonly state?: (state: ConsumerState) => void;
-  readonly undecodable?: (message: Message<Buffer>, cause: ConsumerError) => void;
-  readonly lost?: (message: Message<unknown>) => void;
 }

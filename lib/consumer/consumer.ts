@@ -7,7 +7,8 @@ import { TypedEmitter } from '../reactive/typed-emitter';
 import { StateSubject, type EventsOf } from '../reactive/state-subject';
 import type { ConsumerError, InstanceQueueError } from '../errors';
 import { consuming, resolveConsumeOptions, type ConsumeOptions } from './consume';
-import type { ConsumerState, ConsumerWatch } from './consumer-state';
+import type { ConsumeSubscription } from './consume-subscription';
+import type { ConsumerState } from './consumer-state';
 import type { Delivery, Message } from './delivery';
 import { Relay } from '../reactive/relay';
 
@@ -40,21 +41,18 @@ export class Consumer<T = unknown> extends TypedEmitter<ConsumerEvents> implemen
   readonly #core: ConnectionCore;
   readonly #active = new Set<Pick<Member, 'close'>>();
   readonly #connection = new Subscription();
-  #latest: object | undefined;
+  #latest: ConsumeSubscription<T> | undefined;
   #closing = false;
   #closed: Promise<CloseReport> | undefined;
 
   /** @throws OptionsError if an option cannot be right */
-  constructor(connection: Connection, options: ConsumeOptions<T>);
-  /** @internal */
-  constructor(connection: Connection, options: ConsumeOptions<T>, also: () => ConsumerWatch);
-  constructor(connection: Connection, options: ConsumeOptions<T>, also: () => ConsumerWatch = () => ({})) {
+  constructor(connection: Connection, options: ConsumeOptions<T>) {
     super();
     this.#core = connection.core;
     const resolved = resolveConsumeOptions(options);
-    const shared$ = consuming(connection, resolved, () => this.#watch(also())).pipe(
-      share({ connector: () => new Relay() }),
-    );
+    const shared$ = consuming(connection, resolved, (subscription) => {
+      this.#follow(subscription);
+    }).pipe(share({ connector: () => new Relay() }));
     this.deliveries$ = new Observable((subscriber) => {
       const { state } = this;
       if (state.status !== 'stopped' && !this.#closing) return shared$.subscribe(subscriber);
@@ -104,33 +102,24 @@ export class Consumer<T = unknown> extends TypedEmitter<ConsumerEvents> implemen
     return { unsettled: reports.reduce((sum, { unsettled }) => sum + unsettled, 0), unconfirmed: 0 };
   }
 
-  #watch(other: ConsumerWatch): ConsumerWatch {
-    const me = {};
-    this.#latest = me;
-    let consumption: Pick<Member, 'close'> | undefined;
-    return {
-      started: (started) => {
-        other.started?.(started);
-        consumption = started;
-        this.#active.add(started);
-      },
-      state: (state) => {
-        other.state?.(state);
-        if (state.status === 'stopped' && consumption) this.#active.delete(consumption);
-        // One that still drains while its successor attaches has nothing to say about the present.
-        if (this.#latest !== me) return;
-        if (state.status !== 'stopped') this.#state.next(state);
-        else if (state.cause) this.#stopped(state.cause);
-        // Nobody subscribes now; somebody may again.
-        else this.#state.next(Object.freeze({ status: 'detached' }));
-      },
-      undecodable: (message, cause) => {
-        isolated(() => this.emit('undecodable', message, cause));
-      },
-      lost: (message) => {
-        isolated(() => this.emit('lost', message));
-      },
-    };
+  #follow(subscription: ConsumeSubscription<T>): void {
+    this.#latest = subscription;
+    this.#active.add(subscription);
+    subscription.state$.subscribe((state) => {
+      if (state.status === 'stopped') this.#active.delete(subscription);
+      // One that still drains while its successor attaches has nothing to say about the present.
+      if (this.#latest !== subscription) return;
+      if (state.status !== 'stopped') this.#state.next(state);
+      else if (state.cause) this.#stopped(state.cause);
+      // Without subscribers now; there may be some again.
+      else this.#state.next(Object.freeze({ status: 'detached' }));
+    });
+    subscription.undecodable$.subscribe(({ message, cause }) => {
+      isolated(() => this.emit('undecodable', message, cause));
+    });
+    subscription.lost$.subscribe((message) => {
+      isolated(() => this.emit('lost', message));
+    });
   }
 
   #stopped(cause: InstanceQueueError | undefined): void {

@@ -1,11 +1,10 @@
-import type { Subscriber } from 'rxjs';
+import { Subject, type Observable, type Subscriber } from 'rxjs';
 import type { ConnectionCore } from '../connection/connection-core';
 import { auto, decodeByType, readsBodyOnly } from '../codec';
 import { ConsumerError, nameOf } from '../errors';
 import type { MessageProperties } from '../properties';
 import type { InboundMessage } from '../transport/transport';
 import type { ConsumerChannel } from './consumer-channel';
-import type { ConsumerWatch } from './consumer-state';
 import { areDeliveriesWatched, tellDelivered, traceDelivery } from './delivery-telemetry';
 import { ArrivedMessage, type Delivery, type Message } from './delivery';
 import type { ResolvedConsumeOptions } from './consume-options';
@@ -14,23 +13,28 @@ import type { StreamPlace } from './stream/offset-tracking';
 const NO_PROPERTIES: MessageProperties = Object.freeze({});
 const isAuto = (codec: object): boolean => codec === auto;
 
+/** A message that the codec could not read, and why. */
+export interface Undecodable {
+  readonly message: Message<Buffer>;
+  readonly cause: ConsumerError;
+}
+
 /** Where messages come in: decodes each and hands it out, or refuses what cannot be decoded. */
 export class Intake<T> {
   readonly #core: ConnectionCore;
   readonly #options: ResolvedConsumeOptions<T>;
   readonly #subscriber: Subscriber<Delivery<T>>;
-  readonly #watch: ConsumerWatch;
+  readonly #undecodable = new Subject<Undecodable>();
 
-  constructor(
-    core: ConnectionCore,
-    options: ResolvedConsumeOptions<T>,
-    subscriber: Subscriber<Delivery<T>>,
-    watch: ConsumerWatch,
-  ) {
+  constructor(core: ConnectionCore, options: ResolvedConsumeOptions<T>, subscriber: Subscriber<Delivery<T>>) {
     this.#core = core;
     this.#options = options;
     this.#subscriber = subscriber;
-    this.#watch = watch;
+  }
+
+  /** Hot. Emits: each message that the codec could not read. Completes: never. */
+  get undecodable$(): Observable<Undecodable> {
+    return this.#undecodable;
   }
 
   take(attachment: ConsumerChannel, raw: InboundMessage, place?: StreamPlace): void {
@@ -47,7 +51,7 @@ export class Intake<T> {
       message = noAck ? new ArrivedMessage(raw, queue, body) : attachment.deliver(raw, body, place);
     } catch (cause) {
       if (!noAck) attachment.refuse(raw, onUndecodable);
-      this.#undecodable(new ArrivedMessage(raw, queue, raw.content), cause);
+      this.#refuse(new ArrivedMessage(raw, queue, raw.content), cause);
       return;
     }
     if (noAck) {
@@ -80,7 +84,7 @@ export class Intake<T> {
     return codec.decode(raw.content, raw.properties);
   }
 
-  #undecodable(message: Message<Buffer>, cause: unknown): void {
+  #refuse(message: Message<Buffer>, cause: unknown): void {
     const { queue, exchange, routingKey, properties } = message;
     this.#core.counters.undecodable++;
     const sentence = `Cannot decode a message of queue \`${queue}\` (content type ${properties.contentType ?? 'none'}, ${String(message.content.length)} bytes).`;
@@ -90,6 +94,6 @@ export class Intake<T> {
     const facts = { queue, exchange, routingKey, messageId, contentType, bytes: message.content.length };
     const { onUndecodable: policy } = this.#options;
     this.#core.log.warn({ ...facts, error: nameOf(cause), policy }, 'undecodable message');
-    this.#watch.undecodable?.(message, error);
+    this.#undecodable.next({ message, cause: error });
   }
 }

@@ -60,7 +60,7 @@ function troubles(health: Health): readonly Reason[] {
     reasons.push({ of: 'consumer', queue: state.queueName, status: state.status, ...because(state), ...wait(state) });
   }
   for (const state of producers) {
-    if (state.status === 'open') continue;
+    if (state.status === 'open' || state.status === 'idle') continue;
     reasons.push({ of: 'producer', status: state.status, ...because(state), ...wait(state) });
   }
   return reasons;

@@ -1,13 +1,5 @@
-import {
-  distinctUntilChanged,
-  filter,
-  firstValueFrom,
-  map,
-  startWith,
-  timer,
-  type Observable,
-  type Subscription,
-} from 'rxjs';
+import { Subject, distinctUntilChanged, filter, firstValueFrom, map, skip, startWith, timer } from 'rxjs';
+import type { Observable, Subscription } from 'rxjs';
 import type { Codec } from '../codec';
 import { drainTimeoutOf, type Connection } from '../connection/connection';
 import type { ConnectionCore } from '../connection/connection-core';
@@ -17,6 +9,7 @@ import { tellState } from '../diagnostics';
 import { checkOptions } from '../options';
 import type { Topology } from '../topology';
 import { onAbort } from '../reactive/abort';
+import { StateSubject } from '../reactive/state-subject';
 import { TypedEmitter } from '../reactive/typed-emitter';
 import { publishingLoop, type Prepare } from './publishing-loop';
 import { Deadlines } from '../collections/deadlines';
@@ -31,7 +24,7 @@ import {
 } from './outbound-message';
 import { SEND, resolveProducerOptions, type ProducerOptions, type SendOptions } from './producer-options';
 import { emitting, type ProducerEvents } from './producer-events';
-import type { ProducerWatch } from './producer-state';
+import type { ProducerState } from './producer-state';
 import { areSendsTraced, tracedSend } from './publish-telemetry';
 import { Pump } from './pump';
 import { aborted, droppedForNewer, outboxFull, producerClosed, timedOut } from './send-errors';
@@ -49,7 +42,6 @@ export interface OutboxState {
 /** What an `InstanceQueue` adds to the producers it makes. */
 export interface ProducerInside {
   readonly prepare?: Prepare | undefined;
-  readonly watch?: ProducerWatch;
   /** Refuses a route by throwing a PublishError. */
   readonly checkRoute?: ((message: Encoded) => void) | undefined;
 }
@@ -74,7 +66,8 @@ export class Producer<T = unknown> extends TypedEmitter<ProducerEvents> implemen
   readonly #topology: Topology | undefined;
   readonly #prepare: Prepare | undefined;
   readonly #checkRoute: ProducerInside['checkRoute'];
-  readonly #watch: Required<ProducerWatch>;
+  readonly #state = new StateSubject<ProducerState>(Object.freeze({ status: 'idle' }));
+  readonly #closed = new Subject<never>();
   readonly #unregister: () => void;
   #channels: Subscription | undefined;
   #order = 0;
@@ -88,13 +81,7 @@ export class Producer<T = unknown> extends TypedEmitter<ProducerEvents> implemen
   constructor(connection: Connection, options: ProducerOptions<T>, inside: ProducerInside);
   constructor(connection: Connection, options: ProducerOptions<T> = {}, inside: ProducerInside = {}) {
     super();
-    const { prepare, watch, checkRoute } = inside;
-    this.#watch = {
-      state: (state) => {
-        watch?.state?.(state);
-        tellState({ of: 'producer', connection: this.#core.name, state });
-      },
-    };
+    const { prepare, checkRoute } = inside;
     const { codec, declare, timeout, outbox, topology, ...rest } = resolveProducerOptions(options);
     this.#core = connection.core;
     this.#codec = codec;
@@ -112,7 +99,19 @@ export class Producer<T = unknown> extends TypedEmitter<ProducerEvents> implemen
     this.#deadlines = new Deadlines((entry) => {
       this.#timedOut(entry);
     });
+    this.state$.pipe(skip(1)).subscribe((state) => {
+      tellState({ of: 'producer', connection: this.#core.name, state });
+    });
     this.#unregister = this.#core.register({ direction: 'outbound', close: (within) => this.#close(within) });
+  }
+
+  /** Hot. Emits: the present state, then each new one. Completes: behind `stopped`. Errors: never. */
+  get state$(): Observable<ProducerState> {
+    return this.#state.value$;
+  }
+  /** The present state. */
+  get state(): ProducerState {
+    return this.#state.value;
   }
 
   /**
@@ -125,9 +124,9 @@ export class Producer<T = unknown> extends TypedEmitter<ProducerEvents> implemen
       distinctUntilChanged((a, b) => a.queued === b.queued && a.unconfirmed === b.unconfirmed && a.bytes === b.bytes),
     );
   }
-  /** @internal Completes when closed. */
+  /** @internal Completes when closed by its user, also if it had given up before. */
   get closed$(): Observable<never> {
-    return this.#pump.stopped$;
+    return this.#closed;
   }
   /** The present gauges. */
   get outbox(): OutboxState {
@@ -160,16 +159,18 @@ export class Producer<T = unknown> extends TypedEmitter<ProducerEvents> implemen
   /** Opens what is needed; `false`: it is all over. */
   #start(): boolean {
     if (this.#channels) return true;
-    this.#watch.state({ status: 'opening' });
+    this.#write({ status: 'opening' });
     this.#core.open();
     this.#channels = publishingLoop(this.#core, this.#pump, {
       topology: this.#topology,
       prepare: this.#prepare,
-      watch: this.#watch,
       refused: (cause) => {
         this.#rejectAll('PUBLISH_REFUSED', 'The broker refused the topology of this producer.', cause);
       },
     }).subscribe({
+      next: (state) => {
+        this.#write(state);
+      },
       error: (error: unknown) => {
         this.#end(error instanceof InstanceQueueError ? error : this.#core.closedError());
       },
@@ -265,9 +266,12 @@ export class Producer<T = unknown> extends TypedEmitter<ProducerEvents> implemen
     }
     const unconfirmed = this.#left().length;
     this.#end('closed');
-    // Also of one that gave up long ago: nobody waits for it any more.
-    this.#watch.state({ status: 'stopped' });
+    this.#closed.complete();
     return { unsettled: 0, unconfirmed };
+  }
+
+  #write(state: ProducerState): void {
+    this.#state.next(Object.freeze(state));
   }
 
   #left(): readonly PendingSend[] {
@@ -278,7 +282,7 @@ export class Producer<T = unknown> extends TypedEmitter<ProducerEvents> implemen
   #end(why: InstanceQueueError | 'closed'): void {
     if (this.#ended !== undefined) return;
     this.#ended = why;
-    this.#watch.state(why === 'closed' ? { status: 'stopped' } : { status: 'stopped', cause: why });
+    this.#state.end(Object.freeze(why === 'closed' ? { status: 'stopped' } : { status: 'stopped', cause: why }));
     const left = this.#left();
     // All, before any place becomes free: it must not be taken by a message about to be rejected.
     for (const entry of left) entry.reject(this.#closedError(entry.message.messageId, entry.maybeDelivered));

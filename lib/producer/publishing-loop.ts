@@ -1,4 +1,4 @@
-import { Observable, filter, finalize, firstValueFrom, switchMap } from 'rxjs';
+import { Observable, Subject, filter, finalize, firstValueFrom, merge, switchMap } from 'rxjs';
 import type { ConnectionCore } from '../connection/connection-core';
 import { isEmpty } from '../connection/ensure-queue';
 import { Reopening } from '../connection/reopening';
@@ -6,7 +6,7 @@ import type { Up } from '../connection/supervisor';
 import { ChannelError, type InstanceQueueError } from '../errors';
 import type { Topology } from '../topology';
 import type { Link, OutboundChannel } from '../transport/transport';
-import type { ProducerWatch } from './producer-state';
+import type { ProducerState } from './producer-state';
 import { PublishingChannel } from './publishing-channel';
 import type { Pump } from './pump';
 
@@ -17,21 +17,22 @@ export interface PublishingLoopOptions {
   readonly refused: (cause: InstanceQueueError) => void;
   /** What else each channel needs before anything is sent on it. */
   readonly prepare?: Prepare | undefined;
-  readonly watch: ProducerWatch;
 }
 /** Rejects when the channel cannot be used. */
 export type Prepare = (channel: OutboundChannel) => Promise<void>;
 
 /**
- * One confirm channel at a time for the pump: a fresh one per link, and after each failure of its own. Cold. Emits: nothing.
- * Errors: ChannelError when `reopen.attempts` are spent. Completes: when the connection is closed. Unsubscribe: closes the
+ * One confirm channel at a time for the pump: a fresh one per link, and after each failure of its own.
+ *
+ * Cold. Emits: `opening` with the cause of each failure, and `open` for each channel, before anything is sent on it. Errors: ChannelError when `reopen.attempts` are spent. Completes: when the connection is closed. Unsubscribe: closes the
  * channel.
  */
 export function publishingLoop(
   core: ConnectionCore,
   pump: Pump,
-  { topology, refused, prepare, watch }: PublishingLoopOptions,
-): Observable<never> {
+  { topology, refused, prepare }: PublishingLoopOptions,
+): Observable<ProducerState> {
+  const failures = new Subject<ProducerState>();
   const declare = async (channel: OutboundChannel): Promise<void> => {
     if (topology && !isEmpty(topology)) await channel.declare(topology);
   };
@@ -44,7 +45,7 @@ export function publishingLoop(
     },
     waiting: (cause, retryIn) => {
       if (retryIn !== undefined) core.log.warn({ err: cause, retryIn }, 'publishing channel closed');
-      watch.state?.({ status: 'opening', cause, ...(retryIn !== undefined && { retryIn }) });
+      failures.next({ status: 'opening', cause, ...(retryIn !== undefined && { retryIn }) });
     },
     rehearse: async (link) => {
       const channel = await firstValueFrom(link.openOutbound());
@@ -53,7 +54,7 @@ export function publishingLoop(
     },
   });
 
-  const publishingOn = ({ link, epoch }: Up<Link>): Observable<never> =>
+  const publishingOn = ({ link, epoch }: Up<Link>): Observable<ProducerState> =>
     new Observable((subscriber) => {
       let open: OutboundChannel | undefined;
       let publishing: PublishingChannel | undefined;
@@ -72,7 +73,7 @@ export function publishingLoop(
             if (reopening.everOpened) core.counters.reopens++;
             reopening.opened();
             // First: what it sends at once may fail at once.
-            watch.state?.({ status: 'open', epoch });
+            subscriber.next({ status: 'open', epoch });
             publishing = new PublishingChannel(link, channel, epoch);
             pump.opened(publishing, fail);
           }, fail);
@@ -86,11 +87,13 @@ export function publishingLoop(
       };
     });
 
-  return core.up$.pipe(
+  const published$ = core.up$.pipe(
     filter((up) => up !== undefined),
     switchMap((up) => reopening.on(up.link, () => publishingOn(up))),
     finalize(() => {
       reopening.stop();
+      failures.complete();
     }),
   );
+  return merge(failures, published$);
 }

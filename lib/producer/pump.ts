@@ -33,9 +33,6 @@ export class Pump {
   /** Emits when the outbox, or what is in flight, changed. */
   readonly changed$: Observable<void>;
   readonly #changed = new Subject<void>();
-  /** Completes when it is stopped. Who waits for that alone should not be told of each change. */
-  readonly stopped$: Observable<never>;
-  readonly #stopped = new Subject<never>();
   readonly #core: ConnectionCore;
   readonly #options: PumpOptions;
   readonly #events: PumpEvents;
@@ -53,7 +50,6 @@ export class Pump {
     this.#events = events;
     this.outbox = new Outbox(options.outbox);
     this.changed$ = this.#changed.asObservable();
-    this.stopped$ = this.#stopped.asObservable();
     this.#nacked = new NackBackoff((entries) => {
       this.outbox.restore(entries);
       this.pump();
@@ -146,7 +142,6 @@ export class Pump {
     this.#unblocked.unsubscribe();
     this.#nacked.stop();
     this.#changed.complete();
-    this.#stopped.complete();
   }
 
   /** An entry was settled from outside (its deadline, its signal): its place is free. */
