@@ -83,7 +83,7 @@ export interface ErrorDetails {
   readonly cause?: unknown;
   /** The AMQP reply code, when the broker gave one. */
   readonly replyCode?: number | undefined;
-  /** Where the broker's words say more than the code: whether the same call can succeed later. @default by the codes */
+  /** Can the same call succeed later? Given where the broker's words say more than the codes, which decide otherwise. */
   readonly retryable?: boolean | undefined;
 }
 

@@ -27,8 +27,8 @@ export type OutboundMessage<T = unknown> = Route &
     /** Survives a restart of the broker, in a durable queue. @default true */
     readonly persistent?: boolean;
     /**
-     * Comes back (PUBLISH_RETURNED) if no queue takes it. @default true; false for an exchange that the topology declares with
-     * the type `x-delayed-message`, which returns every mandatory message at once
+     * Comes back (PUBLISH_RETURNED) if no queue takes it. Unless said, not for an exchange that the topology declares with the
+     * type `x-delayed-message`: it returns every mandatory message at once. @default true
      */
     readonly mandatory?: boolean;
   };

@@ -155,7 +155,7 @@ describe('the size of a properties frame', () => {
   it('is never less than what amqplib writes, and not much more', () => {
     fc.assert(
       fc.property(properties, (given) => {
-        const message = encode({ ...given, queue: 'q', body: 1 }, auto, {
+        const message = encode({ ...given, queue: 'q', body: Buffer.from('1') }, auto, {
           persistent: true,
           mandatory: true,
         });
