@@ -1,7 +1,7 @@
 import { InstanceQueue } from 'instance-queue';
-import { sharedBroker } from '../../support/broker';
-import { Bystander } from '../../support/bystander';
-import { closeAll, closing } from '../../support/cleanup';
+import { sharedBroker } from '../../support/brokers/test-brokers';
+import { Bystander } from '../../support/brokers/bystander';
+import { closeAll, closing } from '../../support/closing';
 import { publishError } from '../../support/publish-error';
 import { eventually } from '../../support/waiting';
 
@@ -15,7 +15,7 @@ let other: InstanceQueue;
 
 beforeEach(async () => {
   bystander = closing(await Bystander.at(url));
-  full = await bystander.queue(FULL);
+  full = await bystander.declareQueue(FULL);
   await bystander.put(full, 'a');
   front = closing(new InstanceQueue(url));
   other = closing(new InstanceQueue(url));
@@ -24,9 +24,9 @@ afterEach(closeAll);
 
 /** An exchange that routes to a full queue and to another one, whose responder does not answer yet; counts how often it works. */
 async function divided() {
-  const [exchange, healthy] = [bystander.tidiesExchange(), await bystander.queue()];
-  await bystander.ask((channel) => channel.assertExchange(exchange, 'fanout'));
-  for (const queue of [full, healthy]) await bystander.ask((channel) => channel.bindQueue(queue, exchange, ''));
+  const [exchange, healthy] = [bystander.freeExchangeName(), await bystander.declareQueue()];
+  await bystander.onChannel((channel) => channel.assertExchange(exchange, 'fanout'));
+  for (const queue of [full, healthy]) await bystander.onChannel((channel) => channel.bindQueue(queue, exchange, ''));
   let go = (): void => undefined;
   const gate = new Promise<void>((resolve) => (go = resolve));
   const works: unknown[] = [];
@@ -75,10 +75,10 @@ test('what a producer is told to do with nacks does not make a request be worked
 });
 
 test('a reply that is nacked is sent again until it is taken, and the work is done once', async () => {
-  const [requests, replies] = [await bystander.queue(), full];
+  const [requests, replies] = [await bystander.declareQueue(), full];
   let works = 0;
   other.respond({ queue: requests }, () => ++works).subscribe();
-  await bystander.raw('', requests, [Buffer.from('1')], { contentType: 'application/json', replyTo: replies });
+  await bystander.publishRaw('', requests, [Buffer.from('1')], { contentType: 'application/json', replyTo: replies });
   await eventually(() => other.metrics.nacked > 1);
   await bystander.purge(replies);
   expect(await eventually(() => bystander.take(replies))).toMatchObject({ body: 1 });

@@ -175,7 +175,7 @@ test('closing waits for replies, and tells those whose time is up', async () => 
 test('work that is under way when its queue closes can ask, and gets its answer', async () => {
   let go = (): void => undefined;
   const gate = new Promise<void>((resolve) => (go = resolve));
-  const jobs = await bystander.queue();
+  const jobs = await bystander.declareQueue();
   other
     .respond<string, string>({ queue }, async ({ body }) => {
       await gate;
@@ -203,7 +203,7 @@ test('work that is under way when its queue closes can ask, and gets its answer'
 });
 
 test('a request whose signal is aborted holds up no closing', async () => {
-  await bystander.queue();
+  await bystander.declareQueue();
   const controller = new AbortController();
   const asked = publishError(front.request({ queue, body: 1 }, { signal: controller.signal }));
   await eventually(() => front.metrics.confirmed === 1);
