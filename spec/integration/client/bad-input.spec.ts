@@ -25,8 +25,12 @@ const wrong: readonly (readonly [unknown, string, RegExp])[] = [
   [{ url, reconnect: { factor: 0 } }, 'reconnect.factor', /a number from 1/],
   [{ url, reopen: { tries: 3 } }, 'reopen.tries', /^Unknown option `reopen\.tries`/],
   [{ url, authErrors: 'never' }, 'authErrors', /one of 'terminal', 'retry'/],
-  [{ url, logger: 'loud' }, 'logger', /a pino logger or one of/],
-  [{ url, logger: console }, 'logger', /a pino logger/],
+  [
+    { url, logger: 'loud' },
+    'logger',
+    /one of fatal, .* a logger with debug, info \(or log\), warn and error, or a function, got `loud`/,
+  ],
+  [{ url, logger: { info: () => undefined } }, 'logger', /a logger with debug, info/],
   [{ url, names: 'closed' }, 'names', /one of 'open', 'declared'/],
   [{ url, consumer: { prefetch: 0 } }, 'consumer.prefetch', /an integer from 1 to 65535, got `0` \(number\)/],
   [

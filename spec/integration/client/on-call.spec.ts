@@ -37,7 +37,7 @@ describe('the log, at its level `info`,', () => {
     await broker.closeConnection(`${name}.producer`, 'maintenance');
     await until(queue.state$, ({ producer }) => producer.status === 'connected' && producer.epoch === 2);
     const message = expect.stringContaining('the broker closed it: 320 CONNECTION_FORCED - maintenance') as string;
-    const help = expect.stringContaining('errors.md#connection_lost') as string;
+    const help = expect.stringContaining('errors.html#connection_lost') as string;
     expect(told('connection lost')).toMatchObject({ connection: `${name}.producer`, err: { message, help } });
     const again = lines.find(({ msg, epoch }) => msg === 'connected' && epoch === 2);
     expect(again).toMatchObject({ outage: expect.any(Number) as number });
