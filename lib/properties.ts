@@ -24,7 +24,7 @@ export interface MessageProperties {
   readonly contentEncoding?: string;
   /** Whole seconds on the wire: fractions are cut off. */
   readonly timestamp?: Date;
-  /** ms after which the broker may drop it; the time a message waits before it is sent counts too. */
+  /** ms after which the broker drops it, counted from the `send`: the time it waits in the outbox is taken off. */
   readonly expiration?: number;
   /** 0 to 255; queues count as far as their `maxPriority`. */
   readonly priority?: number;

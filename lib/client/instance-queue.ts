@@ -35,7 +35,7 @@ import { TypedEmitter } from '../reactive/typed-emitter';
  *
  * @example
  * const queue = new InstanceQueue('amqp://localhost');
- * queue.consume({ queue: 'orders' }).pipe(handle(({ body }) => console.log(body))).subscribe();
+ * queue.consume({ queue: 'orders' }).pipe(handle(({ body }) => console.log(body))).subscribe({ error: console.error });
  * await queue.send({ queue: 'orders', body: { id: 1 } });
  */
 export class InstanceQueue extends TypedEmitter<InstanceQueueEvents> implements AsyncDisposable {

@@ -165,9 +165,11 @@ export function resolveConsumeOptions<T>(given: ConsumeOptions<T> | NoAckConsume
  * missing, …) or `reopen.attempts` are spent; ConnectionError when the connection gave up or is closed already.
  * Unsubscribe: cancels at once; what was handed out can still be settled, until all is or the drain timeout has passed.
  *
- * @throws OptionsError if an option cannot be right
+ * Subscribe with an `error` callback: RxJS throws an error that no callback takes where nothing catches it, which ends the process.
+ *
+ * @throws OptionsError at once, if an option cannot be right
  * @example
- * consume(connection, { queue: 'orders' }).pipe(handle(work)).subscribe();
+ * consume(connection, { queue: 'orders' }).pipe(handle(work)).subscribe({ error: console.error });
  */
 export function consume<T = unknown>(connection: Connection, options: NoAckConsumeOptions<T>): Observable<Message<T>>;
 export function consume<T = unknown>(connection: Connection, options: ConsumeOptions<T>): Observable<Delivery<T>>;

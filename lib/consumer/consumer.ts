@@ -25,7 +25,7 @@ export type ConsumerEvents = EventsOf<ConsumerState> & {
  * @example
  * const orders = new Consumer(connection, { queue: 'orders' });
  * orders.on('attached', ({ tag }) => console.log(tag));
- * orders.deliveries$.pipe(handle(work)).subscribe();
+ * orders.deliveries$.pipe(handle(work)).subscribe({ error: console.error });
  */
 export class Consumer<T = unknown> extends TypedEmitter<ConsumerEvents> implements AsyncDisposable {
   /**

@@ -19,7 +19,7 @@ const headersGetter: TextMapGetter<Arguments> = {
  * (across `await` too, and in the subscription of an Observable). It ends, and fails, with the work.
  *
  * @example
- * queue.consume({ queue: 'orders' }).pipe(handle(traced(ship))).subscribe();
+ * queue.consume({ queue: 'orders' }).pipe(handle(traced(ship))).subscribe({ error: console.error });
  */
 export function traced<T, R>(work: Worker<T, R>): Worker<T, R> {
   return (message, workContext) => {

@@ -26,7 +26,7 @@ import { KeyedQueue } from './keyed-queue';
  *
  * @throws OptionsError if an option cannot be right
  * @example
- * consume(connection, { queue: 'orders' }).pipe(handle((order) => ship(order.body))).subscribe();
+ * consume(connection, { queue: 'orders' }).pipe(handle((order) => ship(order.body))).subscribe({ error: console.error });
  */
 export function handle<T, R>(
   work: Worker<T, R>,

@@ -30,7 +30,7 @@ const PUBLISH: Shape<PublishOptions> = { ...SEND, concurrency: integer(1, 1_000_
  *
  * @throws OptionsError if an option cannot be right
  * @example
- * orders$.pipe(map((body) => ({ queue: 'orders', body })), publish(producer)).subscribe();
+ * orders$.pipe(map((body) => ({ queue: 'orders', body })), publish(producer)).subscribe({ error: console.error });
  */
 export function publish<T>(
   producer: Pick<Producer<T>, 'send'>,

@@ -35,6 +35,17 @@ describe.each(documents)('$path', ({ path, text }) => {
   });
 });
 
+it('no example of a guide leaves the errors of a stream to the process', () => {
+  const bare = documents
+    .filter(({ path }) => path.startsWith('demo/guides/'))
+    .flatMap(({ path, text }) =>
+      fences(text, ['ts', 'typescript'])
+        .filter(({ code }) => /\.subscribe\(\)/.test(code))
+        .map(({ line }) => `${path}:${String(line)}`),
+    );
+  expect(bare).toEqual([]);
+});
+
 it('every file that contributors are sent to exists', () => {
   const { text } = documents.find(({ path }) => path === '.github/CONTRIBUTING.md')!;
   let room = '';

@@ -28,9 +28,9 @@ const wrong: readonly (readonly [unknown, string, RegExp])[] = [
   [
     { url, logger: 'loud' },
     'logger',
-    /one of .*silent, a logger with debug, info \(or log\), warn and error, or a function/,
+    /one of fatal, .* a logger with debug, info \(or log\), warn and error, or a function, got `loud`/,
   ],
-  [{ url, logger: { info: () => undefined } }, 'logger', /a logger with debug, info \(or log\), warn and error/],
+  [{ url, logger: { info: () => undefined } }, 'logger', /a logger with debug, info/],
   [{ url, names: 'closed' }, 'names', /one of 'open', 'declared'/],
   [{ url, consumer: { prefetch: 0 } }, 'consumer.prefetch', /an integer from 1 to 65535, got `0` \(number\)/],
   [
