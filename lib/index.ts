@@ -14,6 +14,8 @@ export type { ConsumerHealth, Health, InstanceQueueState } from './health/health
 export type { Stall } from './health/stall';
 
 // Connection
+export type { Admin, DeleteTarget, GetOptions } from './client/admin';
+export type { QueueDepth } from './transport/transport';
 export { Connection } from './connection/connection';
 export type { ConnectionEvents, ConnectionOptions } from './connection/connection';
 export type { BackoffOptions } from './connection/backoff';

@@ -1,3 +1,4 @@
+import { Admin } from './admin';
 import type { Observable, OperatorFunction } from 'rxjs';
 import { auto } from '../codec';
 import { drainTimeoutOf } from '../connection/connection';
@@ -39,6 +40,8 @@ import { TypedEmitter } from '../reactive/typed-emitter';
  * await queue.send({ queue: 'orders', body: { id: 1 } });
  */
 export class InstanceQueue extends TypedEmitter<InstanceQueueEvents> implements AsyncDisposable {
+  /** Declares, inspects, empties and deletes queues and exchanges. */
+  readonly admin: Admin;
   readonly #connections: ConnectionPair;
   readonly #options: InstanceQueueOptions;
   readonly #monitor: HealthMonitor;
@@ -71,6 +74,7 @@ export class InstanceQueue extends TypedEmitter<InstanceQueueEvents> implements 
     this.#drainTimeout = options.drainTimeout ?? DEFAULTS.drainTimeout;
     this.#connections = new ConnectionPair(rest, transport, this);
     this.#monitor = new HealthMonitor(this.#connections, downAfter);
+    this.admin = new Admin(this.#connections.consumer.core);
     this.#producer = this.producer();
   }
 

@@ -1,5 +1,6 @@
 import { privateBroker } from '../../support/brokers/test-brokers';
 import { fixture } from '../../support/fixtures/fixture';
+import { administeringLaws } from '../../support/laws/administering';
 import { consumingLaws } from '../../support/laws/consuming';
 import { rabbitmq } from '../../support/laws/rabbitmq';
 import { sendingLaws } from '../../support/laws/sending';
@@ -13,4 +14,5 @@ describe('an InstanceQueue on a RabbitMQ', () => {
   sendingLaws(given);
   consumingLaws(given);
   togetherLaws(given);
+  administeringLaws(given);
 });

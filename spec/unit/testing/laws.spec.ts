@@ -1,4 +1,5 @@
 import { fixture } from '../../support/fixtures/fixture';
+import { administeringLaws } from '../../support/laws/administering';
 import { consumingLaws } from '../../support/laws/consuming';
 import { memoryBroker } from '../../support/laws/memory-broker';
 import { sendingLaws } from '../../support/laws/sending';
@@ -11,4 +12,5 @@ describe('the double of an InstanceQueue', () => {
   sendingLaws(given);
   consumingLaws(given);
   togetherLaws(given);
+  administeringLaws(given);
 });

@@ -1,0 +1,207 @@
+import { filter, firstValueFrom, map, race, throwIfEmpty, timer } from 'rxjs';
+import { auto, type Codec } from '../codec';
+import type { ConnectionCore } from '../connection/connection-core';
+import type { CloseReport } from '../connection/member';
+import type { Up } from '../connection/supervisor';
+import { ConsumerChannel, type Refusal } from '../consumer/consumer-channel';
+import type { Delivery } from '../consumer/delivery';
+import { ConsumerError } from '../errors';
+import { boolean, checkOptions, codec as isCodec, expected, object, shortString, type Shape } from '../options';
+import type { BindingSpec, Topology } from '../topology';
+import { checkTopology } from '../topology-checks';
+import type { InboundChannel, InboundMessage, Link, QueueDepth } from '../transport/transport';
+
+/** How `get` reads a message. */
+export interface GetOptions<T> {
+  /** How the body is read. @default auto */
+  readonly codec?: Codec<T>;
+}
+
+/** What to delete, and under which conditions. */
+export type DeleteTarget =
+  | {
+      readonly queue: string;
+      /** Only if it holds no message. @default false */
+      readonly ifEmpty?: boolean;
+      /** Only if nothing consumes from it. @default false */
+      readonly ifUnused?: boolean;
+    }
+  | {
+      readonly exchange: string;
+      /** Only if nothing is bound to it. @default false */
+      readonly ifUnused?: boolean;
+    };
+
+const GET: Shape<GetOptions<unknown>> = { codec: isCodec };
+const DELETE: Shape<{ queue: string; exchange: string; ifEmpty: boolean; ifUnused: boolean }> = {
+  queue: shortString(),
+  exchange: shortString(),
+  ifEmpty: boolean,
+  ifUnused: boolean,
+};
+const UNBIND: Shape<BindingSpec> = {
+  exchange: shortString(),
+  queue: shortString(),
+  toExchange: shortString(),
+  routingKey: shortString(),
+  arguments: object,
+};
+
+/**
+ * Looks after queues and exchanges: declares, inspects, empties and deletes them. Each call uses a channel of its own, so that
+ * a refusal costs nothing else; on the consuming connection, since a broker that blocks publishers does not answer the
+ * producing one. A call waits while the connection is down.
+ *
+ * Every promise rejects with ChannelError and its `replyCode`, when the broker refuses; ConnectionError, when the connection
+ * gave up or is closed; OptionsError.
+ */
+export class Admin {
+  readonly #core: ConnectionCore;
+
+  /** @internal */
+  constructor(core: ConnectionCore) {
+    this.#core = core;
+  }
+
+  /** Declares exchanges, queues, then bindings. */
+  async declare(topology: Topology): Promise<void> {
+    checkTopology(topology);
+    await (await this.#link()).declare(topology);
+  }
+
+  /** How full a queue is, and how many consumers it has; undefined if there is no such queue. */
+  async inspect(queue: string): Promise<QueueDepth | undefined> {
+    named(queue);
+    return (await this.#link()).inspect(queue);
+  }
+
+  /**
+   * Takes one message out of a queue, without a consumer. The delivery has a channel of its own until it is settled; closing
+   * waits for that as for other deliveries. Undefined: the queue is empty. Rejects besides: ConsumerError UNDECODABLE; the
+   * message is back in its queue then.
+   */
+  async get<T = unknown>(queue: string, options: GetOptions<T> = {}): Promise<Delivery<T> | undefined> {
+    named(queue);
+    checkOptions(options, GET, { of: 'get()' });
+    const up = await this.#up();
+    const channel = await firstValueFrom(up.link.openInbound());
+    try {
+      const message = await channel.get(queue);
+      if (!message) {
+        void channel.close();
+        return undefined;
+      }
+      // T stands for whatever `auto` reads, unless the caller named another codec.
+      const { codec = auto as Codec<T> } = options;
+      return new GetChannel(this.#core, channel, queue, up.epoch).hand(message, codec);
+    } catch (error) {
+      void channel.close();
+      throw error;
+    }
+  }
+
+  /** Drops all messages that are ready in a queue. Resolves with how many they were; those out to consumers stay. */
+  async purge(queue: string): Promise<number> {
+    named(queue);
+    return (await this.#link()).purge(queue);
+  }
+
+  /** Deletes a queue with its messages, or an exchange. Resolves with how many messages went; nothing is not an error. */
+  async delete(target: DeleteTarget): Promise<number> {
+    checkOptions<object>(target, DELETE, { of: 'delete()' });
+    if ('queue' in target === 'exchange' in target)
+      throw expected('delete()', 'either `{ queue }` or `{ exchange }`', target);
+    if ('queue' in target) named(target.queue, 'queue');
+    else named(target.exchange, 'exchange');
+    const link = await this.#link();
+    if ('queue' in target) return link.deleteQueue(target.queue, target);
+    await link.deleteExchange(target.exchange, target);
+    return 0;
+  }
+
+  /** Removes a binding. One that does not exist is no error. */
+  async unbind(binding: BindingSpec): Promise<void> {
+    checkOptions<Pick<BindingSpec, 'exchange'>>(binding, UNBIND, { of: 'unbind()', required: ['exchange'] });
+    await (await this.#link()).unbind(binding);
+  }
+
+  async #link(): Promise<Link> {
+    return (await this.#up()).link;
+  }
+
+  /** The present link, or the next. */
+  #up(): Promise<Up<Link>> {
+    this.#core.open();
+    return firstValueFrom(
+      this.#core.up$.pipe(
+        map((up) => (up?.link.lost ? undefined : up)),
+        filter((up) => up !== undefined),
+        throwIfEmpty(() => this.#core.closedError()),
+      ),
+    );
+  }
+}
+
+function named(name: unknown, option = 'queue'): void {
+  const wanted =
+    typeof name === 'string' && name !== ''
+      ? shortString()(name)
+      : `the name of ${option === 'queue' ? 'a queue' : 'an exchange'}`;
+  if (wanted !== undefined) throw expected(option, wanted, name);
+}
+
+/** The channel of one message that was taken without a consumer; it closes once the message is settled. */
+class GetChannel extends ConsumerChannel {
+  readonly #unregister: () => void;
+  readonly #settled: Promise<void>;
+  #settle: () => void = () => undefined;
+
+  constructor(core: ConnectionCore, channel: InboundChannel, queue: string, epoch: number) {
+    const { counters, log } = core;
+    super({ channel, queue, tag: '', epoch, prefetch: 1, counters, log, lost: () => undefined });
+    this.#settled = new Promise((resolve) => {
+      this.#settle = resolve;
+    });
+    this.#unregister = core.register({ direction: 'inbound', close: (within) => this.#close(within) });
+    channel.ended$.subscribe((error) => {
+      this.end(error);
+    });
+  }
+
+  /** Hands out the message. @throws ConsumerError UNDECODABLE; the message goes back to its queue */
+  hand<T>(message: InboundMessage, codec: Codec<T>): Delivery<T> {
+    let body: T;
+    try {
+      if (message.unreadable) throw message.unreadable;
+      body = codec.decode(message.content, message.properties);
+    } catch (cause) {
+      this.end();
+      const sentence = `Cannot decode a message of queue \`${this.queue}\` (content type ${message.contentType ?? 'none'}, ${String(message.content.length)} bytes).`;
+      throw new ConsumerError('UNDECODABLE', this.queue, sentence, { cause });
+    }
+    return this.deliver(message, body);
+  }
+
+  override end(...cause: Parameters<ConsumerChannel['end']>): void {
+    super.end(...cause);
+    this.#unregister();
+    this.#settle();
+  }
+
+  protected override acked(tag: number): void {
+    super.acked(tag);
+    this.abandon();
+  }
+
+  protected override refused(tag: number, how: Refusal): void {
+    super.refused(tag, how);
+    this.abandon();
+  }
+
+  async #close(within: number): Promise<CloseReport> {
+    await firstValueFrom(race(this.#settled, timer(within)));
+    const { unsettled } = this;
+    await this.close();
+    return { unsettled, unconfirmed: 0 };
+  }
+}
