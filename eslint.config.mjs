@@ -143,7 +143,7 @@ export default defineConfig(
 
   // ── The dashboard's page, which runs in a browser as it is ───────────────────────────────────────────────────
   {
-    files: ['demo/dashboard/page/*.js'],
+    files: ['lib/dashboard/page/*.js', 'demo/dashboard/panel/*.js'],
     languageOptions: { globals: browserGlobals },
     rules: { eqeqeq: ['error', 'always'], 'object-shorthand': 'error', 'prefer-const': 'error' },
   },

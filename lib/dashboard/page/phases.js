@@ -1,23 +1,32 @@
+import { byId, make } from './elements.js';
 import { duration } from './format.js';
 
-/** What the phases are called, and how serious they are. */
+/** What the phases are called, and how serious they are. Each has a colour and a pattern of its own (timelines.css). */
 const PHASES = {
-  idle: ['Not asked for', ''],
-  connecting: ['Connecting', ''],
   up: ['Up', 'good'],
+  connecting: ['Connecting', ''],
+  reconnecting: ['Reconnecting', 'bad'],
+  opening: ['Opening', 'warn'],
+  attaching: ['Attaching', 'warn'],
   blocked: ['Blocked', 'warn'],
   paused: ['Paused', 'calm'],
-  attaching: ['Attaching', 'warn'],
-  opening: ['Opening', 'warn'],
-  reconnecting: ['Reconnecting', 'bad'],
   closing: ['Closing', ''],
   closed: ['Closed', 'bad'],
+  idle: ['Not used', ''],
 };
 
 export const wordOf = ({ name }) => PHASES[name][0];
 export const toneOf = ({ name }) => PHASES[name][1];
 
-/** "Reconnecting for 53 ms, 2 attempts, behind epoch 3. Because …" */
+export function showLegend() {
+  byId('legend').replaceChildren(
+    ...Object.entries(PHASES).map(([phase, [word]]) =>
+      make('li', {}, [make('span', { className: 'swatch', data: { phase } }), make('span', { text: word })]),
+    ),
+  );
+}
+
+/** "Reconnecting for 53 ms, 2 attempts. Lost the connection …" */
 export function tell(span, now) {
   const { name, epoch, attempt, cause, from, to } = span;
   const parts = [`${wordOf(span)} for ${duration((to ?? now) - from)}`];

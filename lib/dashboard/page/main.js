@@ -1,67 +1,70 @@
-import { describeCharts, drawCharts } from './charts.js';
-import { showCounts } from './counts.js';
+import { RATE_CHARTS, describeCharts, drawCharts } from './charts.js';
 import { byId, setText } from './elements.js';
 import { listen } from './feed.js';
+import { showFigures } from './figures.js';
 import { showGauges } from './gauges.js';
 import { forgetHappenings, showHappenings } from './happenings.js';
 import { showHealth, showNoHealth } from './health.js';
 import { addLine, showLog } from './log.js';
+import { showLegend } from './phases.js';
 import { Timeline } from './timeline.js';
-import { listenToPause, showProgress, showTrouble, showTroubles } from './troubles.js';
 
 /** ms between two looks at the clock. */
 const EVERY = 250;
+const NAMES = ['present', 'health', 'spans', 'sample', 'log', 'end'];
 
 const timelines = { producer: new Timeline('producer'), consumer: new Timeline('consumer') };
 let points = [];
 let window = 120_000;
-/** ms by which the dashboard's clock is ahead of ours. */
+/** ms by which the clock of the service is ahead of this one. */
 let ahead = 0;
 let ended = false;
 let alive = false;
 
 const now = () => Date.now() + ahead;
 
-function tellBanner(text) {
+function setBanner(text) {
   const banner = byId('banner');
+  // A panel may have something to say that counts for more.
+  if (banner.dataset.held) return;
   banner.hidden = text === '';
   setText(banner, text);
 }
 
-function showSample({ point, balance, metrics }) {
-  points = [...points, point].filter(({ at }) => at > now() - window);
-  showCounts(balance);
+function showSample({ point, metrics }) {
+  if (point) points = [...points, point].filter(({ at }) => at > now() - window);
+  showFigures(metrics);
   showGauges(metrics);
-  drawCharts(points, now(), window);
+  drawCharts(RATE_CHARTS, points, now(), window);
 }
 
 function draw() {
   if (!alive) return;
   for (const timeline of Object.values(timelines)) timeline.draw(now(), window);
-  showProgress(now());
 }
 
 listen(
+  'events',
+  NAMES,
   {
     present(present) {
       ended = false;
       alive = true;
-      tellBanner('');
+      setBanner('');
       ahead = present.now - Date.now();
       window = present.window;
-      const { version, where } = present.broker;
-      setText(byId('broker'), `RabbitMQ ${version} at ${where}`);
       points = present.points;
+      setText(byId('title'), present.title);
+      document.title = `${present.title} dashboard`;
       forgetHappenings();
       for (const [role, spans] of Object.entries(present.spans)) {
         timelines[role].reset(spans);
         showHappenings(role, spans, false);
       }
-      showTroubles(present.troubles);
       showHealth(present.health);
       showLog(present.log);
-      showSample(present.sample);
-      describeCharts(points);
+      showSample({ metrics: present.metrics });
+      describeCharts(RATE_CHARTS, points);
       draw();
     },
     health: showHealth,
@@ -71,26 +74,22 @@ listen(
       draw();
     },
     sample: showSample,
-    trouble: showTrouble,
     log: addLine,
-    end({ balance }) {
+    end() {
       ended = true;
-      tellBanner('The dashboard is closing: what is under way arrives first.');
-      if (!balance) return;
       alive = false;
-      showCounts(balance);
-      showNoHealth('Ended', '');
-      tellBanner('The dashboard has ended. Start it again, and this page goes on.');
+      showNoHealth('Closed', '');
+      setBanner('The queue is closed. This page goes on when the service is started again.');
     },
   },
   () => {
     if (ended) return;
     alive = false;
-    showNoHealth('No answer', 'from the dashboard');
-    tellBanner('The dashboard does not answer. Trying again …');
+    showNoHealth('No answer', 'from the service');
+    setBanner('The service does not answer. Trying again …');
   },
 );
 
-listenToPause();
+showLegend();
 setInterval(draw, EVERY);
-setInterval(() => describeCharts(points), 5000);
+setInterval(() => describeCharts(RATE_CHARTS, points), 5000);

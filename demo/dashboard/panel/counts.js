@@ -1,12 +1,11 @@
-import { byId, setText } from './elements.js';
-import { count } from './format.js';
+import { byId, setText } from '/elements.js';
+import { count } from '/format.js';
 
 const NAMES = ['sent', 'confirmed', 'received', 'onTheWay', 'duplicates', 'lost'];
 const kebab = (name) => name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
-const figures = new Map(NAMES.map((name) => [name, byId(`count-${kebab(name)}`)]));
 
 export function showCounts(balance) {
-  for (const [name, element] of figures) setText(element, count(balance[name]));
+  for (const name of NAMES) setText(byId(`count-${kebab(name)}`), count(balance[name]));
   byId('verdict').dataset.good = String(balance.lost === 0);
   setText(byId('count-note'), noteOn(balance));
 }

@@ -3,9 +3,6 @@ import { duration } from './format.js';
 import { tell, wordOf } from './phases.js';
 import { hideTip, showTip } from './tip.js';
 
-/** Narrower than this (px), a bar has no room for words. */
-const SLIM = 56;
-
 /** The bar of one connection: a button for each span, of which one is in the tab order; arrows go to the others. */
 export class Timeline {
   #track;
@@ -41,19 +38,16 @@ export class Timeline {
   draw(now, window) {
     const begin = now - window;
     this.#spans = this.#spans.filter(({ to = now }) => to > begin);
-    const width = this.#track.clientWidth;
     for (const span of this.#spans) {
       const from = Math.max(span.from, begin);
       const share = ((span.to ?? now) - from) / window;
       const bar = this.#barOf(span);
       bar.style.left = `${((from - begin) / window) * 100}%`;
       bar.style.width = `${share * 100}%`;
-      const slim = share * width < SLIM;
-      bar.classList.toggle('slim', slim);
       bar.dataset.phase = span.name;
-      setText(bar, slim ? '' : span.epoch === undefined ? wordOf(span) : `epoch ${span.epoch}`);
-      const label = tell(span, now);
-      if (bar.getAttribute('aria-label') !== label) bar.setAttribute('aria-label', label);
+      label(bar, span.name === 'up' ? `epoch ${span.epoch}` : wordOf(span));
+      const told = tell(span, now);
+      if (bar.getAttribute('aria-label') !== told) bar.setAttribute('aria-label', told);
     }
     this.#dropOthers();
     const last = this.#spans.at(-1);
@@ -99,4 +93,13 @@ export class Timeline {
     next.setAttribute('tabindex', '0');
     next.focus();
   }
+}
+
+/** Text that does not fit is left out as a whole: half a word says nothing. The tip has it. */
+function label(bar, text) {
+  setText(bar, text);
+  bar.classList.toggle('slim', false);
+  if (bar.scrollWidth <= bar.clientWidth) return;
+  setText(bar, '');
+  bar.classList.toggle('slim', true);
 }

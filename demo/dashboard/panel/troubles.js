@@ -1,10 +1,11 @@
-import { announce } from './announcer.js';
-import { byId, make, setText } from './elements.js';
-import { order } from './feed.js';
-import { duration } from './format.js';
+import { announce } from '/announcer.js';
+import { byId, make, setText } from '/elements.js';
+import { duration } from '/format.js';
+import { order } from './order.js';
 
 const buttons = new Map();
 let states = new Map();
+let locked = false;
 
 /** All of them; the buttons are made once. */
 export function showTroubles(all) {
@@ -20,7 +21,7 @@ export function showTrouble(state) {
   if (state.status === 'failed') announce(`${state.title}: failed. ${state.note}`);
 }
 
-/** Of those that last: how far they are. */
+/** Of faults that last: how far they are. */
 export function showProgress(now) {
   for (const { id, status, since, lasts } of states.values()) {
     if (lasts === undefined) continue;
@@ -31,12 +32,12 @@ export function showProgress(now) {
   }
 }
 
-export function listenToPause() {
-  const pause = byId('pause');
-  pause.addEventListener(
-    'click',
-    () => void order(pause.getAttribute('aria-checked') === 'true' ? '/resume' : '/pause'),
-  );
+export const isRunning = () => [...states.values()].some(({ status }) => status === 'running');
+
+/** While all faults are run, no other can be injected. */
+export function lockAll(yes) {
+  locked = yes;
+  showStates();
 }
 
 function makeButtons(all) {
@@ -75,21 +76,25 @@ function buttonFor({ id, title, hint }) {
   return button;
 }
 
+const isUnderWay = ({ status }) => status === 'running' || status === 'recovering';
+
 function showStates() {
+  if (buttons.size === 0) return;
   const all = [...states.values()];
   for (const state of all) {
     const { button, state: chip, hintLine } = buttons.get(state.id);
-    const rival = all.find(
-      (other) => other !== state && other.status === 'running' && state.needs && other.needs === state.needs,
-    );
-    const under = state.status === 'running' || state.status === 'recovering';
-    button.setAttribute('aria-disabled', String(under || rival !== undefined || state.unavailable !== undefined));
+    const rival = all.find((other) => other !== state && isUnderWay(other));
+    const unavailable = isUnderWay(state) || rival !== undefined || locked || state.unavailable !== undefined;
+    button.setAttribute('aria-disabled', String(unavailable));
     button.dataset.status = state.status;
     const [text, tone] = wordsFor(state);
     setText(chip, text);
     chip.dataset.tone = tone;
     chip.hidden = text === '';
-    setText(hintLine, state.unavailable ?? (rival ? `After: ${rival.title}` : (state.note ?? state.hint)));
+    setText(
+      hintLine,
+      state.unavailable ?? (rival ? `Locked while “${rival.title}” is timed` : (state.note ?? state.hint)),
+    );
   }
 }
 

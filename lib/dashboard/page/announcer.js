@@ -3,7 +3,7 @@ import { byId } from './elements.js';
 const announcer = byId('announcer');
 let waiting = [];
 
-/** Says it to those who listen to the page; what comes at once is said together. */
+/** Announces to screen readers; what comes within 300 ms is announced together. */
 export function announce(text) {
   waiting.push(text);
   if (waiting.length > 1) return;

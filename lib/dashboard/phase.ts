@@ -1,4 +1,4 @@
-import type { ConnectionState, Health, Role } from 'instance-queue';
+import type { Health, InstanceQueueState } from '../health/health';
 
 /** What one of the two connections is good for at the moment. */
 export type PhaseName =
@@ -11,22 +11,9 @@ export interface Phase {
   readonly attempt?: number;
 }
 
-/** From the connection's state, and from what works over it: a connection alone receives nothing. */
-export function phaseOf(role: Role, health: Health): Phase {
+/** From the connection's state, and from what uses it: a connection alone receives and confirms nothing. */
+export function phaseOf(role: keyof InstanceQueueState, health: Health): Phase {
   const state = health.connections[role];
-  if (state.status !== 'connected') return unconnected(state);
-  const { epoch } = state;
-  if (role === 'producer') {
-    if (health.blocked !== undefined) return { name: 'blocked', epoch, cause: `The broker says: ${health.blocked}` };
-    const opening = health.producers.find(({ status }) => status !== 'open');
-    return opening ? { name: 'opening', epoch, ...causeOf(opening) } : { name: 'up', epoch };
-  }
-  const away = health.consumers.find(({ status }) => status !== 'attached');
-  if (away?.status === 'paused') return { name: 'paused', epoch };
-  return away ? { name: 'attaching', epoch, ...causeOf(away) } : { name: 'up', epoch };
-}
-
-function unconnected(state: Exclude<ConnectionState, { status: 'connected' }>): Phase {
   switch (state.status) {
     case 'disconnected':
       return { name: 'idle' };
@@ -38,7 +25,21 @@ function unconnected(state: Exclude<ConnectionState, { status: 'connected' }>): 
       return { name: 'closing' };
     case 'closed':
       return { name: 'closed', ...causeOf(state) };
+    case 'connected':
+      return { ...(role === 'producer' ? producing(health) : consuming(health)), epoch: state.epoch };
   }
+}
+
+function producing({ blocked, producers }: Health): Phase {
+  if (blocked !== undefined) return { name: 'blocked', cause: `The broker says: ${blocked}` };
+  const opening = producers.find(({ status }) => status !== 'open');
+  return opening ? { name: 'opening', ...causeOf(opening) } : { name: 'up' };
+}
+
+function consuming({ consumers }: Health): Phase {
+  const away = consumers.find(({ status }) => status !== 'attached');
+  if (away?.status === 'paused') return { name: 'paused' };
+  return away ? { name: 'attaching', ...causeOf(away) } : { name: 'up' };
 }
 
 function causeOf(state: object): { readonly cause?: string } {

@@ -1,4 +1,3 @@
-import type { Role } from 'instance-queue';
 import type { Phase } from './phase';
 
 /** A stretch of time in one phase; `to` is missing in the present one. Times are of the wall clock, in ms. */
@@ -11,26 +10,22 @@ export interface Span extends Phase {
 /** How far back the page looks, in ms. */
 export const WINDOW = 120_000;
 
-/** The phases of one connection, one behind the other, as far back as anybody looks. */
+/** The phases of one connection, one behind the other, as far back as the page looks. */
 export class Timeline {
-  readonly role: Role;
   #spans: readonly Span[] = [];
   #count = 0;
-
-  constructor(role: Role) {
-    this.role = role;
-  }
 
   get spans(): readonly Span[] {
     return this.#spans;
   }
 
-  /** Gives the spans that are new or changed. */
+  /** Returns the spans that are new or changed. */
   enter(phase: Phase, now = Date.now()): readonly Span[] {
     const last = this.#spans.at(-1);
     if (last?.name === phase.name && last.epoch === phase.epoch) {
-      // One more attempt of the same outage. What it began with is the cause.
+      // One more attempt in the same outage. The first cause is the one that explains it.
       const longer = { ...last, ...phase, ...(last.cause !== undefined && { cause: last.cause }) };
+      if (longer.attempt === last.attempt && longer.cause === last.cause) return [];
       this.#spans = [...this.#spans.slice(0, -1), longer];
       return [longer];
     }
