@@ -38,6 +38,7 @@ const dollar = {
 /** What of a browser the page of the dashboard uses. */
 const browserGlobals = Object.fromEntries(
   [
+    'addEventListener',
     'document',
     'fetch',
     'matchMedia',

@@ -24,15 +24,18 @@ export function panelFile(name: string): { readonly type: string; readonly conte
     : { type: TYPES[extname(path)] ?? 'application/octet-stream', content: readFileSync(path) };
 }
 
-/** Server-sent events for the panel: the present first, then each change. */
-export function sendPanel(watch: PanelWatch, response: ServerResponse): void {
+/** Adds the events of the panel to those of the page, which has the connection: the present first, then each change. */
+export function addPanel(watch: PanelWatch, response: ServerResponse): void {
   const send = ([name, data]: PanelEvent): void => {
+    if (response.writableEnded) return;
     if (response.writableLength > BEHIND) response.destroy();
-    else response.write(`event: ${name}\ndata: ${JSON.stringify(data)}\n\n`);
+    else response.write(`event: panel-${name}\ndata: ${JSON.stringify(data)}\n\n`);
   };
-  response.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-store' });
-  response.write('retry: 1000\n\n');
-  send(['present', watch.present]);
-  const sending = watch.event$.subscribe({ next: send, complete: () => response.end() });
-  response.once('close', () => sending.unsubscribe());
+  // The dashboard answers once it knows who asks.
+  setImmediate(() => {
+    if (!response.headersSent) return;
+    send(['present', watch.present]);
+    const sending = watch.event$.subscribe(send);
+    response.once('close', () => sending.unsubscribe());
+  });
 }

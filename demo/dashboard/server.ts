@@ -3,7 +3,7 @@ import type { InstanceQueue } from 'instance-queue';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { panelFile, sendPanel } from './panel-files';
+import { addPanel, panelFile } from './panel-files';
 import type { PanelWatch } from './panel-watch';
 import type { Runner } from './runner';
 import { isOwnHost, isSameOrigin } from './same-origin';
@@ -72,13 +72,14 @@ function answer(
   } else if (method === 'POST') {
     if (isSameOrigin(request)) end(response, order(served, path), '');
     else end(response, 403, 'Only the page itself may do that.');
-  } else if (path === '/faults/events') {
-    sendPanel(served.watch, response);
   } else if (path.startsWith('/faults/')) {
     const file = panelFile(path.slice('/faults/'.length));
     if (file) response.writeHead(200, { 'content-type': file.type, 'cache-control': 'no-cache' }).end(file.content);
     else end(response, 404, 'There is no such file.');
-  } else page(request, response);
+  } else {
+    page(request, response);
+    if (path === '/events' && method === 'GET') addPanel(served.watch, response);
+  }
 }
 
 /** Does what the page asks for, and gives the status of the answer. */

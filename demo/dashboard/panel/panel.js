@@ -2,14 +2,13 @@
 import { announce } from '/announcer.js';
 import { Chart, describeCharts, drawCharts } from '/charts.js';
 import { byId, setText } from '/elements.js';
-import { listen } from '/feed.js';
+import { on } from '/feed.js';
 import { showCounts } from './counts.js';
 import { layOut } from './layout.js';
 import { order } from './order.js';
 import { showRun } from './run.js';
 import { isRunning, showProgress, showTrouble, showTroubles } from './troubles.js';
 
-const NAMES = ['present', 'sample', 'trouble', 'run', 'paused', 'end'];
 /** ms between two looks at the clock. */
 const EVERY = 250;
 
@@ -50,37 +49,32 @@ function showBanner(text) {
   setText(banner, text);
 }
 
-listen(
-  '/faults/events',
-  NAMES,
-  {
-    present(present) {
-      delete byId('banner').dataset.held;
-      byId('banner').hidden = true;
-      ahead = present.now - Date.now();
-      window = present.window;
-      setText(byId('broker-version'), present.broker);
-      latencies = present.latencies;
-      showTroubles(present.troubles);
-      showRun(present.run);
-      showPaused(present.paused);
-      showCounts(present.balance);
-    },
-    sample: showSample,
-    trouble: showTrouble,
-    run: showRun,
-    paused: showPaused,
-    end({ balance }) {
-      if (balance) showCounts(balance);
-      showBanner(
-        balance
-          ? 'The dashboard has ended. Start it again, and this page goes on.'
-          : 'The dashboard is closing: messages under way arrive first.',
-      );
-    },
+on({
+  'panel-present'(present) {
+    delete byId('banner').dataset.held;
+    byId('banner').hidden = true;
+    ahead = present.now - Date.now();
+    window = present.window;
+    setText(byId('broker-version'), present.broker);
+    latencies = present.latencies;
+    showTroubles(present.troubles);
+    showRun(present.run);
+    showPaused(present.paused);
+    showCounts(present.balance);
   },
-  () => undefined,
-);
+  'panel-sample': showSample,
+  'panel-trouble': showTrouble,
+  'panel-run': showRun,
+  'panel-paused': showPaused,
+  'panel-end'({ balance }) {
+    if (balance) showCounts(balance);
+    showBanner(
+      balance
+        ? 'The dashboard has ended. Start it again, and this page goes on.'
+        : 'The dashboard is closing: messages under way arrive first.',
+    );
+  },
+});
 
 byId('pause').addEventListener('click', () => {
   const paused = byId('pause').getAttribute('aria-checked') === 'true';

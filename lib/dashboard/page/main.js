@@ -1,6 +1,6 @@
 import { RATE_CHARTS, describeCharts, drawCharts } from './charts.js';
 import { byId, setText } from './elements.js';
-import { listen } from './feed.js';
+import { listen, on } from './feed.js';
 import { showFigures } from './figures.js';
 import { showGauges } from './gauges.js';
 import { forgetHappenings, showHappenings } from './happenings.js';
@@ -11,7 +11,6 @@ import { Timeline } from './timeline.js';
 
 /** ms between two looks at the clock. */
 const EVERY = 250;
-const NAMES = ['present', 'health', 'spans', 'sample', 'log', 'end'];
 
 const timelines = { producer: new Timeline('producer'), consumer: new Timeline('consumer') };
 let points = [];
@@ -43,53 +42,52 @@ function draw() {
   for (const timeline of Object.values(timelines)) timeline.draw(now(), window);
 }
 
-listen(
-  'events',
-  NAMES,
-  {
-    present(present) {
-      ended = false;
-      alive = true;
-      setBanner('');
-      ahead = present.now - Date.now();
-      window = present.window;
-      points = present.points;
-      setText(byId('title'), present.title);
-      document.title = `${present.title} dashboard`;
-      forgetHappenings();
-      for (const [role, spans] of Object.entries(present.spans)) {
-        timelines[role].reset(spans);
-        showHappenings(role, spans, false);
-      }
-      showHealth(present.health);
-      showLog(present.log);
-      showSample({ metrics: present.metrics });
-      describeCharts(RATE_CHARTS, points);
-      draw();
-    },
-    health: showHealth,
-    spans({ role, spans }) {
-      timelines[role].update(spans);
-      showHappenings(role, timelines[role].spans, true);
-      draw();
-    },
-    sample: showSample,
-    log: addLine,
-    end() {
-      ended = true;
-      alive = false;
-      showNoHealth('Closed', '');
-      setBanner('The queue is closed. This page goes on when the service is started again.');
-    },
+on({
+  present(present) {
+    ended = false;
+    alive = true;
+    setBanner('');
+    ahead = present.now - Date.now();
+    window = present.window;
+    points = present.points;
+    setText(byId('title'), present.title);
+    document.title = `${present.title} dashboard`;
+    forgetHappenings();
+    for (const [role, spans] of Object.entries(present.spans)) {
+      timelines[role].reset(spans);
+      showHappenings(role, spans, false);
+    }
+    showHealth(present.health);
+    showLog(present.log);
+    showSample({ metrics: present.metrics });
+    describeCharts(RATE_CHARTS, points);
+    draw();
   },
-  () => {
-    if (ended) return;
+  health: showHealth,
+  spans({ role, spans }) {
+    timelines[role].update(spans);
+    showHappenings(role, timelines[role].spans, true);
+    draw();
+  },
+  sample: showSample,
+  log: addLine,
+  end() {
+    ended = true;
     alive = false;
-    showNoHealth('No answer', 'from the service');
-    setBanner('The service does not answer. Trying again …');
+    showNoHealth('Closed', '');
+    setBanner('The queue is closed. This page goes on when the service is started again.');
   },
-);
+});
 
 showLegend();
 setInterval(draw, EVERY);
 setInterval(() => describeCharts(RATE_CHARTS, points), 5000);
+// A panel is loaded by then, and has said what it listens to.
+addEventListener('DOMContentLoaded', () =>
+  listen('events', () => {
+    if (ended) return;
+    alive = false;
+    showNoHealth('No answer', 'from the service');
+    setBanner('The service does not answer. Trying again …');
+  }),
+);
