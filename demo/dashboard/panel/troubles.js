@@ -82,11 +82,12 @@ function showStates() {
   if (buttons.size === 0) return;
   const all = [...states.values()];
   for (const state of all) {
-    const { button, state: chip, hintLine } = buttons.get(state.id);
+    const { button, state: chip, hintLine, progress } = buttons.get(state.id);
     const rival = all.find((other) => other !== state && isUnderWay(other));
     const unavailable = isUnderWay(state) || rival !== undefined || locked || state.unavailable !== undefined;
     button.setAttribute('aria-disabled', String(unavailable));
     button.dataset.status = state.status;
+    if (state.status !== 'running') progress.style.setProperty('--done', '0');
     const [text, tone] = wordsFor(state);
     setText(chip, text);
     chip.dataset.tone = tone;
