@@ -7,10 +7,10 @@ import { handle, InstanceQueue, OptionsError } from 'instance-queue';
 import { dashboard, type DashboardOptions } from 'instance-queue/dashboard';
 import { FakeInstanceQueue, FaultProxy } from 'instance-queue/testing';
 import type { INestApplication } from '@nestjs/common';
-import { sharedBroker } from '../../support/broker';
-import { Bystander } from '../../support/bystander';
-import { closeAll, closing } from '../../support/cleanup';
-import { recipe } from '../../support/recipe';
+import { sharedBroker } from '../../support/brokers/test-brokers';
+import { Bystander } from '../../support/brokers/bystander';
+import { closeAll, closing } from '../../support/closing';
+import { runRecipe } from '../../support/guides/run-recipe';
 import { eventually, until } from '../../support/waiting';
 
 const GUIDE = 'demo/guides/dashboard.md';
@@ -81,17 +81,17 @@ const plain = (queue: InstanceQueue, options?: DashboardOptions): Promise<string
 const places: Record<string, (queue: InstanceQueue) => Promise<string>> = {
   'node:http': plain,
   Express: async (queue) => {
-    const { expressApp } = await recipe<{ expressApp(queue: InstanceQueue): Express }>(GUIDE, 'express()');
+    const { expressApp } = await runRecipe<{ expressApp(queue: InstanceQueue): Express }>(GUIDE, 'express()');
     return `${await listening(createServer(expressApp(queue)))}/queue/`;
   },
   Fastify: async (queue) => {
-    const { fastifyApp } = await recipe<{ fastifyApp(queue: InstanceQueue): FastifyInstance }>(GUIDE, 'fastify(');
+    const { fastifyApp } = await runRecipe<{ fastifyApp(queue: InstanceQueue): FastifyInstance }>(GUIDE, 'fastify(');
     const app = fastifyApp(queue);
     closing({ close: () => app.close() });
     return `${await app.listen({ port: 0, host: '127.0.0.1' })}/queue/`;
   },
   Nest: async (queue) => {
-    const { mountDashboard } = await recipe<{ mountDashboard(app: INestApplication): void }>(GUIDE, 'mountDashboard');
+    const { mountDashboard } = await runRecipe<{ mountDashboard(app: INestApplication): void }>(GUIDE, 'mountDashboard');
     const module = await Test.createTestingModule({
       providers: [{ provide: InstanceQueue, useFactory: () => queue }],
     }).compile();
@@ -119,7 +119,7 @@ describe.each(Object.entries(places))('in %s', (name, mount) => {
     const proxy = closing(await FaultProxy.before(url));
     const queue = closing(new InstanceQueue({ url: proxy.url(url), reconnect: { min: 10, max: 50 } }));
     const address = await mount(queue);
-    const orders = await side.queue();
+    const orders = await side.declareQueue();
     queue
       .consume({ queue: orders })
       .pipe(handle(() => undefined))
@@ -186,7 +186,7 @@ describe('authorize', () => {
   );
 
   it('sees the request, as the guide shows', async () => {
-    const { guarded } = await recipe<{ guarded(queue: InstanceQueue, token: string): ReturnType<typeof dashboard> }>(
+    const { guarded } = await runRecipe<{ guarded(queue: InstanceQueue, token: string): ReturnType<typeof dashboard> }>(
       GUIDE,
       'guarded',
     );
