@@ -38,6 +38,7 @@ const dollar = {
 /** What of a browser the page of the dashboard uses. */
 const browserGlobals = Object.fromEntries(
   [
+    'addEventListener',
     'document',
     'fetch',
     'matchMedia',
@@ -143,7 +144,7 @@ export default defineConfig(
 
   // ── The dashboard's page, which runs in a browser as it is ───────────────────────────────────────────────────
   {
-    files: ['demo/dashboard/page/*.js'],
+    files: ['lib/dashboard/page/*.js', 'demo/dashboard/panel/*.js'],
     languageOptions: { globals: browserGlobals },
     rules: { eqeqeq: ['error', 'always'], 'object-shorthand': 'error', 'prefer-const': 'error' },
   },

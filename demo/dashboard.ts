@@ -1,6 +1,6 @@
 /**
- * `npm run demo:dashboard`: a service on a RabbitMQ, and a page on this machine that shows how it fares and has buttons that
- * hurt it. Until Ctrl-C; then it counts up. Exit code 0 only if nothing was lost.
+ * `npm run demo:dashboard`: a service on a RabbitMQ, and the dashboard of the library with buttons that inject faults. Ctrl-C
+ * undoes active faults, drains, and prints totals. Exit code 0 only if nothing was lost.
  */
 import { InstanceQueue } from 'instance-queue';
 import { lastValueFrom } from 'rxjs';
@@ -9,7 +9,6 @@ import { FaultProxy } from 'instance-queue/testing';
 import { say, shutdown } from './console';
 import { Books, type Balance } from './dashboard/books';
 import { LinkRoles } from './dashboard/link-roles';
-import { LogTail } from './dashboard/log-tail';
 import { Meter } from './dashboard/meter';
 import { Runner } from './dashboard/runner';
 import type { Scene } from './dashboard/scene';
@@ -17,14 +16,14 @@ import { DashboardServer } from './dashboard/server';
 import { dashboardSettings } from './dashboard/settings';
 import { Traffic } from './dashboard/traffic';
 import { TROUBLES } from './dashboard/troubles';
-import { Watch } from './dashboard/watch';
+import { PanelWatch } from './dashboard/panel-watch';
 import { deleteQueue } from './delete-queue';
 
 /** At the broker, with `.producer` and `.consumer` behind it. */
 const NAME = 'dashboard';
-/** Seconds: so that a black hole is found out while one watches. */
+/** Seconds: short, so that a black hole is noticed while you watch. */
 const HEARTBEAT = 2;
-/** ms at the end for what is still under way. */
+/** ms at the end for messages that are still under way. */
 const PATIENCE = 15_000;
 
 async function main(): Promise<boolean> {
@@ -32,19 +31,17 @@ async function main(): Promise<boolean> {
   const broker = await startBroker({ say: console.log, private: own });
   const proxy = await FaultProxy.before(broker.url);
   const links = new LinkRoles(proxy, NAME);
-  const log = new LogTail();
   const queue = new InstanceQueue({
     url: proxy.url(broker.url),
     name: NAME,
     heartbeat: HEARTBEAT,
-    logger: log.logger,
   });
   const queueName = `instance-queue-dashboard-${String(process.pid)}`;
   const [books, meter] = [new Books(), new Meter()];
   try {
     await queue.connect();
     const traffic = new Traffic(queue, queueName, books, meter);
-    return await serve({ broker, proxy, links, queue, queueName, traffic, books, log }, meter, port);
+    return await serve({ broker, proxy, links, queue, queueName, traffic, books }, meter, port);
   } finally {
     await queue.close({ drainTimeout: 1000 });
     if (broker.how === 'url') await deleteQueue(broker.url, queueName).catch(() => undefined);
@@ -54,16 +51,16 @@ async function main(): Promise<boolean> {
 }
 
 async function serve(scene: Scene, meter: Meter, port: number): Promise<boolean> {
-  const { traffic, books } = scene;
+  const { queue, traffic, books } = scene;
   const runner = new Runner(scene, TROUBLES);
-  const watch = new Watch(scene, runner, meter);
-  const server = await DashboardServer.start({ watch, runner, traffic }, port).catch((error: unknown) => {
+  const watch = new PanelWatch(scene, runner, meter);
+  const server = await DashboardServer.start({ queue, watch, runner, traffic }, port).catch((error: unknown) => {
     watch.end(true);
     throw error;
   });
   traffic.start();
   console.log(
-    `\n  Dashboard   ${server.url}\n\n  Ctrl-C ends it: what is under way arrives first, and all is counted up.\n`,
+    `\n  Dashboard   ${server.url}\n\n  Ctrl-C ends it: active faults are undone, messages under way arrive, and the totals are printed.\n`,
   );
 
   await lastValueFrom(shutdown());
@@ -75,6 +72,8 @@ async function serve(scene: Scene, meter: Meter, port: number): Promise<boolean>
   books.close();
   const balance = books.balance();
   watch.end(true);
+  // The page is told before its connection goes.
+  await queue.close({ drainTimeout: 1000 });
   await server.close();
   say(summary(balance));
   return balance.lost === 0 && balance.failed === 0 && balance.open === 0;

@@ -1,27 +1,51 @@
-import { Subject, filter, firstValueFrom, map, switchMap, takeUntil, type Observable } from 'rxjs';
+import {
+  BehaviorSubject,
+  Subject,
+  filter,
+  firstValueFrom,
+  map,
+  race,
+  switchMap,
+  takeUntil,
+  timer,
+  type Observable,
+} from 'rxjs';
 import type { Scene } from './scene';
 import type { Blow, Trouble } from './troubles';
 
 /** A trouble as the page shows it. */
-export interface TroubleState extends Pick<Trouble, 'id' | 'title' | 'hint' | 'group' | 'needs' | 'lasts'> {
+export interface TroubleState extends Pick<Trouble, 'id' | 'title' | 'hint' | 'group' | 'lasts'> {
   /** `running`: it lasts. `recovering`: it is over, or has happened; waiting for the first new message. */
   readonly status: 'idle' | 'running' | 'recovering' | 'recovered' | 'failed';
   /** When this status began, wall clock. */
   readonly since: number;
-  /** ms from when it happened, or was over, to the first new message. */
+  /** ms from when the fault happened, or was over, to the first new message. */
   readonly recovered?: number;
   readonly note?: string;
-  /** Why it cannot be had here. */
+  /** Why it cannot be injected here. */
   readonly unavailable?: string;
 }
 
-/** Makes trouble, and watches how it ends. */
+/** All faults, one after the other. */
+export interface FaultRun {
+  readonly status: 'idle' | 'running' | 'done';
+  readonly total: number;
+  readonly rows: readonly { readonly title: string; readonly recovered?: number }[];
+}
+
+/** ms of peace between two faults of a run. */
+const PEACE = 1000;
+/** ms after which a run gives a fault up, and goes on with the next. */
+const PATIENCE = 60_000;
+
+/** Injects faults, one at a time, and measures how long recovery takes. */
 export class Runner {
   readonly #scene: Scene;
   readonly #troubles: ReadonlyMap<string, Trouble>;
   readonly #states = new Map<string, TroubleState>();
   readonly #state = new Subject<TroubleState>();
   readonly #running = new Set<Promise<void>>();
+  readonly #run = new BehaviorSubject<FaultRun>({ status: 'idle', total: 0, rows: [] });
   readonly #end = new AbortController();
   readonly #ended = new Subject<void>();
 
@@ -29,11 +53,10 @@ export class Runner {
     this.#scene = scene;
     this.#troubles = new Map(troubles.map((trouble) => [trouble.id, trouble]));
     const foreign = scene.broker.how === 'url';
-    for (const { id, title, hint, group, needs, lasts, control } of troubles) {
+    for (const { id, title, hint, group, lasts, control } of troubles) {
       const unavailable = 'Needs a broker of its own: unset AMQP_URL';
       this.#states.set(id, {
         ...{ id, title, hint, group, status: 'idle', since: Date.now() },
-        ...(needs && { needs }),
         ...(lasts !== undefined && { lasts }),
         ...(control && foreign && { unavailable }),
       });
@@ -49,36 +72,57 @@ export class Runner {
     return this.#state.asObservable();
   }
 
+  /** Hot. Emits: the run of all faults, the present first, then each change. Completes and errors: never. */
+  get run$(): Observable<FaultRun> {
+    return this.#run.asObservable();
+  }
+  get run(): FaultRun {
+    return this.#run.value;
+  }
+
+  /** Begins a run of all faults that are available here, or says why not. */
+  beginAll(): 'begun' | 'busy' {
+    if (this.#end.signal.aborted || this.run.status === 'running' || this.states.some(isUnderWay)) return 'busy';
+    const running = this.#all().finally(() => this.#running.delete(running));
+    this.#running.add(running);
+    return 'begun';
+  }
+
   /** Begins it, or says why not. */
   begin(id: string): 'begun' | 'unknown' | 'busy' | 'unavailable' {
     const trouble = this.#troubles.get(id);
     const state = this.#states.get(id);
     if (!trouble || !state) return 'unknown';
     if (state.unavailable !== undefined) return 'unavailable';
-    if (this.#end.signal.aborted || this.#isBusy(state)) return 'busy';
-    const running = this.#run(trouble).finally(() => this.#running.delete(running));
+    if (this.#end.signal.aborted || this.run.status === 'running' || this.states.some(isUnderWay)) return 'busy';
+    const running = this.#inject(trouble).finally(() => this.#running.delete(running));
     this.#running.add(running);
     return 'begun';
   }
 
-  /** Mends what is broken, and takes nothing new. */
+  /** Undoes the active fault, and injects no more. */
   async stop(): Promise<void> {
     this.#end.abort();
     this.#ended.next();
     await Promise.all(this.#running);
   }
 
-  #isBusy({ id, needs }: TroubleState): boolean {
-    return this.states.some(
-      (other) =>
-        (other.status === 'running' && needs !== undefined && other.needs === needs) ||
-        (other.id === id && (other.status === 'running' || other.status === 'recovering')),
-    );
+  async #all(): Promise<void> {
+    const troubles = [...this.#troubles.values()].filter(({ id }) => this.#states.get(id)?.unavailable === undefined);
+    const { length: total } = troubles;
+    this.#run.next({ status: 'running', total, rows: [] });
+    for (const trouble of troubles) {
+      if (this.#end.signal.aborted) break;
+      await firstValueFrom(race(timer(PATIENCE), this.#inject(trouble)), { defaultValue: undefined });
+      const { recovered } = this.#states.get(trouble.id) ?? {};
+      const row = { title: trouble.title, ...(recovered !== undefined && { recovered }) };
+      this.#run.next({ status: 'running', total, rows: [...this.run.rows, row] });
+      await firstValueFrom(timer(PEACE).pipe(takeUntil(this.#ended)), { defaultValue: undefined });
+    }
+    this.#run.next({ ...this.run, status: 'done' });
   }
 
-  async #run(trouble: Trouble): Promise<void> {
-    const log = this.#scene.log.logger.child({ trouble: trouble.id });
-    log.warn('trouble begins');
+  async #inject(trouble: Trouble): Promise<void> {
     this.#set(trouble.id, { status: 'running' });
     try {
       const blow = await trouble.act(this.#scene, this.#end.signal);
@@ -87,11 +131,9 @@ export class Runner {
       const recovered = await this.#recovery(blow);
       if (recovered === undefined) return;
       this.#set(trouble.id, { status: 'recovered', recovered, ...note });
-      log.info({ ms: recovered, ...note }, 'recovered');
     } catch (error) {
       const note = error instanceof Error ? error.message : String(error);
       this.#set(trouble.id, { status: 'failed', note });
-      log.error({ note }, 'trouble failed');
     }
   }
 
@@ -119,3 +161,5 @@ export class Runner {
     this.#state.next(state);
   }
 }
+
+const isUnderWay = ({ status }: TroubleState): boolean => status === 'running' || status === 'recovering';

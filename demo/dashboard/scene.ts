@@ -3,10 +3,9 @@ import type { Broker } from '../../compose/broker';
 import type { FaultProxy } from 'instance-queue/testing';
 import type { Books } from './books';
 import type { LinkRoles } from './link-roles';
-import type { LogTail } from './log-tail';
 import type { Traffic } from './traffic';
 
-/** Everything that runs, and that can be hurt. */
+/** Everything that runs, and that faults are injected into. */
 export interface Scene {
   readonly broker: Broker;
   /** In front of the broker; both connections go through it. */
@@ -16,5 +15,4 @@ export interface Scene {
   readonly queueName: string;
   readonly traffic: Traffic;
   readonly books: Books;
-  readonly log: LogTail;
 }

@@ -1,29 +1,24 @@
+import { dashboard } from 'instance-queue/dashboard';
+import type { InstanceQueue } from 'instance-queue';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { feed } from './feed';
-import { fileAt } from './files';
+import { addPanel, panelFile } from './panel-files';
+import type { PanelWatch } from './panel-watch';
 import type { Runner } from './runner';
 import { isOwnHost, isSameOrigin } from './same-origin';
 import type { Traffic } from './traffic';
-import type { Watch } from './watch';
 
 export interface Served {
-  readonly watch: Watch;
+  readonly queue: InstanceQueue;
+  readonly watch: PanelWatch;
   readonly runner: Runner;
   readonly traffic: Traffic;
 }
 
-const SAFE = {
-  'content-security-policy':
-    "default-src 'none'; script-src 'self'; style-src 'self'; font-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-  'x-content-type-options': 'nosniff',
-  'referrer-policy': 'no-referrer',
-  'cache-control': 'no-cache',
-};
 const STATUS = { begun: 202, unknown: 404, busy: 409, unavailable: 409 } as const;
 
-/** The page and its feed, for this machine alone. Rejects if the port is taken. */
+/** The dashboard of the library with the panel of faults, for this machine alone. Rejects if the port is taken. */
 export class DashboardServer {
   readonly #server: Server;
 
@@ -33,8 +28,12 @@ export class DashboardServer {
 
   /** On `port` of 127.0.0.1; 0 is any. */
   static async start(served: Served, port: number): Promise<DashboardServer> {
+    const page = dashboard(served.queue, {
+      title: 'instance-queue',
+      panel: { script: '/faults/panel.js', style: '/faults/panel.css' },
+    });
     const server = createServer((request, response) => {
-      answer(served, request, response).catch(() => response.destroy());
+      answer(served, page, request, response);
     });
     server.listen(port, '127.0.0.1');
     await once(server, 'listening').catch((cause: unknown) => {
@@ -60,37 +59,27 @@ export class DashboardServer {
   }
 }
 
-async function answer(served: Served, request: IncomingMessage, response: ServerResponse): Promise<void> {
+function answer(
+  served: Served,
+  page: ReturnType<typeof dashboard>,
+  request: IncomingMessage,
+  response: ServerResponse,
+): void {
   const { method = 'GET', url = '/' } = request;
   const path = url.split('?')[0] ?? '/';
-  for (const [name, value] of Object.entries(SAFE)) response.setHeader(name, value);
   if (!isOwnHost(request)) {
     end(response, 421, 'This page is at 127.0.0.1 only.');
-    return;
+  } else if (method === 'POST') {
+    if (isSameOrigin(request)) end(response, order(served, path), '');
+    else end(response, 403, 'Only the page itself may do that.');
+  } else if (path.startsWith('/faults/')) {
+    const file = panelFile(path.slice('/faults/'.length));
+    if (file) response.writeHead(200, { 'content-type': file.type, 'cache-control': 'no-cache' }).end(file.content);
+    else end(response, 404, 'There is no such file.');
+  } else {
+    page(request, response);
+    if (path === '/events' && method === 'GET') addPanel(served.watch, response);
   }
-  if (method === 'POST') {
-    if (!isSameOrigin(request)) {
-      end(response, 403, 'Only the page itself may do that.');
-      return;
-    }
-    end(response, order(served, path), '');
-    return;
-  }
-  if (method !== 'GET' && method !== 'HEAD') {
-    end(response, 405, 'GET or POST.');
-    return;
-  }
-  if (path === '/events' && method === 'GET') {
-    feed(served.watch, response);
-    return;
-  }
-  const file = await fileAt(path);
-  if (!file) {
-    end(response, 404, 'There is no such page.');
-    return;
-  }
-  response.setHeader('content-type', file.type);
-  response.end(method === 'HEAD' ? undefined : file.content);
 }
 
 /** Does what the page asks for, and gives the status of the answer. */
@@ -99,6 +88,7 @@ function order({ runner, traffic }: Served, path: string): number {
     traffic.pause(path === '/pause');
     return 204;
   }
+  if (path === '/troubles') return STATUS[runner.beginAll()];
   const [, id] = /^\/troubles\/([\w-]+)$/.exec(path) ?? [];
   return STATUS[runner.begin(id ?? '')];
 }

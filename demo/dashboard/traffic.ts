@@ -119,12 +119,10 @@ export class Traffic {
   async #send(): Promise<void> {
     const n = this.#books.send();
     const sentAt = performance.now();
-    this.#meter.count('sent');
     try {
       const body: Body = { n, sentAt };
       await this.#queue.send({ queue: this.#queueName, body }, { timeout: PATIENCE });
       this.#books.confirm(n);
-      this.#meter.count('confirmed');
       this.#confirmed.next({ sentAt, at: performance.now() });
     } catch (error) {
       this.#books.fail(n, error);

@@ -3,25 +3,23 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { deleteQueue } from '../delete-queue';
 import type { Scene } from './scene';
 
-/** How a trouble went: when it happened or was over, from where recovery is counted, and a word about it. */
+/** When a fault happened, or was over: recovery is measured from there. */
 export interface Blow {
   readonly at: number;
   readonly note?: string;
 }
 
-/** One of the buttons that hurt. */
+/** A fault that a button injects. */
 export interface Trouble {
   readonly id: string;
   readonly title: string;
   readonly hint: string;
   readonly group: 'Connections' | 'Network' | 'Broker' | 'Messages';
-  /** Of those that need the same thing, one at a time. */
-  readonly needs?: 'network' | 'broker';
   /** Only for a broker of our own. */
   readonly control?: boolean;
   /** ms that it takes by design. */
   readonly lasts?: number;
-  /** Aborted: it mends what it broke, at once. */
+  /** When aborted, it undoes what it did at once. */
   act(scene: Scene, signal: AbortSignal): Promise<Blow>;
 }
 
@@ -59,9 +57,8 @@ export const TROUBLES: readonly Trouble[] = [
   {
     id: 'refuse',
     title: `Refuse for ${seconds(REFUSED_FOR)}`,
-    hint: 'Both cut, nobody listens',
+    hint: 'Both links cut, the port closed',
     group: 'Network',
-    needs: 'network',
     lasts: REFUSED_FOR,
     act: async ({ proxy }, signal) => {
       proxy.refuse();
@@ -73,15 +70,14 @@ export const TROUBLES: readonly Trouble[] = [
   },
   {
     id: 'black-hole',
-    title: 'Black-hole',
+    title: 'Black hole',
     hint: `Bytes vanish for ${seconds(BLACK_HOLE_FOR)}`,
     group: 'Network',
-    needs: 'network',
     lasts: BLACK_HOLE_FOR,
     act: async ({ proxy }, signal) => {
       proxy.blackHole();
       await last(BLACK_HOLE_FOR, signal);
-      // Nobody is told that it is over: heartbeats and new dials find out.
+      // Neither side is told that it is over: heartbeats and new dials find out.
       await proxy.restore({ reset: false });
       proxy.sweep();
       return now();
@@ -92,7 +88,6 @@ export const TROUBLES: readonly Trouble[] = [
     title: 'Memory alarm',
     hint: `Blocks publishing for ${seconds(ALARM_FOR)}`,
     group: 'Broker',
-    needs: 'broker',
     control: true,
     lasts: ALARM_FOR,
     act: async ({ broker }, signal) => {
@@ -121,7 +116,6 @@ export const TROUBLES: readonly Trouble[] = [
     title: 'Restart broker',
     hint: 'Stopped, started again',
     group: 'Broker',
-    needs: 'broker',
     control: true,
     act: async ({ broker }) => {
       await broker.stopApp();

@@ -25,6 +25,16 @@ const guides = new Map(
 );
 const titleOf = (guide: string): string => /^# (.*)$/m.exec(guides.get(guide) ?? '')?.[1] ?? guide;
 
+/** On the site, the reader chooses between light and dark: a picture is there twice. */
+function themed(text: string): string {
+  return text.replace(/<picture>[\s\S]*?<\/picture>/g, (picture) => {
+    const alt = /alt="([^"]*)"/.exec(picture)?.[1] ?? '';
+    const image = (scheme: string): string =>
+      `<img class="${scheme}-only" src="/dashboard-${scheme}.png" alt="${alt}" />`;
+    return `${image('light')}${image('dark')}`;
+  });
+}
+
 /** Links to other files of the project lead to their pages, or to GitHub. */
 function placed(text: string, folder: string): string {
   return text.replace(/(\]\()(?![a-z]+:|#)([^)#\s]+)/g, (_, before: string, target: string) => {
@@ -36,8 +46,12 @@ function placed(text: string, folder: string): string {
 }
 
 for (const folder of ['guides', 'public']) mkdirSync(join(pages, folder), { recursive: true });
-copyFileSync(join(root, 'demo', 'dashboard', 'page', 'icon.svg'), join(pages, 'public', 'icon.svg'));
-for (const [name, text] of guides) write(`guides/${name}.md`, linkSymbols(placed(text, 'demo/guides'), symbols));
+copyFileSync(join(root, 'lib', 'dashboard', 'page', 'icon.svg'), join(pages, 'public', 'icon.svg'));
+for (const scheme of ['light', 'dark']) {
+  copyFileSync(join(root, 'demo', `dashboard-${scheme}.png`), join(pages, 'public', `dashboard-${scheme}.png`));
+}
+for (const [name, text] of guides)
+  write(`guides/${name}.md`, linkSymbols(placed(themed(text), 'demo/guides'), symbols));
 write('changelog.md', read('CHANGELOG.md'));
 
 /** The start page: what is above the first heading of the README becomes the hero, the sections follow. */
@@ -46,9 +60,10 @@ const section = (heading: string): string => {
   const [, body = ''] = readme.split(`\n## ${heading}\n`);
   return `## ${heading}\n${body.split(/\n## /)[0] ?? ''}`;
 };
+const [picture = ''] = /<picture>[\s\S]*?<\/picture>/.exec(readme) ?? [];
 const home = readFileSync(join(__dirname, 'home.md'), 'utf8');
 const sections = ['Install', 'First message', 'How it compares', 'Which call do I use?'].map(section).join('\n');
-write('index.md', `${home}\n${linkSymbols(placed(sections, ''), symbols)}`);
+write('index.md', `${home}\n${themed(picture)}\n\n${linkSymbols(placed(sections, ''), symbols)}`);
 
 for (const [symbol, mentioned] of guidesBySymbol(guides, symbols)) {
   const file = symbols.get(symbol);

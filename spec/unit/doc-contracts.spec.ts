@@ -2,9 +2,14 @@ import { join } from 'node:path';
 import ts from 'typescript';
 import { projectConfig, root } from '../support/compiler';
 
-const doors = ['index.ts', 'health/index.ts', 'opentelemetry/index.ts', 'prometheus/index.ts', 'testing/index.ts'].map(
-  (path) => join(root, 'lib', path),
-);
+const doors = [
+  'index.ts',
+  'dashboard/index.ts',
+  'health/index.ts',
+  'opentelemetry/index.ts',
+  'prometheus/index.ts',
+  'testing/index.ts',
+].map((path) => join(root, 'lib', path));
 const program = ts.createProgram({ rootNames: doors, options: projectConfig().options });
 const checker = program.getTypeChecker();
 

@@ -47,7 +47,7 @@ it('the page shows both connections up, and messages that arrive', async () => {
   expect(await watched.text('log')).toMatch(/consumer attached/);
 });
 
-describe('a button that hurts is disabled while it runs, tells how long it took to recover, and loses nothing:', () => {
+describe('a fault is locked while it runs, shows how long recovery took, and loses nothing:', () => {
   /** Presses it, sees it disabled, waits for the recovery. Gives the epochs before. */
   async function press(trouble: string, meanwhile?: () => Promise<void>, limit = 30_000) {
     const before = await watched.epochs();
@@ -81,8 +81,10 @@ describe('a button that hurts is disabled while it runs, tells how long it took 
   it('refuse for 5 s', async () => {
     const { producer, consumer } = await press('refuse', async () => {
       await disabled('refuse');
-      // What needs the network as well has to wait.
+      // While it is timed, no other fault may disturb it.
       await disabled('black-hole');
+      await disabled('cut-consumer');
+      expect(await watched.button('cut-consumer').innerText()).toContain('Locked while “Refuse for 5 s” is timed');
       await eventually(async () => (await watched.text('health-word')) === 'Degraded');
       // Each connection finds out for itself.
       await eventually(async () => (await watched.now('producer'))[0] === 'Reconnecting');
@@ -95,7 +97,7 @@ describe('a button that hurts is disabled while it runs, tells how long it took 
   it('black-hole', async () => {
     const { producer, consumer } = await press('black-hole', async () => {
       await disabled('black-hole');
-      // Nobody is told: heartbeats find out.
+      // Neither side is told: heartbeats find out.
       await eventually(async () => (await watched.now('consumer'))[0] === 'Reconnecting');
     });
     expect(await watched.epochs()).toEqual({ producer: producer + 1, consumer: consumer + 1 });
@@ -161,6 +163,23 @@ it('the pause switch, by keyboard, lets messages wait and then come', async () =
   expect(await watched.lastOutage('consumer')).toMatch(/Consumer Paused/);
 });
 
+it('all faults run one after the other, with a summary of what each cost', async () => {
+  await watched.page.locator('#run-all').click();
+  await eventually(async () => /^Fault [12] of 9$/.test(await watched.text('run-all-title')));
+  // The last of them is locked as well.
+  expect(await watched.button('undecodable').getAttribute('aria-disabled')).toBe('true');
+  await eventually(async () => (await watched.text('run-all-title')) === 'Run all faults', 110_000);
+  expect(await watched.text('run-summary')).toMatch(/^9 of 9 recovered; the slowest was “[\w ]+” with [\d.]+ m?s\./);
+  expect(await watched.page.locator('#run-summary dd').allInnerTexts()).toHaveLength(9);
+  expect(await watched.count('lost')).toBe(0);
+}, 150_000);
+
+it('a line of the log that would repeat the one before is counted instead', async () => {
+  const texts = (await watched.page.locator('#log > li').allInnerTexts()).map((text) => text.replace(/^\S+\s+/, ''));
+  expect(texts.length).toBeGreaterThan(20);
+  expect(texts.filter((text, i) => text === texts[i + 1])).toEqual([]);
+});
+
 it('the keyboard reaches everything, and what it stands on says what it is', async () => {
   await watched.page.reload();
   await eventually(() => watched.button('poison').isVisible());
@@ -199,6 +218,16 @@ describe.each([
     const width = await late.page.evaluate<number>('document.documentElement.scrollWidth');
     expect(width).toBeLessThanOrEqual(options.viewport.width);
 
+    // A label is there as a whole, or not at all.
+    const clipped = await late.page.evaluate<string[]>(
+      "[...document.querySelectorAll('.span')].filter((bar) => bar.scrollWidth > bar.clientWidth).map((bar) => bar.textContent)",
+    );
+    expect(clipped).toEqual([]);
+    const unreadable = (await late.phases()).filter(({ contrast }) => contrast < 4.5);
+    expect(unreadable).toEqual([]);
+    const looks = (await late.phases()).map(({ look }) => look);
+    expect(new Set(looks).size).toBe(10);
+
     await late.page.screenshot({ path: join(pictures, `${name.replaceAll(' ', '-')}.png`), fullPage: true });
     await late.page.evaluate(readFileSync(createRequire(__filename).resolve('axe-core/axe.min.js'), 'utf8'));
     const violations = await late.page.evaluate<{ id: string; impact: string; nodes: { html: string }[] }[]>(
@@ -206,7 +235,7 @@ describe.each([
     );
     expect(violations.map(({ id, nodes }) => [id, nodes.map(({ html }) => html)])).toEqual([]);
     expect(late.errors).toEqual([]);
-    await late.page.evaluate('window.close()').catch(() => undefined);
+    await late.page.close();
   });
 });
 

@@ -57,6 +57,28 @@ export class WatchedPage {
     return (lines.find((line) => line.includes(name)) ?? '').replace(/\s+/g, ' ');
   }
 
+  /** Each phase of the legend: how it looks, and the least contrast of its text with either of its two colours. */
+  phases(): Promise<readonly { readonly look: string; readonly contrast: number }[]> {
+    return this.page.evaluate(`(() => {
+      const luminance = (hex) => [1, 3, 5]
+        .map((i) => parseInt(hex.slice(i, i + 2), 16) / 255)
+        .map((x) => (x <= 0.04045 ? x / 12.92 : ((x + 0.055) / 1.055) ** 2.4))
+        .reduce((sum, x, i) => sum + x * [0.2126, 0.7152, 0.0722][i], 0);
+      const contrast = (a, b) => {
+        const [light, dark] = [luminance(a), luminance(b)].sort((x, y) => y - x);
+        return (light + 0.05) / (dark + 0.05);
+      };
+      return [...document.querySelectorAll('#legend [data-phase]')].map((swatch) => {
+        const style = getComputedStyle(swatch);
+        const [bar, stripe, text] = ['--bar', '--stripe', '--on-bar'].map((name) => style.getPropertyValue(name).trim());
+        return {
+          look: style.backgroundColor + style.backgroundImage,
+          contrast: Math.min(contrast(text, bar), contrast(text, stripe)),
+        };
+      });
+    })()`);
+  }
+
   /** Both up again, and the button as well. */
   async recovered(trouble: string, limit: number): Promise<void> {
     await eventually(async () => {

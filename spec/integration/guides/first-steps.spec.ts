@@ -139,7 +139,7 @@ describe('a bundle, built as the guide says,', () => {
     writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify({ compilerOptions: { paths } }));
     writeFileSync(
       join(folder, 'main.ts'),
-      `import type { InstanceQueue } from 'instance-queue';
+      `import { InstanceQueue } from 'instance-queue';
 const queue = new InstanceQueue({ url: process.argv[2]!, logger: 'info' });
 void queue.connect().then(() => queue.close()).then(() => console.log('closed'));
 `,

@@ -19,6 +19,7 @@ export interface Page {
   readonly keyboard: { press(key: string): Promise<void> };
   goto(url: string): Promise<unknown>;
   reload(): Promise<unknown>;
+  close(): Promise<void>;
   locator(selector: string): Locator;
   /** Evaluates an expression in the page. */
   evaluate<T>(expression: string): Promise<T>;

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { compileFunction } from 'node:vm';
 import ts from 'typescript';
 import * as library from 'instance-queue';
+import * as dashboard from 'instance-queue/dashboard';
 import * as health from 'instance-queue/health';
 import * as testing from 'instance-queue/testing';
 import { closing } from '../closing';
@@ -75,6 +76,7 @@ function requiring(url: string | undefined, files: Readonly<Record<string, unkno
     }
     if (name === 'instance-queue/health') return health;
     if (name === 'instance-queue/testing') return testing;
+    if (name === 'instance-queue/dashboard') return dashboard;
     if (name in files) return files[name];
     return require(name) as unknown;
   };

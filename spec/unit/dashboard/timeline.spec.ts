@@ -1,7 +1,7 @@
-import { Timeline, WINDOW } from '../../../demo/dashboard/timeline';
+import { Timeline, WINDOW } from '../../../lib/dashboard/timeline';
 
 it('a phase lasts until the next one, and all attempts of one outage are one', () => {
-  const timeline = new Timeline('producer');
+  const timeline = new Timeline();
   timeline.enter({ name: 'up', epoch: 1 }, 1000);
   timeline.enter({ name: 'reconnecting', attempt: 1, cause: 'ECONNRESET' }, 2000);
   timeline.enter({ name: 'reconnecting', attempt: 2, cause: 'ECONNREFUSED' }, 2100);
@@ -14,7 +14,7 @@ it('a phase lasts until the next one, and all attempts of one outage are one', (
 });
 
 it('forgets what is too long ago to be shown, and not what still lasts', () => {
-  const timeline = new Timeline('producer');
+  const timeline = new Timeline();
   timeline.enter({ name: 'connecting' }, 0);
   timeline.enter({ name: 'up', epoch: 1 }, 1000);
   timeline.enter({ name: 'reconnecting' }, 2 * WINDOW);

@@ -1,0 +1,41 @@
+import { readFileSync, readdirSync } from 'node:fs';
+import type { ServerResponse } from 'node:http';
+import { extname, join } from 'node:path';
+import type { PanelEvent, PanelWatch } from './panel-watch';
+
+const FOLDER = join(__dirname, 'panel');
+const TYPES: Readonly<Record<string, string>> = {
+  '.css': 'text/css; charset=utf-8',
+  '.js': 'text/javascript; charset=utf-8',
+  '.woff2': 'font/woff2',
+};
+/** Everything that can be asked for: the panel, and its font. Nothing else on the disk. */
+const FILES: ReadonlyMap<string, string> = new Map([
+  ...readdirSync(FOLDER).map((name): [string, string] => [name, join(FOLDER, name)]),
+  ['inter.woff2', require.resolve('@fontsource-variable/inter/files/inter-latin-wght-normal.woff2')],
+]);
+/** Bytes that a page may be behind. A page that does not read is cut off; it reconnects, and gets the present. */
+const BEHIND = 1024 * 1024;
+
+export function panelFile(name: string): { readonly type: string; readonly content: Buffer } | undefined {
+  const path = FILES.get(name);
+  return path === undefined
+    ? undefined
+    : { type: TYPES[extname(path)] ?? 'application/octet-stream', content: readFileSync(path) };
+}
+
+/** Adds the events of the panel to those of the page, which has the connection: the present first, then each change. */
+export function addPanel(watch: PanelWatch, response: ServerResponse): void {
+  const send = ([name, data]: PanelEvent): void => {
+    if (response.writableEnded) return;
+    if (response.writableLength > BEHIND) response.destroy();
+    else response.write(`event: panel-${name}\ndata: ${JSON.stringify(data)}\n\n`);
+  };
+  // The dashboard answers once it knows who asks.
+  setImmediate(() => {
+    if (!response.headersSent) return;
+    send(['present', watch.present]);
+    const sending = watch.event$.subscribe(send);
+    response.once('close', () => sending.unsubscribe());
+  });
+}

@@ -1,0 +1,148 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { checkOptions, func, isObject, string, type Check, type Shape } from '../options';
+import { pageFile } from './page-files';
+import { sendEvents } from './send-events';
+import { Watch, type Watched } from './watch';
+
+/** A module of your own that the page loads, to add to it. Both are addresses on the origin of the page. */
+export interface DashboardPanel {
+  /** An ES module. It finds `<aside id="panel">` on the page, shown for it. */
+  readonly script: string;
+  /** A style sheet. */
+  readonly style?: string;
+}
+
+/** Who may see the page, and what it is called. */
+export interface DashboardOptions {
+  /**
+   * Called for each request, before anything is answered. `false`, or a promise of it, answers 403; so does an exception or a
+   * rejection. @default everybody who reaches the page may see it
+   */
+  readonly authorize?: (request: IncomingMessage) => boolean | PromiseLike<boolean>;
+  /** The heading of the page. @default 'instance-queue' */
+  readonly title?: string;
+  /** An addition of your own to the page. @default none */
+  readonly panel?: DashboardPanel;
+}
+
+/** Anything that has health and metrics: an `InstanceQueue`. */
+export type HasMetrics = Watched;
+
+const panel: Check = (value) =>
+  isObject(value) && typeof value['script'] === 'string' && ['string', 'undefined'].includes(typeof value['style'])
+    ? undefined
+    : 'an object with a `script`, and perhaps a `style`';
+const DASHBOARD: Shape<DashboardOptions> = { authorize: func, title: string, panel };
+
+const HEADERS = {
+  'content-security-policy':
+    "default-src 'none'; script-src 'self'; style-src 'self'; font-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+  'x-content-type-options': 'nosniff',
+  'referrer-policy': 'no-referrer',
+  'cache-control': 'no-cache',
+} as const;
+
+/**
+ * A request handler for `node:http` that serves a page which shows the queue live: connections, epochs, the causes of outages,
+ * rates, what waits, consumers, and the last events. It is read-only (GET and HEAD), and shows no message bodies and no
+ * credentials; addresses of brokers and names of queues it does show, so say who may see it.
+ *
+ * Mount it at any path of Express, Fastify, Nest or a plain server; the page finds its parts relative to itself. Requests
+ * that are not for it get 404, or go to `next` where it is middleware. Open pages are fed with server-sent events until the
+ * queue is closed. While no page is open, it only follows the changes of `health$`. @throws OptionsError
+ *
+ * @example
+ * createServer(dashboard(queue, { title: 'billing' })).listen(8090, '127.0.0.1');
+ */
+export function dashboard(
+  queue: HasMetrics,
+  options: DashboardOptions = {},
+): (request: IncomingMessage, response: ServerResponse, next?: () => void) => void {
+  checkOptions(options, DASHBOARD, { of: 'dashboard()' });
+  const { authorize = () => true, title = 'instance-queue', panel } = options;
+  const watch = new Watch(queue, title);
+
+  return (request, response, next) => {
+    const name = partOf(request, next !== undefined);
+    if (name === undefined) {
+      if (next) next();
+      else refuse(response, 404, 'The dashboard has no such file.');
+      return;
+    }
+    Promise.resolve()
+      .then(() => authorize(request))
+      .then(
+        (allowed) => {
+          if (allowed) answer(name, request, response, watch, panel);
+          else refuse(response, 403, 'You may not see this dashboard.');
+        },
+        () => {
+          refuse(response, 403, 'You may not see this dashboard.');
+        },
+      );
+  };
+}
+
+/**
+ * Which part of the page is asked for. `''` is the page; a name with a slash in front is the page asked for without the slash at
+ * the end, behind which its parts are. Middleware sees the path below its mount point; a plain handler does not know where
+ * it is mounted, and goes by the last segment.
+ */
+function partOf(request: IncomingMessage, middleware: boolean): string | undefined {
+  const path = pathOf(request.url);
+  const whole =
+    'originalUrl' in request && typeof request.originalUrl === 'string' ? pathOf(request.originalUrl) : path;
+  const last = whole.slice(whole.lastIndexOf('/') + 1);
+  const name = middleware ? path.slice(1) : last;
+  if (name === '') return last === '' ? '' : `/${last}`;
+  if (name === 'events' || pageFile(name)) return name;
+  return middleware || name.includes('.') ? undefined : `/${name}`;
+}
+
+const pathOf = (url = '/'): string => url.replace(/[?#].*$/s, '');
+
+function answer(
+  name: string,
+  request: IncomingMessage,
+  response: ServerResponse,
+  watch: Watch,
+  panel: DashboardPanel | undefined,
+): void {
+  if (request.method !== 'GET' && request.method !== 'HEAD') {
+    response.setHeader('allow', 'GET, HEAD');
+    refuse(response, 405, 'The dashboard is read-only: GET or HEAD.');
+    return;
+  }
+  if (name.startsWith('/')) {
+    response.writeHead(302, { ...HEADERS, location: `.${name}/` }).end();
+    return;
+  }
+  if (name === 'events') {
+    sendEvents(watch.event$, request, response);
+    return;
+  }
+  const file = pageFile(name === '' ? 'index.html' : name);
+  const content = name === '' ? withPanel(file?.content ?? '', panel) : file?.content;
+  response.writeHead(200, { ...HEADERS, 'content-type': file?.type ?? 'text/plain' });
+  // In answer to HEAD, Node sends the headers alone.
+  response.end(content);
+}
+
+const escaped = (text: string): string =>
+  text.replaceAll('&', '&amp;').replaceAll('"', '&quot;').replaceAll('<', '&lt;');
+
+function withPanel(html: string, panel: DashboardPanel | undefined): string {
+  if (!panel) return html;
+  const style = panel.style === undefined ? '' : `<link rel="stylesheet" href="${escaped(panel.style)}" />`;
+  const script = `<script src="${escaped(panel.script)}" type="module"></script>`;
+  return html.replace('</head>', `${style}${script}</head>`).replace('<aside id="panel" hidden>', '<aside id="panel">');
+}
+
+function refuse(response: ServerResponse, statusCode: number, text: string): void {
+  response.writeHead(statusCode, {
+    ...HEADERS,
+    'content-type': 'text/plain; charset=utf-8',
+    'cache-control': 'no-store',
+  });
+  response.end(`${text}\n`);
+}

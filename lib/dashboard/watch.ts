@@ -1,0 +1,119 @@
+import {
+  Subject,
+  concat,
+  defer,
+  interval,
+  map,
+  merge,
+  of,
+  share,
+  takeUntil,
+  type Observable,
+  type Subscription,
+} from 'rxjs';
+import type { Metrics } from '../client/metrics';
+import type { Health } from '../health/health';
+import { EventLog } from './event-log';
+import { phaseOf } from './phase';
+import { Rates, type Point } from './rates';
+import { Timeline, WINDOW } from './timeline';
+import { viewOf, type HealthView, type PageEvent, type Present } from './view';
+
+/** ms between two samples. */
+const EVERY = 500;
+const ROLES = ['producer', 'consumer'] as const;
+
+/** As much of an `InstanceQueue` as is watched. */
+export interface Watched {
+  readonly health: Health;
+  readonly health$: Observable<Health>;
+  readonly metrics: Metrics;
+}
+
+/**
+ * Watches a queue for any number of pages. From the start it follows `health$`, which emits when something changed; it reads
+ * `metrics`, twice a second, only while there are pages.
+ */
+export class Watch {
+  readonly #queue: Watched;
+  readonly #title: string;
+  readonly #timelines = { producer: new Timeline(), consumer: new Timeline() };
+  readonly #log = new EventLog();
+  readonly #change = new Subject<PageEvent>();
+  readonly #end = new Subject<void>();
+  readonly #samples$: Observable<PageEvent>;
+  #health: HealthView;
+  #points: readonly Point[] = [];
+  #ended = false;
+
+  constructor(queue: Watched, title: string) {
+    this.#queue = queue;
+    this.#title = title;
+    this.#health = viewOf(queue.health);
+    this.#samples$ = this.#sampling().pipe(share());
+    this.#follow();
+  }
+
+  /**
+   * Cold. Emits: the present, then each change, then `end` when the queue is closed. Completes: behind `end`. Errors: never.
+   */
+  get event$(): Observable<PageEvent> {
+    return defer(() => {
+      const present$ = of<PageEvent>(['present', this.#present()]);
+      const end$ = of<PageEvent>(['end', null]);
+      const changes$ = merge(this.#change, this.#samples$.pipe(takeUntil(this.#end)));
+      return this.#ended ? concat(present$, end$) : concat(present$, changes$, end$);
+    });
+  }
+
+  #follow(): Subscription {
+    return this.#queue.health$.subscribe({
+      next: (health) => {
+        this.#health = viewOf(health);
+        this.#change.next(['health', this.#health]);
+        for (const role of ROLES) {
+          const spans = this.#timelines[role].enter(phaseOf(role, health));
+          if (spans.length > 0) this.#change.next(['spans', { role, spans }]);
+        }
+        for (const line of this.#log.health(health)) this.#change.next(['log', line]);
+      },
+      complete: () => {
+        this.#ended = true;
+        this.#end.next();
+        this.#change.complete();
+      },
+    });
+  }
+
+  #sampling(): Observable<PageEvent> {
+    return defer(() => {
+      const rates = new Rates(this.#queue.metrics);
+      this.#log.metrics(this.#queue.metrics);
+      // Points from before the last page left would be joined to the new ones by a line.
+      this.#points = this.#points.filter(({ at }) => at > Date.now() - 2 * EVERY);
+      return interval(EVERY).pipe(
+        map((): PageEvent => {
+          const { metrics } = this.#queue;
+          const point = rates.next(metrics);
+          this.#points = [...this.#points, point].slice(-WINDOW / EVERY);
+          for (const line of this.#log.metrics(metrics)) this.#change.next(['log', line]);
+          return ['sample', { point, metrics }];
+        }),
+      );
+    });
+  }
+
+  #present(): Present {
+    const { producer, consumer } = this.#timelines;
+    return {
+      title: this.#title,
+      window: WINDOW,
+      now: Date.now(),
+      health: this.#health,
+      spans: { producer: producer.spans, consumer: consumer.spans },
+      points: this.#points,
+      metrics: this.#queue.metrics,
+      log: this.#log.lines,
+    };
+  }
+}
