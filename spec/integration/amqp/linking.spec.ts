@@ -1,5 +1,5 @@
 import { amqpTransport } from '../../../lib/amqp/amqp-transport';
-import { sharedBroker } from '../../support/broker';
+import { sharedBroker } from '../../support/brokers/test-brokers';
 import { dialled, hangUp } from '../../support/dialled';
 import { linkingLaws } from '../../support/laws/linking';
 

@@ -2,6 +2,8 @@ import { privateBroker } from '../../support/brokers/test-brokers';
 import { fixture } from '../../support/fixtures/fixture';
 import { consumingLaws } from '../../support/laws/consuming';
 import { rabbitmq } from '../../support/laws/rabbitmq';
+import { queueingLaws } from '../../support/laws/queueing';
+import { refusingLaws } from '../../support/laws/refusing';
 import { sendingLaws } from '../../support/laws/sending';
 import { togetherLaws } from '../../support/laws/together';
 
@@ -13,4 +15,6 @@ describe('an InstanceQueue on a RabbitMQ', () => {
   sendingLaws(given);
   consumingLaws(given);
   togetherLaws(given);
+  queueingLaws(given);
+  refusingLaws(given);
 });

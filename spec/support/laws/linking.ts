@@ -1,18 +1,18 @@
 import { ChannelError } from 'instance-queue';
 import { firstValueFrom, type Observable } from 'rxjs';
 import type { InboundMessage, Link, LinkChannel, WireMessage } from '../../../lib/transport/transport';
-import { uniqueName } from '../cleanup';
-import { gather, type Gathered } from '../gather';
+import { uniqueName } from '../unique-name';
+import { collect, type Collected } from '../collect';
 import { eventually, rejection } from '../waiting';
 
 /** A channel that the law's `Link` opened, and what came of its Observable. */
 interface Opened<C> {
   readonly channel: C;
-  readonly opening: Gathered<C>;
+  readonly opening: Collected<C>;
 }
 
 async function open<C extends LinkChannel>(opening$: Observable<C>): Promise<Opened<C>> {
-  const opening = gather(opening$);
+  const opening = collect(opening$);
   const channel = await eventually(() => opening.values[0]);
   return { channel, opening };
 }
@@ -57,7 +57,7 @@ export function linkingLaws(dial: () => Promise<Link>): void {
   const filled = async (...contents: string[]): Promise<string> => {
     const name = await queue();
     const { channel } = await open(link.openOutbound());
-    const verdicts = gather(channel.verdicts$);
+    const verdicts = collect(channel.verdicts$);
     for (const content of contents) channel.publish(message(name, content), undefined);
     await eventually(
       () => verdicts.values.reduce((last, v) => (v.kind === 'return' ? last : v.number), 0) === contents.length,
@@ -232,7 +232,7 @@ export function linkingLaws(dial: () => Promise<Link>): void {
 
   it('an unknown tag ends its channel, with the reason, and nothing can be settled any more', async () => {
     const { channel, opening } = await consumer(await queue());
-    const ended = gather(channel.ended$);
+    const ended = collect(channel.ended$);
     channel.settle(7, 'ack');
     await eventually(() => channel.ended);
     expect(ended.values).toMatchObject([
@@ -266,7 +266,7 @@ export function linkingLaws(dial: () => Promise<Link>): void {
   it('confirms are numbered per channel, and a return comes in front of its confirm', async () => {
     const name = await queue();
     const { channel } = await open(link.openOutbound());
-    const verdicts = gather(channel.verdicts$);
+    const verdicts = collect(channel.verdicts$);
     expect(channel.publish(message(name, 'a'), undefined)).toBe(true);
     expect(channel.publish(message(uniqueName(), 'b'), 60_000)).toBe(true);
     expect(channel.publish(message(name, 'c', { contentType: 'text/plain' }), 60_000)).toBe(true);
@@ -286,8 +286,8 @@ export function linkingLaws(dial: () => Promise<Link>): void {
 
   it('a publish that is refused ends its channel', async () => {
     const { channel, opening } = await open(link.openOutbound());
-    const verdicts = gather(channel.verdicts$);
-    const drains = gather(channel.drain$);
+    const verdicts = collect(channel.verdicts$);
+    const drains = collect(channel.drain$);
     const exchange = uniqueName();
     channel.publish(message('k', 'x', { exchange }), undefined);
     await eventually(() => channel.ended);
@@ -312,7 +312,7 @@ export function linkingLaws(dial: () => Promise<Link>): void {
     answering.publish(message(to, 'r'), undefined);
     await eventually(() => replies.length === 1);
     await asking.close();
-    const verdicts = gather(answering.verdicts$);
+    const verdicts = collect(answering.verdicts$);
     answering.publish(message(to, 'late'), undefined);
     // Brokers return a late reply or drop it.
     await eventually(() => verdicts.values.some((verdict) => verdict.kind === 'ack' && verdict.number === 2));
@@ -331,7 +331,7 @@ export function linkingLaws(dial: () => Promise<Link>): void {
 
   it('a channel closed on purpose ends without an error', async () => {
     const { channel, opening } = await open(link.openInbound());
-    const ended = gather(channel.ended$);
+    const ended = collect(channel.ended$);
     await Promise.all([channel.close(), channel.close()]);
     expect(ended).toMatchObject({ values: [undefined], completed: true });
     expect(opening).toMatchObject({ error: undefined, completed: true });
@@ -341,7 +341,7 @@ export function linkingLaws(dial: () => Promise<Link>): void {
   });
 
   it('a channel that is given up while it opens is closed; one that is open stays', async () => {
-    gather(link.openInbound()).subscription.unsubscribe();
+    collect(link.openInbound()).subscription.unsubscribe();
     const { channel, opening } = await open(link.openInbound());
     opening.subscription.unsubscribe();
     expect(await channel.get(await filled('a'))).toBeDefined();
@@ -350,7 +350,7 @@ export function linkingLaws(dial: () => Promise<Link>): void {
 
   it('a link that is closed ends its channels, and opens none', async () => {
     const { channel, opening } = await open(link.openInbound());
-    const blocked = gather(link.blocked$);
+    const blocked = collect(link.blocked$);
     expect(blocked.values).toEqual([undefined]);
     await link.close(5000);
     await eventually(() => channel.ended);

@@ -1,6 +1,8 @@
 import { fixture } from '../../support/fixtures/fixture';
 import { consumingLaws } from '../../support/laws/consuming';
 import { memoryBroker } from '../../support/laws/memory-broker';
+import { queueingLaws } from '../../support/laws/queueing';
+import { refusingLaws } from '../../support/laws/refusing';
 import { sendingLaws } from '../../support/laws/sending';
 import { togetherLaws } from '../../support/laws/together';
 
@@ -11,4 +13,6 @@ describe('the double of an InstanceQueue', () => {
   sendingLaws(given);
   consumingLaws(given);
   togetherLaws(given);
+  queueingLaws(given);
+  refusingLaws(given);
 });
