@@ -75,6 +75,77 @@ describe('a MemoryBroker', () => {
     await queue.rest();
   });
 
+  it.each(['before', 'after'])('keeps what is put into a queue that the app declares: %s its consume', async (when) => {
+    const queue = closing(new FakeInstanceQueue());
+    queue.broker.declare({ name: 'dead' });
+    const put = (): void => {
+      for (const body of [1, 2]) queue.broker.put({ queue: 'orders', body });
+    };
+    if (when === 'before') put();
+    const spec = { name: 'orders', maxLength: 1, deadLetter: { queue: 'dead' } };
+    const deliveries = collect(queue.consume({ queue: spec, prefetch: 1 }));
+    if (when === 'after') put();
+    await eventually(() => deliveries.values.length === 1);
+    // Under the arguments of the declaration.
+    expect(deliveries.error).toBeUndefined();
+    expect(deliveries.values[0]?.body).toBe(2);
+    expect(queue.broker.messages('dead')).toMatchObject([{ body: 1 }]);
+  });
+
+  it('takes a queue that was put into for a plain one as soon as a client uses it by its name alone', async () => {
+    const queue = closing(new FakeInstanceQueue());
+    queue.broker.put({ queue: 'orders', body: 1 });
+    await queue.send({ queue: 'orders', body: 2 });
+    expect(queue.broker.messages('orders').map(({ body }) => body)).toEqual([1, 2]);
+    const refused = collect(queue.consume({ queue: { name: 'orders', messageTtl: 5000 } }));
+    await eventually(() => refused.error);
+    expect(refused.error).toMatchObject({ replyCode: 406 });
+  });
+
+  it('shows what was put into a queue that is not declared, and lets it expire', () => {
+    const broker = new MemoryBroker();
+    broker.put({ queue: 'orders', body: 1 });
+    broker.put({ queue: 'orders', body: 2, expiration: 0 });
+    expect(broker.queues).toMatchObject([{ name: 'orders', messages: [{ body: 1 }, { body: 2 }], consumers: 0 }]);
+    broker.purge('orders');
+    broker.put({ queue: 'orders', body: 3, expiration: 0 });
+    expect(broker.messages('orders')).toEqual([]);
+    broker.deleteQueue('orders');
+    expect(broker.queues).toEqual([]);
+  });
+
+  it('declares what another client declared: a topology, or a queue that is locked', async () => {
+    const queue = closing(new FakeInstanceQueue({ reopen: { initialAttempts: 1 } }));
+    queue.broker.declare({
+      exchanges: [{ name: 'events', type: 'topic' }],
+      queues: [{ name: 'paid' }],
+      bindings: [{ exchange: 'events', queue: 'paid', routingKey: 'order.paid' }],
+    });
+    await queue.send({ exchange: 'events', routingKey: 'order.paid', body: 1 });
+    expect(queue.broker.messages('paid')).toMatchObject([{ body: 1, exchange: 'events' }]);
+    queue.broker.declare({ name: 'theirs', exclusive: true });
+    const refused = collect(queue.consume({ queue: 'theirs' }));
+    await eventually(() => refused.error);
+    expect(refused.error).toMatchObject({ replyCode: 405 });
+    queue.broker.deleteExchange('events');
+    const gone = await publishError(queue.send({ exchange: 'events', routingKey: 'order.paid', body: 2 }));
+    expect(gone).toMatchObject({ code: 'PUBLISH_REFUSED', replyCode: 404 });
+  });
+
+  it('refuses to declare what no client could', () => {
+    const broker = new MemoryBroker();
+    expect(() => {
+      broker.declare({ name: 'q', messageTtl: -1 });
+    }).toThrow('`spec.messageTtl`');
+    expect(() => {
+      broker.declare({ exchanges: [{ name: 'e', type: 'direct', durable: 1 } as never] });
+    }).toThrow('`topology.exchanges[0].durable`');
+    broker.declare({ name: 'q' });
+    expect(() => {
+      broker.declare({ name: 'q', maxLength: 5 });
+    }).toThrow("PRECONDITION_FAILED - inequivalent arg 'x-max-length' for queue 'q' in vhost '/'");
+  });
+
   it('returns on command', async () => {
     const queue = closing(new FakeInstanceQueue());
     queue.broker.declare({ name: 'orders' });
