@@ -183,6 +183,36 @@ describe('a MemoryBroker', () => {
     ]);
   });
 
+  it('reads nothing from the moment of `disconnect` on', async () => {
+    const queue = closing(new FakeInstanceQueue());
+    await queue.send({ queue: 'orders', body: 1 });
+    queue.broker.disconnect();
+    const sent = queue.send({ queue: 'orders', body: 2 });
+    await until(queue.state$, ({ producer }) => producer.status === 'reconnecting');
+    expect(queue.broker.published).toHaveLength(1);
+    queue.broker.reconnect();
+    expect(await sent).toMatchObject({ epoch: 2 });
+    expect(queue.broker.messages('orders').map(({ body }) => body)).toEqual([1, 2]);
+  });
+
+  it('delivers what a `disconnect` returned once more, however many consumers lost their connections', async () => {
+    const broker = new MemoryBroker();
+    broker.declare({ name: 'orders', type: 'quorum' });
+    const clients = [0, 1, 2].map(() => closing(new FakeInstanceQueue({ broker })));
+    const seen: number[] = [];
+    for (const client of clients)
+      client.consume({ queue: 'orders' }).subscribe(({ deliveryCount }) => seen.push(deliveryCount));
+    await Promise.all(clients.map((client) => until(client.health$, ({ status }) => status === 'up')));
+    broker.put({ queue: 'orders', body: 1 });
+    await eventually(() => seen.length === 1);
+    broker.disconnect();
+    await Promise.all(clients.map((client) => until(client.health$, ({ status }) => status === 'degraded')));
+    broker.reconnect();
+    await eventually(() => seen.length === 2);
+    // Each loss counts as a failed delivery, as by RabbitMQ; there was one.
+    expect(seen).toEqual([0, 1]);
+  });
+
   it('comes back at once when it is told to, however long the next attempt would have waited', async () => {
     const queue = closing(new FakeInstanceQueue({ reconnect: { min: 60_000, max: 60_000, jitter: 0 } }));
     await queue.connect();
