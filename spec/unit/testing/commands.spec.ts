@@ -35,15 +35,22 @@ describe('a FakeInstanceQueue', () => {
     };
     queue.consume({ queue: 'orders' }).pipe(handle(work)).subscribe();
     void queue.send({ queue: 'orders', body: 1 });
-    await expect(queue.rest(20)).rejects.toThrow('Not at rest within 20 ms: work on 1 messages under way.');
+    await expect(queue.rest(20)).rejects.toThrow('Not at rest within 20 ms: work on 1 message under way.');
     go();
     await queue.rest();
     expect(queue.broker.messages('done').map(({ body }) => body)).toEqual([1]);
     queue.broker.disconnect();
     const waiting = queue.send({ queue: 'done', body: 2 });
-    await expect(queue.rest(20)).rejects.toThrow('1 messages to be sent');
+    await expect(queue.rest(20)).rejects.toThrow('Not at rest within 20 ms: sending 1 message under way.');
     queue.broker.reconnect();
     await Promise.all([waiting, queue.rest()]);
+  });
+
+  it('says why a consumer does not attach, when it is not at rest', async () => {
+    const queue = closing(new FakeInstanceQueue());
+    queue.broker.declare({ name: 'orders', exclusive: true });
+    queue.consume({ queue: 'orders' }).subscribe();
+    await expect(queue.rest(20)).rejects.toThrow(/attaching the consumer of `orders` \(.*405 RESOURCE_LOCKED/);
   });
 });
 
