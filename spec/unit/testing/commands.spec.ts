@@ -77,9 +77,33 @@ describe('a MemoryBroker', () => {
     queue.broker.put({ exchange: 'amq.topic', routingKey: 'nobody', body: 1 });
     expect(() => {
       queue.broker.put({ exchange: 'missing', body: 1 });
-    }).toThrow("NOT_FOUND - no exchange 'missing'");
+    }).toThrow("NOT_FOUND - no exchange 'missing' in vhost '/'. Wait until the app has declared it (`rest()`)");
     expect(queue.broker.published).toEqual([]);
     await queue.rest();
+  });
+
+  it('says whether a queue took what was put', () => {
+    const broker = new MemoryBroker();
+    broker.declare({ name: 'short', maxLength: 1, overflow: 'reject-publish' });
+    expect(broker.queues).toMatchObject([
+      { name: 'short', arguments: { 'x-max-length': 1, 'x-overflow': 'reject-publish' } },
+    ]);
+    expect(broker.put({ exchange: 'amq.direct', routingKey: 'short', body: 0 })).toBe(false);
+    expect([1, 2].map((body) => broker.put({ queue: 'short', body }))).toEqual([true, false]);
+  });
+
+  it('puts bodies as `send` would encode them', () => {
+    const broker = new MemoryBroker();
+    const bodies = [{ a: 1 }, 'text', new TextEncoder().encode('bytes'), Buffer.from('{')];
+    for (const body of bodies) broker.put({ queue: 'q', body });
+    broker.put({ queue: 'q', body: 'plain', contentType: 'text/plain' });
+    expect(broker.messages('q').map(({ content, properties }) => [content.toString(), properties])).toEqual([
+      ['{"a":1}', { contentType: 'application/json', headers: {} }],
+      ['"text"', { contentType: 'application/json', headers: {} }],
+      ['bytes', { headers: {} }],
+      ['{', { headers: {} }],
+      ['plain', { contentType: 'text/plain', headers: {} }],
+    ]);
   });
 
   it.each(['before', 'after'])('keeps what is put into a queue that the app declares: %s its consume', async (when) => {
