@@ -1,22 +1,28 @@
-import { filter, firstValueFrom, interval, map, merge, startWith, throwError, timeout } from 'rxjs';
-import type { InstanceQueueOptions } from '../client/instance-queue-options';
+import { firstValueFrom, merge, Observable, skip } from 'rxjs';
 import { InstanceQueue } from '../client/instance-queue';
+import type { InstanceQueueOptions } from '../client/instance-queue-options';
 import { MemoryBroker } from './memory-broker';
 
-/** What a real one takes, but for how to reach a broker. */
+/** The options of an `InstanceQueue` without those for reaching a broker. */
 export interface FakeInstanceQueueOptions extends Omit<InstanceQueueOptions, 'url' | 'tls' | 'wire' | 'heartbeat'> {
-  /** The broker it is connected to: one for several, as for several services. @default one of its own */
+  /** The broker it connects to. Give several the same one, like services that share a broker. @default one of its own */
   readonly broker?: MemoryBroker;
 }
 
 const NOWHERE = 'amqp://in-memory';
-/** ms between two looks at whether it is at rest, where nothing tells of a change. */
+/** ms; less than what Jest and Vitest give a test, so that the error is seen. */
+const REST_WITHIN = 4000;
+/** ms between two looks for what no event announces. */
 const LOOK_EVERY = 5;
 
+/** The clock as it was when this file was loaded: `rest` has to wait while fake timers hold the global one. */
+const { setTimeout: startTimer, clearTimeout: stopTimer } = globalThis;
+const now = performance.now.bind(performance);
+
 /**
- * An `InstanceQueue` whose broker lives in memory: for tests of what an app does with its messages. It is the real one in
- * everything but the network, and does what it would do: validates, encodes, declares, confirms, sends again, retries,
- * reconnects, drains. Made, used and closed without a broker; all its waiting is by timers, so that fake ones reach it.
+ * An `InstanceQueue` whose broker lives in memory: for tests of what an app does with its messages. Everything but the
+ * network is the real thing: it checks options, encodes, declares, confirms, sends again, retries, reconnects, drains. It waits
+ * by timers alone, so that a test can move the clock instead of waiting.
  *
  * @example
  * await using queue = new FakeInstanceQueue();
@@ -37,34 +43,44 @@ export class FakeInstanceQueue extends InstanceQueue {
   }
 
   /**
-   * Resolves when there is nothing left to do: what was sent is confirmed or rejected, every consumer is attached, what was
-   * delivered is settled, and nothing waits in a queue that somebody consumes from. Messages that wait for a time of their
-   * own (a `retry`) do not count. Rejects: Error, when it is not so `within` ms; it says what is under way. Its time is that
-   * of RxJS, too: a test that holds the clock moves it instead of resting.
+   * Resolves when nothing is left to do: every message sent is confirmed or rejected, every consumer attached, every delivery
+   * settled, and no message waits in a queue that has consumers. Messages that wait for their time (a `retry`) do not count.
+   * It waits in real time, also while a test holds the clock; what needs a timer then has to be moved on by the test.
+   * Rejects: Error, when that takes longer than `within` ms (@default 4000); it says what is under way.
    */
-  async rest(within = 5000): Promise<void> {
-    const underWay$ = merge(this.broker.changed$, this.health$, interval(LOOK_EVERY)).pipe(
-      startWith(undefined),
-      map(() => this.#underWay()),
-    );
-    let last: string | undefined;
-    await firstValueFrom(
-      underWay$.pipe(
-        filter((underWay) => (last = underWay) === undefined),
-        timeout({
-          first: within,
-          with: () => throwError(() => new Error(`Not at rest within ${String(within)} ms: ${last ?? ''} under way.`)),
-        }),
-      ),
-    );
+  async rest(within = REST_WITHIN): Promise<void> {
+    const deadline = now() + within;
+    const look$ = new Observable<void>((subscriber) => {
+      const timer = startTimer(() => {
+        subscriber.next();
+      }, LOOK_EVERY);
+      return () => {
+        stopTimer(timer);
+      };
+    });
+    for (let underWay = this.#underWay(); underWay !== undefined; underWay = this.#underWay()) {
+      if (now() >= deadline) {
+        const hint =
+          globalThis.setTimeout === startTimer ? '' : ' The clock is held: move it, for what waits for a timer.';
+        throw new Error(`Not at rest within ${String(within)} ms: ${underWay} under way.${hint}`);
+      }
+      await firstValueFrom(merge(this.broker.changed$, this.health$.pipe(skip(1)), look$), { defaultValue: undefined });
+    }
   }
 
   #underWay(): string | undefined {
     const { outbox, inFlight } = this.metrics;
-    if (outbox.queued + outbox.unconfirmed > 0)
-      return `${String(outbox.queued + outbox.unconfirmed)} messages to be sent`;
-    if (inFlight > 0) return `work on ${String(inFlight)} messages`;
-    const detached = this.health.consumers.find(({ status }) => status === 'detached');
-    return detached ? `the consumer of \`${detached.queueName}\`` : this.broker.underWay;
+    const sends = outbox.queued + outbox.unconfirmed;
+    if (sends > 0) return `sending ${counted(sends)}`;
+    if (inFlight > 0) return `work on ${counted(inFlight)}`;
+    for (const consumer of this.health.consumers) {
+      if (consumer.status === 'detached') {
+        const why = consumer.cause ? ` (${consumer.cause.message})` : '';
+        return `attaching the consumer of \`${consumer.queueName}\`${why}`;
+      }
+    }
+    return this.broker.underWay;
   }
 }
+
+const counted = (messages: number): string => `${String(messages)} message${messages === 1 ? '' : 's'}`;

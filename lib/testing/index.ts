@@ -13,4 +13,4 @@ export type { QueueView } from './memory-broker';
 export type { BrokerMessage } from './memory/stored-message';
 
 export { FaultProxy } from './faults/fault-proxy';
-export type { FaultDirection, FaultTap, FaultTarget } from './faults/fault-proxy';
+export type { FaultDirection, FaultProxyOptions, FaultTap, FaultTarget } from './faults/fault-proxy';

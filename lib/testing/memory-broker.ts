@@ -1,18 +1,21 @@
 import type { Observable } from 'rxjs';
 import { auto, contentTypeOf, encodeBody } from '../codec';
 import type { OutboundMessage } from '../producer/outbound-message';
-import type { MessageProperties } from '../properties';
+import type { Arguments } from '../properties';
 import type { QueueSpec, Topology } from '../topology';
 import { checkQueueSpec, checkTopology } from '../topology-checks';
 import type { Transport } from '../transport/transport';
 import { declareTopology } from './memory/declare-topology';
 import { MemoryTransport } from './memory/memory-transport';
+import { Refusal } from './memory/refusal';
 import { seen, stored, type BrokerMessage, type StoredMessage } from './memory/stored-message';
 import { Vhost, type Published } from './memory/vhost';
 
 /** A queue as a test looks at it. */
 export interface QueueView {
   readonly name: string;
+  /** What it was declared with, by RabbitMQ's names: `{ 'x-message-ttl': 1000 }`. */
+  readonly arguments: Arguments;
   /** The messages that wait in it, in order. */
   readonly messages: readonly BrokerMessage[];
   /** How many messages consumers have and have not settled. */
@@ -62,8 +65,9 @@ export class MemoryBroker {
 
   /** Every queue. */
   get queues(): readonly QueueView[] {
-    return this.#vhost.queues.map(({ name, ready, out, consumers }) => ({
+    return this.#vhost.queues.map(({ name, declaration, ready, out, consumers }) => ({
       name,
+      arguments: declaration.arguments,
       messages: ready.map(({ message }) => seen(message)),
       unsettled: out.size,
       consumers: consumers.length,
@@ -76,20 +80,28 @@ export class MemoryBroker {
   }
 
   /**
-   * Publishes a message as another client: the way to bring in what no `send` would write. A Buffer goes as it is, under the
-   * `contentType` given; anything else as the default codec writes it.
+   * Publishes a message as another client: the way to bring in what no `send` would write. The default codec encodes the body;
+   * bytes go as they are, under whatever `contentType` is given.
    *
-   * A queue that does not exist yet keeps the message for whoever declares it: the first declaration decides what kind of
-   * queue it is, so it does not matter whether `put` or the app's `consume` comes first. Exchanges have to exist.
+   * A queue that does not exist yet keeps the message for the client that declares it: the first declaration decides what kind
+   * of queue it is, so it does not matter whether `put` or the app's `consume` comes first. An exchange has to exist.
    *
-   * @throws Error if there is no such exchange; TypeError if the body cannot be encoded
+   * Returns whether a queue took it: `false` if none is bound for it, or if one is full and rejects it.
+   *
+   * @throws Error if there is no such exchange, or the codec cannot encode the body
    */
-  put({ body, queue, exchange = '', routingKey = '', mandatory: _, persistent: __, ...given }: OutboundMessage): void {
+  put({ body, queue, exchange = '', routingKey = '', ...given }: OutboundMessage): boolean {
     const contentType = given.contentType ?? contentTypeOf(auto, body);
-    const properties: MessageProperties = { ...given, ...(contentType !== undefined && { contentType }) };
-    const message = stored(exchange, queue ?? routingKey, encodeBody(auto, body, given), properties);
-    if (queue === undefined) this.#vhost.publish(message);
-    else this.#vhost.put(queue, message);
+    const content = encodeBody(auto, body, given);
+    const message = stored(exchange, queue ?? routingKey, content, { ...given, contentType });
+    if (queue !== undefined) return this.#vhost.put(queue, message) === 'taken';
+    try {
+      return this.#vhost.publish(message) === 'taken';
+    } catch (cause) {
+      if (!(cause instanceof Refusal) || cause.replyCode !== 404) throw cause;
+      const advice = 'Wait until the app has declared it (`rest()`), or `declare` it here.';
+      throw new Error(`${cause.message}. ${advice}`, { cause });
+    }
   }
 
   /**

@@ -1,29 +1,29 @@
 import type { Socket } from 'node:net';
 
-/** What happens to the bytes of one direction. It may change at any time; whoever changes it pumps the lanes on it. */
+/** What happens to the bytes of one direction. It may change at any time; whatever changes it calls `pump` on its lanes. */
 export interface Course {
-  /** Kept back, to go on in order when released. */
+  /** Kept, and passed on in order when released. */
   held: boolean;
-  /** Read and thrown away, the end of the stream too. */
+  /** Read and dropped; so is the end of the stream. */
   swallowed: boolean;
-  /** Not read from the sender, so that its window fills and it has to wait. */
+  /** Not read, so that the sender's window fills up and it has to wait. */
   unread: boolean;
-  /** How much later a chunk goes on, in ms. */
+  /** ms by which a chunk is delayed. */
   delay: number;
-  /** The share of the chunks that is delayed, from 0 to 1; the others wait behind them. */
+  /** The share of the chunks that is delayed, 0 to 1; the others wait behind them. */
   share: number;
 }
 
 export const clearCourse = (): Course => ({ held: false, swallowed: false, unread: false, delay: 0, share: 1 });
 
-/** A chunk that waits for its turn; `due` is of `performance.now()`. */
+/** A chunk that waits; `due` by `performance.now()`. */
 interface Parcel {
   readonly chunk: Buffer;
   readonly due: number;
 }
 
-/** Takes the bytes of one socket to another, in order, on a course. With no other socket, they end here. */
-export class Lane {
+/** Passes the bytes of one socket to another, in order, on a course. Without another socket, it drops them. */
+export class FaultLane {
   readonly #from: Socket;
   readonly #to: Socket | undefined;
   readonly #course: Course;
@@ -64,7 +64,7 @@ export class Lane {
     else this.#from.resume();
   }
 
-  /** Forgets what waits. */
+  /** Drops what waits. */
   clear(): void {
     clearTimeout(this.#timer);
     this.#parcels = [];

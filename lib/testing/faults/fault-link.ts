@@ -1,14 +1,16 @@
 import { connect, type Socket } from 'node:net';
-import { Lane, type Course } from './fault-lane';
+import { FaultLane, type Course } from './fault-lane';
 import { abort } from './abort';
+import { unbracketed } from './address';
 
-/** The way of the bytes. */
+/** The direction in which bytes travel. */
 export type FaultDirection = 'toClient' | 'toBroker';
 
 export type Courses = Readonly<Record<FaultDirection, Course>>;
 
-/** Where the connections go. */
+/** Where the proxy passes connections on to. */
 export interface FaultTarget {
+  /** A name or an address; an IPv6 address with brackets or without. */
   readonly host: string;
   readonly port: number;
 }
@@ -20,24 +22,25 @@ export class FaultLink {
   readonly courses: Courses;
   readonly #client: Socket;
   readonly #broker: Socket | undefined;
-  readonly #lanes: readonly Lane[];
+  readonly #lanes: readonly FaultLane[];
   #left = false;
 
-  /** Without a target nothing is dialled: the client has come into a black hole. */
+  /** Without a target it dials nothing: the client has connected to a black hole. */
   constructor(
     client: Socket,
     target: FaultTarget | undefined,
     courses: Courses,
     tap: (direction: FaultDirection, chunk: Buffer) => void,
   ) {
-    const broker = target && connect({ ...target, noDelay: true, allowHalfOpen: true });
+    const broker =
+      target && connect({ host: unbracketed(target.host), port: target.port, noDelay: true, allowHalfOpen: true });
     client.setNoDelay(true);
     this.courses = courses;
     this.#client = client;
     this.#broker = broker;
     this.#lanes = [
-      new Lane(client, broker, courses.toBroker, (chunk) => tap('toBroker', chunk)),
-      ...(broker ? [new Lane(broker, client, courses.toClient, (chunk) => tap('toClient', chunk))] : []),
+      new FaultLane(client, broker, courses.toBroker, (chunk) => tap('toBroker', chunk)),
+      ...(broker ? [new FaultLane(broker, client, courses.toClient, (chunk) => tap('toClient', chunk))] : []),
     ];
     client.on('error', () => this.#aborted('toBroker'));
     client.on('end', () => (this.#left = true)).on('close', () => (this.#left = true));
@@ -45,7 +48,7 @@ export class FaultLink {
     this.closed = Promise.all([closing(client), ...(broker ? [closing(broker)] : [])]).then(() => this.#clear());
   }
 
-  /** Has the client gone without anybody hearing of it? */
+  /** Has the client left while a black hole kept that from the broker? */
   get forsaken(): boolean {
     return this.#left && this.courses.toBroker.swallowed;
   }
@@ -57,7 +60,7 @@ export class FaultLink {
     if (this.#broker) abort(this.#broker);
   }
 
-  /** A FIN to the client; what it still sends is passed on. */
+  /** A FIN to the client; what the client still sends is passed on. */
   finish(): void {
     this.#client.end();
   }

@@ -1,18 +1,28 @@
 import type { Server, Socket } from 'node:net';
 import { clearCourse } from './fault-lane';
 import { FaultLink, type Courses, type FaultDirection, type FaultTarget } from './fault-link';
+import { dialled, unbracketed } from './address';
 import { listenAt, randomPort } from './listening';
 
 export type { FaultDirection, FaultTarget } from './fault-link';
 
-/** Is told of bytes as the proxy reads them, before any fault touches them; `link` counts the connections from 1. */
+/** Called with bytes as the proxy reads them, before any fault touches them; `link` counts the connections from 1. */
 export type FaultTap = (direction: FaultDirection, chunk: Buffer, link: number) => void;
 
+/** Where the proxy itself listens. */
+export interface FaultProxyOptions {
+  /**
+   * An address of this machine, IPv4 or IPv6; `0.0.0.0` or `::` for all of them, say, for clients in containers.
+   * @default 127.0.0.1
+   */
+  readonly host?: string;
+}
+
 /**
- * A TCP proxy on 127.0.0.1 that breaks connections on demand: between a client and a broker, in this process. Faults apply
- * to the links there are and to those that come, until `restore()`.
+ * A TCP proxy in this process that breaks connections on demand, between a client and a broker. Faults apply to present
+ * links and to those that come, until `restore()`.
  *
- * While the target refuses connections, a dial to the proxy is accepted and then reset: it can't know earlier.
+ * While the target refuses connections, the proxy accepts a dial and then resets it: it cannot know earlier.
  *
  * @example
  * const proxy = await FaultProxy.before('amqp://localhost');
@@ -21,6 +31,7 @@ export type FaultTap = (direction: FaultDirection, chunk: Buffer, link: number) 
  */
 export class FaultProxy {
   readonly port: number;
+  readonly #host: string;
   readonly #target: FaultTarget;
   readonly #links = new Map<number, FaultLink>();
   readonly #taps = new Set<FaultTap>();
@@ -29,32 +40,40 @@ export class FaultProxy {
   #courses = clearCourses();
   #count = 0;
 
-  private constructor(target: FaultTarget, server: Server, port: number) {
+  private constructor(target: FaultTarget, host: string, server: Server, port: number) {
     this.#target = target;
+    this.#host = host;
     this.port = port;
     this.#serve(server);
   }
 
-  /** A proxy before this host and port. Rejects: Error, if there is no free port. */
-  static async start(target: FaultTarget): Promise<FaultProxy> {
+  /** A proxy in front of this host and port. Rejects: Error, if it cannot listen at `host`, or finds no free port. */
+  static async start(target: FaultTarget, options: FaultProxyOptions = {}): Promise<FaultProxy> {
+    const host = unbracketed(options.host ?? '127.0.0.1');
+    let cause: unknown;
     for (let tries = 0; tries < 100; tries += 1) {
       const port = randomPort();
-      const server = await listenAt(port).catch(() => undefined);
-      if (server !== undefined) return new FaultProxy(target, server, port);
+      try {
+        return new FaultProxy(target, host, await listenAt(port, host), port);
+      } catch (error) {
+        if (!isInUse(error)) throw error;
+        cause = error;
+      }
     }
-    throw new Error('Expected a free port on 127.0.0.1 for the fault proxy, but 100 tries found none');
+    throw new Error(`Expected a free port on ${host} for the fault proxy, but 100 tries found none`, { cause });
   }
 
-  /** A proxy before the broker of this url. */
-  static before(brokerUrl: string): Promise<FaultProxy> {
-    const { hostname, port } = new URL(brokerUrl);
-    return FaultProxy.start({ host: hostname, port: port === '' ? 5672 : Number(port) });
+  /** A proxy in front of the broker of this URL. Rejects: TypeError, if it is no URL; else as `start`. */
+  static async before(brokerUrl: string, options: FaultProxyOptions = {}): Promise<FaultProxy> {
+    const { protocol, hostname: host, port } = new URL(brokerUrl);
+    const byProtocol = protocol === 'amqps:' ? 5671 : 5672;
+    return FaultProxy.start({ host, port: port === '' ? byProtocol : Number(port) }, options);
   }
 
-  /** The same url, by way of the proxy. */
+  /** The same URL by way of the proxy. */
   url(brokerUrl: string): string {
     const url = new URL(brokerUrl);
-    url.hostname = '127.0.0.1';
+    url.hostname = dialled(this.#host);
     url.port = String(this.port);
     return url.href;
   }
@@ -64,64 +83,64 @@ export class FaultProxy {
     return this.#links.size;
   }
 
-  /** How many connections there have been: the number of the last one. */
+  /** How many connections there have been, which is the number of the last one. */
   get linkCount(): number {
     return this.#count;
   }
 
-  /** RST to both ends of every link, or of those with these numbers. Gives how many. */
+  /** Resets (RST) both ends of every link, or of those with these numbers. Returns how many. */
   cut(numbers?: ReadonlySet<number>): number {
     return this.#each((link) => link.reset(), numbers);
   }
 
-  /** The links that their clients have left in a black hole: nobody hears of that, and they would stay for ever. Gives how many. */
+  /** Resets the links that their clients left in a black hole, and that would stay for ever otherwise. Returns how many. */
   sweep(): number {
     const forsaken = [...this.#links.values()].filter((link) => link.forsaken);
     for (const link of forsaken) link.reset();
     return forsaken.length;
   }
 
-  /** FIN to the client of every link. Gives how many. */
+  /** Ends (FIN) the client's side of every link. Returns how many. */
   finish(): number {
     return this.#each((link) => link.finish());
   }
 
-  /** No listener any more: dials get ECONNREFUSED. The links are left alone. */
+  /** Stops listening: dials get ECONNREFUSED. Present links go on. */
   refuse(): void {
     this.#server?.close();
     this.#server = undefined;
   }
 
-  /** Bytes vanish both ways, and nobody is told; dials are accepted and get nothing. */
+  /** Drops bytes both ways without a sign to either end; dials are accepted and get no answer. */
   blackHole(): void {
     this.#change(['toClient', 'toBroker'], (course) => (course.swallowed = true));
   }
 
-  /** Each chunk, or a share of them from 0 to 1, is this much later (ms), each way. The order is kept. */
+  /** Delays each chunk, or a share of them (0 to 1), by `ms`, each way. Keeps their order. */
   delay(ms: number, share = 1): void {
     this.#change(['toClient', 'toBroker'], (course) => Object.assign(course, { delay: ms, share }));
   }
 
-  /** Nothing is read from one side, or from both: its buffers fill up, and it has to wait. */
+  /** Reads nothing from one side, or from both: the sender's buffers fill up, and it has to wait. */
   stopReading(side?: 'client' | 'broker'): void {
     const ways: FaultDirection[] =
       side === undefined ? ['toBroker', 'toClient'] : [side === 'client' ? 'toBroker' : 'toClient'];
     this.#change(ways, (course) => (course.unread = true));
   }
 
-  /** The bytes of one direction are read, but wait here. */
+  /** Reads the bytes of one direction, and keeps them. */
   hold(direction: FaultDirection): void {
     this.#change([direction], (course) => (course.held = true));
   }
 
-  /** What was held goes on, in order. */
+  /** Passes on what was held, in order. */
   release(): void {
     this.#change(['toClient', 'toBroker'], (course) => (course.held = false));
   }
 
   /**
-   * Everything as before, on the same port. Links that lost bytes in a black hole can't go on and are reset; with
-   * `{ reset: false }` they stay where they are, as after a real one: silent, with nobody told.
+   * Ends all faults, on the same port. Links that lost bytes in a black hole cannot go on: they are reset, or, with
+   * `{ reset: false }`, stay silent, as after a real one.
    */
   async restore(options: { readonly reset?: boolean } = {}): Promise<void> {
     const lossy = this.#courses.toBroker.swallowed;
@@ -131,16 +150,16 @@ export class FaultProxy {
     } else {
       this.#change(['toClient', 'toBroker'], (course) => Object.assign(course, clearCourse()));
     }
-    if (this.#server === undefined) this.#serve(await listenAt(this.port));
+    if (this.#server === undefined) this.#serve(await listenAt(this.port, this.#host));
   }
 
-  /** Is told the number of each link that comes. Gives a function that ends it. */
+  /** Calls `listener` with the number of each new link. Returns how to stop. */
   onLink(listener: (link: number) => void): () => void {
     this.#linkListeners.add(listener);
     return () => this.#linkListeners.delete(listener);
   }
 
-  /** The number of the next link that comes. */
+  /** The number of the next link. */
   nextLink(): Promise<number> {
     return new Promise((resolve) => {
       const off = this.onLink((link) => {
@@ -150,13 +169,13 @@ export class FaultProxy {
     });
   }
 
-  /** Gives a function that ends it. */
+  /** Calls `tap` with all bytes. Returns how to stop. */
   onBytes(tap: FaultTap): () => void {
     this.#taps.add(tap);
     return () => this.#taps.delete(tap);
   }
 
-  /** Everything gone, the port free. */
+  /** Resets every link and frees the port. */
   async close(): Promise<void> {
     const server = this.#server;
     this.#server = undefined;
@@ -172,7 +191,7 @@ export class FaultProxy {
   #serve(server: Server): void {
     this.#server = server;
     server.on('connection', (client) => this.#accept(client));
-    // E.g. no file descriptor left for one more connection: that one is lost, the proxy is not.
+    // Without a file descriptor for one more connection, say, that connection is lost, but not the proxy.
     server.on('error', () => undefined);
   }
 
@@ -198,6 +217,9 @@ export class FaultProxy {
     return links.length;
   }
 }
+
+const isInUse = (error: unknown): boolean =>
+  typeof error === 'object' && error !== null && Reflect.get(error, 'code') === 'EADDRINUSE';
 
 function clearCourses(): Courses {
   return { toClient: clearCourse(), toBroker: clearCourse() };

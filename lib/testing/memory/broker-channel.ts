@@ -103,12 +103,17 @@ export class BrokerChannel {
     this.#settleAll(tags, how);
   }
 
-  /** Unsettled deliveries go back to their queues; requests that the client still sends are not read. */
-  end(): void {
+  /** The broker reads no more requests of the client, and delivers nothing more to it. */
+  stop(): void {
     if (this.#ended) return;
     this.#ended = true;
     this.#replies?.end();
     for (const tag of [...this.#consumers.keys()]) this.cancel(tag);
+  }
+
+  /** Stops, and puts unsettled deliveries back into their queues. */
+  end(): void {
+    this.stop();
     this.#settleAll([...this.#unsettled.keys()], 'requeue');
   }
 

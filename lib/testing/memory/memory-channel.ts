@@ -123,7 +123,10 @@ export class MemoryChannel implements LinkChannel {
     });
   }
 
-  /** Its connection is gone at the broker. */
+  /** Its connection ends at the broker, in two steps: see `MemoryLink.stop`. */
+  stop(): void {
+    this.broker.stop();
+  }
   leave(): void {
     this.broker.end();
   }

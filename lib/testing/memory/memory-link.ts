@@ -39,6 +39,8 @@ export class MemoryLink implements Link, ChannelConnection {
   /** What the broker does not read while it blocks this connection. */
   readonly #unread: (() => void)[] = [];
   #blocked = false;
+  #stopped = false;
+  #left = false;
   #ended = false;
   #lost: ConnectionError | undefined;
 
@@ -121,16 +123,34 @@ export class MemoryLink implements Link, ChannelConnection {
         this.replies.send(() => {
           this.#end();
         });
-      this.#leave();
+      this.leave();
       await settled;
     }
     this.break();
   }
 
+  /**
+   * The broker stops reading the connection, and delivers nothing more on it. When several break at once, all stop before
+   * any of them gives deliveries back: or else the next one would get them, and lose them in turn.
+   */
+  stop(): void {
+    this.#stopped = true;
+    for (const channel of this.#channels) channel.stop();
+  }
+
+  /** The connection is gone at the broker; the client has not noticed. */
+  leave(): void {
+    if (this.#left) return;
+    this.#left = true;
+    this.stop();
+    for (const channel of this.#channels) channel.leave();
+    this.#host.left(this);
+  }
+
   /** The connection breaks: what is on its way is lost. */
   break(): void {
     if (this.#ended) return;
-    this.#leave();
+    this.leave();
     this.#end();
   }
 
@@ -145,7 +165,7 @@ export class MemoryLink implements Link, ChannelConnection {
   }
 
   toBroker(read: () => void, publishes = false): void {
-    if (this.#ended) return;
+    if (this.#stopped) return;
     const { alarm } = this.#host;
     // As by RabbitMQ a connection is blocked once it publishes, and the message waits, too.
     if (publishes && alarm !== undefined && !this.#blocked) {
@@ -203,12 +223,6 @@ export class MemoryLink implements Link, ChannelConnection {
     this.#channels.add(channel);
     channel.ended$.subscribe(() => this.#channels.delete(channel));
     return channel;
-  }
-
-  /** The broker's end of it: what is unsettled goes back to its queues. */
-  #leave(): void {
-    for (const channel of this.#channels) channel.leave();
-    this.#host.left(this);
   }
 
   /** The client's end of it. */

@@ -27,8 +27,8 @@ export class MemoryOutboundChannel extends MemoryChannel implements OutboundChan
   }
 
   publish(message: WireMessage, expiration: number | undefined): boolean {
-    const { exchange, routingKey, mandatory, messageId, content } = message;
-    const given = stored(exchange, routingKey, content, propertiesOf(message, expiration));
+    const { exchange, routingKey, mandatory, messageId, contentType, content, properties } = message;
+    const given = stored(exchange, routingKey, content, { ...properties, messageId, contentType, expiration });
     return this.tell(() => {
       const number = ++this.#published;
       const outcome = this.connection.publish(this.broker.addressed(given), mandatory);
@@ -60,14 +60,4 @@ export class MemoryOutboundChannel extends MemoryChannel implements OutboundChan
       this.#verdicts$.next(verdict);
     });
   }
-}
-
-function propertiesOf({ properties, contentType, messageId }: WireMessage, expiration: number | undefined) {
-  const { expiration: _, ...rest } = properties ?? {};
-  return {
-    ...rest,
-    messageId,
-    ...(contentType !== undefined && { contentType }),
-    ...(expiration !== undefined && { expiration }),
-  };
 }

@@ -86,9 +86,12 @@ export class MemoryTransport implements Transport {
   /** Breaks all connections; until `accept` no other opens. */
   refuse(): void {
     this.#refusing = true;
-    // In a turn of its own: the command may come from a callback of one of the connections.
+    const links = [...this.#links];
+    for (const [link] of links) link.stop();
+    for (const [link] of links) link.leave();
+    // The clients notice in a turn of its own: the command may come from a callback of one of the connections.
     this.#scheduler.soon(() => {
-      for (const lose of [...this.#links.values()]) lose();
+      for (const [, lose] of links) lose();
     });
   }
 

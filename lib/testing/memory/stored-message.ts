@@ -41,8 +41,11 @@ export function stored(
   exchange: string,
   routingKey: string,
   content: Buffer,
-  { timestamp, expiration, headers = {}, ...properties }: MessageProperties,
+  given: { readonly [K in keyof MessageProperties]: MessageProperties[K] | undefined },
 ): StoredMessage {
+  const properties: Record<string, unknown> = {};
+  for (const name of PROPERTIES) if (given[name] !== undefined) properties[name] = given[name];
+  const { timestamp, expiration, headers = {} } = given;
   return {
     exchange,
     routingKey,
@@ -57,6 +60,22 @@ export function stored(
     },
   };
 }
+
+/** A new property does not compile until it is here. */
+const PROPERTIES = Object.keys({
+  messageId: true,
+  correlationId: true,
+  replyTo: true,
+  type: true,
+  appId: true,
+  userId: true,
+  contentType: true,
+  contentEncoding: true,
+  timestamp: true,
+  expiration: true,
+  priority: true,
+  headers: true,
+} satisfies Record<keyof MessageProperties, true>) as readonly (keyof MessageProperties)[];
 
 /** The message as a channel hands it out. */
 export function delivered(message: StoredMessage, deliveryTag: number, redelivered: boolean): InboundMessage {

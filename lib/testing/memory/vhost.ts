@@ -167,13 +167,13 @@ export class Vhost implements QueueHost {
     return queues.map((queue) => queue.push(stored)).includes(false) ? 'full' : 'taken';
   }
 
-  /** Into a queue that, if it is missing, waits for somebody to declare it. */
-  put(queue: string, message: StoredMessage): void {
+  /** Into a queue that, if it is missing, keeps the message for the client that declares it. */
+  put(queue: string, message: StoredMessage): Published {
     if (!this.find(queue)) {
       this.#undeclared.add(queue);
       this.#addQueue(queue, queueArguments({ name: queue }), undefined);
     }
-    this.publish(message);
+    return this.publish(message);
   }
 
   deadLetter(message: StoredMessage, death: Death, exchange: string, key: string | undefined): void {

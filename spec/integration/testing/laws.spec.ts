@@ -3,6 +3,8 @@ import { fixture } from '../../support/fixtures/fixture';
 import { administeringLaws } from '../../support/laws/administering';
 import { consumingLaws } from '../../support/laws/consuming';
 import { rabbitmq } from '../../support/laws/rabbitmq';
+import { queueingLaws } from '../../support/laws/queueing';
+import { refusingLaws } from '../../support/laws/refusing';
 import { sendingLaws } from '../../support/laws/sending';
 import { togetherLaws } from '../../support/laws/together';
 
@@ -15,4 +17,6 @@ describe('an InstanceQueue on a RabbitMQ', () => {
   consumingLaws(given);
   togetherLaws(given);
   administeringLaws(given);
+  queueingLaws(given);
+  refusingLaws(given);
 });

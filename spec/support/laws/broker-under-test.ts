@@ -23,6 +23,7 @@ export interface BrokerUnderTest {
   /** How many messages are ready in a queue, and how many consumers it has. */
   count(queue: string): Promise<{ readonly ready: number; readonly consumers: number }>;
   deleteQueue(queue: string): Promise<void>;
+  deleteExchange(exchange: string): Promise<void>;
   /** Breaks all connections, and accepts none until `reconnect`. */
   disconnect(): Promise<void>;
   reconnect(): Promise<void>;

@@ -39,6 +39,10 @@ export function memoryBroker(): BrokerUnderTest {
       broker.deleteQueue(queue);
       return done;
     },
+    deleteExchange: (exchange) => {
+      broker.deleteExchange(exchange);
+      return done;
+    },
     disconnect: () => {
       broker.disconnect();
       return done;

@@ -29,6 +29,9 @@ export async function rabbitmq(): Promise<BrokerUnderTest> {
       })),
     count: (queue) => bystander.count(queue),
     deleteQueue: (queue) => bystander.deleteQueue(queue),
+    deleteExchange: async (exchange) => {
+      await bystander.onChannel((channel) => channel.deleteExchange(exchange));
+    },
     disconnect: () => {
       proxy.refuse();
       proxy.cut();

@@ -35,15 +35,22 @@ describe('a FakeInstanceQueue', () => {
     };
     queue.consume({ queue: 'orders' }).pipe(handle(work)).subscribe();
     void queue.send({ queue: 'orders', body: 1 });
-    await expect(queue.rest(20)).rejects.toThrow('Not at rest within 20 ms: work on 1 messages under way.');
+    await expect(queue.rest(20)).rejects.toThrow('Not at rest within 20 ms: work on 1 message under way.');
     go();
     await queue.rest();
     expect(queue.broker.messages('done').map(({ body }) => body)).toEqual([1]);
     queue.broker.disconnect();
     const waiting = queue.send({ queue: 'done', body: 2 });
-    await expect(queue.rest(20)).rejects.toThrow('1 messages to be sent');
+    await expect(queue.rest(20)).rejects.toThrow('Not at rest within 20 ms: sending 1 message under way.');
     queue.broker.reconnect();
     await Promise.all([waiting, queue.rest()]);
+  });
+
+  it('says why a consumer does not attach, when it is not at rest', async () => {
+    const queue = closing(new FakeInstanceQueue());
+    queue.broker.declare({ name: 'orders', exclusive: true });
+    queue.consume({ queue: 'orders' }).subscribe();
+    await expect(queue.rest(20)).rejects.toThrow(/attaching the consumer of `orders` \(.*405 RESOURCE_LOCKED/);
   });
 });
 
@@ -70,9 +77,104 @@ describe('a MemoryBroker', () => {
     queue.broker.put({ exchange: 'amq.topic', routingKey: 'nobody', body: 1 });
     expect(() => {
       queue.broker.put({ exchange: 'missing', body: 1 });
-    }).toThrow("NOT_FOUND - no exchange 'missing'");
+    }).toThrow("NOT_FOUND - no exchange 'missing' in vhost '/'. Wait until the app has declared it (`rest()`)");
     expect(queue.broker.published).toEqual([]);
     await queue.rest();
+  });
+
+  it('says whether a queue took what was put', () => {
+    const broker = new MemoryBroker();
+    broker.declare({ name: 'short', maxLength: 1, overflow: 'reject-publish' });
+    expect(broker.queues).toMatchObject([
+      { name: 'short', arguments: { 'x-max-length': 1, 'x-overflow': 'reject-publish' } },
+    ]);
+    expect(broker.put({ exchange: 'amq.direct', routingKey: 'short', body: 0 })).toBe(false);
+    expect([1, 2].map((body) => broker.put({ queue: 'short', body }))).toEqual([true, false]);
+  });
+
+  it('puts bodies as `send` would encode them', () => {
+    const broker = new MemoryBroker();
+    const bodies = [{ a: 1 }, 'text', new TextEncoder().encode('bytes'), Buffer.from('{')];
+    for (const body of bodies) broker.put({ queue: 'q', body });
+    broker.put({ queue: 'q', body: 'plain', contentType: 'text/plain' });
+    expect(broker.messages('q').map(({ content, properties }) => [content.toString(), properties])).toEqual([
+      ['{"a":1}', { contentType: 'application/json', headers: {} }],
+      ['"text"', { contentType: 'application/json', headers: {} }],
+      ['bytes', { headers: {} }],
+      ['{', { headers: {} }],
+      ['plain', { contentType: 'text/plain', headers: {} }],
+    ]);
+  });
+
+  it.each(['before', 'after'])('keeps what is put into a queue that the app declares: %s its consume', async (when) => {
+    const queue = closing(new FakeInstanceQueue());
+    queue.broker.declare({ name: 'dead' });
+    const put = (): void => {
+      for (const body of [1, 2]) queue.broker.put({ queue: 'orders', body });
+    };
+    if (when === 'before') put();
+    const spec = { name: 'orders', maxLength: 1, deadLetter: { queue: 'dead' } };
+    const deliveries = collect(queue.consume({ queue: spec, prefetch: 1 }));
+    if (when === 'after') put();
+    await eventually(() => deliveries.values.length === 1);
+    // Under the arguments of the declaration.
+    expect(deliveries.error).toBeUndefined();
+    expect(deliveries.values[0]?.body).toBe(2);
+    expect(queue.broker.messages('dead')).toMatchObject([{ body: 1 }]);
+  });
+
+  it('takes a queue that was put into for a plain one as soon as a client uses it by its name alone', async () => {
+    const queue = closing(new FakeInstanceQueue());
+    queue.broker.put({ queue: 'orders', body: 1 });
+    await queue.send({ queue: 'orders', body: 2 });
+    expect(queue.broker.messages('orders').map(({ body }) => body)).toEqual([1, 2]);
+    const refused = collect(queue.consume({ queue: { name: 'orders', messageTtl: 5000 } }));
+    await eventually(() => refused.error);
+    expect(refused.error).toMatchObject({ replyCode: 406 });
+  });
+
+  it('shows what was put into a queue that is not declared, and lets it expire', () => {
+    const broker = new MemoryBroker();
+    broker.put({ queue: 'orders', body: 1 });
+    broker.put({ queue: 'orders', body: 2, expiration: 0 });
+    expect(broker.queues).toMatchObject([{ name: 'orders', messages: [{ body: 1 }, { body: 2 }], consumers: 0 }]);
+    broker.purge('orders');
+    broker.put({ queue: 'orders', body: 3, expiration: 0 });
+    expect(broker.messages('orders')).toEqual([]);
+    broker.deleteQueue('orders');
+    expect(broker.queues).toEqual([]);
+  });
+
+  it('declares what another client declared: a topology, or a queue that is locked', async () => {
+    const queue = closing(new FakeInstanceQueue({ reopen: { initialAttempts: 1 } }));
+    queue.broker.declare({
+      exchanges: [{ name: 'events', type: 'topic' }],
+      queues: [{ name: 'paid' }],
+      bindings: [{ exchange: 'events', queue: 'paid', routingKey: 'order.paid' }],
+    });
+    await queue.send({ exchange: 'events', routingKey: 'order.paid', body: 1 });
+    expect(queue.broker.messages('paid')).toMatchObject([{ body: 1, exchange: 'events' }]);
+    queue.broker.declare({ name: 'theirs', exclusive: true });
+    const refused = collect(queue.consume({ queue: 'theirs' }));
+    await eventually(() => refused.error);
+    expect(refused.error).toMatchObject({ replyCode: 405 });
+    queue.broker.deleteExchange('events');
+    const gone = await publishError(queue.send({ exchange: 'events', routingKey: 'order.paid', body: 2 }));
+    expect(gone).toMatchObject({ code: 'PUBLISH_REFUSED', replyCode: 404 });
+  });
+
+  it('refuses to declare what no client could', () => {
+    const broker = new MemoryBroker();
+    expect(() => {
+      broker.declare({ name: 'q', messageTtl: -1 });
+    }).toThrow('`spec.messageTtl`');
+    expect(() => {
+      broker.declare({ exchanges: [{ name: 'e', type: 'direct', durable: 1 } as never] });
+    }).toThrow('`topology.exchanges[0].durable`');
+    broker.declare({ name: 'q' });
+    expect(() => {
+      broker.declare({ name: 'q', maxLength: 5 });
+    }).toThrow("PRECONDITION_FAILED - inequivalent arg 'x-max-length' for queue 'q' in vhost '/'");
   });
 
   it('returns on command', async () => {
@@ -110,6 +212,36 @@ describe('a MemoryBroker', () => {
       ['lost', false],
       [undefined, true],
     ]);
+  });
+
+  it('reads nothing from the moment of `disconnect` on', async () => {
+    const queue = closing(new FakeInstanceQueue());
+    await queue.send({ queue: 'orders', body: 1 });
+    queue.broker.disconnect();
+    const sent = queue.send({ queue: 'orders', body: 2 });
+    await until(queue.state$, ({ producer }) => producer.status === 'reconnecting');
+    expect(queue.broker.published).toHaveLength(1);
+    queue.broker.reconnect();
+    expect(await sent).toMatchObject({ epoch: 2 });
+    expect(queue.broker.messages('orders').map(({ body }) => body)).toEqual([1, 2]);
+  });
+
+  it('delivers what a `disconnect` returned once more, however many consumers lost their connections', async () => {
+    const broker = new MemoryBroker();
+    broker.declare({ name: 'orders', type: 'quorum' });
+    const clients = [0, 1, 2].map(() => closing(new FakeInstanceQueue({ broker })));
+    const seen: number[] = [];
+    for (const client of clients)
+      client.consume({ queue: 'orders' }).subscribe(({ deliveryCount }) => seen.push(deliveryCount));
+    await Promise.all(clients.map((client) => until(client.health$, ({ status }) => status === 'up')));
+    broker.put({ queue: 'orders', body: 1 });
+    await eventually(() => seen.length === 1);
+    broker.disconnect();
+    await Promise.all(clients.map((client) => until(client.health$, ({ status }) => status === 'degraded')));
+    broker.reconnect();
+    await eventually(() => seen.length === 2);
+    // Each loss counts as a failed delivery, as by RabbitMQ; there was one.
+    expect(seen).toEqual([0, 1]);
   });
 
   it('comes back at once when it is told to, however long the next attempt would have waited', async () => {

@@ -2,6 +2,8 @@ import { fixture } from '../../support/fixtures/fixture';
 import { administeringLaws } from '../../support/laws/administering';
 import { consumingLaws } from '../../support/laws/consuming';
 import { memoryBroker } from '../../support/laws/memory-broker';
+import { queueingLaws } from '../../support/laws/queueing';
+import { refusingLaws } from '../../support/laws/refusing';
 import { sendingLaws } from '../../support/laws/sending';
 import { togetherLaws } from '../../support/laws/together';
 
@@ -13,4 +15,6 @@ describe('the double of an InstanceQueue', () => {
   consumingLaws(given);
   togetherLaws(given);
   administeringLaws(given);
+  queueingLaws(given);
+  refusingLaws(given);
 });

@@ -1,5 +1,6 @@
 import { handle, type Message } from 'instance-queue';
 import { FakeInstanceQueue } from 'instance-queue/testing';
+import { timer } from 'rxjs';
 import { collect } from '../../support/collect';
 
 const HOUR = 3_600_000;
@@ -22,6 +23,26 @@ describe('a FakeInstanceQueue while the clock stands still', () => {
     for (const body of [1, 2, 3]) await queue.send({ queue: 'orders', body });
     expect(queue.broker.messages('orders')).toHaveLength(3);
     expect(Date.now()).toBe(before);
+  });
+
+  it('rests without a tick of it, and says so if what is under way needs one', async () => {
+    const before = Date.now();
+    const messages = collect(queue.consume({ queue: 'orders', noAck: true }));
+    void queue.send({ queue: 'orders', body: 1 });
+    await queue.rest();
+    expect(messages.values).toHaveLength(1);
+    queue
+      .consume({ queue: 'slow' })
+      .pipe(handle(() => timer(HOUR)))
+      .subscribe();
+    void queue.send({ queue: 'slow', body: 1 });
+    await expect(queue.rest(50)).rejects.toThrow(
+      'Not at rest within 50 ms: work on 1 message under way. The clock is held: move it, for what waits for a timer.',
+    );
+    expect(Date.now()).toBe(before);
+    await jest.advanceTimersByTimeAsync(HOUR + 10);
+    await queue.rest();
+    expect(queue.metrics.acked).toBe(1);
   });
 
   it('lets hours of retries pass in no time, each at its hour', async () => {
