@@ -30,7 +30,7 @@ import { KeyedQueue } from './keyed-queue';
  */
 export function handle<T, R>(
   work: Worker<T, R>,
-  options: HandleOptions<T> = {},
+  options: HandleOptions<NoInfer<T>> = {},
 ): OperatorFunction<Delivery<T>, Handled<T, R>> {
   checkHandling(work, options);
   return (source$) =>
