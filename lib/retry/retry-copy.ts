@@ -1,3 +1,4 @@
+import { withoutBrokerHeaders } from '../broker-headers';
 import { OWN, errorHeaders } from '../own-headers';
 import type { Arguments, MessageProperties, Route } from '../properties';
 import type { Message } from '../consumer/delivery';
@@ -10,12 +11,8 @@ export interface Copy {
   readonly properties: MessageProperties;
 }
 
-/**
- * Headers that already took effect for the original: `CC` and `BCC` would route the copy to their queues again, with its
- * `x-death` the broker can take the copy for a message that goes in circles and drop it, and its counts start over.
- */
-const LEFT_BEHIND: ReadonlySet<string> = new Set(['CC', 'BCC', 'x-death', 'x-delivery-count', 'x-acquired-count']);
-const DEATHS = /^x-(first|last)-death-/;
+/** They already took effect for the original: on the copy they would route it to their queues again. */
+const CARBON_COPIES: readonly string[] = ['CC', 'BCC'];
 
 /** What the headers of a copy say about the failure. */
 export interface Failure {
@@ -41,7 +38,7 @@ export function copyOf(message: Message<unknown>, route: Route, failure: Failure
 }
 
 function kept(headers: Arguments, userId: string | undefined): Arguments {
-  const left = Object.entries(headers).filter(([name]) => !LEFT_BEHIND.has(name) && !DEATHS.test(name));
+  const left = Object.entries(withoutBrokerHeaders(headers)).filter(([name]) => !CARBON_COPIES.includes(name));
   return { ...Object.fromEntries(left), ...(userId !== undefined && { [OWN.userId]: userId }) };
 }
 
