@@ -1,5 +1,6 @@
 import { withoutBrokerHeaders } from '../broker-headers';
 import { OWN, errorHeaders } from '../own-headers';
+import { workScopeHeaders } from '../work-scope';
 import type { Arguments, MessageProperties, Route } from '../properties';
 import type { Message } from '../consumer/delivery';
 import type { RetryHistory } from '../consumer/retry-history';
@@ -33,7 +34,10 @@ export function copyOf(message: Message<unknown>, route: Route, failure: Failure
   return {
     route,
     content: message.content,
-    properties: { ...properties, headers: { ...kept(headers, userId), ...failureHeaders(message, failure) } },
+    properties: {
+      ...properties,
+      headers: { ...kept(headers, userId), ...workScopeHeaders(message), ...failureHeaders(message, failure) },
+    },
   };
 }
 
