@@ -6,7 +6,7 @@
  * reactive/, collections/ and the files in no room; it knows deliveries and their channels, and no connection.
  */
 import { Observable, isObservable, type OperatorFunction, type Subscriber } from 'rxjs';
-import { nameOf } from '../errors';
+import { OptionsError, nameOf } from '../errors';
 import { DEFAULTS } from '../options';
 import type { DeliveryChannel } from '../consumer/channel-delivery';
 import type { Delivery, Settlement } from '../consumer/delivery';
@@ -159,6 +159,10 @@ class Handling<T, R> implements AttemptEnd<T, R>, ChannelEvents {
   }
 
   #enqueue(delivery: Delivery<T>): void {
+    if (typeof delivery.ack !== 'function') {
+      this.#subscriber.error(notSettleable());
+      return;
+    }
     try {
       this.#held.push(delivery);
     } catch (error) {
@@ -242,4 +246,12 @@ class Handling<T, R> implements AttemptEnd<T, R>, ChannelEvents {
 /** The types give work a `Message`, which has no verbs; JavaScript gives it the delivery, and the first settlement counts. */
 function settledByWork({ settled }: Delivery<unknown>): Settlement | undefined {
   return settled === 'lost' ? undefined : settled;
+}
+
+/** The types do not allow it; in JavaScript the work would be done and its outcome never be reported. */
+function notSettleable(): OptionsError {
+  return new OptionsError(
+    'noAck',
+    'handle() settles deliveries, and messages consumed with `noAck` cannot be settled. Consume without `noAck`, or use `mergeMap`.',
+  );
 }

@@ -215,6 +215,18 @@ describe('a delivery that was settled before its turn', () => {
   });
 });
 
+describe('a message that cannot be settled, as `noAck` consumers emit', () => {
+  it('ends the stream with a sentence: its work would never be reported', async () => {
+    const { body, content, queue } = fakeDelivery('a');
+    const message: unknown = { body, content, queue };
+    const work = jest.fn();
+    const error = await rejection(lastValueFrom(of(message as FakeDelivery).pipe(handle(work))));
+    expect(error).toMatchObject({ code: 'OPTIONS_INVALID', option: 'noAck' });
+    expect((error as Error).message).toMatch(/`noAck`.*mergeMap/);
+    expect(work).not.toHaveBeenCalled();
+  });
+});
+
 describe('handle()', () => {
   it.each<[HandleOptions<unknown>, string]>([
     [{ concurrency: 0 }, 'Expected `concurrency` to be an integer of at least 1, or Infinity'],
