@@ -28,5 +28,9 @@ export interface MessageProperties {
   readonly expiration?: number;
   /** 0 to 255; queues count as far as their `maxPriority`. */
   readonly priority?: number;
+  /**
+   * Those that only brokers may write (`x-death`, `x-first-death-*`, `x-last-death-*`, `x-delivery-count`, `x-acquired-count`,
+   * `x-stream-offset`, `x-received-from`) are received, and left out of what is sent.
+   */
   readonly headers?: Arguments;
 }

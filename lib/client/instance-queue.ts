@@ -203,7 +203,7 @@ export class InstanceQueue extends TypedEmitter<InstanceQueueEvents> implements 
   respond<Req = unknown, Res = unknown>(
     options: ConsumeOptions<Req>,
     work: Worker<Req, Res>,
-    handling: HandleOptions<Req> = {},
+    handling: HandleOptions<NoInfer<Req>> = {},
   ): Observable<Handled<Req, Res>> {
     const { codec = auto } = this.#options.producer ?? {};
     const { log } = this.#connections.consumer.core;

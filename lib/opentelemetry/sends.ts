@@ -1,7 +1,7 @@
 import { SpanKind, context, propagation, trace, type Span } from '@opentelemetry/api';
 import { tracingChannel } from 'node:diagnostics_channel';
 import type { PublishTrace } from '../producer/publish-telemetry';
-import { failed, messagingAttributes, tracer } from './tracer';
+import { contextIn, failed, messagingAttributes, tracer } from './tracer';
 
 const sends = tracingChannel<unknown, PublishTrace>('instance-queue:publish');
 const spans = new WeakMap<PublishTrace, Span>();
@@ -9,9 +9,12 @@ const spans = new WeakMap<PublishTrace, Span>();
 function start(send: PublishTrace): void {
   const { exchange, routingKey, headers } = send;
   const attributes = messagingAttributes('send', send);
-  const span = tracer().startSpan(`send ${exchange || routingKey}`, { kind: SpanKind.PRODUCER, attributes });
+  const active = context.active();
+  // A message that was received and is forwarded outside any span continues its trace.
+  const parent = trace.getSpan(active) ? active : contextIn(headers, active);
+  const span = tracer().startSpan(`send ${exchange || routingKey}`, { kind: SpanKind.PRODUCER, attributes }, parent);
   spans.set(send, span);
-  propagation.inject(trace.setSpan(context.active(), span), headers);
+  propagation.inject(trace.setSpan(parent, span), headers);
 }
 
 function asyncEnd(send: PublishTrace): void {

@@ -1,8 +1,32 @@
-import { SpanStatusCode, trace, type Attributes, type Span, type Tracer } from '@opentelemetry/api';
+import {
+  ROOT_CONTEXT,
+  SpanStatusCode,
+  propagation,
+  trace,
+  type Attributes,
+  type Context,
+  type Span,
+  type TextMapGetter,
+  type Tracer,
+} from '@opentelemetry/api';
+import type { Arguments } from '../properties';
 import { isError, isInstanceQueueError, nameOf, sentenceOf } from '../errors';
 
 /** Asked anew each time: a provider may be registered later. */
 export const tracer = (): Tracer => trace.getTracer('instance-queue');
+
+/** Any client can write anything into headers. */
+const headersGetter: TextMapGetter<Arguments> = {
+  keys: (headers) => Object.keys(headers),
+  get: (headers, key) => {
+    const value = Object.hasOwn(headers, key) ? headers[key] : undefined;
+    return typeof value === 'string' ? value : undefined;
+  },
+};
+
+/** `base` with the trace context that the headers of a message carry, if any. */
+export const contextIn = (headers: Arguments = {}, base: Context = ROOT_CONTEXT): Context =>
+  propagation.extract(base, headers, headersGetter);
 
 /** https://opentelemetry.io/docs/specs/semconv/messaging/rabbitmq/ */
 export function messagingAttributes(

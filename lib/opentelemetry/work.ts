@@ -1,35 +1,35 @@
-import { ROOT_CONTEXT, SpanKind, context, propagation, trace, type TextMapGetter } from '@opentelemetry/api';
+import { SpanKind, context, propagation, trace } from '@opentelemetry/api';
 import { Observable, finalize, isObservable, tap } from 'rxjs';
 import type { Message } from '../consumer/delivery';
 import { isPromiseLike, type Work, type Worker } from '../operators/handle-options';
-import type { Arguments } from '../properties';
-import { failed, messagingAttributes, tracer } from './tracer';
-
-/** Headers are what somebody sent: anything may be in them. */
-const headersGetter: TextMapGetter<Arguments> = {
-  keys: (headers) => Object.keys(headers),
-  get: (headers, key) => {
-    const value = Object.hasOwn(headers, key) ? headers[key] : undefined;
-    return typeof value === 'string' ? value : undefined;
-  },
-};
+import { setWorkScope } from '../work-scope';
+import { contextIn, failed, messagingAttributes, tracer } from './tracer';
 
 /**
  * Work with a consumer span around it: a child of the span that the message was sent in, active while the work runs
- * (across `await` too, and in the subscription of an Observable). It ends, and fails, with the work.
+ * (across `await` too, and in the subscription of an Observable). It ends, and fails, with the work. Its error policy runs in
+ * it as well, and what is published on behalf of the message continues its trace: the copy of a `retry`, the reply.
  *
  * @example
  * queue.consume({ queue: 'orders' }).pipe(handle(traced(ship))).subscribe({ error: console.error });
  */
 export function traced<T, R>(work: Worker<T, R>): Worker<T, R> {
   return (message, workContext) => {
-    const parent = propagation.extract(ROOT_CONTEXT, message.properties.headers ?? {}, headersGetter);
+    const parent = contextIn(message.properties.headers);
     const span = tracer().startSpan(
       `process ${message.queue}`,
       { kind: SpanKind.CONSUMER, attributes: of(message) },
       parent,
     );
     const active = trace.setSpan(parent, span);
+    setWorkScope(message, {
+      run: (step) => context.with(active, step),
+      headers: () => {
+        const headers: Record<string, unknown> = {};
+        propagation.inject(active, headers);
+        return headers;
+      },
+    });
     const fail = (error: unknown): void => failed(span, error);
     let result: Work<R>;
     try {

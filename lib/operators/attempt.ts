@@ -1,8 +1,8 @@
-import { Subscription, isObservable, timer } from 'rxjs';
+import { Subscription, isObservable, timer, type Observable } from 'rxjs';
 import { ConsumerError } from '../errors';
 import { ChannelDelivery, type DeliveryChannel } from '../consumer/channel-delivery';
 import type { Delivery, Message } from '../consumer/delivery';
-import { isPromiseLike, whyNotRun, type Worker } from './handle-options';
+import { isPromiseLike, whyNotRun, type Work, type Worker } from './handle-options';
 
 /** Where an attempt reports its end: one of the three. */
 export interface AttemptEnd<T, R> {
@@ -44,25 +44,14 @@ export class Attempt<T, R> {
         this.#failed(error);
       });
     }
+    let result: Work<R>;
     try {
-      const result = work(this.delivery, this.#context);
+      result = work(this.delivery, this.#context);
       if (isObservable(result)) {
-        let last: R | undefined;
-        // Made before the work can emit: work that ends synchronously is unsubscribed as well.
-        this.#inner = new Subscription();
-        const inner = result.subscribe({
-          next: (value) => {
-            last = value;
-          },
-          error: (error: unknown) => {
-            this.#failed(error);
-          },
-          complete: () => {
-            this.#succeeded(last);
-          },
-        });
-        this.#inner.add(inner);
-      } else if (isPromiseLike(result)) {
+        this.#follow(result);
+        return;
+      }
+      if (isPromiseLike<R>(result)) {
         result.then(
           (value) => {
             this.#succeeded(value);
@@ -71,10 +60,13 @@ export class Attempt<T, R> {
             this.#failed(error);
           },
         );
-      } else this.#succeeded(result);
+        return;
+      }
     } catch (error) {
       this.#failed(error);
+      return;
     }
+    this.#succeeded(result);
   }
 
   /** The delivery is lost, so the result cannot count any more. */
@@ -86,6 +78,24 @@ export class Attempt<T, R> {
   giveUp(): void {
     this.#finish();
     this.#end.gaveUp(this, lost(this));
+  }
+
+  #follow(result$: Observable<R>): void {
+    let last: R | undefined;
+    // Made before the work can emit: work that ends synchronously is unsubscribed as well.
+    this.#inner = new Subscription();
+    const inner = result$.subscribe({
+      next: (value) => {
+        last = value;
+      },
+      error: (error: unknown) => {
+        this.#failed(error);
+      },
+      complete: () => {
+        this.#succeeded(last);
+      },
+    });
+    this.#inner.add(inner);
   }
 
   #succeeded(value: R | undefined): void {

@@ -1,4 +1,5 @@
 import { expected, oneOf } from '../options';
+import { inWorkScope } from '../work-scope';
 import type { Delivery, Message, Settlement } from '../consumer/delivery';
 
 /**
@@ -50,7 +51,7 @@ export interface Verdict {
 /** Asks a policy that is a function. Never rejects: if the policy fails, 'requeue-once' decides. */
 export async function judge<T>(policy: PolicyFunction<T>, error: unknown, message: Message<T>): Promise<Verdict> {
   try {
-    return { settlement: decided(await policy(error, message)), error };
+    return { settlement: decided(await inWorkScope(message, () => policy(error, message))), error };
   } catch (policyError) {
     const both = new AggregateError([error, policyError], 'The work failed, and so did the error policy (`onError`).');
     return { settlement: namedSettlement('requeue-once', message), error: both };

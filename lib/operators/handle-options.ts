@@ -23,10 +23,11 @@ export interface HandleOptions<T> {
    */
   readonly concurrency?: number | Observable<number>;
   /**
-   * Keeps order: messages with the same key (compared as the keys of a Map are) are worked on one after the other, in the
-   * order of delivery. Messages with different keys, or without one (`undefined`), run side by side. A key is held until its
-   * work has ended and its policy has decided, or until `timeout`. A requeued message comes after those of its key that were
-   * already delivered. If `key` throws, the message has failed. @default none: all side by side
+   * Keeps order: messages with the same key are worked on one after the other, in the order of delivery. Messages with
+   * different keys, or without one (`undefined`), run side by side. Keys are compared as those of a Map are: an array or object
+   * made anew for each message is a key of its own. A key is held until its work has ended and its policy has decided, or until
+   * `timeout`. A requeued message comes after those of its key that were already delivered. If `key` throws, or returns a
+   * promise, the message has failed. @default none: all side by side
    */
   readonly key?: (message: Message<T>) => unknown;
   /** ms after which work counts as failed (WORK_TIMEOUT) and its signal is aborted. @default none */

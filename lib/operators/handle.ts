@@ -6,7 +6,7 @@
  * reactive/, collections/ and the files in no room; it knows deliveries and their channels, and no connection.
  */
 import { Observable, isObservable, type OperatorFunction, type Subscriber } from 'rxjs';
-import { nameOf } from '../errors';
+import { OptionsError, nameOf } from '../errors';
 import { DEFAULTS } from '../options';
 import type { DeliveryChannel } from '../consumer/channel-delivery';
 import type { Delivery, Settlement } from '../consumer/delivery';
@@ -30,7 +30,7 @@ import { KeyedQueue } from './keyed-queue';
  */
 export function handle<T, R>(
   work: Worker<T, R>,
-  options: HandleOptions<T> = {},
+  options: HandleOptions<NoInfer<T>> = {},
 ): OperatorFunction<Delivery<T>, Handled<T, R>> {
   checkHandling(work, options);
   return (source$) =>
@@ -61,6 +61,7 @@ class Handling<T, R> implements AttemptEnd<T, R>, ChannelEvents {
   #starting = false;
   #sourceCompleted = false;
   #stopped = false;
+  #warnedOfLimit = false;
 
   constructor(work: Worker<T, R>, options: HandleOptions<T>, subscriber: Subscriber<Handled<T, R>>) {
     const { key, concurrency = Infinity } = options;
@@ -158,6 +159,10 @@ class Handling<T, R> implements AttemptEnd<T, R>, ChannelEvents {
   }
 
   #enqueue(delivery: Delivery<T>): void {
+    if (typeof delivery.ack !== 'function') {
+      this.#subscriber.error(notSettleable());
+      return;
+    }
     try {
       this.#held.push(delivery);
     } catch (error) {
@@ -196,7 +201,19 @@ class Handling<T, R> implements AttemptEnd<T, R>, ChannelEvents {
       const facts = { queue, messageId: properties.messageId, deliveryCount, error: nameOf(error) };
       attempt.channel?.log.warn(facts, 'work failed: message rejected');
     }
+    if (this.#options.onError === 'requeue') this.#warnOfLimit(attempt);
     this.#emit(attempt, { message: delivery, settlement, sent, error });
+  }
+
+  /** Only quorum queues count, in this header, and from 4.0 on RabbitMQ gives every quorum queue a limit. */
+  #warnOfLimit({ delivery, channel }: Attempt<T, R>): void {
+    const { queue, deliveryCount, properties } = delivery;
+    if (this.#warnedOfLimit || properties.headers?.['x-delivery-count'] === undefined) return;
+    this.#warnedOfLimit = true;
+    channel?.log.warn(
+      { queue, deliveryCount },
+      'requeue is not for ever on a quorum queue: from RabbitMQ 4.0 on, a message is dead-lettered or dropped at the delivery limit, 20 unless the queue has its own',
+    );
   }
 
   #fail(attempt: Attempt<T, R>, error: unknown): void {
@@ -229,4 +246,12 @@ class Handling<T, R> implements AttemptEnd<T, R>, ChannelEvents {
 /** The types give work a `Message`, which has no verbs; JavaScript gives it the delivery, and the first settlement counts. */
 function settledByWork({ settled }: Delivery<unknown>): Settlement | undefined {
   return settled === 'lost' ? undefined : settled;
+}
+
+/** The types do not allow it; in JavaScript the work would be done and its outcome never be reported. */
+function notSettleable(): OptionsError {
+  return new OptionsError(
+    'noAck',
+    'handle() settles deliveries, and messages consumed with `noAck` cannot be settled. Consume without `noAck`, or use `mergeMap`.',
+  );
 }

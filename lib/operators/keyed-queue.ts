@@ -1,4 +1,5 @@
 import type { Delivery, Message } from '../consumer/delivery';
+import { isPromiseLike } from './handle-options';
 import type { DeliveryQueue } from './held-deliveries';
 
 interface Waiting<T> {
@@ -34,14 +35,16 @@ export class KeyedQueue<T> implements DeliveryQueue<T> {
     return this.#behind.size;
   }
 
-  /** @throws what the caller's key function throws; the delivery is not queued then */
+  /** @throws what the caller's key function throws, TypeError if it is asynchronous; the delivery is not queued then */
   push(delivery: Delivery<T>): void {
-    const waiting = { delivery, key: this.#keyOf(delivery), place: this.#places++ };
+    const key = this.#keyOf(delivery);
+    if (isPromiseLike(key)) throw new TypeError('`key` returned a promise. Keys have to be known at once.');
+    const waiting = { delivery, key, place: this.#places++ };
     this.#length++;
-    const behind = waiting.key === undefined ? undefined : this.#behind.get(waiting.key);
+    const behind = key === undefined ? undefined : this.#behind.get(key);
     if (behind) behind.push(waiting);
     else {
-      if (waiting.key !== undefined) this.#behind.set(waiting.key, []);
+      if (key !== undefined) this.#behind.set(key, []);
       this.#ready.push(waiting);
     }
   }

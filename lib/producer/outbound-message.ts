@@ -1,3 +1,4 @@
+import { withoutBrokerHeaders } from '../broker-headers';
 import { contentTypeOf, encodeBody, type Codec } from '../codec';
 import { PublishError, sentenceOf } from '../errors';
 import {
@@ -222,7 +223,7 @@ function propertiesOf(message: OutboundMessage): MessageProperties | undefined {
     headers === undefined;
   if (nothing) return undefined;
   const all = { correlationId, replyTo, type, appId, userId, contentEncoding, timestamp, expiration, priority };
-  return withDefaults(headers === undefined ? {} : { headers: { ...headers } }, all);
+  return withDefaults(headers === undefined ? {} : { headers: { ...withoutBrokerHeaders(headers) } }, all);
 }
 
 function headersSize(properties: MessageProperties | undefined): number {

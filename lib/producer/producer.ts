@@ -1,5 +1,6 @@
 import { Subject, distinctUntilChanged, filter, firstValueFrom, map, skip, startWith, timer } from 'rxjs';
 import type { Observable, Subscription } from 'rxjs';
+import { logBrokerHeaders } from '../broker-headers';
 import type { Codec } from '../codec';
 import { drainTimeoutOf, type Connection } from '../connection/connection';
 import type { ConnectionCore } from '../connection/connection-core';
@@ -199,6 +200,7 @@ export class Producer<T = unknown> extends TypedEmitter<ProducerEvents> implemen
     const encoded = encode(message, this.#codec, this.#defaults);
     this.#checkRoute?.(encoded);
     const { messageId, bytes } = encoded;
+    if (message.headers) logBrokerHeaders(this.#core.log, message.headers, messageId);
     const signal = options?.signal;
     if (signal?.aborted) throw aborted(messageId, signal, false);
     const { outbox } = this.#pump;

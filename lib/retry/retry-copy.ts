@@ -1,4 +1,6 @@
+import { withoutBrokerHeaders } from '../broker-headers';
 import { OWN, errorHeaders } from '../own-headers';
+import { workScopeHeaders } from '../work-scope';
 import type { Arguments, MessageProperties, Route } from '../properties';
 import type { Message } from '../consumer/delivery';
 import type { RetryHistory } from '../consumer/retry-history';
@@ -10,12 +12,8 @@ export interface Copy {
   readonly properties: MessageProperties;
 }
 
-/**
- * Headers that already took effect for the original: `CC` and `BCC` would route the copy to their queues again, with its
- * `x-death` the broker can take the copy for a message that goes in circles and drop it, and its counts start over.
- */
-const LEFT_BEHIND: ReadonlySet<string> = new Set(['CC', 'BCC', 'x-death', 'x-delivery-count', 'x-acquired-count']);
-const DEATHS = /^x-(first|last)-death-/;
+/** They already took effect for the original: on the copy they would route it to their queues again. */
+const CARBON_COPIES: readonly string[] = ['CC', 'BCC'];
 
 /** What the headers of a copy say about the failure. */
 export interface Failure {
@@ -36,12 +34,15 @@ export function copyOf(message: Message<unknown>, route: Route, failure: Failure
   return {
     route,
     content: message.content,
-    properties: { ...properties, headers: { ...kept(headers, userId), ...failureHeaders(message, failure) } },
+    properties: {
+      ...properties,
+      headers: { ...kept(headers, userId), ...workScopeHeaders(message), ...failureHeaders(message, failure) },
+    },
   };
 }
 
 function kept(headers: Arguments, userId: string | undefined): Arguments {
-  const left = Object.entries(headers).filter(([name]) => !LEFT_BEHIND.has(name) && !DEATHS.test(name));
+  const left = Object.entries(withoutBrokerHeaders(headers)).filter(([name]) => !CARBON_COPIES.includes(name));
   return { ...Object.fromEntries(left), ...(userId !== undefined && { [OWN.userId]: userId }) };
 }
 

@@ -6,12 +6,13 @@ import { decided, namedSettlement, type ErrorPolicy } from '../operators/error-p
 import { forwardThenSettle } from '../retry/forward-then-settle';
 import { handle } from '../operators/handle';
 import { isSpent } from '../retry/retry';
-import { checkHandling, type HandleOptions, type Handled, type Worker } from '../operators/handle-options';
+import { checkHandling, whyNotRun, type HandleOptions, type Handled, type Worker } from '../operators/handle-options';
 import { isInstanceQueueError, type ErrorCode } from '../errors';
 import type { Logger } from '../log';
 import { errorHeaders } from '../own-headers';
 import type { MessageProperties } from '../properties';
 import type { Forwarder } from '../retry/forwarder';
+import { inWorkScope } from '../work-scope';
 import { REPLY_TO } from './reply';
 
 /** How replies are encoded and sent. */
@@ -44,18 +45,15 @@ export function respond<Req, Res>(
 function answered<Req, Res>(work: Worker<Req, Res>, replies: Replies): Worker<Req, Res> {
   return (message, context) => {
     const answer = async (value: Res): Promise<Res> => {
+      const notRun = whyNotRun(value);
+      if (notRun !== undefined) throw notRun;
       if (message.properties.replyTo === undefined) return value;
       // A requester waits for an answer, also where the work returns none.
       const body: unknown = value ?? null;
       const content = encodeBody(replies.codec, body);
       const contentType = contentTypeOf(replies.codec, body);
-      await reply(
-        message,
-        { content, ...(contentType !== undefined && { contentType }) },
-        replies,
-        GONE,
-        context.signal,
-      );
+      const answered = { content, ...(contentType !== undefined && { contentType }) };
+      await inWorkScope(message, () => reply(message, answered, replies, GONE, context.signal));
       return value;
     };
     const result = work(message, context);

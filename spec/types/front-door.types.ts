@@ -13,6 +13,7 @@ import {
   type Handled,
   type Health,
   type Message,
+  type RetryPolicy,
   type Role,
 } from 'instance-queue';
 import { Logger } from '@nestjs/common';
@@ -125,6 +126,24 @@ void orders$.pipe(
       order.body.id === '' ? 'reject' : queue.retry<Order>({ attempts: 3, delay: 1000 })(error, order),
   }),
 );
+// Options that another operator shares say nothing about the body: its type is that of the deliveries.
+const later = queue.retry({ attempts: 3, delay: 1000 });
+const laterOrder = queue.retry<Order>({ attempts: 3, delay: 1000 });
+const byId = ({ body }: Message<Order>) => body.id;
+void orders$.pipe(handle(({ body }) => same<Order, typeof body>(true), { onError: later }));
+void orders$.pipe(handle(({ body }) => same<Order, typeof body>(true), { onError: laterOrder, key: byId }));
+void orders$.pipe(handle((message) => byId(message), { onError: later }));
+same<Observable<Handled<Order, string>>, typeof shared$>(true);
+const shared$ = orders$.pipe(handle(({ body }) => body.id, { onError: later, key: ({ body }) => body.id }));
+void queue.respond<Order, string>({ queue: 'orders' }, ({ body }) => body.id, { onError: later });
+void queue.respond({ queue: 'orders', codec: json(parse) }, ({ body }) => same<Order, typeof body>(true), {
+  onError: later,
+});
+declare const laterNumber: RetryPolicy<number>;
+// @ts-expect-error: a policy for other bodies
+void orders$.pipe(handle(({ body }) => body.id, { onError: laterNumber }));
+// @ts-expect-error: work on other bodies
+void orders$.pipe(handle(({ body }: Message<number>) => body, { onError: later }));
 // @ts-expect-error: it has to end somewhere
 void queue.retry({ delay: 1000 });
 // @ts-expect-error: one route, not two

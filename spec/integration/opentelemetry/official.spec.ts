@@ -14,7 +14,7 @@ interface Told {
 
 test('under the official amqplib instrumentation a trace leads from the send to the work', async () => {
   const name = await closing(await Bystander.at(url)).declareQueue();
-  const { stdout, stderr } = await runChild('integration/telemetry/official.program.ts', [url, name]);
+  const { stdout, stderr } = await runChild('integration/opentelemetry/official.program.ts', [url, name]);
   expect(stderr).toBe('');
   const { active, spans } = JSON.parse(stdout) as Told;
   const sent = spans.find(({ kind }) => kind === 'PRODUCER');

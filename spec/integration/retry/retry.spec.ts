@@ -221,21 +221,26 @@ describe('when the attempts are spent', () => {
     expect(second.runs.map(({ message }) => message.deliveryCount)).toEqual([0, 1]);
   });
 
-  it.each(['reject', 'move'] as const)(
-    'and it starts over for a message that is put back by hand (%s)',
-    async (how) => {
-      waiting(50);
-      const spec = { name: queue, deadLetter: { queue: dead } };
-      const then = how === 'reject' ? 'reject' : { queue: dead };
-      const { front, runs } = retryingConsumer(url, spec, { attempts: 2, delay: 50, then });
-      await front.send({ queue, body: 1 });
-      const [letter] = await bystander.takeAtLeast(dead, 1);
-      const { headers } = letter!.properties;
-      await bystander.publishRaw('', queue, [letter!.content], { contentType: 'application/json', headers });
-      await bystander.takeAtLeast(dead, 1);
-      expect(runs.map(({ message }) => message.deliveryCount)).toEqual([0, 1, 0, 1]);
-    },
-  );
+  it.each([
+    ['reject', 'another client'],
+    ['reject', 'send'],
+    ['move', 'another client'],
+    ['move', 'send'],
+  ] as const)('and it starts over for a message that is put back by hand (%s, by %s)', async (how, by) => {
+    waiting(50);
+    const spec = { name: queue, deadLetter: { queue: dead } };
+    const then = how === 'reject' ? 'reject' : { queue: dead };
+    const { front, runs } = retryingConsumer(url, spec, { attempts: 2, delay: 50, then });
+    await front.send({ queue, body: 1 });
+    const [letter] = await bystander.takeAtLeast(dead, 1);
+    const { content, properties } = letter!;
+    const contentType = 'application/json';
+    const headers = properties.headers ?? {};
+    if (by === 'send') await front.send({ queue, body: content, contentType, headers });
+    else await bystander.publishRaw('', queue, [content], { contentType, headers });
+    await bystander.takeAtLeast(dead, 1);
+    expect(runs.map(({ message }) => message.deliveryCount)).toEqual([0, 1, 0, 1]);
+  });
 });
 
 describe('what cannot be', () => {

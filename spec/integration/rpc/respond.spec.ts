@@ -44,6 +44,14 @@ test('the last value of an Observable is the reply, and work that returns nothin
   expect((await front.request({ queue, body: 'nothing' })).body).toBeNull();
 });
 
+test('work that never ran is an error reply, and not its idle result', async () => {
+  other.respond({ queue }, () => Promise.resolve(of(1))).subscribe();
+  expect(await publishError(front.request({ queue, body: 1 }))).toMatchObject({
+    code: 'REPLY_ERROR',
+    cause: { name: 'TypeError', message: expect.stringContaining('nothing subscribes') as string },
+  });
+});
+
 test('a reply goes to the queue that the request names, with its correlation id', async () => {
   const answers = await bystander.declareQueue();
   other.respond<number, number>({ queue }, ({ body }) => body + 1).subscribe();

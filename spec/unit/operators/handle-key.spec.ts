@@ -131,6 +131,21 @@ describe('handle by key', () => {
     expect(handled[0]).toMatchObject({ settlement: 'reject', error: broken });
   });
 
+  it('treats a message whose key is a promise as failed: no two promises are the same key', () => {
+    const started: string[] = [];
+    const handled: Handled<string, number>[] = [];
+    of(fakeDelivery('a'))
+      .pipe(handle(({ body }) => started.push(body), { key: ({ body }) => Promise.resolve(body), onError: 'reject' }))
+      .subscribe((one) => handled.push(one));
+    expect(started).toEqual([]);
+    expect(handled).toMatchObject([
+      {
+        settlement: 'reject',
+        error: { name: 'TypeError', message: expect.stringMatching(/`key`.*promise/) as string },
+      },
+    ]);
+  });
+
   it('skips what was settled while it waited, and starts the one behind', () => {
     const log: string[] = [];
     const started: string[] = [];

@@ -1,6 +1,7 @@
 import { EMPTY, lastValueFrom, of, throwError, toArray, type Observable } from 'rxjs';
 import { handle, type ErrorPolicy, type HandleOptions, type Handled, type Settlement, type Work } from 'instance-queue';
 import { fakeDelivery, type FakeDelivery } from '../../support/fake-delivery';
+import { TestChannel } from '../../support/test-channel';
 import { rejection } from '../../support/waiting';
 
 const failure = new Error('out of stock');
@@ -150,6 +151,31 @@ describe('work that fails', () => {
   });
 });
 
+describe('the policy `requeue` on a quorum queue', () => {
+  const counted = { headers: { 'x-delivery-count': 1 } };
+  const warning = expect.stringContaining('delivery limit') as string;
+
+  it('is not for ever, which is logged as soon as it can be known, and once', () => {
+    const [channel, next] = [new TestChannel(), new TestChannel()];
+    const deliveries = [channel.deliver('a'), channel.deliver('a', counted), channel.deliver('a', counted)];
+    of(...deliveries, next.deliver('a', counted))
+      .pipe(handle(fails, { onError: 'requeue' }))
+      .subscribe();
+    expect(channel.settled).toEqual(['requeue a', 'requeue a', 'requeue a']);
+    expect([channel.warnings, next.warnings]).toEqual([[warning], []]);
+  });
+
+  it.each<[string, ErrorPolicy<string>, object]>([
+    ['a classic queue does not count', 'requeue', { redelivered: true }],
+    ['`requeue-once` ends before', 'requeue-once', {}],
+    ['a function may have its own bound', () => 'requeue', counted],
+  ])('is not logged where it says nothing: %s', async (_name, onError, fields) => {
+    const channel = new TestChannel();
+    await lastValueFrom(of(channel.deliver('a', fields)).pipe(handle(fails, { onError })));
+    expect(channel.warnings).toEqual([]);
+  });
+});
+
 describe('work that settles its delivery by itself, as the types do not allow', () => {
   it.each<[Settlement, ErrorPolicy<string>]>([
     ['ack', 'requeue-once'],
@@ -185,6 +211,18 @@ describe('a delivery that was settled before its turn', () => {
     settled.lose();
     const work = jest.fn();
     expect(await lastValueFrom(of(settled).pipe(handle(work), toArray()))).toEqual([]);
+    expect(work).not.toHaveBeenCalled();
+  });
+});
+
+describe('a message that cannot be settled, as `noAck` consumers emit', () => {
+  it('ends the stream with a sentence: its work would never be reported', async () => {
+    const { body, content, queue } = fakeDelivery('a');
+    const message: unknown = { body, content, queue };
+    const work = jest.fn();
+    const error = await rejection(lastValueFrom(of(message as FakeDelivery).pipe(handle(work))));
+    expect(error).toMatchObject({ code: 'OPTIONS_INVALID', option: 'noAck' });
+    expect((error as Error).message).toMatch(/`noAck`.*mergeMap/);
     expect(work).not.toHaveBeenCalled();
   });
 });
