@@ -1,39 +1,24 @@
-import { Connection, Consumer, handle, type ConsumerState } from 'instance-queue';
+import { Consumer, handle, type ConsumerState } from 'instance-queue';
 import { NEVER } from 'rxjs';
-import { FaultProxy } from 'instance-queue/testing';
-import { FrameLog } from '../../support/frames/frames';
-import { sharedBroker } from '../../support/brokers/test-brokers';
-import { Bystander } from '../../support/brokers/bystander';
-import { closeAll, closing } from '../../support/closing';
+import { closing } from '../../support/closing';
 import { collect } from '../../support/collect';
+import { consumingFixture } from '../../support/fixtures/consuming';
 import { eventually, until } from '../../support/waiting';
 
 describe('a consumer that the broker cancels', () => {
-  const broker = sharedBroker();
-  let side: Bystander;
-  let log: FrameLog;
-  let connection: Connection;
-  beforeEach(async () => {
-    side = await Bystander.at(broker.url);
-    const proxy = closing(await FaultProxy.before(broker.url));
-    log = new FrameLog(proxy);
-    connection = closing(new Connection({ url: proxy.url(broker.url), reopen: { min: 5, max: 20 } }));
-  });
-  afterEach(async () => {
-    await closeAll();
-    await side.close();
-  });
+  const given = consumingFixture({ connection: { reopen: { min: 5, max: 20 } } });
 
   it('declares its queue again and attaches with a new tag, on the same connection', async () => {
-    const name = side.freeQueueName();
+    const { bystander, log, connection } = given;
+    const name = bystander.freeQueueName();
     const consumer = closing(new Consumer(connection, { queue: { name, maxLength: 100 } }));
     const states: ConsumerState[] = [];
     consumer.state$.subscribe((state) => states.push(state));
     const { values } = collect(consumer.deliveries$);
     await until(consumer.state$, ({ status }) => status === 'attached');
-    await side.deleteQueue(name);
+    await bystander.deleteQueue(name);
     await eventually(() => states.filter(({ status }) => status === 'attached').length === 2);
-    await side.put(name, 'anew');
+    await bystander.put(name, 'again');
     await eventually(() => values.length === 1);
     expect(states.at(-2)).toMatchObject({
       status: 'detached',
@@ -47,8 +32,9 @@ describe('a consumer that the broker cancels', () => {
     expect(connection.core.counters).toMatchObject({ reopens: 1, reconnects: 0 });
   });
 
-  it('cannot settle what it had: the verbs are false, nothing is sent, the work is told', async () => {
-    const name = side.freeQueueName();
+  it('cannot settle its deliveries any more: the calls return false, nothing is sent, and work is aborted', async () => {
+    const { bystander, log, connection } = given;
+    const name = bystander.freeQueueName();
     const consumer = closing(new Consumer(connection, { queue: name }));
     const lost: unknown[] = [];
     consumer.on('lost', ({ body }) => lost.push(body));
@@ -63,9 +49,9 @@ describe('a consumer that the broker cancels', () => {
       ),
     );
     await until(consumer.state$, ({ status }) => status === 'attached');
-    await side.put(name, 'mine');
+    await bystander.put(name, 'mine');
     await eventually(() => shared.values.length === 1);
-    await side.deleteQueue(name);
+    await bystander.deleteQueue(name);
     await eventually(() => aborted.length === 1);
     for (const verb of ['ack', 'requeue', 'release', 'reject'] as const) expect(shared.values[0]?.[verb]()).toBe(false);
     expect(shared.values[0]?.settled).toBe('lost');
@@ -76,41 +62,44 @@ describe('a consumer that the broker cancels', () => {
     expect(log.methods('toBroker').filter((method) => /^basic\.(ack|nack|reject)$/.test(method))).toEqual([]);
   });
 
-  it('gives up when `reopen.attempts` says so', async () => {
-    const name = side.freeQueueName();
-    const strict = closing(new Connection({ url: broker.url, reopen: { attempts: 0 } }));
+  it('gives up after `reopen.attempts`', async () => {
+    const { bystander, newConnection } = given;
+    const name = bystander.freeQueueName();
+    const strict = newConnection({ reopen: { attempts: 0 } });
     const consumer = new Consumer(strict, { queue: name });
     const collected = collect(consumer.deliveries$);
     await until(consumer.state$, ({ status }) => status === 'attached');
-    await side.deleteQueue(name);
+    await bystander.deleteQueue(name);
     await eventually(() => collected.error);
     expect(collected.error).toMatchObject({ code: 'CHANNEL_CLOSED', cause: { code: 'CONSUMER_CANCELLED' } });
     expect(consumer.state).toEqual({ status: 'stopped', cause: collected.error });
     expect(strict.state.status).toBe('connected');
   });
 
-  it('waits longer and longer for a passive queue that went, and comes back with it', async () => {
-    const name = await side.declareQueue();
+  it('waits with growing delays for a passive queue that was deleted, and attaches when it is back', async () => {
+    const { bystander, connection } = given;
+    const name = await bystander.declareQueue();
     const consumer = closing(new Consumer(connection, { queue: { name, passive: true } }));
     const states: ConsumerState[] = [];
     consumer.state$.subscribe((state) => states.push(state));
     collect(consumer.deliveries$);
     await until(consumer.state$, ({ status }) => status === 'attached');
-    await side.deleteQueue(name);
+    await bystander.deleteQueue(name);
     const missing = (state: ConsumerState): boolean => state.status === 'detached' && state.cause?.replyCode === 404;
     await eventually(() => states.filter(missing).length >= 3);
-    await side.declareQueue({}, name);
+    await bystander.declareQueue({}, name);
     await until(consumer.state$, ({ status }) => status === 'attached');
   });
 
-  it('leaves no channel behind, however often that happens', async () => {
-    const name = side.freeQueueName();
+  it('leaves no channel open, however often it is cancelled', async () => {
+    const { bystander, log, connection } = given;
+    const name = bystander.freeQueueName();
     const consumer = closing(new Consumer(connection, { queue: name }));
     collect(consumer.deliveries$);
     for (let i = 0; i < 10; i++) {
       await until(consumer.state$, ({ status }) => status === 'attached');
       await eventually(() => connection.core.counters.reopens === i);
-      await side.deleteQueue(name);
+      await bystander.deleteQueue(name);
       await eventually(() => connection.core.counters.reopens === i + 1);
     }
     const closed = (): number => log.of('channel.close-ok').length + 1;

@@ -1,18 +1,16 @@
-import { ChannelError, Connection, consume, type QueueSpec } from 'instance-queue';
+import { ChannelError, consume, type Connection, type QueueSpec } from 'instance-queue';
 import { defer, firstValueFrom, lastValueFrom, timer } from 'rxjs';
-import { privateBroker } from '../../support/brokers/test-brokers';
-import { Bystander } from '../../support/brokers/bystander';
-import { closeAll, closing } from '../../support/closing';
+import { rabbitmqFixture } from '../../support/fixtures/rabbitmq';
 import { uniqueName } from '../../support/unique-name';
 import { eventually, rejection } from '../../support/waiting';
 
-/** Queues of no use without their consumer must not outlive an attach that came to nothing. */
-describe('an attach that is given up', () => {
-  const broker = privateBroker();
-  afterEach(closeAll);
+/** A queue that is useless without its consumer must not outlive an attach that was abandoned. */
+describe('an attach that is abandoned', () => {
+  const given = rabbitmqFixture({ private: true });
+  const { broker } = given;
   let connection: Connection;
   beforeEach(async () => {
-    connection = closing(new Connection(broker.url));
+    connection = given.newConnection();
     await connection.connect();
   });
   const queues = async (): Promise<string[]> => (await broker.queues()).map(({ name }) => name);
@@ -21,11 +19,11 @@ describe('an attach that is given up', () => {
     ['named by the broker', () => ''],
     ['exclusive', () => ({ name: uniqueName('exclusive'), exclusive: true })],
     ['auto-delete', () => ({ name: uniqueName('auto'), autoDelete: true })],
-  ])('leaves no queue behind that is %s, however far it had come', async (_kind, spec) => {
+  ])('leaves no queue that is %s, however far it got', async (_kind, spec) => {
     const before = await queues();
     for (let i = 0; i < 20; i++) {
       const subscription = consume(connection, { queue: spec() }).subscribe();
-      // At once, and after one to a few round trips.
+      // At once, or after a few round trips.
       if (i % 5 > 0) await firstValueFrom(defer(() => timer(i % 5)));
       subscription.unsubscribe();
     }
@@ -33,35 +31,32 @@ describe('an attach that is given up', () => {
     expect(await queues()).toEqual(before);
   });
 
-  it('leaves none behind when it is refused', async () => {
-    const side = await Bystander.at(broker.url);
-    const name = side.freeExchangeName();
-    const topology = { exchanges: [{ name, type: 'direct' }] };
+  it('leaves no queue if it is refused', async () => {
+    const { bystander } = given;
     const before = await queues();
+    const exchange = bystander.freeExchangeName();
     const error = await rejection(
       lastValueFrom(
         consume(connection, {
           queue: { name: '' },
-          topology: { ...topology, bindings: [{ exchange: name, queue: '' }] },
+          topology: { exchanges: [{ name: exchange, type: 'direct' }], bindings: [{ exchange, queue: '' }] },
           arguments: { 'x-priority': 'not a number' },
         }),
       ),
     );
     expect(error).toBeInstanceOf(ChannelError);
     await eventually(async () => (await queues()).length === before.length);
-    await side.close();
   });
 
   it('keeps an auto-delete queue that holds messages for the next consumer', async () => {
-    const side = await Bystander.at(broker.url);
-    const name = await side.declareQueue({ autoDelete: true }, uniqueName('auto'));
-    await side.put(name, 'waiting');
+    const { bystander } = given;
+    const name = await bystander.declareQueue({ autoDelete: true }, uniqueName('auto'));
+    await bystander.put(name, 'waiting');
     for (let i = 0; i < 10; i++)
       consume(connection, { queue: { name, autoDelete: true } })
         .subscribe()
         .unsubscribe();
     const { body } = await firstValueFrom(consume(connection, { queue: { name, autoDelete: true } }));
     expect(body).toBe('waiting');
-    await side.close();
   });
 });

@@ -1,23 +1,19 @@
-import { Connection, Consumer, type ConsumerState } from 'instance-queue';
-import { sharedBroker } from '../../support/brokers/test-brokers';
-import { closeAll, closing } from '../../support/closing';
-import { uniqueName } from '../../support/unique-name';
+import { Consumer, type ConsumerState } from 'instance-queue';
+import { closing } from '../../support/closing';
 import { collect } from '../../support/collect';
+import { rabbitmqFixture } from '../../support/fixtures/rabbitmq';
+import { uniqueName } from '../../support/unique-name';
 import { until } from '../../support/waiting';
 
 const attached = ({ status }: ConsumerState): boolean => status === 'attached';
 
-describe('an exclusive consumer that finds its queue taken', () => {
-  const broker = sharedBroker();
-  afterEach(closeAll);
+describe('an exclusive consumer of a queue in use', () => {
+  const given = rabbitmqFixture();
 
-  it('waits on its first attach, says why, and takes over', async () => {
+  it('waits at its first attach, with the cause in its state, and takes over', async () => {
     const queue = { name: uniqueName('standby'), expires: 60_000 };
     const reopen = { min: 10, max: 100 };
-    const [first, second] = [1, 2].map(() => closing(new Connection({ url: broker.url, reopen }))) as [
-      Connection,
-      Connection,
-    ];
+    const [first, second] = [given.newConnection({ reopen }), given.newConnection({ reopen })];
     const active = closing(new Consumer(first, { queue, exclusive: true }));
     collect(active.deliveries$);
     await until(active.state$, attached);
@@ -30,10 +26,10 @@ describe('an exclusive consumer that finds its queue taken', () => {
     expect(error).toBeUndefined();
   });
 
-  it('waits also when a plain consumer holds the queue', async () => {
+  it('waits for a consumer that is not exclusive, too', async () => {
     const queue = { name: uniqueName('standby'), expires: 60_000 };
     const reopen = { min: 10, max: 100 };
-    const connection = closing(new Connection({ url: broker.url, reopen }));
+    const connection = given.newConnection({ reopen });
     const plain = closing(new Consumer(connection, { queue }));
     collect(plain.deliveries$);
     await until(plain.state$, attached);

@@ -1,40 +1,25 @@
 import { modelOf } from '../../support/amqplib/opened-channels';
-import { Connection, Consumer, InstanceQueue, consume, type ConsumerState } from 'instance-queue';
+import { Connection, Consumer, consume, type ConsumerState } from 'instance-queue';
 import type { Subscription } from 'rxjs';
-import { FaultProxy } from 'instance-queue/testing';
-import { FrameLog } from '../../support/frames/frames';
-import { sharedBroker } from '../../support/brokers/test-brokers';
-import { Bystander } from '../../support/brokers/bystander';
-import { closeAll, closing } from '../../support/closing';
-import { uniqueName } from '../../support/unique-name';
+import { closing } from '../../support/closing';
 import { collect } from '../../support/collect';
+import { consumingFixture } from '../../support/fixtures/consuming';
+import { numbers } from '../../support/numbers';
+import { uniqueName } from '../../support/unique-name';
 import { eventually, until } from '../../support/waiting';
 
-describe('nothing is left behind', () => {
-  const broker = sharedBroker();
-  let side: Bystander;
-  let proxy: FaultProxy;
-  let log: FrameLog;
-  let queue: string;
-  beforeEach(async () => {
-    side = await Bystander.at(broker.url);
-    queue = await side.declareQueue();
-    proxy = closing(await FaultProxy.before(broker.url));
-    log = new FrameLog(proxy);
-  });
-  afterEach(async () => {
-    await closeAll();
-    await side.close();
-  });
-  const backoff = { min: 1, max: 10 };
-  const options = () => ({ url: proxy.url(broker.url), reconnect: backoff, reopen: backoff });
+const backoff = { min: 1, max: 10 };
 
-  it('at the broker nor in listeners by a hundred cuts', async () => {
+describe('no consumer, channel or listener is left', () => {
+  const given = consumingFixture({ connection: { reconnect: backoff, reopen: backoff } });
+
+  it('by a connection that is lost a hundred times', async () => {
+    const { broker, newConnection, proxy, queue } = given;
     const warnings: Error[] = [];
     const warned = (warning: Error): void => void warnings.push(warning);
     process.on('warning', warned);
     const name = uniqueName('flapping');
-    const connection = closing(new Connection({ ...options(), name }));
+    const connection = newConnection({ reconnect: backoff, reopen: backoff, name });
     const consumer = closing(new Consumer(connection, { queue }));
     collect(consumer.deliveries$);
     const attached = (epoch: number) => (state: ConsumerState) => state.status === 'attached' && state.epoch === epoch;
@@ -68,9 +53,9 @@ describe('nothing is left behind', () => {
     'basic.consume',
     'basic.consume-ok',
     'basic.deliver',
-  ])('by unsubscribing in the moment of %s', async (step) => {
-    await side.put(queue, 'stays');
-    const connection = closing(new Connection(options()));
+  ])('by unsubscribing at the moment of %s', async (step) => {
+    const { bystander, proxy, queue, log, connection, untilConsumers, untilChannelsClosed } = given;
+    await bystander.put(queue, 'stays');
     await connection.connect();
     const subscriptions: Subscription[] = [];
     proxy.onBytes(() => {
@@ -79,35 +64,38 @@ describe('nothing is left behind', () => {
     const consumption = collect(consume(connection, { queue: { name: queue } }));
     subscriptions.push(consumption.subscription);
     await eventually(() => consumption.subscription.closed);
-    await eventually(() => log.of('channel.open').length === log.of('channel.close-ok').length);
-    await eventually(async () => (await side.count(queue)).consumers === 0);
+    await untilChannelsClosed();
+    await untilConsumers(0);
     for (const delivery of consumption.values) delivery.release();
-    expect(await eventually(() => side.take(queue))).toMatchObject({ body: 'stays' });
+    expect(await eventually(() => bystander.take(queue))).toMatchObject({ body: 'stays' });
     expect(connection.state).toMatchObject({ status: 'connected', epoch: 1 });
   });
 
-  it('by fifty consumers that are cut off and come back together', async () => {
+  it('by fifty consumers that lose their connection and come back together', async () => {
+    const { bystander, newClient, proxy, queue, untilConsumers } = given;
     const count = 50;
-    const front = closing(new InstanceQueue(options()));
-    const numbers = Array.from({ length: count }, (_, i) => i);
-    const all = numbers.map(() => collect(front.consume({ queue, prefetch: 1 })));
-    // Seen from here: the broker knows of a consumer before its consume-ok has arrived.
-    await eventually(() => front.health.consumers.filter(({ status }) => status === 'attached').length === count);
+    const client = newClient({ reconnect: backoff, reopen: backoff });
+    const all = numbers(count).map(() => collect(client.consume({ queue, prefetch: 1 })));
+    // Asks the client: the broker counts a consumer before its consume-ok has arrived.
+    await eventually(() => client.health.consumers.filter(({ status }) => status === 'attached').length === count);
     proxy.cut();
-    await eventually(() => front.metrics.reopens === count);
-    await eventually(async () => (await side.count(queue)).consumers === count);
-    await side.put(queue, ...numbers);
+    await eventually(() => client.metrics.reopens === count);
+    await eventually(async () => (await bystander.count(queue)).consumers === count);
+    await bystander.put(queue, ...numbers(count));
     await eventually(() => all.every(({ values }) => values.length === 1));
     for (const { values } of all) values[0]?.ack();
-    await eventually(() => front.metrics.acked === count);
+    await eventually(() => client.metrics.acked === count);
     for (const { subscription } of all) subscription.unsubscribe();
-    await eventually(async () => (await side.count(queue)).consumers === 0);
-    expect(front.metrics).toMatchObject({ delivered: count, redelivered: 0, lost: 0, inFlight: 0, reconnects: 1 });
-    await eventually(() => front.health.consumers.length === 0);
+    await untilConsumers(0);
+    expect(client.metrics).toMatchObject({ delivered: count, redelivered: 0, lost: 0, inFlight: 0, reconnects: 1 });
+    await eventually(() => client.health.consumers.length === 0);
   });
 
-  it('of a consumer that finds no channel free: it waits for one, and the connection goes on', async () => {
-    const connection = closing(new Connection({ ...options(), url: `${proxy.url(broker.url)}?channelMax=3` }));
+  it('by a consumer that finds no free channel: it waits for one, and the connection stays', async () => {
+    const { url, proxy, queue } = given;
+    const connection = closing(
+      new Connection({ url: `${proxy.url(url)}?channelMax=3`, reconnect: backoff, reopen: backoff }),
+    );
     const three = [1, 2, 3].map(() => new Consumer(connection, { queue, declare: false }));
     const first = three.map(({ deliveries$ }) => collect(deliveries$));
     for (const { state$ } of three) await until(state$, ({ status }) => status === 'attached');

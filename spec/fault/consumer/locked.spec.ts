@@ -1,31 +1,27 @@
-import { Connection, Consumer, type ConsumerState } from 'instance-queue';
-import { FaultProxy } from 'instance-queue/testing';
-import { sharedBroker } from '../../support/brokers/test-brokers';
+import { Consumer, type ConsumerState } from 'instance-queue';
 import { Bystander } from '../../support/brokers/bystander';
-import { closeAll, closing } from '../../support/closing';
-import { uniqueName } from '../../support/unique-name';
+import { closing } from '../../support/closing';
 import { collect } from '../../support/collect';
+import { proxiedFixture } from '../../support/fixtures/rabbitmq';
+import { uniqueName } from '../../support/unique-name';
 import { eventually, until } from '../../support/waiting';
 
-describe('an exclusive queue whose owner is still there', () => {
-  const broker = sharedBroker();
-  afterEach(closeAll);
+describe('an exclusive queue whose owner is still connected', () => {
+  const given = proxiedFixture();
   const reopen = { min: 50, max: 200 };
   const locked = (state: ConsumerState): boolean => state.status === 'detached' && state.cause?.replyCode === 405;
 
-  it('is asked for again, with growing delays, until the broker notices that the old connection died', async () => {
+  it('is tried again, with growing delays, until the broker notices that the old connection is dead', async () => {
     const name = uniqueName('exclusive');
-    const proxy = closing(await FaultProxy.before(broker.url));
-    const connection = closing(
-      new Connection({ url: proxy.url(broker.url), heartbeat: 1, reconnect: { min: 5, max: 5 }, reopen }),
-    );
+    const { bystander, newConnection, proxy } = given;
+    const connection = newConnection({ heartbeat: 1, reconnect: { min: 5, max: 5 }, reopen });
     const consumer = closing(new Consumer(connection, { queue: { name, exclusive: true } }));
     const states: ConsumerState[] = [];
     consumer.state$.subscribe((state) => states.push(state));
     const { values } = collect(consumer.deliveries$);
     await until(consumer.state$, ({ status }) => status === 'attached');
 
-    // The old socket falls silent, and the broker is not told that we are back on another one.
+    // The old socket falls silent, so that the broker takes its connection for alive when the client is back on another.
     proxy.blackHole();
     connection.reconnect();
     await proxy.restore({ reset: false });
@@ -36,17 +32,15 @@ describe('an exclusive queue whose owner is still there', () => {
     expect(connection.state).toMatchObject({ epoch: 2 });
     const delays = states.filter(locked).map((state) => (state.status === 'detached' ? state.retryIn : undefined));
     expect(delays.length).toBeLessThan(100);
-    const side = await Bystander.at(broker.url);
-    await side.publish('', name, 'mine again');
+    await bystander.publish('', name, 'mine again');
     await eventually(() => values.length === 1);
-    await side.close();
   });
 
-  it('does not fail even the first attach', async () => {
+  it('does not fail even a first attach', async () => {
     const name = uniqueName('exclusive');
-    const owner = await Bystander.at(broker.url);
+    const owner = await Bystander.at(given.url);
     await owner.declareQueue({ exclusive: true }, name);
-    const connection = closing(new Connection({ url: broker.url, reopen: { min: 5, max: 20 } }));
+    const connection = given.newConnection({ reopen: { min: 5, max: 20 } });
     const consumer = closing(new Consumer(connection, { queue: { name, exclusive: true } }));
     const states: ConsumerState[] = [];
     consumer.state$.subscribe((state) => states.push(state));

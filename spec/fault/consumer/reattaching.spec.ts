@@ -1,52 +1,35 @@
-import { Connection, Consumer, InstanceQueue, consume, handle, type ConsumerState } from 'instance-queue';
-import { FaultProxy } from 'instance-queue/testing';
-import { FrameLog } from '../../support/frames/frames';
-import { sharedBroker } from '../../support/brokers/test-brokers';
-import { Bystander } from '../../support/brokers/bystander';
+import { Consumer, consume, handle, type ConsumerState } from 'instance-queue';
 import { channelsOf, provokeException } from '../../support/amqplib/opened-channels';
-import { closeAll, closing } from '../../support/closing';
+import { closing } from '../../support/closing';
 import { collect } from '../../support/collect';
+import { consumingFixture } from '../../support/fixtures/consuming';
 import { eventually, until } from '../../support/waiting';
 
-describe('a consumer whose link comes and goes', () => {
-  const broker = sharedBroker();
-  let side: Bystander;
-  let proxy: FaultProxy;
-  let log: FrameLog;
-  let queue: string;
-  beforeEach(async () => {
-    side = await Bystander.at(broker.url);
-    queue = await side.declareQueue();
-    proxy = closing(await FaultProxy.before(broker.url));
-    log = new FrameLog(proxy);
-  });
-  afterEach(async () => {
-    await closeAll();
-    await side.close();
-  });
-  const backoff = { min: 5, max: 50 };
-  const options = () => ({ url: proxy.url(broker.url), reconnect: backoff, reopen: backoff });
+const backoff = { min: 5, max: 50 };
 
-  it('attaches when the broker comes, however often it was refused before', async () => {
+describe('a consumer that loses its connection', () => {
+  const given = consumingFixture({ connection: { reconnect: backoff, reopen: backoff } });
+
+  it('attaches when the broker is up, however often the connection was refused before', async () => {
+    const { bystander, proxy, queue, connection } = given;
     proxy.refuse();
-    const connection = closing(new Connection(options()));
     const consumer = closing(new Consumer(connection, { queue }));
     const { values } = collect(consumer.deliveries$);
     await until(connection.state$, (state) => state.status === 'reconnecting' && state.attempt > 3);
     expect(consumer.state).toEqual({ status: 'detached' });
-    await side.put(queue, 'early');
+    await bystander.put(queue, 'early');
     await proxy.restore();
     await eventually(() => values.length === 1);
     expect(consumer.state).toMatchObject({ status: 'attached', queue, epoch: 1 });
   });
 
   it.each(['cut', 'finish'] as const)(
-    'registers again after a drop (%s), and gets what was open once more',
+    'attaches again after a drop (%s), and gets its unsettled messages again',
     async (drop) => {
-      const connection = closing(new Connection(options()));
+      const { bystander, proxy, queue, connection } = given;
       const consumer = closing(new Consumer(connection, { queue }));
       const { values } = collect(consumer.deliveries$);
-      await side.put(queue, 'open');
+      await bystander.put(queue, 'open');
       await eventually(() => values.length === 1);
       proxy[drop]();
       await eventually(() => values.length === 2);
@@ -55,13 +38,14 @@ describe('a consumer whose link comes and goes', () => {
       expect(consumer.state).toMatchObject({ status: 'attached', epoch: 2 });
       expect(values[1]?.ack()).toBe(true);
       await consumer.close();
-      expect(await side.count(queue)).toEqual({ ready: 0, consumers: 0 });
+      expect(await bystander.count(queue)).toEqual({ ready: 0, consumers: 0 });
     },
   );
 
-  it('registers again when the broker closes its connection', async () => {
+  it('attaches again if the broker closes its connection', async () => {
+    const { broker, newConnection, queue } = given;
     const name = `closed-${queue}`;
-    const connection = closing(new Connection({ ...options(), name }));
+    const connection = newConnection({ reconnect: backoff, reopen: backoff, name });
     const consumer = closing(new Consumer(connection, { queue }));
     const states: ConsumerState[] = [];
     consumer.state$.subscribe((state) => states.push(state));
@@ -74,29 +58,29 @@ describe('a consumer whose link comes and goes', () => {
     expect(states[3]).not.toHaveProperty('retryIn');
   });
 
-  it('registers again after an exception on its channel, on a new one of the same connection', async () => {
-    const connection = closing(new Connection(options()));
+  it('attaches again after an exception on its channel, on a new channel of the same connection', async () => {
+    const { bystander, queue, log, connection } = given;
     await connection.connect();
     const channels = channelsOf(connection);
     const consumer = closing(new Consumer(connection, { queue, declare: false }));
     const states: ConsumerState[] = [];
     consumer.state$.subscribe((state) => states.push(state));
     const { values } = collect(consumer.deliveries$);
-    await side.put(queue, 'open');
+    await bystander.put(queue, 'open');
     await eventually(() => values.length === 1);
     provokeException(channels[0], queue);
     await eventually(() => values.length === 2);
     expect(values.map(({ settled }) => settled)).toEqual(['lost', undefined]);
     expect(connection.state).toMatchObject({ status: 'connected', epoch: 1 });
     expect(connection.core.counters).toMatchObject({ reconnects: 0, reopens: 1, lost: 1, inFlight: 1 });
-    const told = states.find((state) => state.status === 'detached' && state.cause !== undefined);
-    expect(told).toMatchObject({ cause: { code: 'CHANNEL_CLOSED', replyCode: 406 }, retryIn: 0 });
+    const detached = states.find((state) => state.status === 'detached' && state.cause !== undefined);
+    expect(detached).toMatchObject({ cause: { code: 'CHANNEL_CLOSED', replyCode: 406 }, retryIn: 0 });
     expect(log.of('basic.consume')).toHaveLength(2);
   });
 
-  it('leaves its neighbours alone when its channel fails', async () => {
-    const other = await side.declareQueue();
-    const connection = closing(new Connection(options()));
+  it('leaves other consumers alone if its channel fails', async () => {
+    const { bystander, queue, connection } = given;
+    const other = await bystander.declareQueue();
     await connection.connect();
     const channels = channelsOf(connection);
     const [mine, neighbour] = [
@@ -108,7 +92,7 @@ describe('a consumer whose link comes and goes', () => {
     collect(mine.deliveries$);
     await until(mine.state$, ({ status }) => status === 'attached');
     const { values } = collect(neighbour.deliveries$);
-    await side.put(other, 1);
+    await bystander.put(other, 1);
     await eventually(() => values.length === 1);
     provokeException(channels[0], queue);
     await eventually(() => connection.core.counters.reopens === 1);
@@ -117,46 +101,48 @@ describe('a consumer whose link comes and goes', () => {
     expect(values[0]?.ack()).toBe(true);
   });
 
-  it('loses nothing and repeats only what was open, over many cuts', async () => {
+  it('loses no message, and repeats only unsettled ones, over many lost connections', async () => {
+    const { broker, bystander, newClient, proxy, queue } = given;
     const count = 300;
-    const front = closing(new InstanceQueue(options()));
+    const client = newClient({ reconnect: backoff, reopen: backoff });
     const seen = new Map<number, number>();
-    front
+    client
       .consume<number>({ queue, prefetch: 10 })
       .pipe(handle(({ body }) => void seen.set(body, (seen.get(body) ?? 0) + 1)))
       .subscribe();
     for (let i = 0; i < count; i += 30) {
-      await side.put(queue, ...Array.from({ length: 30 }, (_, j) => i + j));
+      await bystander.put(queue, ...Array.from({ length: 30 }, (_, j) => i + j));
       await eventually(() => seen.has(i));
       proxy.cut();
     }
-    // What was open at the last cut comes once more: the queue itself says when all is done.
+    // Messages that were unsettled at the last cut are redelivered: only the queue shows when all are done.
     await eventually(async () =>
       (await broker.queues()).some(({ name, messages }) => name === queue && messages === 0),
     );
     expect(seen.size).toBe(count);
     const times = [...seen.values()].reduce((sum, n) => sum + n, 0);
-    expect(front.metrics.delivered).toBe(times);
-    await front.close();
+    expect(client.metrics.delivered).toBe(times);
+    await client.close();
     await eventually(() => proxy.links === 0);
-    expect(await side.count(queue)).toEqual({ ready: 0, consumers: 0 });
+    expect(await bystander.count(queue)).toEqual({ ready: 0, consumers: 0 });
   });
 
-  it('survives a link that dies in the moment it is up', async () => {
-    const connection = closing(new Connection(options()));
+  it('survives a connection that is lost as soon as it is up', async () => {
+    const { bystander, proxy, queue, connection } = given;
     let cuts = 0;
     connection.on('connected', () => {
       if (++cuts <= 5) proxy.cut();
     });
     const { values } = collect(consume(connection, { queue }));
-    await side.put(queue, 'at last');
+    await bystander.put(queue, 'at last');
     await eventually(() => values.length > 0);
     expect(values[0]?.body).toBe('at last');
     expect(cuts).toBe(6);
-    expect((await side.count(queue)).consumers).toBe(1);
+    expect((await bystander.count(queue)).consumers).toBe(1);
   });
 
-  it('survives a link that dies at every step of attaching', async () => {
+  it('survives a connection that is lost at any step of attaching', async () => {
+    const { bystander, proxy, queue, log, connection, untilConsumers } = given;
     const spec = { name: queue };
     const steps = [
       'channel.open',
@@ -177,12 +163,11 @@ describe('a consumer whose link comes and goes', () => {
       cut.add(step);
       proxy.cut();
     });
-    const connection = closing(new Connection(options()));
     const collected = collect(consume(connection, { queue: spec }));
     await eventually(() => cut.size === steps.length);
-    await side.put(queue, 'through');
+    await bystander.put(queue, 'through');
     await eventually(() => collected.values.some(({ settled }) => settled === undefined));
     expect(collected.error).toBeUndefined();
-    await eventually(async () => (await side.count(queue)).consumers === 1);
+    await untilConsumers(1);
   });
 });

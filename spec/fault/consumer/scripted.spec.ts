@@ -1,25 +1,20 @@
-import { ChannelError, Connection, Consumer, consume, type ConsumerState } from 'instance-queue';
-import { FakeBroker, type FakeClient } from '../../support/fake-broker/fake-broker';
-import { closeAll, closing } from '../../support/closing';
+import { ChannelError, Consumer, consume, type ConsumerState } from 'instance-queue';
+import { type FakeClient } from '../../support/fake-broker/fake-broker';
+import { closing } from '../../support/closing';
 import { collect } from '../../support/collect';
+import { fakeBrokerFixture } from '../../support/fixtures/fake-broker';
 import { eventually, until } from '../../support/waiting';
 
 /** What a real broker does rarely, or never on demand. */
-describe('a consumer of a broker with moods', () => {
-  afterEach(closeAll);
+describe('a consumer of a scripted broker', () => {
+  const { start } = fakeBrokerFixture();
 
-  async function scripted(script: (client: FakeClient, number: number) => void = () => undefined) {
-    const broker = closing(await FakeBroker.start(script));
-    const backoff = { min: 1, max: 5 };
-    const connection = closing(new Connection({ url: broker.url, reconnect: backoff, reopen: backoff }));
-    return { broker, connection };
-  }
   const methods = (client: FakeClient | undefined, pattern: RegExp): string[] =>
     (client?.received ?? []).map(({ name }) => name).filter((name) => pattern.test(name));
 
-  it('repeats every step when the queue vanishes between declare and consume', async () => {
+  it('repeats every step of attaching if the queue is deleted between declare and consume', async () => {
     let refused = false;
-    const { broker, connection } = await scripted((client) => {
+    const { fake, connection } = await start((client) => {
       client.onMethod('basic.consume', (_, channel) => {
         if (refused) return 'default';
         refused = true;
@@ -36,18 +31,18 @@ describe('a consumer of a broker with moods', () => {
     collect(consumer.deliveries$);
     await until(consumer.state$, ({ status }) => status === 'attached');
     const round = ['exchange.declare', 'queue.declare', 'queue.bind', 'basic.qos', 'basic.consume'];
-    expect(methods(broker.clients[0], /^(exchange|queue|basic)\./)).toEqual([...round, ...round]);
+    expect(methods(fake.clients[0], /^(exchange|queue|basic)\./)).toEqual([...round, ...round]);
     expect(connection.state).toMatchObject({ epoch: 1 });
   });
 
-  it('comes back on a new channel when the broker closes its own for an ack that took too long', async () => {
-    const { broker, connection } = await scripted();
+  it('attaches on a new channel if the broker closes its channel because an ack took too long', async () => {
+    const { fake, connection } = await start();
     const consumer = closing(new Consumer(connection, { queue: 'q', declare: false }));
     const states: ConsumerState[] = [];
     consumer.state$.subscribe((state) => states.push(state));
     const { values } = collect(consumer.deliveries$);
     const first = await until(consumer.state$, ({ status }) => status === 'attached');
-    const [client] = broker.clients;
+    const [client] = fake.clients;
     const { channel } = (await client?.until('basic.consume')) ?? { channel: 0 };
     client?.deliver(channel, first.status === 'attached' ? first.tag : '', 1, 'slow');
     await eventually(() => values.length === 1);
@@ -64,15 +59,15 @@ describe('a consumer of a broker with moods', () => {
     expect(methods(client, /^basic\.(ack|nack|reject)$/)).toEqual([]);
   });
 
-  it('settles nothing and minds no late delivery after a cancel, and uses neither the tag nor the channel again', async () => {
-    const { broker, connection } = await scripted();
+  it('settles nothing and ignores late deliveries after a cancel by the broker, and reuses neither the tag nor the channel', async () => {
+    const { fake, connection } = await start();
     const consumer = closing(new Consumer(connection, { queue: 'q', declare: false }));
     const tags: string[] = [];
     consumer.on('attached', ({ tag }) => tags.push(tag));
     const { values } = collect(consumer.deliveries$);
     await eventually(() => tags.length === 1);
-    const client = broker.clients[0];
-    if (!client) throw new Error('nobody came');
+    const client = fake.clients[0];
+    if (!client) throw new Error('Expected a client.');
     const { channel } = await client.until('basic.consume');
     const tag = tags[0] ?? '';
     client.deliver(channel, tag, 1, 'held');
@@ -97,9 +92,9 @@ describe('a consumer of a broker with moods', () => {
     ],
     ['530 on basic.consume', 'basic.consume', 530, "NOT_ALLOWED - attempt to reuse consumer tag 't'"],
   ])(
-    'fails its first attach when it is what closed the connection (%s); the others come back',
+    'fails its first attach if its request closes the connection (%s), and other consumers attach again',
     async (_, method, code, text) => {
-      const { connection } = await scripted((client) => {
+      const { connection } = await start((client) => {
         client.onMethod(method, ({ queue }) => {
           if (queue !== 'bad') return 'default';
           client.closeConnection(code, text);
@@ -122,8 +117,8 @@ describe('a consumer of a broker with moods', () => {
     },
   );
 
-  it('goes on trying when such a refusal comes later', async () => {
-    const { connection } = await scripted((client, number) => {
+  it('keeps trying if such a refusal comes after its first attach', async () => {
+    const { connection } = await start((client, number) => {
       client.onMethod('queue.declare', () => {
         if (number === 1 || number > 3) return 'default';
         client.closeConnection(541, 'INTERNAL_ERROR');
@@ -138,8 +133,8 @@ describe('a consumer of a broker with moods', () => {
     expect(collected.error).toBeUndefined();
   });
 
-  it('releases what still comes between cancel and cancel-ok', async () => {
-    const { broker, connection } = await scripted((client) => {
+  it('releases the deliveries that arrive between cancel and cancel-ok', async () => {
+    const { fake, connection } = await start((client) => {
       client.onMethod('basic.cancel', (fields, channel) => {
         for (const tag of [1, 2, 3]) client.deliver(channel, String(fields['consumerTag']), tag, 'late');
         return 'default';
@@ -151,7 +146,7 @@ describe('a consumer of a broker with moods', () => {
     subscription.unsubscribe();
     await until(consumer.state$, ({ status }) => status === 'detached');
     expect(values).toEqual([]);
-    expect(methods(broker.clients[0], /^(basic|channel)\./)).toEqual([
+    expect(methods(fake.clients[0], /^(basic|channel)\./)).toEqual([
       'channel.open',
       'basic.qos',
       'basic.consume',
@@ -163,8 +158,8 @@ describe('a consumer of a broker with moods', () => {
     ]);
   });
 
-  it('is not held up for ever by a cancel that is never answered', async () => {
-    const { connection } = await scripted((client) => {
+  it('closes although its cancel is never answered', async () => {
+    const { connection } = await start((client) => {
       client.onMethod('basic.cancel', 'ignore');
       client.onMethod('channel.close', 'ignore');
     });

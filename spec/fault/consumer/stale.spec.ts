@@ -1,44 +1,32 @@
-import { Connection, Consumer, consume, handle } from 'instance-queue';
+import { type Connection, Consumer, consume, handle } from 'instance-queue';
 import { firstValueFrom, Subject } from 'rxjs';
-import { FaultProxy } from 'instance-queue/testing';
-import { FrameLog } from '../../support/frames/frames';
-import { sharedBroker } from '../../support/brokers/test-brokers';
-import { Bystander } from '../../support/brokers/bystander';
 import { channelsOf, provokeException } from '../../support/amqplib/opened-channels';
-import { closeAll, closing } from '../../support/closing';
-import { cutUntil } from '../../support/cut-until';
+import { closing } from '../../support/closing';
 import { collect } from '../../support/collect';
+import { cutUntil } from '../../support/cut-until';
+import { consumingFixture } from '../../support/fixtures/consuming';
 import { eventually } from '../../support/waiting';
 
-describe('a delivery whose channel is gone', () => {
-  const broker = sharedBroker();
-  let side: Bystander;
-  let proxy: FaultProxy;
-  let log: FrameLog;
+describe('a delivery whose channel is closed', () => {
+  const given = consumingFixture({ connection: { reconnect: { min: 5, max: 50 }, reopen: { min: 5, max: 50 } } });
+
   let connection: Connection;
-  let queue: string;
-  beforeEach(async () => {
-    side = await Bystander.at(broker.url);
-    queue = await side.declareQueue();
-    proxy = closing(await FaultProxy.before(broker.url));
-    log = new FrameLog(proxy);
+  beforeEach(() => {
     const backoff = { min: 5, max: 50 };
-    connection = closing(new Connection({ url: proxy.url(broker.url), reconnect: backoff, reopen: backoff }));
+    connection = given.newConnection({ reconnect: backoff, reopen: backoff });
   });
-  afterEach(async () => {
-    await closeAll();
-    await side.close();
-  });
-  const settlements = (): string[] => log.methods('toBroker').filter((name) => /^basic\.(ack|nack|reject)$/.test(name));
+  const settlements = (): string[] =>
+    given.log.methods('toBroker').filter((name) => /^basic\.(ack|nack|reject)$/.test(name));
 
   it.each(['ack', 'requeue', 'release', 'reject'] as const)(
-    'sends nothing on the new one by %s(), though the tag is in use there',
+    'sends nothing on the new channel by %s(), although its tag is in use there',
     async (verb) => {
+      const { bystander, proxy, queue, log } = given;
       const consumer = closing(new Consumer(connection, { queue, prefetch: 1 }));
       const { values } = collect(consumer.deliveries$);
-      await side.put(queue, 'A', 'B');
+      await bystander.put(queue, 'A', 'B');
       await eventually(() => values.length === 1);
-      await cutUntil(proxy, async () => (await side.count(queue)).ready === 2);
+      await cutUntil(proxy, async () => (await bystander.count(queue)).ready === 2);
       await eventually(() => values.length === 2);
       const [old, fresh] = values;
       expect([old?.body, fresh?.body]).toEqual(['A', 'A']);
@@ -46,7 +34,7 @@ describe('a delivery whose channel is gone', () => {
       expect(old?.[verb]()).toBe(false);
       expect(old?.settled).toBe('lost');
 
-      // Whatever the old one sent would be in front of this.
+      // Whatever the old one sent would be in client of this.
       expect(fresh?.ack()).toBe(true);
       await eventually(() => values.length === 3);
       expect(settlements()).toEqual(['basic.ack']);
@@ -54,15 +42,16 @@ describe('a delivery whose channel is gone', () => {
       values[2]?.ack();
       await consumer.close();
       expect(log.methods('toClient')).not.toContain('channel.close');
-      expect(await side.count(queue)).toEqual({ ready: 0, consumers: 0 });
+      expect(await bystander.count(queue)).toEqual({ ready: 0, consumers: 0 });
     },
   );
 
-  it('is lost from the moment its channel fails, on the same connection too', async () => {
+  it('is lost as soon as its channel is closed, on the same connection, too', async () => {
+    const { bystander, queue } = given;
     await connection.connect();
     const channels = channelsOf(connection);
     const { values } = collect(consume(connection, { queue, declare: false, prefetch: 1 }));
-    await side.put(queue, 'A');
+    await bystander.put(queue, 'A');
     await eventually(() => values.length === 1);
     provokeException(channels[0], queue);
     await eventually(() => values.length === 2);
@@ -72,7 +61,8 @@ describe('a delivery whose channel is gone', () => {
     expect(connection.core.counters).toMatchObject({ delivered: 2, redelivered: 1, acked: 1, lost: 1, inFlight: 0 });
   });
 
-  it('is told of as lost, once each, and handlers hear of it through their signal', async () => {
+  it('emits `lost` once, and aborts the signal of its handler', async () => {
+    const { bystander, proxy, queue } = given;
     const consumer = closing(new Consumer(connection, { queue }));
     const lost: unknown[] = [];
     consumer.on('lost', ({ body }) => lost.push(body));
@@ -86,7 +76,7 @@ describe('a delivery whose channel is gone', () => {
       await firstValueFrom(gate);
     };
     const { values } = collect(consumer.deliveries$.pipe(handle(work)));
-    await side.put(queue, 1, 2);
+    await bystander.put(queue, 1, 2);
     await eventually(() => connection.core.counters.inFlight === 2);
     proxy.refuse();
     proxy.cut();
@@ -114,7 +104,8 @@ describe('a delivery whose channel is gone', () => {
     ]);
   });
 
-  it('is not worked on any more if it was still waiting its turn', async () => {
+  it('is not handled any more if it was still waiting in handle()', async () => {
+    const { bystander, proxy, queue } = given;
     const gate = new Subject<void>();
     const started: unknown[] = [];
     const work = async ({
@@ -128,7 +119,7 @@ describe('a delivery whose channel is gone', () => {
       await firstValueFrom(gate);
     };
     collect(consume(connection, { queue }).pipe(handle(work, { concurrency: 1 })));
-    await side.put(queue, 1, 2);
+    await bystander.put(queue, 1, 2);
     await eventually(() => started.length === 1 && connection.core.counters.inFlight === 2);
     proxy.cut();
     await eventually(() => connection.core.counters.delivered === 4);

@@ -1,19 +1,19 @@
-import { Connection, Producer, type ProducerOptions } from 'instance-queue';
-import { FakeBroker, type FakeClient } from '../../support/fake-broker/fake-broker';
-import { closeAll, closing } from '../../support/closing';
+import { Producer, type ProducerOptions } from 'instance-queue';
+import type { FakeBroker, FakeClient } from '../../support/fake-broker/fake-broker';
+import { closing } from '../../support/closing';
+import { fakeBrokerFixture } from '../../support/fixtures/fake-broker';
 import { outcomes, publishError } from '../../support/publish-error';
 import { eventually } from '../../support/waiting';
 
-afterEach(closeAll);
+const { start } = fakeBrokerFixture();
 
-/** A producer at a broker that plays a script, each connection with its number. */
+/** A producer at a scripted broker. */
 async function scripted(script: (client: FakeClient, number: number) => void, options: ProducerOptions = {}) {
-  const fake = closing(await FakeBroker.start(script));
-  const quick = { min: 5, max: 10 };
-  const connection = closing(new Connection({ url: fake.url, reconnect: quick, reopen: quick }));
+  const { fake, connection } = await start(script);
   const producer = closing(new Producer(connection, { declare: false, ...options }));
   return { fake, connection, producer };
 }
+/** The connection of this number, from 1. */
 const client = async (fake: FakeBroker, number = 1): Promise<FakeClient> => eventually(() => fake.clients[number - 1]);
 
 const ack = (to: FakeClient, deliveryTag: number, multiple = false) =>
@@ -23,12 +23,12 @@ const nack = (to: FakeClient, deliveryTag: number, multiple = false) =>
 const channelOf = (of: FakeClient): number => of.published.at(-1)!.channel;
 const published = (to: FakeClient): string[] => to.published.map(({ body }) => body.toString());
 
-const quiet = (to: FakeClient): void => {
+const withoutConfirms = (to: FakeClient): void => {
   to.autoConfirm = false;
 };
 
-test('confirms are taken in any order, one or many at a time', async () => {
-  const { fake, producer } = await scripted(quiet, { onNack: 'reject' });
+test('confirms settle sends in any order, one or several at a time', async () => {
+  const { fake, producer } = await scripted(withoutConfirms, { onNack: 'reject' });
   const sends = Array.from({ length: 10 }, (_, body) => producer.send({ queue: 'q', body }));
   const settled: number[] = [];
   sends.forEach(
@@ -53,8 +53,8 @@ test('confirms are taken in any order, one or many at a time', async () => {
   expect(producer.outbox).toEqual({ queued: 0, unconfirmed: 0, bytes: 0 });
 });
 
-test('one nack can be of many', async () => {
-  const { fake, producer, connection } = await scripted(quiet, { onNack: 'reject' });
+test('a nack with `multiple` settles several sends', async () => {
+  const { fake, producer, connection } = await scripted(withoutConfirms, { onNack: 'reject' });
   const sends = outcomes([1, 2, 3, 4].map((body) => producer.send({ queue: 'q', body })));
   const broker = await client(fake);
   await eventually(() => broker.published.length === 4);
@@ -64,8 +64,8 @@ test('one nack can be of many', async () => {
   expect(connection.core.counters).toMatchObject({ nacked: 3, confirmed: 1 });
 });
 
-test('what was nacked is sent again, in its order, with the same id', async () => {
-  const { fake, producer } = await scripted(quiet);
+test('nacked messages are sent again with their ids, in order', async () => {
+  const { fake, producer } = await scripted(withoutConfirms);
   const sends = [1, 2, 3].map((body) => producer.send({ queue: 'q', body }));
   const broker = await client(fake);
   await eventually(() => broker.published.length === 3);
@@ -80,10 +80,10 @@ test('what was nacked is sent again, in its order, with the same id', async () =
   expect([id(3), id(4)]).toEqual([id(0), id(1)]);
 });
 
-test('a channel that does nothing but nack is replaced, on the same connection', async () => {
+test('a channel that gets nothing but nacks is replaced on the same connection', async () => {
   let nackingChannel = 0;
   const { fake, producer, connection } = await scripted((broker) => {
-    quiet(broker);
+    withoutConfirms(broker);
     broker.onMethod('basic.publish', (_, channel) => {
       nackingChannel ||= channel;
       const { tag } = broker.published.filter((message) => message.channel === channel).at(-1)!;
@@ -101,13 +101,13 @@ test('a channel that does nothing but nack is replaced, on the same connection',
   expect(connection.core.counters).toMatchObject({ reopens: 1, reconnects: 0, nacked: attempts - 1 });
 });
 
-test('a return of an attempt that was lost says nothing about the next', async () => {
+test('a return of a lost attempt does not settle the next attempt', async () => {
   const { fake, producer } = await scripted((broker, number) => {
     if (number > 1) return;
-    quiet(broker);
+    withoutConfirms(broker);
     broker.onMethod('basic.publish', () => {
       broker.sendReturn(broker.published.at(-1)!);
-      // Behind the return, lest that is lost as well.
+      // After the return, so that the client still reads it.
       setImmediate(() => broker.end());
     });
   });
@@ -115,8 +115,8 @@ test('a return of an attempt that was lost says nothing about the next', async (
   expect(fake.clients).toHaveLength(2);
 });
 
-test('a return before a nack is a nack', async () => {
-  const { fake, producer } = await scripted(quiet, { onNack: 'reject' });
+test('a message that is returned and then nacked rejects as nacked', async () => {
+  const { fake, producer } = await scripted(withoutConfirms, { onNack: 'reject' });
   const sent = publishError(producer.send({ exchange: 'e', body: 1 }));
   const broker = await client(fake);
   await eventually(() => broker.published.length === 1);
@@ -125,8 +125,8 @@ test('a return before a nack is a nack', async () => {
   expect(await sent).toMatchObject({ code: 'PUBLISH_NACKED', maybeDelivered: false });
 });
 
-test('a nack of a second attempt does not hide that the first may have arrived', async () => {
-  const { fake, producer } = await scripted(quiet, { onNack: 'reject' });
+test('a nack of a second attempt does not rule out that the first one arrived', async () => {
+  const { fake, producer } = await scripted(withoutConfirms, { onNack: 'reject' });
   const sent = publishError(producer.send({ queue: 'q', body: 1 }));
   const first = await client(fake, 1);
   await eventually(() => first.published.length === 1);
@@ -137,23 +137,23 @@ test('a nack of a second attempt does not hide that the first may have arrived',
   expect(await sent).toMatchObject({ code: 'PUBLISH_NACKED', maybeDelivered: true });
 });
 
-test('blocked and unblocked again, a producer holds its messages and goes on', async () => {
+test('a producer sends nothing while it is blocked, and goes on afterwards', async () => {
   const { fake, producer, connection } = await scripted(() => undefined);
   await producer.send({ queue: 'q', body: 0 });
   const broker = await client(fake);
   broker.send(0, 'connection.blocked', { reason: 'low on memory' });
   await eventually(() => connection.core.blocked === 'low on memory');
   const sent = producer.send({ queue: 'q', body: 1 });
-  const hasty = publishError(producer.send({ queue: 'q', body: 2 }, { timeout: 30 }));
-  expect(await hasty).toMatchObject({ code: 'PUBLISH_TIMEOUT', maybeDelivered: false });
-  expect((await hasty).message).toMatch(/blocks publishing/);
+  const timedOut = publishError(producer.send({ queue: 'q', body: 2 }, { timeout: 30 }));
+  expect(await timedOut).toMatchObject({ code: 'PUBLISH_TIMEOUT', maybeDelivered: false });
+  expect((await timedOut).message).toMatch(/blocks publishing/);
   expect(broker.published).toHaveLength(1);
   broker.send(0, 'connection.unblocked');
   expect(await sent).toMatchObject({ attempts: 1, epoch: 1 });
   expect(published(broker)).toEqual(['0', '1']);
 });
 
-test('a connection lost while blocked is not blocked when it is back', async () => {
+test('a connection that is lost while blocked is not blocked when it is back', async () => {
   const { fake, producer, connection } = await scripted(() => undefined);
   await producer.send({ queue: 'q', body: 0 });
   const broker = await client(fake);

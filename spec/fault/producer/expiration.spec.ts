@@ -1,38 +1,28 @@
-import { Connection, Producer, type PublishError } from 'instance-queue';
-import { FaultProxy } from 'instance-queue/testing';
-import { sharedBroker } from '../../support/brokers/test-brokers';
-import { Bystander } from '../../support/brokers/bystander';
-import { closeAll, closing } from '../../support/closing';
+import { type Producer, type PublishError } from 'instance-queue';
 import { bodies } from '../../support/brokers/messages';
+import { producingFixture } from '../../support/fixtures/producing';
 import { publishError } from '../../support/publish-error';
 import { eventually } from '../../support/waiting';
 
-const { url } = sharedBroker();
-let bystander: Bystander;
-let proxy: FaultProxy;
-let queue: string;
-let connection: Connection;
+const given = producingFixture({ connection: { reconnect: { min: 10, max: 10 } } });
+
 let producer: Producer;
 
 beforeEach(async () => {
-  bystander = closing(await Bystander.at(url));
-  proxy = closing(await FaultProxy.before(url));
-  queue = await bystander.declareQueue();
-  connection = closing(new Connection({ url: proxy.url(url), reconnect: { min: 10, max: 10 } }));
-  producer = closing(new Producer(connection));
-  await producer.send({ queue, body: 'warm' });
-  proxy.refuse();
-  proxy.cut();
-  await eventually(() => connection.state.status === 'reconnecting');
+  producer = given.newProducer();
+  await producer.send({ queue: given.queue, body: 'warm' });
+  given.proxy.refuse();
+  given.proxy.cut();
+  await eventually(() => given.connection.state.status === 'reconnecting');
 });
-afterEach(closeAll);
 
 const waited = (ms: number): Promise<boolean> => {
   const began = performance.now();
   return eventually(() => performance.now() - began >= ms);
 };
 
-test('what expired while it waited is not sent, and is told of', async () => {
+test('a message that expires while it waits is not sent: it rejects and emits `dropped`', async () => {
+  const { bystander, proxy, queue, connection } = given;
   const dropped: PublishError[] = [];
   producer.on('dropped', (cause) => dropped.push(cause));
   const expired = publishError(producer.send({ queue, body: 'expired', expiration: 100, messageId: 'old' }));
@@ -47,7 +37,8 @@ test('what expired while it waited is not sent, and is told of', async () => {
   expect(bodies(await bystander.takeAtLeast(queue, 2))).toEqual(['warm', 'fresh']);
 });
 
-test('the time a message waited is taken from its expiration', async () => {
+test('the time that a message waits is deducted from its expiration', async () => {
+  const { bystander, proxy, queue } = given;
   const sent = producer.send({ queue, body: 'late', expiration: 60_000 });
   await waited(300);
   await proxy.restore();

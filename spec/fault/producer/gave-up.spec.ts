@@ -1,21 +1,19 @@
-import { Connection, Producer, type ConnectionOptions } from 'instance-queue';
-import { FakeBroker } from '../../support/fake-broker/fake-broker';
-import { FaultProxy } from 'instance-queue/testing';
-import { sharedBroker } from '../../support/brokers/test-brokers';
-import { closeAll, closing } from '../../support/closing';
-import { uniqueName } from '../../support/unique-name';
+import { Connection, Producer } from 'instance-queue';
+import { closing } from '../../support/closing';
+import { fakeBrokerFixture } from '../../support/fixtures/fake-broker';
+import { proxiedFixture } from '../../support/fixtures/rabbitmq';
 import { outcomes, publishError } from '../../support/publish-error';
+import { uniqueName } from '../../support/unique-name';
 
-const { url } = sharedBroker();
-afterEach(closeAll);
+const given = proxiedFixture();
+const { start } = fakeBrokerFixture();
 
-const producing = (options: ConnectionOptions): Producer => closing(new Producer(closing(new Connection(options))));
+const producerAt = (url: URL): Producer => closing(new Producer(closing(new Connection(url.href))));
 const quick = { min: 5, max: 10 };
 
-test('sends of a connection that spends its first attempts are closed, with the cause', async () => {
-  const proxy = closing(await FaultProxy.before(url));
-  proxy.refuse();
-  const producer = producing({ url: proxy.url(url), reconnect: { ...quick, initialAttempts: 3 } });
+test('sends reject when the connection gives up its first attempts, with the cause', async () => {
+  given.proxy.refuse();
+  const producer = closing(new Producer(given.newConnection({ reconnect: { ...quick, initialAttempts: 3 } })));
   const sends = [1, 2, 3].map((body) => producer.send({ queue: 'q', body }));
   const settled = outcomes(sends);
   const error = await publishError(sends[0]!);
@@ -27,17 +25,15 @@ test('sends of a connection that spends its first attempts are closed, with the 
   expect(late).toMatchObject({ code: 'PUBLISH_CLOSED', cause: { code: 'CONNECT_FAILED' } });
 });
 
-test('sends of a connection that is lost and not regained are closed, and told whether they may have arrived', async () => {
-  const fake = closing(
-    await FakeBroker.start((broker) => {
-      broker.autoConfirm = false;
-      broker.onMethod('basic.publish', () => {
-        broker.reset();
+test('sends reject when a lost connection gives up, and the errors say whether the message may have arrived', async () => {
+  const { connection } = await start(
+    (client) => {
+      client.autoConfirm = false;
+      client.onMethod('basic.publish', () => {
+        client.reset();
       });
-    }),
-  );
-  const connection = closing(
-    new Connection({ url: fake.url, reconnect: { ...quick, attempts: 0, initialAttempts: 5 } }),
+    },
+    { reconnect: { ...quick, attempts: 0, initialAttempts: 5 } },
   );
   const producer = closing(new Producer(connection, { declare: false, maxInFlight: 1 }));
   const sends = [1, 2].map((body) => producer.send({ queue: 'q', body }));
@@ -47,24 +43,24 @@ test('sends of a connection that is lost and not regained are closed, and told w
   expect(await settled).toEqual(['PUBLISH_CLOSED', 'PUBLISH_CLOSED']);
 });
 
-test('sends under wrong credentials are closed, with the refusal as cause and no password anywhere', async () => {
-  const wrong = new URL(url);
+test('sends reject if the credentials are wrong, with the refusal as cause and without the password', async () => {
+  const wrong = new URL(given.url);
   wrong.password = 'a-wrong-secret';
-  const error = await publishError(producing({ url: wrong.href }).send({ queue: 'q', body: 1 }));
+  const error = await publishError(producerAt(wrong).send({ queue: 'q', body: 1 }));
   expect(error).toMatchObject({ code: 'PUBLISH_CLOSED', cause: { code: 'CONNECT_FAILED', replyCode: 403 } });
   expect(`${error.message} ${error.stack ?? ''}`).not.toContain('a-wrong-secret');
 });
 
-test('sends to an unknown virtual host are closed, with the refusal as cause', async () => {
-  const wrong = new URL(url);
+test('sends reject if the virtual host is unknown, with the refusal as cause', async () => {
+  const wrong = new URL(given.url);
   wrong.pathname = `/${uniqueName('nowhere')}`;
-  const error = await publishError(producing({ url: wrong.href }).send({ queue: 'q', body: 1 }));
+  const error = await publishError(producerAt(wrong).send({ queue: 'q', body: 1 }));
   expect(error).toMatchObject({ code: 'PUBLISH_CLOSED', cause: { code: 'CONNECT_FAILED', replyCode: 530 } });
 });
 
-test('sends whose channel cannot be set up are closed once its attempts are spent, with the reason', async () => {
+test('sends reject when the set-up of their channel gives up, with the cause', async () => {
   const missing = uniqueName('missing');
-  const connection = closing(new Connection({ url, reopen: { ...quick, initialAttempts: 3 } }));
+  const connection = given.newConnection({ reopen: { ...quick, initialAttempts: 3 } });
   const producer = closing(new Producer(connection, { topology: { queues: [{ name: missing, passive: true }] } }));
   const error = await publishError(producer.send({ exchange: '', routingKey: missing, body: 1 }));
   expect(error).toMatchObject({
@@ -74,6 +70,6 @@ test('sends whose channel cannot be set up are closed once its attempts are spen
   });
   expect(error.message).toMatch(/Gave up .* after 3 failed attempts.*no queue/);
   expect(await publishError(producer.send({ queue: missing, body: 2 }))).toMatchObject({ code: 'PUBLISH_CLOSED' });
-  // The connection is as good as before, for others.
+  // Others can still use the connection.
   expect(connection.state).toMatchObject({ status: 'connected', epoch: 1 });
 });

@@ -1,32 +1,18 @@
-import { Connection, Producer, type ProducerOptions } from 'instance-queue';
-import { FaultProxy } from 'instance-queue/testing';
+import { Producer } from 'instance-queue';
 import { filter, firstValueFrom } from 'rxjs';
-import { sharedBroker } from '../../support/brokers/test-brokers';
-import { Bystander } from '../../support/brokers/bystander';
-import { closeAll, closing } from '../../support/closing';
 import { bodies, ids } from '../../support/brokers/messages';
+import { closing } from '../../support/closing';
+import { producingFixture } from '../../support/fixtures/producing';
+import { numbers } from '../../support/numbers';
 import { outcomes, publishError } from '../../support/publish-error';
 import { eventually } from '../../support/waiting';
 
-const { url } = sharedBroker();
-let bystander: Bystander;
-let proxy: FaultProxy;
-let queue: string;
-let connection: Connection;
+const given = producingFixture({ connection: { reconnect: { min: 10, max: 10 } } });
 
-beforeEach(async () => {
-  bystander = closing(await Bystander.at(url));
-  proxy = closing(await FaultProxy.before(url));
-  queue = await bystander.declareQueue();
-  connection = closing(new Connection({ url: proxy.url(url), reconnect: { min: 10, max: 10 } }));
-});
-afterEach(closeAll);
-
-const producing = (options: ProducerOptions = {}): Producer => closing(new Producer(connection, options));
-
-test('what is sent before the broker can be reached is sent once it can', async () => {
+test('messages sent before the broker is up are sent once it is', async () => {
+  const { bystander, proxy, queue, connection, newProducer } = given;
   proxy.refuse();
-  const producer = producing();
+  const producer = newProducer();
   const sends = [1, 2, 3].map((body) => producer.send({ queue, body }));
   await eventually(() => connection.state.status === 'reconnecting');
   await proxy.restore();
@@ -34,8 +20,9 @@ test('what is sent before the broker can be reached is sent once it can', async 
   expect(bodies(await bystander.takeAtLeast(queue, 3))).toEqual([1, 2, 3]);
 });
 
-test('what is sent while disconnected is sent after, in order, once', async () => {
-  const producer = producing();
+test('messages sent while disconnected are sent once, in order, when the connection is back', async () => {
+  const { bystander, proxy, queue, connection, newProducer } = given;
+  const producer = newProducer();
   expect(await producer.send({ queue, body: 0 })).toMatchObject({ epoch: 1 });
   proxy.refuse();
   proxy.cut();
@@ -46,14 +33,15 @@ test('what is sent while disconnected is sent after, in order, once', async () =
   expect(bodies(await bystander.takeAtLeast(queue, 4))).toEqual([0, 1, 2, 3]);
 });
 
-test('what was in flight at a loss is sent again, with the same id, ahead of newer messages', async () => {
-  const producer = producing();
+test('messages in flight when the connection is lost are sent again with their ids, ahead of newer ones', async () => {
+  const { bystander, proxy, queue, connection, newProducer } = given;
+  const producer = newProducer();
   const resent: [string, number][] = [];
   producer.on('resent', (...event) => resent.push(event));
   await producer.send({ queue, body: 'warm' });
   proxy.hold('toClient');
   const early = [1, 2, 3].map((body) => producer.send({ queue, body, messageId: `m${String(body)}` }));
-  // The broker has them; we do not know.
+  // The broker has the messages, but their confirms are held back.
   await eventually(async () => (await bystander.count(queue)).ready === 4);
   proxy.refuse();
   proxy.cut();
@@ -74,8 +62,9 @@ test('what was in flight at a loss is sent again, with the same id, ahead of new
   expect(connection.core.counters).toMatchObject({ sent: 6, resent: 3, confirmed: 6 });
 });
 
-test('by policy what was in flight at a loss is rejected as unknown, and there is one copy', async () => {
-  const producer = producing({ onUnknown: 'reject' });
+test('with `onUnknown: reject` a message in flight when the connection is lost rejects, and is not sent twice', async () => {
+  const { bystander, proxy, queue, newProducer } = given;
+  const producer = newProducer({ onUnknown: 'reject' });
   await producer.send({ queue, body: 'warm' });
   proxy.hold('toClient');
   const inFlight = producer.send({ queue, body: 1, messageId: 'unsure' });
@@ -94,8 +83,9 @@ test('by policy what was in flight at a loss is rejected as unknown, and there i
   expect(bodies(await bystander.takeAtLeast(queue, 3))).toEqual(['warm', 1, 2]);
 });
 
-test('by policy unknown are only those that were in flight: what waited is sent', async () => {
-  const producer = producing({ onUnknown: 'reject', maxInFlight: 2 });
+test('with `onUnknown: reject` only messages in flight reject: those in the outbox are sent', async () => {
+  const { proxy, queue, newProducer } = given;
+  const producer = newProducer({ onUnknown: 'reject', maxInFlight: 2 });
   await producer.send({ queue, body: 'warm' });
   proxy.hold('toClient');
   const settled = outcomes([1, 2, 3, 4].map((body) => producer.send({ queue, body })));
@@ -105,28 +95,30 @@ test('by policy unknown are only those that were in flight: what waited is sent'
   expect(await settled).toEqual(['PUBLISH_UNKNOWN', 'PUBLISH_UNKNOWN', 'confirmed', 'confirmed']);
 });
 
-test('the order is kept through loss after loss', async () => {
-  const producer = producing({ maxInFlight: 50 });
+test('the order is kept through many lost connections', async () => {
+  const { bystander, proxy, queue, connection, newProducer } = given;
+  const producer = newProducer({ maxInFlight: 50 });
   await producer.send({ queue, body: -1 });
   const sends: Promise<unknown>[] = [];
   let body = 0;
   for (let round = 1; round <= 8; round++) {
     for (let i = 0; i < 100; i++) sends.push(producer.send({ queue, body: body++ }));
-    // As it happens: all hundred can be confirmed between two looks.
+    // By the Observable: all hundred could be confirmed between two polls.
     await firstValueFrom(producer.outbox$.pipe(filter(({ unconfirmed }) => unconfirmed > 0)));
     proxy.cut();
     await eventually(() => connection.state.status === 'connected' && connection.core.up?.epoch === round + 1);
   }
   expect(new Set(await outcomes(sends))).toEqual(new Set(['confirmed']));
   const arrived = bodies(await bystander.takeAtLeast(queue, body + 1)).slice(1) as number[];
-  // The first copy of each is there, in order; a later copy never overtakes an unsent one.
+  // The first copies are in order; a resend never overtakes a message that was not sent yet.
   const firsts = arrived.filter((value, i) => arrived.indexOf(value) === i);
-  expect(firsts).toEqual(Array.from({ length: body }, (_, i) => i));
+  expect(firsts).toEqual(numbers(body));
 });
 
-test('a channel closed at the broker costs its connection nothing', async () => {
+test('a channel closed by the broker does not cost the connection', async () => {
+  const { newConnection, queue } = given;
   const name = queue;
-  const own = closing(new Connection({ url, name, reopen: { min: 10, max: 10 } }));
+  const own = newConnection({ name, reopen: { min: 10, max: 10 } });
   const producer = closing(new Producer(own));
   await producer.send({ queue, body: 1 });
   expect(await outcomes([producer.send({ exchange: 'missing', body: 2 })])).toEqual(['PUBLISH_REFUSED']);
@@ -134,12 +126,13 @@ test('a channel closed at the broker costs its connection nothing', async () => 
   expect(own.core.counters).toMatchObject({ reopens: 1, reconnects: 0 });
 });
 
-test('a connection closed by the broker is a loss like any other', async () => {
-  const own = closing(new Connection({ url, name: queue, reconnect: { min: 10, max: 10 } }));
+test('a connection closed by the broker is treated as lost', async () => {
+  const { broker, newConnection, queue } = given;
+  const own = newConnection({ name: queue, reconnect: { min: 10, max: 10 } });
   const producer = closing(new Producer(own));
   await producer.send({ queue, body: 1 });
   const sends = Array.from({ length: 200 }, (_, body) => producer.send({ queue, body }));
-  await sharedBroker().closeConnection(queue);
+  await broker.closeConnection(queue);
   expect(new Set(await outcomes(sends))).toEqual(new Set(['confirmed']));
   expect(await producer.send({ queue, body: 2 })).toMatchObject({ epoch: 2 });
 });

@@ -1,32 +1,26 @@
-import { InstanceQueue, handle } from 'instance-queue';
-import { FaultProxy } from 'instance-queue/testing';
-import { sharedBroker } from '../../support/brokers/test-brokers';
-import { Bystander } from '../../support/brokers/bystander';
-import { closeAll, closing } from '../../support/closing';
+import { handle } from 'instance-queue';
+import { producingFixture } from '../../support/fixtures/producing';
 import { eventually } from '../../support/waiting';
 
-const { url } = sharedBroker();
-afterEach(closeAll);
+const given = producingFixture();
 
 const MESSAGES = 600;
 const CUTS = 6;
 
-test('under faults the counters say exactly what happened', async () => {
-  const bystander = closing(await Bystander.at(url));
-  const name = await bystander.declareQueue();
-  const proxy = closing(await FaultProxy.before(url));
-  const reconnect = { min: 5, max: 20 };
-  const queue = closing(new InstanceQueue({ url: proxy.url(url), reconnect, reopen: reconnect }));
+test('under faults the metrics count exactly what happened', async () => {
+  const { bystander, newClient, proxy, queue } = given;
+  const backoff = { min: 5, max: 20 };
+  const client = newClient({ reconnect: backoff, reopen: backoff });
 
-  // The oracle: what the application sees, counted one by one.
+  // What the application sees, counted one by one.
   const seen = { confirmed: 0, resent: 0, delivered: 0, redelivered: 0, lost: 0, reconnects: 0 };
   const settled = { ack: 0, requeue: 0, release: 0, reject: 0 };
   const done = new Set<number>();
-  queue.on('connected', ({ epoch }) => (seen.reconnects += epoch > 1 ? 1 : 0));
-  const producer = queue.producer();
+  client.on('connected', ({ epoch }) => (seen.reconnects += epoch > 1 ? 1 : 0));
+  const producer = client.producer();
   producer.on('confirmed', () => seen.confirmed++);
   producer.on('resent', () => seen.resent++);
-  const consumer = queue.consumer<number>({ queue: name, prefetch: 10 });
+  const consumer = client.consumer<number>({ queue, prefetch: 10 });
   consumer.on('lost', () => seen.lost++);
   consumer.deliveries$.subscribe(({ redelivered }) => {
     seen.delivered++;
@@ -50,22 +44,24 @@ test('under faults the counters say exactly what happened', async () => {
     });
 
   let cuts = 0;
-  const sends = Array.from({ length: MESSAGES }, (_, i) => producer.send({ queue: name, body: i + 1 }));
+  const sends = Array.from({ length: MESSAGES }, (_, i) => producer.send({ queue, body: i + 1 }));
   while (cuts < CUTS) {
     const before = done.size;
     await eventually(() => done.size > before + 20 || done.size === MESSAGES);
     proxy.cut();
     cuts++;
-    await eventually(() => queue.state.consumer.status === 'connected' && queue.state.producer.status === 'connected');
+    await eventually(
+      () => client.state.consumer.status === 'connected' && client.state.producer.status === 'connected',
+    );
   }
   await Promise.all(sends);
-  // What a cut put back comes again, and may be on its way while the queue reads empty.
+  // Deliveries that a cut returned may be on their way again while the queue reads empty.
   await eventually(async () => {
-    const { ready } = await bystander.count(name);
-    return ready === 0 && done.size === MESSAGES && queue.metrics.inFlight === 0;
+    const { ready } = await bystander.count(queue);
+    return ready === 0 && done.size === MESSAGES && client.metrics.inFlight === 0;
   });
 
-  const { metrics } = queue;
+  const { metrics } = client;
   expect(metrics).toMatchObject({
     ...seen,
     sent: MESSAGES,
@@ -77,7 +73,7 @@ test('under faults the counters say exactly what happened', async () => {
     ...{ returned: 0, nacked: 0, timedOut: 0, dropped: 0, undecodable: 0, inFlight: 0 },
     outbox: { queued: 0, unconfirmed: 0, bytes: 0 },
   });
-  // What was handed out was settled, or lost; every cut was felt.
+  // Every delivery was settled or lost, and every cut lost a connection.
   const { delivered, acked, requeued, released, rejected, lost } = metrics;
   expect(acked + requeued + released + rejected + lost).toBe(delivered);
   expect(metrics.reconnects).toBeGreaterThanOrEqual(CUTS);

@@ -1,81 +1,79 @@
-import { InstanceQueue } from 'instance-queue';
-import { privateBroker } from '../../support/brokers/test-brokers';
-import { Bystander } from '../../support/brokers/bystander';
-import { closeAll, closing } from '../../support/closing';
-import { uniqueName } from '../../support/unique-name';
+import type { InstanceQueue } from 'instance-queue';
 import { bodies } from '../../support/brokers/messages';
+import { rabbitmqFixture } from '../../support/fixtures/rabbitmq';
 import { outcomes } from '../../support/publish-error';
+import { uniqueName } from '../../support/unique-name';
 import { eventually, until } from '../../support/waiting';
 
-const broker = privateBroker();
+const given = rabbitmqFixture({ private: true });
+const { broker } = given;
 const quick = { min: 20, max: 100 };
-afterEach(closeAll);
 
-/** Sends without a pause until told to stop: how each send ended. */
-function stream(front: InstanceQueue, queue: string): { readonly stop: () => Promise<string[]> } {
+/** Sends continuously until `stop`, which resolves with the outcome of each send. */
+function sendContinuously(client: InstanceQueue, queue: string): { readonly stop: () => Promise<string[]> } {
   const sends: Promise<unknown>[] = [];
   let going = true;
-  const lane = async (): Promise<void> => {
+  const sendInTurn = async (): Promise<void> => {
     while (going) {
-      const sent = front.send({ queue, body: sends.length });
+      const sent = client.send({ queue, body: sends.length });
       sends.push(sent);
       await sent.catch(() => (going = false));
     }
   };
-  const lanes = Promise.all(Array.from({ length: 20 }, lane));
+  const all = Promise.all(Array.from({ length: 20 }, sendInTurn));
   return {
     stop: async () => {
       going = false;
-      await lanes;
+      await all;
       return outcomes(sends);
     },
   };
 }
 
-const TROUBLES = [
+const RESTARTS = [
   ['killed', () => broker.kill().then(() => broker.start())],
   ['stopped and started', () => broker.stopApp().then(() => broker.startApp())],
 ] as const;
 
-test.each(TROUBLES)(
-  'a broker %s with messages in flight loses none that was confirmed, and every send settles',
-  async (_, trouble) => {
+test.each(RESTARTS)(
+  'a broker that is %s with messages in flight loses no confirmed message, and every send settles',
+  async (_, restart) => {
     const queue = uniqueName('restart');
-    // What is in flight has to outlive the start of a broker, which may take its time.
+    // Messages in flight must not time out before the broker is back, which may take a while.
     const producer = { timeout: 100_000 };
-    const front = closing(new InstanceQueue({ url: broker.url, reconnect: quick, reopen: quick, producer }));
-    await front.send({ queue, body: 'first' });
-    // RabbitMQ writes what it knows of queues to disk with a delay: killed before, it forgets a queue that is new, and its
-    // messages with it, whoever sent them. This waits for the disk; a broker without Mnesia has no such delay.
+    const { bystander, newClient } = given;
+    const client = newClient({ reconnect: quick, reopen: quick, producer });
+    await client.send({ queue, body: 'first' });
+    // RabbitMQ writes its list of queues to disk with a delay. If it is killed before, it forgets a new queue with all its
+    // messages. This waits for the write; a broker without Mnesia has no such delay.
     await broker.ctl('eval', 'catch mnesia:sync_log().');
-    const { stop } = stream(front, queue);
-    await eventually(() => front.metrics.confirmed > 100);
-    await trouble();
-    await until(front.state$, ({ producer }) => producer.status === 'connected' && producer.epoch > 1);
-    await front.send({ queue, body: 'last' });
+    const { stop } = sendContinuously(client, queue);
+    await eventually(() => client.metrics.confirmed > 100);
+    await restart();
+    await until(client.state$, ({ producer }) => producer.status === 'connected' && producer.epoch > 1);
+    await client.send({ queue, body: 'last' });
     const settled = await stop();
     expect(new Set(settled)).toEqual(new Set(['confirmed']));
-    const bystander = closing(await Bystander.at(broker.url));
     bystander.deletesQueue(queue);
     const arrived = new Set(bodies(await bystander.takeAll(queue)));
     const lost = settled.flatMap((outcome, body) => (outcome === 'confirmed' && !arrived.has(body) ? [body] : []));
     expect(lost).toEqual([]);
     expect([arrived.has('first'), arrived.has('last')]).toEqual([true, true]);
-    expect(front.metrics).toMatchObject({
+    expect(client.metrics).toMatchObject({
       timedOut: 0,
       outbox: { queued: 0, unconfirmed: 0, bytes: 0 },
     });
   },
 );
 
-test('a persistent message outlives its broker in a durable queue, another does not', async () => {
+test('in a durable queue a persistent message survives the restart of the broker, another does not', async () => {
   const queue = uniqueName('restart');
-  const front = closing(new InstanceQueue({ url: broker.url, reconnect: quick }));
-  await front.send({ queue, body: 'kept' });
-  await front.send({ queue, body: 'gone', persistent: false });
+  const { bystander, newClient } = given;
+  const client = newClient({ reconnect: quick });
+  await client.send({ queue, body: 'kept' });
+  await client.send({ queue, body: 'gone', persistent: false });
   await broker.stopApp();
   await broker.startApp();
-  const bystander = closing(await Bystander.at(broker.url));
   bystander.deletesQueue(queue);
   expect(bodies(await bystander.takeAll(queue))).toEqual(['kept']);
 });

@@ -1,30 +1,20 @@
-import { Connection, Producer } from 'instance-queue';
-import { FaultProxy } from 'instance-queue/testing';
-import { sharedBroker } from '../../support/brokers/test-brokers';
-import { Bystander } from '../../support/brokers/bystander';
-import { closeAll, closing } from '../../support/closing';
+import { type Producer } from 'instance-queue';
 import { bodies } from '../../support/brokers/messages';
+import { producingFixture } from '../../support/fixtures/producing';
 import { outcomes, publishError } from '../../support/publish-error';
 import { eventually } from '../../support/waiting';
 
-const { url } = sharedBroker();
-let bystander: Bystander;
-let proxy: FaultProxy;
-let queue: string;
-let connection: Connection;
+const given = producingFixture({ connection: { heartbeat: 1, reconnect: { min: 10, max: 10 } } });
+
 let producer: Producer;
 
 beforeEach(async () => {
-  bystander = closing(await Bystander.at(url));
-  proxy = closing(await FaultProxy.before(url));
-  queue = await bystander.declareQueue();
-  connection = closing(new Connection({ url: proxy.url(url), heartbeat: 1, reconnect: { min: 10, max: 10 } }));
-  producer = closing(new Producer(connection));
-  await producer.send({ queue, body: 'warm' });
+  producer = given.newProducer();
+  await producer.send({ queue: given.queue, body: 'warm' });
 });
-afterEach(closeAll);
 
-test('a confirm that comes after the deadline disturbs nobody', async () => {
+test('a confirm that arrives after the timeout affects no other send', async () => {
+  const { bystander, proxy, queue, connection } = given;
   proxy.hold('toClient');
   const late = await publishError(producer.send({ queue, body: 'late' }, { timeout: 50 }));
   expect(late).toMatchObject({ code: 'PUBLISH_TIMEOUT', maybeDelivered: true });
@@ -38,7 +28,8 @@ test('a confirm that comes after the deadline disturbs nobody', async () => {
   expect(bodies(await bystander.takeAtLeast(queue, 3))).toEqual(['warm', 'late', 'neighbour']);
 });
 
-test('a message that nobody waits for any more is not sent again', async () => {
+test('a message that has timed out is not sent again', async () => {
+  const { bystander, proxy, queue } = given;
   proxy.hold('toClient');
   expect(await outcomes([producer.send({ queue, body: 'given up' }, { timeout: 50 })])).toEqual(['PUBLISH_TIMEOUT']);
   await eventually(async () => (await bystander.count(queue)).ready === 2);
@@ -48,31 +39,34 @@ test('a message that nobody waits for any more is not sent again', async () => {
   expect(bodies(await bystander.takeAtLeast(queue, 3))).toEqual(['warm', 'given up', 'next']);
 });
 
-test('in a black hole each deadline is kept, and what still waits goes out once the link is given up', async () => {
+test('on a silent connection every timeout is kept, and waiting messages are sent once heartbeats have detected it', async () => {
+  const { bystander, proxy, queue } = given;
   proxy.blackHole();
-  const hasty = outcomes(Array.from({ length: 10 }, (_, body) => producer.send({ queue, body }, { timeout: 100 })));
+  const timingOut = outcomes(Array.from({ length: 10 }, (_, body) => producer.send({ queue, body }, { timeout: 100 })));
   const patient = producer.send({ queue, body: 'patient' });
-  expect(new Set(await hasty)).toEqual(new Set(['PUBLISH_TIMEOUT']));
+  expect(new Set(await timingOut)).toEqual(new Set(['PUBLISH_TIMEOUT']));
   await proxy.restore({ reset: false });
-  // The old link stays silent; heartbeats tell.
+  // The old connection stays silent, until missing heartbeats end it.
   expect(await patient).toMatchObject({ attempts: 2, epoch: 2 });
   expect(bodies(await bystander.takeAtLeast(queue, 2))).toEqual(['warm', 'patient']);
 });
 
-test('a window full of messages given up does not hold up those that wait, beyond the link', async () => {
-  const narrow = closing(new Producer(connection, { maxInFlight: 3 }));
-  await narrow.send({ queue, body: 'warm' });
+test('messages that have timed out in flight do not hold up others once the connection is replaced', async () => {
+  const { proxy, queue, newProducer } = given;
+  const small = newProducer({ maxInFlight: 3 });
+  await small.send({ queue, body: 'warm' });
   proxy.blackHole();
-  const hasty = outcomes([1, 2, 3].map((body) => narrow.send({ queue, body }, { timeout: 100 })));
-  expect(await hasty).toEqual(['PUBLISH_TIMEOUT', 'PUBLISH_TIMEOUT', 'PUBLISH_TIMEOUT']);
-  const waiting = narrow.send({ queue, body: 4 });
+  const timingOut = outcomes([1, 2, 3].map((body) => small.send({ queue, body }, { timeout: 100 })));
+  expect(await timingOut).toEqual(['PUBLISH_TIMEOUT', 'PUBLISH_TIMEOUT', 'PUBLISH_TIMEOUT']);
+  const waiting = small.send({ queue, body: 4 });
   await proxy.restore({ reset: false });
   expect(await waiting).toMatchObject({ attempts: 1, epoch: 2 });
 });
 
-test('a broker that reads nothing bounds what is on the wire; it resumes in order', async () => {
+test('while the broker reads nothing, unconfirmed messages stay within maxInFlight, and are sent in order afterwards', async () => {
+  const { bystander, proxy, queue, newProducer } = given;
   const window = 500;
-  const bounded = closing(new Producer(connection, { maxInFlight: window, outbox: { limit: 1000 } }));
+  const bounded = newProducer({ maxInFlight: window, outbox: { limit: 1000 } });
   await bounded.send({ queue, body: Buffer.alloc(0) });
   proxy.stopReading();
   const body = Buffer.alloc(64 * 1024);
@@ -84,7 +78,7 @@ test('a broker that reads nothing bounds what is on the wire; it resumes in orde
     expect(bounded.outbox.queued).toBeLessThanOrEqual(1000);
   }
   await eventually(() => bounded.outbox.queued === 1000);
-  // Nothing is copied for what waits; what is on the wire is bounded by the window.
+  // Waiting messages are not copied; those on the wire are bounded by `maxInFlight`.
   expect(process.memoryUsage().arrayBuffers - written).toBeLessThan(window * 2 * body.length);
   await proxy.restore();
   expect(new Set(await outcomes(sends))).toEqual(new Set(['confirmed']));
@@ -95,13 +89,14 @@ test('a broker that reads nothing bounds what is on the wire; it resumes in orde
   expect(firsts).toEqual(Array.from({ length: 2_000 }, (_, i) => String(i)));
 });
 
-test('a socket that takes no more stops the writing, however wide the window', async () => {
-  const wide = closing(new Producer(connection, { maxInFlight: 65_535 }));
+test('a full socket stops the writing, however large maxInFlight is', async () => {
+  const { proxy, queue, newProducer } = given;
+  const wide = newProducer({ maxInFlight: 65_535 });
   await wide.send({ queue, body: Buffer.alloc(0) });
   proxy.stopReading();
   const body = Buffer.alloc(16 * 1024);
   const sends = Array.from({ length: 3_500 }, () => wide.send({ queue, body }));
-  // What is written beyond the socket's buffers would be copied, and held by amqplib.
+  // What is written beyond the socket's buffers would be copied and kept by amqplib.
   const { queued, unconfirmed } = wide.outbox;
   expect(queued + unconfirmed).toBe(3_500);
   expect(unconfirmed).toBeLessThan(2_500);

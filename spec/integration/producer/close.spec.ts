@@ -1,45 +1,31 @@
-import { Connection, Producer, type ProducerOptions } from 'instance-queue';
-import { FaultProxy } from 'instance-queue/testing';
-import { sharedBroker } from '../../support/brokers/test-brokers';
-import { Bystander } from '../../support/brokers/bystander';
-import { closeAll, closing } from '../../support/closing';
+import { Producer } from 'instance-queue';
 import { bodies } from '../../support/brokers/messages';
+import { producingFixture } from '../../support/fixtures/producing';
 import { outcomes, publishError } from '../../support/publish-error';
 import { eventually } from '../../support/waiting';
 
-const { url } = sharedBroker();
-let bystander: Bystander;
-let proxy: FaultProxy;
-let queue: string;
-let connection: Connection;
+const given = producingFixture({ connection: { reconnect: { min: 10, max: 10 } } });
 
-beforeEach(async () => {
-  bystander = closing(await Bystander.at(url));
-  proxy = closing(await FaultProxy.before(url));
-  queue = await bystander.declareQueue();
-  connection = closing(new Connection({ url: proxy.url(url), reconnect: { min: 10, max: 10 } }));
-});
-afterEach(closeAll);
-
-const producing = (options: ProducerOptions = {}): Producer => closing(new Producer(connection, options));
-
-test('close flushes: everything sent before it is confirmed', async () => {
-  const producer = producing({ maxInFlight: 10 });
+test('close waits until everything sent before it is confirmed', async () => {
+  const { bystander, queue, newProducer } = given;
+  const producer = newProducer({ maxInFlight: 10 });
   const sends = Array.from({ length: 500 }, (_, body) => producer.send({ queue, body }));
   expect(await producer.close()).toEqual({ unsettled: 0, unconfirmed: 0 });
   expect(new Set(await outcomes(sends))).toEqual(new Set(['confirmed']));
   expect(bodies(await bystander.takeAtLeast(queue, 500))).toHaveLength(500);
 });
 
-test('close of the connection flushes its producers', async () => {
-  const producer = producing();
+test('closing the connection waits for the sends of its producers', async () => {
+  const { queue, connection, newProducer } = given;
+  const producer = newProducer();
   const sends = Array.from({ length: 100 }, (_, body) => producer.send({ queue, body }));
   expect(await connection.close()).toEqual({ unsettled: 0, unconfirmed: 0 });
   expect(new Set(await outcomes(sends))).toEqual(new Set(['confirmed']));
 });
 
-test('close flushes across a loss', async () => {
-  const producer = producing();
+test('close waits for confirms across the loss of the connection', async () => {
+  const { proxy, queue, newProducer } = given;
+  const producer = newProducer();
   await producer.send({ queue, body: 'warm' });
   proxy.hold('toClient');
   const sends = [1, 2, 3].map((body) => producer.send({ queue, body }));
@@ -51,8 +37,9 @@ test('close flushes across a loss', async () => {
   expect(await outcomes(sends)).toEqual(['confirmed', 'confirmed', 'confirmed']);
 });
 
-test('a send after close is rejected at once', async () => {
-  const producer = producing();
+test('a send after close rejects at once', async () => {
+  const { queue, newProducer } = given;
+  const producer = newProducer();
   await producer.send({ queue, body: 1 });
   const closed = producer.close();
   expect(await publishError(producer.send({ queue, body: 2, messageId: 'late' }))).toMatchObject({
@@ -65,17 +52,19 @@ test('a send after close is rejected at once', async () => {
   expect(await publishError(producer.send({ queue, body: 3 }))).toMatchObject({ code: 'PUBLISH_CLOSED' });
 });
 
-test('a producer on a connection that is closed rejects at once, and says why', async () => {
+test('a producer on a closed connection rejects at once, with the cause', async () => {
+  const { queue, connection, newProducer } = given;
   await connection.close();
-  const early = producing();
+  const early = newProducer();
   const error = await publishError(early.send({ queue, body: 1 }));
   expect(error).toMatchObject({ code: 'PUBLISH_CLOSED', maybeDelivered: false });
   expect(error.cause).toMatchObject({ code: 'CONNECTION_CLOSED' });
   expect(await early.close()).toEqual({ unsettled: 0, unconfirmed: 0 });
 });
 
-test('the deadline of a close rejects what is left, and counts it', async () => {
-  const producer = producing({ maxInFlight: 2 });
+test('a close that times out rejects the remaining sends, and counts them', async () => {
+  const { proxy, queue, newProducer } = given;
+  const producer = newProducer({ maxInFlight: 2 });
   await producer.send({ queue, body: 'warm' });
   proxy.hold('toClient');
   const sends = Array.from({ length: 5 }, (_, body) => producer.send({ queue, body }));
@@ -84,12 +73,13 @@ test('the deadline of a close rejects what is left, and counts it', async () => 
   expect(await producer.close({ drainTimeout: 50 })).toEqual({ unsettled: 0, unconfirmed: 5 });
   expect(await settled).toEqual(sends.map(() => 'PUBLISH_CLOSED'));
   const errors = await Promise.all(sends.map((sent) => publishError(sent)));
-  // Two were on the wire.
+  // Two had been written to the socket.
   expect(errors.map(({ maybeDelivered }) => maybeDelivered)).toEqual([true, true, false, false, false]);
 });
 
-test('what a close leaves behind is closed, and not unknown, by every policy', async () => {
-  const producer = producing({ onUnknown: 'reject' });
+test('a send that a close leaves unconfirmed rejects with PUBLISH_CLOSED, whatever `onUnknown` says', async () => {
+  const { proxy, queue, newProducer } = given;
+  const producer = newProducer({ onUnknown: 'reject' });
   await producer.send({ queue, body: 'warm' });
   proxy.hold('toClient');
   const sent = producer.send({ queue, body: 1 });
@@ -99,8 +89,9 @@ test('what a close leaves behind is closed, and not unknown, by every policy', a
   expect(await failed).toMatchObject({ code: 'PUBLISH_CLOSED', maybeDelivered: true });
 });
 
-test('a message given up in flight does not hold up a close, nor is it counted', async () => {
-  const producer = producing();
+test('a message that timed out in flight neither delays a close nor is counted by it', async () => {
+  const { proxy, queue, newProducer } = given;
+  const producer = newProducer();
   await producer.send({ queue, body: 'warm' });
   proxy.hold('toClient');
   const [outcome] = await outcomes([producer.send({ queue, body: 1 }, { timeout: 20 })]);
@@ -108,8 +99,9 @@ test('a message given up in flight does not hold up a close, nor is it counted',
   expect(await producer.close()).toEqual({ unsettled: 0, unconfirmed: 0 });
 });
 
-test('a second close is the same close, and may shorten it', async () => {
-  const producer = producing();
+test('a second close gives the same report, and may bring the deadline forward', async () => {
+  const { proxy, queue, newProducer } = given;
+  const producer = newProducer();
   await producer.send({ queue, body: 'warm' });
   proxy.hold('toClient');
   const settled = outcomes([producer.send({ queue, body: 1 })]);
@@ -121,25 +113,27 @@ test('a second close is the same close, and may shorten it', async () => {
   expect(await producer.close()).toEqual(await first);
 });
 
-test('a close while nothing was ever sent is done at once, and dials nobody', async () => {
-  const producer = producing();
+test('closing a producer that has sent nothing resolves at once, and does not connect', async () => {
+  const { proxy, connection, newProducer } = given;
+  const producer = newProducer();
   expect(await producer.close()).toEqual({ unsettled: 0, unconfirmed: 0 });
   expect(connection.state.status).toBe('disconnected');
   expect(proxy.linkCount).toBe(0);
 });
 
-/** What can be wrong with the way to the broker, with messages waiting behind it. */
-const TROUBLES: readonly (readonly [string, () => void])[] = [
-  ['refused', () => (proxy.refuse(), proxy.cut())],
-  ['black-holed', () => proxy.blackHole()],
-  ['not read', () => proxy.stopReading()],
+/** Ways in which the broker is out of reach while messages wait. */
+const OUTAGES: readonly (readonly [string, () => void])[] = [
+  ['refused', () => (given.proxy.refuse(), given.proxy.cut())],
+  ['black-holed', () => given.proxy.blackHole()],
+  ['not read', () => given.proxy.stopReading()],
 ];
-test.each(TROUBLES)(
-  'a close while the broker is out of reach (%s) ends in time, with every send settled',
-  async (_, trouble) => {
-    const producer = producing({ outbox: { limit: 3 }, maxInFlight: 2 });
+test.each(OUTAGES)(
+  'a close while the broker is out of reach (%s) ends in time, and every send settles',
+  async (_, breakIt) => {
+    const { queue, connection, newProducer } = given;
+    const producer = newProducer({ outbox: { limit: 3 }, maxInFlight: 2 });
     await producer.send({ queue, body: 'warm' });
-    trouble();
+    breakIt();
     const sends = Array.from({ length: 10 }, (_, body) => producer.send({ queue, body }));
     const settled = outcomes(sends);
     const began = performance.now();
@@ -150,7 +144,8 @@ test.each(TROUBLES)(
   },
 );
 
-test('`await using` closes', async () => {
+test('`await using` closes a producer', async () => {
+  const { queue, connection } = given;
   let sent: Promise<unknown>;
   {
     await using producer = new Producer(connection);

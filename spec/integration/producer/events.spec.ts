@@ -1,25 +1,17 @@
-import { InstanceQueue, Producer, Connection, type Confirmation } from 'instance-queue';
-import { sharedBroker } from '../../support/brokers/test-brokers';
-import { Bystander } from '../../support/brokers/bystander';
-import { closeAll, closing } from '../../support/closing';
+import type { Confirmation } from 'instance-queue';
 import { bodies } from '../../support/brokers/messages';
+import { producingFixture } from '../../support/fixtures/producing';
+import { numbers } from '../../support/numbers';
 import { outcomes } from '../../support/publish-error';
+import { uncaughtErrors } from '../../support/uncaught-errors';
 
-const { url } = sharedBroker();
-let bystander: Bystander;
-let queue: string;
+const given = producingFixture();
 
-beforeEach(async () => {
-  bystander = closing(await Bystander.at(url));
-  queue = await bystander.declareQueue();
-});
-afterEach(() => {
-  jest.restoreAllMocks();
-  return closeAll();
-});
+const uncaught = uncaughtErrors();
 
-test('each confirmation is an event, and the same object that its send resolves with', async () => {
-  const producer = closing(new Producer(closing(new Connection(url))));
+test('`confirmed` is emitted with the object that the send resolves with', async () => {
+  const { queue, newProducer } = given;
+  const producer = newProducer();
   const seen: Confirmation[] = [];
   producer.on('confirmed', (confirmation) => seen.push(confirmation));
   const resolved = await Promise.all([1, 2, 3].map((body) => producer.send({ queue, body })));
@@ -27,59 +19,47 @@ test('each confirmation is an event, and the same object that its send resolves 
   for (const confirmation of resolved) expect(seen).toContain(confirmation);
 });
 
-test('a listener that throws harms nothing, and is heard of', async () => {
-  const boom = new Error('a listener of the user');
-  const uncaught: unknown[] = [];
-  // What a listener throws surfaces as an uncaught exception: caught here, where it would end the test run.
-  const later = globalThis.setImmediate;
-  const spy = jest.spyOn(globalThis, 'setImmediate');
-  spy.mockImplementation((call: () => void) =>
-    later(() => {
-      try {
-        call();
-      } catch (error) {
-        uncaught.push(error);
-      }
-    }),
-  );
+test('a listener that throws disturbs nothing, and its error is an uncaught exception', async () => {
+  const { bystander, queue, connection, newProducer } = given;
+  const boom = new Error('from a listener');
   const thrower = (): never => {
     throw boom;
   };
   const exchange = bystander.freeExchangeName();
   await bystander.onChannel((channel) => channel.assertExchange(exchange, 'fanout'));
-  const connection = closing(new Connection(url));
-  const producer = closing(new Producer(connection, { outbox: { limit: 1, overflow: 'drop-oldest' } }));
+  const producer = newProducer({ outbox: { limit: 1, overflow: 'drop-oldest' } });
   producer.on('confirmed', thrower).on('returned', thrower).on('resent', thrower).on('dropped', thrower);
   const sends = [producer.send({ queue, body: 'dropped' }), producer.send({ queue, body: 'kept' })];
   expect(await outcomes(sends)).toEqual(['OUTBOX_FULL', 'confirmed']);
   expect(await outcomes([producer.send({ exchange, body: 'returned' })])).toEqual(['PUBLISH_RETURNED']);
   await bystander.deleteQueue(queue);
   expect(await producer.send({ queue, body: 'resent' })).toMatchObject({ attempts: 2 });
-  await new Promise((resolve) => later(resolve));
+  await new Promise((resolve) => setImmediate(resolve));
   // dropped, confirmed, returned, resent, confirmed.
   expect(uncaught).toEqual([boom, boom, boom, boom, boom]);
   expect(connection.state).toMatchObject({ status: 'connected', epoch: 1 });
   expect(connection.core.counters).toMatchObject({ confirmed: 2, returned: 2, resent: 1, reopens: 0 });
 });
 
-test('the metrics count each message once, and each attempt where it belongs', async () => {
-  const front = closing(new InstanceQueue(url));
+test('the metrics count each message once, and each attempt by its outcome', async () => {
+  const { bystander, newClient, queue } = given;
+  const client = newClient();
   const full = await bystander.declareQueue({ arguments: { 'x-max-length': 1, 'x-overflow': 'reject-publish' } });
-  await bystander.put(full, 'in the way');
+  await bystander.put(full, 'fills it');
   const exchange = bystander.freeExchangeName();
   await bystander.onChannel((channel) => channel.assertExchange(exchange, 'direct'));
-  const impatient = front.producer({ onNack: 'reject' });
+  const rejecting = client.producer({ onNack: 'reject' });
   expect(
     await outcomes([
-      front.send({ queue, body: 1 }),
-      front.send({ queue, body: 2 }),
-      front.send({ exchange, body: 3 }),
-      front.send({ exchange, body: 4, mandatory: false }),
-      impatient.send({ queue: full, body: 5 }),
-      front.send({ queue, body: 6, headers: { no: Symbol('way') } }),
+      client.send({ queue, body: 1 }),
+      client.send({ queue, body: 2 }),
+      client.send({ exchange, body: 3 }),
+      client.send({ exchange, body: 4, mandatory: false }),
+      rejecting.send({ queue: full, body: 5 }),
+      client.send({ queue, body: 6, headers: { no: Symbol('way') } }),
     ]),
   ).toEqual(['confirmed', 'confirmed', 'PUBLISH_RETURNED', 'confirmed', 'PUBLISH_NACKED', 'PUBLISH_INVALID']);
-  expect(front.metrics).toEqual({
+  expect(client.metrics).toEqual({
     sent: 5,
     confirmed: 3,
     resent: 0,
@@ -104,8 +84,9 @@ test('the metrics count each message once, and each attempt where it belongs', a
   });
 });
 
-test('a send inside a listener or a continuation keeps its place in the order', async () => {
-  const producer = closing(new Producer(closing(new Connection(url))));
+test('messages sent in a listener keep their order', async () => {
+  const { bystander, queue, newProducer } = given;
+  const producer = newProducer();
   let next = 0;
   const done = new Promise<void>((resolve) => {
     producer.on('confirmed', () => {
@@ -115,5 +96,5 @@ test('a send inside a listener or a continuation keeps its place in the order', 
   });
   await producer.send({ queue, body: next++ });
   await done;
-  expect(bodies(await bystander.takeAtLeast(queue, 50))).toEqual(Array.from({ length: 50 }, (_, i) => i));
+  expect(bodies(await bystander.takeAtLeast(queue, 50))).toEqual(numbers(50));
 });

@@ -1,31 +1,13 @@
-import { Connection, Producer, type ProducerOptions } from 'instance-queue';
-import { FaultProxy } from 'instance-queue/testing';
-import { sharedBroker } from '../../support/brokers/test-brokers';
-import { Bystander } from '../../support/brokers/bystander';
-import { closeAll, closing } from '../../support/closing';
+import { type ProducerOptions } from 'instance-queue';
 import { bodies } from '../../support/brokers/messages';
+import { producingFixture } from '../../support/fixtures/producing';
 import { outcomes, publishError } from '../../support/publish-error';
 import { eventually, rejection } from '../../support/waiting';
 
-const { url } = sharedBroker();
-let bystander: Bystander;
-let proxy: FaultProxy;
-let queue: string;
+const given = producingFixture({ connection: { reconnect: { min: 10, max: 10 } } });
 
-beforeEach(async () => {
-  bystander = closing(await Bystander.at(url));
-  proxy = closing(await FaultProxy.before(url));
-  queue = await bystander.declareQueue();
-});
-afterEach(closeAll);
-
-function producing(options: ProducerOptions = {}): { connection: Connection; producer: Producer } {
-  const connection = closing(new Connection({ url: proxy.url(url), reconnect: { min: 10, max: 10 } }));
-  return { connection, producer: closing(new Producer(connection, options)) };
-}
-
-/** Counts the listeners that are left on a signal. */
-function watched(signal: AbortSignal): () => number {
+/** Counts the listeners on a signal. */
+function listenersOf(signal: AbortSignal): () => number {
   let listeners = 0;
   const { addEventListener, removeEventListener } = signal;
   signal.addEventListener = (...args: Parameters<typeof addEventListener>) => {
@@ -39,7 +21,7 @@ function watched(signal: AbortSignal): () => number {
   return () => listeners;
 }
 
-/** Each phase of a send: what brings a message there, and whether the broker may have it by then. */
+/** Each phase of a send, the options that bring a message there, and whether the broker may have the message by then. */
 const PHASES = [
   ['outside a full outbox', { outbox: { limit: 1 } }, false],
   ['queued while disconnected', {}, false],
@@ -47,8 +29,9 @@ const PHASES = [
   ['nacked', {}, false],
 ] as const;
 
-async function brought(phase: (typeof PHASES)[number][0], options: ProducerOptions) {
-  const { connection, producer } = producing(options);
+async function sendingIn(phase: (typeof PHASES)[number][0], options: ProducerOptions) {
+  const { bystander, proxy, queue, connection, newProducer } = given;
+  const producer = newProducer(options);
   let target = queue;
   if (phase === 'in flight') {
     await producer.send({ queue, body: 'warm' });
@@ -58,37 +41,37 @@ async function brought(phase: (typeof PHASES)[number][0], options: ProducerOptio
     await producer.send({ queue: target, body: 'fills it' });
   } else {
     proxy.refuse();
-    if (phase === 'outside a full outbox') void outcomes([producer.send({ queue, body: 'in the way' })]);
+    if (phase === 'outside a full outbox') void outcomes([producer.send({ queue, body: 'fills it' })]);
   }
-  const arrived = (): boolean => {
+  const inPhase = (): boolean => {
     const { queued, unconfirmed } = producer.outbox;
     if (phase === 'in flight') return unconfirmed === 1;
     if (phase === 'nacked') return connection.core.counters.nacked > 0;
     return queued === 1;
   };
-  return { producer, target, arrived };
+  return { producer, target, inPhase };
 }
 
 describe.each(PHASES)('%s', (phase, options, maybeDelivered) => {
-  test('a deadline rejects, and tells whether the broker may have the message', async () => {
-    const { producer, target } = await brought(phase, options);
+  test('a timeout rejects, and the error says whether the broker may have the message', async () => {
+    const { producer, target } = await sendingIn(phase, options);
     const began = performance.now();
     const error = await publishError(producer.send({ queue: target, body: 1, messageId: 'late' }, { timeout: 200 }));
     expect(performance.now() - began).toBeGreaterThanOrEqual(199);
     expect(performance.now() - began).toBeLessThan(2_000);
     const code = phase === 'nacked' ? 'PUBLISH_NACKED' : 'PUBLISH_TIMEOUT';
     expect(error).toMatchObject({ code, messageId: 'late', retryable: true });
-    // The deadline may find it on its way once more.
+    // At the deadline a nacked message may be in flight again.
     if (phase !== 'nacked') expect(error.maybeDelivered).toBe(maybeDelivered);
   });
 
   test('an abort rejects with the reason as its cause, and leaves no listener on the signal', async () => {
-    const { producer, target, arrived } = await brought(phase, options);
+    const { producer, target, inPhase } = await sendingIn(phase, options);
     const abort = new AbortController();
-    const listeners = watched(abort.signal);
+    const listeners = listenersOf(abort.signal);
     const failed = publishError(producer.send({ queue: target, body: 1 }, { signal: abort.signal }));
     expect(listeners()).toBe(1);
-    await eventually(arrived);
+    await eventually(inPhase);
     abort.abort(new Error('changed my mind'));
     expect(await failed).toMatchObject({ code: 'PUBLISH_ABORTED', maybeDelivered, retryable: false });
     expect((await failed).cause).toMatchObject({ message: 'changed my mind' });
@@ -96,16 +79,18 @@ describe.each(PHASES)('%s', (phase, options, maybeDelivered) => {
   });
 });
 
-test('a signal aborted before rejects at once, and nothing is sent', async () => {
-  const { producer } = producing();
+test('a signal that is aborted already rejects at once, and nothing is sent', async () => {
+  const { bystander, queue, newProducer } = given;
+  const producer = newProducer();
   const error = await publishError(producer.send({ queue, body: 1 }, { signal: AbortSignal.abort() }));
   expect(error).toMatchObject({ code: 'PUBLISH_ABORTED', maybeDelivered: false });
   await producer.send({ queue, body: 2 });
   expect(bodies(await bystander.takeAtLeast(queue, 1))).toEqual([2]);
 });
 
-test('what was given up while queued is never sent', async () => {
-  const { connection, producer } = producing();
+test('a message that was given up while queued is never sent', async () => {
+  const { bystander, proxy, queue, connection, newProducer } = given;
+  const producer = newProducer();
   await connection.connect();
   proxy.refuse();
   proxy.cut();
@@ -126,13 +111,14 @@ test('what was given up while queued is never sent', async () => {
   expect(bodies(await bystander.takeAtLeast(queue, 2))).toEqual([1, 4]);
 });
 
-test('one signal serves many sends with one listener, which goes with the last of them', async () => {
-  const { producer } = producing();
+test('many sends with one signal share one listener, which is removed with the last of them', async () => {
+  const { proxy, queue, newProducer } = given;
+  const producer = newProducer();
   const abort = new AbortController();
-  const listeners = watched(abort.signal);
+  const listeners = listenersOf(abort.signal);
   const send = (body: number): Promise<unknown> => producer.send({ queue, body }, { signal: abort.signal });
   const sends = Array.from({ length: 100 }, (_, body) => send(body));
-  // Node warns of a leak beyond ten.
+  // Node warns of a leak beyond ten listeners.
   expect(listeners()).toBe(1);
   await Promise.all(sends);
   expect(listeners()).toBe(0);
@@ -144,8 +130,9 @@ test('one signal serves many sends with one listener, which goes with the last o
   expect(listeners()).toBe(0);
 });
 
-test('options of a send that cannot be right are refused', async () => {
-  const { producer } = producing();
+test('invalid options of a send are refused', async () => {
+  const { newProducer } = given;
+  const producer = newProducer();
   for (const options of [
     { timeout: 0 },
     { timeout: -1 },
@@ -154,7 +141,7 @@ test('options of a send that cannot be right are refused', async () => {
     { signal: {} },
     { tiemout: 1 },
   ]) {
-    expect(await rejection(producer.send({ queue, body: 1 }, options as object))).toMatchObject({
+    expect(await rejection(producer.send({ queue: given.queue, body: 1 }, options as object))).toMatchObject({
       code: 'OPTIONS_INVALID',
     });
   }

@@ -1,19 +1,10 @@
 import { InstanceQueue, type OutboundMessage } from 'instance-queue';
-import { sharedBroker } from '../../support/brokers/test-brokers';
-import { Bystander } from '../../support/brokers/bystander';
-import { closeAll, closing } from '../../support/closing';
 import { bodies } from '../../support/brokers/messages';
+import { closing } from '../../support/closing';
+import { producingFixture } from '../../support/fixtures/producing';
 import { publishError } from '../../support/publish-error';
 
-const { url } = sharedBroker();
-let bystander: Bystander;
-let queue: string;
-
-beforeEach(async () => {
-  bystander = closing(await Bystander.at(url));
-  queue = await bystander.declareQueue();
-});
-afterEach(closeAll);
+const given = producingFixture();
 
 const circular: Record<string, unknown> = { name: 'loop' };
 circular['self'] = circular;
@@ -34,7 +25,7 @@ const INVALID: readonly (readonly [what: string, message: object, sentence: RegE
   ['a header with a key of 256 bytes', { headers: { ['k'.repeat(256)]: 1 } }, /key of 256 bytes/],
   ['a message id of 256 bytes', { messageId: 'm'.repeat(256) }, /`messageId`.*255 bytes/],
   ['a correlation id of 128 two-byte letters', { correlationId: 'ä'.repeat(128) }, /`correlationId`.*255 bytes/],
-  ['a timestamp that is no date', { timestamp: new Date(NaN) }, /`timestamp` to be a valid Date/],
+  ['a timestamp that is an invalid Date', { timestamp: new Date(NaN) }, /`timestamp` to be a valid Date/],
   ['a timestamp that is a number', { timestamp: 1 }, /`timestamp` to be a valid Date/],
   ['a negative expiration', { expiration: -1 }, /`expiration`/],
   ['a priority of 256', { priority: 256 }, /`priority` to be an integer from 0 to 255/],
@@ -55,20 +46,21 @@ const INVALID: readonly (readonly [what: string, message: object, sentence: RegE
   ['no body at all', { body: undefined }, /codec cannot encode the body/],
 ];
 
-test('what cannot be sent is refused at once, and harms neither the connection nor its neighbours', async () => {
-  const front = closing(new InstanceQueue(url));
-  await front.send({ queue, body: 'first' });
+test('an invalid message rejects at once, and affects neither the connection nor other messages', async () => {
+  const { bystander, newClient, queue } = given;
+  const client = newClient();
+  await client.send({ queue, body: 'first' });
   let settled = 0;
   const neighbours: Promise<unknown>[] = [];
   for (const [index, [what, wrong, sentence]] of INVALID.entries()) {
-    const neighbour = front.send({ queue, body: index }).then(() => settled++);
+    const neighbour = client.send({ queue, body: index }).then(() => settled++);
     neighbour.catch(() => undefined);
     neighbours.push(neighbour);
-    // Some of these do not compile, as it should be; callers in JavaScript write them all the same.
+    // Some of these do not compile, but callers in JavaScript can write them.
     const message = { queue, body: what, ...wrong } as OutboundMessage;
     const before = settled;
-    const error = await publishError(front.send(message));
-    // Refused here, and not by the broker: no confirm of the neighbour came in between.
+    const error = await publishError(client.send(message));
+    // Refused by the client: no confirm of another message arrived in between.
     expect(settled).toBe(before);
     expect([what, error.code, error.maybeDelivered, error.retryable]).toEqual([what, 'PUBLISH_INVALID', false, false]);
     expect(error.message).toMatch(sentence);
@@ -76,44 +68,46 @@ test('what cannot be sent is refused at once, and harms neither the connection n
   }
   await Promise.all(neighbours);
   expect(bodies(await bystander.takeAll(queue))).toEqual(['first', ...INVALID.map((_, index) => index)]);
-  expect(front.state.producer).toMatchObject({ status: 'connected', epoch: 1 });
-  expect(front.metrics).toMatchObject({ sent: INVALID.length + 1, resent: 0, reopens: 0, timedOut: 0 });
+  expect(client.state.producer).toMatchObject({ status: 'connected', epoch: 1 });
+  expect(client.metrics).toMatchObject({ sent: INVALID.length + 1, resent: 0, reopens: 0, timedOut: 0 });
 });
 
-test('what is not even an object is refused, too', async () => {
-  const front = closing(new InstanceQueue(url));
+test('a message that is not an object rejects, too', async () => {
+  const client = given.newClient();
   for (const nonsense of [undefined, null, 'text', 7, []]) {
-    const error = await publishError(front.send(nonsense as unknown as OutboundMessage));
+    const error = await publishError(client.send(nonsense as unknown as OutboundMessage));
     expect(error.code).toBe('PUBLISH_INVALID');
   }
-  await front.close();
+  await client.close();
   for (const nonsense of [undefined, null, 'text', 7, []]) {
-    expect((await publishError(front.send(nonsense as unknown as OutboundMessage))).code).toBe('PUBLISH_CLOSED');
+    expect((await publishError(client.send(nonsense as unknown as OutboundMessage))).code).toBe('PUBLISH_CLOSED');
   }
 });
 
-test('headers that no frame of this connection holds are refused', async () => {
+test('headers larger than the negotiated frame size reject', async () => {
+  const { url, bystander, queue } = given;
   const small = new URL(url);
   small.searchParams.set('frameMax', '8192');
-  const front = closing(new InstanceQueue(small.href));
-  const neighbours = [1, 2, 3].map((body) => front.send({ queue, body }));
-  const error = await publishError(front.send({ queue, body: 'big', headers: { big: 'x'.repeat(20 * 1024) } }));
+  const client = closing(new InstanceQueue(small.href));
+  const neighbours = [1, 2, 3].map((body) => client.send({ queue, body }));
+  const error = await publishError(client.send({ queue, body: 'big', headers: { big: 'x'.repeat(20 * 1024) } }));
   expect(error).toMatchObject({ code: 'PUBLISH_INVALID', maybeDelivered: false });
   expect(error.message).toMatch(/frames of 8192/);
   await Promise.all(neighbours);
-  await front.send({ queue, body: Buffer.alloc(100_000), headers: { fits: 'x'.repeat(7_000) } });
+  await client.send({ queue, body: Buffer.alloc(100_000), headers: { fits: 'x'.repeat(7_000) } });
   expect((await bystander.count(queue)).ready).toBe(4);
-  expect(front.state.producer).toMatchObject({ epoch: 1 });
+  expect(client.state.producer).toMatchObject({ epoch: 1 });
 });
 
-test('headers are taken up to the last byte that fits', async () => {
+test('headers are accepted up to the last byte that fits into a frame', async () => {
+  const { url, queue } = given;
   const small = new URL(url);
   small.searchParams.set('frameMax', '8192');
-  const front = closing(new InstanceQueue(small.href));
+  const client = closing(new InstanceQueue(small.href));
   let taken = 0;
   let refused = 0;
   for (let size = 7900; size < 8192; size += 4) {
-    const sent = await front.send({ queue, body: 1, headers: { h: 'x'.repeat(size) } }).then(
+    const sent = await client.send({ queue, body: 1, headers: { h: 'x'.repeat(size) } }).then(
       () => true,
       () => false,
     );
@@ -122,13 +116,14 @@ test('headers are taken up to the last byte that fits', async () => {
   }
   expect(taken).toBeGreaterThan(30);
   expect(refused).toBeGreaterThan(5);
-  expect(front.metrics.sent).toBe(taken);
-  expect(front.state.producer).toMatchObject({ status: 'connected', epoch: 1 });
+  expect(client.metrics.sent).toBe(taken);
+  expect(client.state.producer).toMatchObject({ status: 'connected', epoch: 1 });
 });
 
-test('a header of 60 KiB in the usual frame is fine', async () => {
-  const front = closing(new InstanceQueue(url));
-  await front.send({ queue, body: 1, headers: { big: 'x'.repeat(60 * 1024) } });
+test('a header of 60 KiB fits into a frame of the default size', async () => {
+  const { bystander, newClient, queue } = given;
+  const client = newClient();
+  await client.send({ queue, body: 1, headers: { big: 'x'.repeat(60 * 1024) } });
   const [message] = await bystander.takeAll(queue);
   expect(message!.properties.headers?.['big']).toHaveLength(60 * 1024);
 });

@@ -1,57 +1,53 @@
-import { Connection, Producer, type OutboxState, type ProducerOptions, type PublishError } from 'instance-queue';
+import { Producer, type OutboxState, type ProducerOptions, type PublishError } from 'instance-queue';
 import { pino } from 'pino';
-import { FaultProxy } from 'instance-queue/testing';
-import { sharedBroker } from '../../support/brokers/test-brokers';
-import { Bystander } from '../../support/brokers/bystander';
-import { closeAll, closing } from '../../support/closing';
-import { collect } from '../../support/collect';
 import { bodies } from '../../support/brokers/messages';
+import { closing } from '../../support/closing';
+import { collect } from '../../support/collect';
+import { producingFixture } from '../../support/fixtures/producing';
 import { heldBytes } from '../../support/memory';
+import { numbers } from '../../support/numbers';
 import { outcomes, publishError } from '../../support/publish-error';
 
-const { url } = sharedBroker();
-let bystander: Bystander;
-let proxy: FaultProxy;
+const given = producingFixture();
+
 let queue: string;
 let log: string[];
 
-beforeEach(async () => {
-  bystander = closing(await Bystander.at(url));
-  proxy = closing(await FaultProxy.before(url));
-  proxy.refuse();
-  queue = bystander.freeQueueName();
+beforeEach(() => {
+  given.proxy.refuse();
+  queue = given.bystander.freeQueueName();
   log = [];
 });
-afterEach(closeAll);
 
 /** A producer whose connection is refused until `proxy.restore()`. */
 function offline(options: ProducerOptions): Producer {
   const logger = pino({ level: 'debug' }, { write: (line) => log.push(line) });
-  const connection = new Connection({ url: proxy.url(url), reconnect: { min: 10, max: 10 }, logger });
-  return closing(new Producer(closing(connection), options));
+  return closing(new Producer(given.newConnection({ reconnect: { min: 10, max: 10 }, logger }), options));
 }
 
-test('with `wait` everything beyond the limit waits its turn, and arrives in order', async () => {
+test('with `wait` messages beyond the limit wait for room, and arrive in order', async () => {
+  const { bystander, proxy } = given;
   const producer = offline({ outbox: { limit: 5 } });
   const sends = Array.from({ length: 20 }, (_, body) => producer.send({ queue, body }));
   expect(producer.outbox).toMatchObject({ queued: 5, unconfirmed: 0 });
   await proxy.restore();
   await Promise.all(sends);
-  expect(bodies(await bystander.takeAtLeast(queue, 20))).toEqual(Array.from({ length: 20 }, (_, i) => i));
+  expect(bodies(await bystander.takeAtLeast(queue, 20))).toEqual(numbers(20));
   expect(producer.outbox).toEqual({ queued: 0, unconfirmed: 0, bytes: 0 });
 });
 
-test('with `wait` the bound of bytes holds just as well', async () => {
+test('with `wait` the limit of bytes holds, too', async () => {
   const producer = offline({ outbox: { bytes: 10_000 } });
   const sends = Array.from({ length: 10 }, () => producer.send({ queue, body: Buffer.alloc(3_000) }));
   expect(producer.outbox.queued).toBe(3);
   expect(producer.outbox.bytes).toBeGreaterThan(9_000);
   expect(producer.outbox.bytes).toBeLessThanOrEqual(10_000);
-  await proxy.restore();
+  await given.proxy.restore();
   expect(await outcomes(sends)).toEqual(sends.map(() => 'confirmed'));
 });
 
-test('the deadline of a message runs while it waits outside', async () => {
+test('the timeout of a message runs while it waits for room', async () => {
+  const { bystander, proxy } = given;
   const producer = offline({ outbox: { limit: 1 } });
   const inside = producer.send({ queue, body: 'inside' });
   const outside = producer.send({ queue, body: 'outside' }, { timeout: 30 });
@@ -61,7 +57,8 @@ test('the deadline of a message runs while it waits outside', async () => {
   expect(bodies(await bystander.takeAtLeast(queue, 1))).toEqual(['inside']);
 });
 
-test('a message given up makes room for the next', async () => {
+test('an aborted message makes room for the next', async () => {
+  const { bystander, proxy } = given;
   const producer = offline({ outbox: { limit: 1 } });
   const abort = new AbortController();
   const first = outcomes([producer.send({ queue, body: 'first' }, { signal: abort.signal })]);
@@ -74,24 +71,25 @@ test('a message given up makes room for the next', async () => {
   expect(bodies(await bystander.takeAtLeast(queue, 1))).toEqual(['second']);
 });
 
-test('with `reject` what is beyond is rejected at once', async () => {
+test('with `reject` messages beyond the limit reject at once', async () => {
   const producer = offline({ outbox: { limit: 2, overflow: 'reject' } });
   const sends = [1, 2, 3].map((body) => producer.send({ queue, body }));
   const error = await publishError(sends[2]!);
   expect(error).toMatchObject({ code: 'OUTBOX_FULL', maybeDelivered: false, retryable: true });
   expect(error.message).toMatch(/holds 2 messages/);
-  await proxy.restore();
+  await given.proxy.restore();
   expect(await outcomes(sends)).toEqual(['confirmed', 'confirmed', 'OUTBOX_FULL']);
 });
 
-test('with `reject` the bound of bytes holds just as well', async () => {
+test('with `reject` the limit of bytes holds, too', async () => {
   const producer = offline({ outbox: { bytes: 5_000, overflow: 'reject' } });
   const sends = [1, 2, 3].map(() => producer.send({ queue, body: Buffer.alloc(2_000) }));
-  await proxy.restore();
+  await given.proxy.restore();
   expect(await outcomes(sends)).toEqual(['confirmed', 'confirmed', 'OUTBOX_FULL']);
 });
 
-test('with `drop-oldest` the oldest gives its place, and is told of: rejection, event, log line', async () => {
+test('with `drop-oldest` the oldest message rejects, emits `dropped` and is logged', async () => {
+  const { bystander, proxy } = given;
   const producer = offline({ outbox: { limit: 2, overflow: 'drop-oldest' } });
   const dropped: PublishError[] = [];
   producer.on('dropped', (cause) => dropped.push(cause));
@@ -115,32 +113,32 @@ test('with `drop-oldest` the oldest gives its place, and is told of: rejection, 
   expect(bodies(await bystander.takeAtLeast(queue, 2))).toEqual([3, 4]);
 });
 
-test('with `drop-oldest` a large message takes the place of as many as it needs', async () => {
+test('with `drop-oldest` a large message drops as many as it needs room for', async () => {
   const producer = offline({ outbox: { bytes: 10_000, overflow: 'drop-oldest' } });
   const sends = [3_000, 3_000, 3_000, 6_000].map((size) => producer.send({ queue, body: Buffer.alloc(size) }));
   const settled = outcomes(sends);
-  await proxy.restore();
+  await given.proxy.restore();
   expect(await settled).toEqual(['OUTBOX_FULL', 'OUTBOX_FULL', 'confirmed', 'confirmed']);
 });
 
 test.each(['wait', 'reject', 'drop-oldest'] as const)(
-  'what could never fit is rejected at once (%s)',
+  'a message that can never fit rejects at once (%s)',
   async (overflow) => {
     const producer = offline({ outbox: { bytes: 1_000, overflow } });
     const small = producer.send({ queue, body: 'small' });
     const error = await publishError(producer.send({ queue, body: Buffer.alloc(1_000) }));
     expect(error).toMatchObject({ code: 'OUTBOX_FULL' });
-    await proxy.restore();
+    await given.proxy.restore();
     expect(await small).toMatchObject({ attempts: 1 });
   },
 );
 
-test('outbox$ begins with the present, follows the gauges, and completes when the producer is closed', async () => {
+test('outbox$ starts with the current state, follows it, and completes when the producer is closed', async () => {
   const producer = offline({});
   const seen = collect(producer.outbox$);
   expect(seen.values).toEqual([{ queued: 0, unconfirmed: 0, bytes: 0 }]);
   const sent = producer.send({ queue, body: 1 });
-  await proxy.restore();
+  await given.proxy.restore();
   await sent;
   const path = seen.values.map(({ queued, unconfirmed }: OutboxState) => `${String(queued)}/${String(unconfirmed)}`);
   expect(path).toEqual(['0/0', '1/0', '0/1', '0/0']);
@@ -149,7 +147,7 @@ test('outbox$ begins with the present, follows the gauges, and completes when th
   expect(seen.error).toBeUndefined();
 });
 
-test('messages that were given up while nothing could be sent are not kept', async () => {
+test('messages that timed out while nothing could be sent are not kept in memory', async () => {
   const producer = offline({ outbox: { limit: 10 } });
   const before = heldBytes();
   for (let round = 0; round < 20; round++) {

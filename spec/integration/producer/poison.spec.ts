@@ -1,46 +1,40 @@
-import { Connection, InstanceQueue, Producer, type OutboundMessage } from 'instance-queue';
-import { privateBroker } from '../../support/brokers/test-brokers';
-import { Bystander } from '../../support/brokers/bystander';
-import { closeAll, closing } from '../../support/closing';
-import { uniqueName } from '../../support/unique-name';
+import { InstanceQueue, type OutboundMessage } from 'instance-queue';
 import { bodies, ids } from '../../support/brokers/messages';
+import { producingFixture } from '../../support/fixtures/producing';
+import { numbers } from '../../support/numbers';
 import { outcomes, publishError } from '../../support/publish-error';
+import { uniqueName } from '../../support/unique-name';
 
-const broker = privateBroker();
-const { url } = broker;
-let bystander: Bystander;
-let queue: string;
-let front: InstanceQueue;
+const given = producingFixture({ private: true });
+
+let client: InstanceQueue;
 
 beforeEach(async () => {
-  bystander = closing(await Bystander.at(url));
-  queue = await bystander.declareQueue();
-  front = closing(new InstanceQueue(url));
-  await front.send({ queue, body: 'warm' });
-  await bystander.takeAll(queue);
+  client = given.newClient();
+  await client.send({ queue: given.queue, body: 'warm' });
+  await given.bystander.takeAll(given.queue);
 });
-afterEach(closeAll);
 
-/** Fifty good messages in flight with bad ones among them: what became of the bad ones, once the good ones are there. */
-async function among(bad: readonly OutboundMessage[]): Promise<Promise<unknown>[]> {
-  const good = Array.from({ length: 50 }, (_, i) => i);
-  const sends = good.slice(0, 25).map((body) => front.send({ queue, body }));
-  const poisoned = bad.map((message) => front.send(message));
+/** Sends fifty good messages with bad ones among them; gives the sends of the bad ones once the good ones have arrived. */
+async function sendAmongGood(bad: readonly OutboundMessage[]): Promise<Promise<unknown>[]> {
+  const good = numbers(50);
+  const sends = good.slice(0, 25).map((body) => client.send({ queue: given.queue, body }));
+  const poisoned = bad.map((message) => client.send(message));
   const settled = outcomes(poisoned);
-  sends.push(...good.slice(25).map((body) => front.send({ queue, body })));
+  sends.push(...good.slice(25).map((body) => client.send({ queue: given.queue, body })));
   expect(await outcomes(sends)).toEqual(good.map(() => 'confirmed'));
   await settled;
-  const arrived = await bystander.takeAll(queue);
+  const arrived = await given.bystander.takeAll(given.queue);
   const byId = new Map(ids(arrived).map((id, i) => [id, bodies(arrived)[i]]));
-  // A resend may make a copy, but under the same id, and no copy comes before the first of an older message.
+  // A resend may duplicate a message, under the same id, but no message overtakes an older one.
   expect([...byId.values()]).toEqual(good);
-  expect(front.state.producer).toMatchObject({ status: 'connected', epoch: 1 });
+  expect(client.state.producer).toMatchObject({ status: 'connected', epoch: 1 });
   return poisoned;
 }
 
-test('a message to a missing exchange is rejected alone; its neighbours are confirmed', async () => {
+test('a message to a missing exchange rejects, and the messages around it are confirmed', async () => {
   const exchange = uniqueName('missing');
-  const [sent] = await among([{ exchange, body: 'bad', messageId: 'bad' }]);
+  const [sent] = await sendAmongGood([{ exchange, body: 'bad', messageId: 'bad' }]);
   const error = await publishError(sent!);
   expect(error).toMatchObject({
     code: 'PUBLISH_REFUSED',
@@ -53,8 +47,8 @@ test('a message to a missing exchange is rejected alone; its neighbours are conf
   expect(error.cause).toMatchObject({ code: 'CHANNEL_CLOSED', replyCode: 404 });
 });
 
-test('two messages to two missing exchanges are rejected, each for its own', async () => {
-  const [one, two] = await among([
+test('two messages to two missing exchanges reject, each with its own cause', async () => {
+  const [one, two] = await sendAmongGood([
     { exchange: 'missing-one', body: 1 },
     { exchange: 'missing-two', body: 2 },
   ]);
@@ -63,10 +57,10 @@ test('two messages to two missing exchanges are rejected, each for its own', asy
   expect(await publishError(two!)).toMatchObject({ code: 'PUBLISH_REFUSED', replyCode: 404 });
 });
 
-test('messages to an internal exchange are rejected, and nothing else is', async () => {
-  const exchange = bystander.freeExchangeName();
-  await bystander.onChannel((channel) => channel.assertExchange(exchange, 'fanout', { internal: true }));
-  const sent = await among([
+test('messages to an internal exchange reject, and no others do', async () => {
+  const exchange = given.bystander.freeExchangeName();
+  await given.bystander.onChannel((channel) => channel.assertExchange(exchange, 'fanout', { internal: true }));
+  const sent = await sendAmongGood([
     { exchange, body: 1 },
     { exchange, body: 2 },
   ]);
@@ -74,12 +68,13 @@ test('messages to an internal exchange are rejected, and nothing else is', async
   expect(await publishError(sent[0]!)).toMatchObject({ replyCode: 403 });
 });
 
-test('a message under the name of another user is rejected alone', async () => {
-  const [sent] = await among([{ queue, body: 'bad', userId: 'somebody-else' }]);
+test('a message with the user id of another user rejects, and no other does', async () => {
+  const [sent] = await sendAmongGood([{ queue: given.queue, body: 'bad', userId: 'somebody-else' }]);
   expect(await publishError(sent!)).toMatchObject({ code: 'PUBLISH_REFUSED', replyCode: 406 });
 });
 
-test('a message to an exchange that the user may not write to is rejected alone', async () => {
+test('a message to an exchange without write permission rejects, and no other does', async () => {
+  const { broker, url, bystander, queue } = given;
   const forbidden = bystander.deletesExchange('forbidden-exchange');
   await bystander.onChannel((channel) => channel.assertExchange(forbidden, 'fanout'));
   await broker.ctl('add_user', queue, 'secret');
@@ -87,20 +82,21 @@ test('a message to an exchange that the user may not write to is rejected alone'
   const target = new URL(url);
   target.username = queue;
   target.password = 'secret';
-  await front.close();
-  front = new InstanceQueue(target.href);
+  await client.close();
+  client = new InstanceQueue(target.href);
   try {
-    await front.send({ queue, body: 'warm' });
+    await client.send({ queue, body: 'warm' });
     await bystander.takeAll(queue);
-    const [sent] = await among([{ exchange: forbidden, body: 'bad' }]);
+    const [sent] = await sendAmongGood([{ exchange: forbidden, body: 'bad' }]);
     expect(await publishError(sent!)).toMatchObject({ code: 'PUBLISH_REFUSED', replyCode: 403 });
   } finally {
-    await front.close();
+    await client.close();
     await broker.ctl('delete_user', queue);
   }
 });
 
-test('a message larger than the broker takes is rejected alone', async () => {
+test('a message beyond the maximum size of the broker rejects, and no other does', async () => {
+  const { broker, bystander, newClient, queue } = given;
   const usual = await broker.ctl('eval', 'application:get_env(rabbit, max_message_size).');
   const [, bytes = ''] = /ok,(\d+)/.exec(usual) ?? [];
   expect(bytes).not.toBe('');
@@ -108,13 +104,13 @@ test('a message larger than the broker takes is rejected alone', async () => {
     'eval',
     'application:set_env(rabbit, max_message_size, 1000), persistent_term:put(max_message_size, 1000).',
   );
-  // A channel learns of the limit when it is opened.
-  await front.close();
-  front = closing(new InstanceQueue(url));
+  // The broker applies the limit to channels that are opened afterwards.
+  await client.close();
+  client = newClient();
   try {
-    await front.send({ queue, body: 'warm' });
+    await client.send({ queue, body: 'warm' });
     await bystander.takeAll(queue);
-    const [sent] = await among([{ queue, body: Buffer.alloc(1001) }]);
+    const [sent] = await sendAmongGood([{ queue, body: Buffer.alloc(1001) }]);
     expect(await publishError(sent!)).toMatchObject({ code: 'PUBLISH_REFUSED', replyCode: 406, maybeDelivered: false });
     expect((await publishError(sent!)).message).toContain('1001');
   } finally {
@@ -125,8 +121,9 @@ test('a message larger than the broker takes is rejected alone', async () => {
   }
 });
 
-test('the culprit is known even if nobody waits for it any more', async () => {
-  const producer = closing(new Producer(closing(new Connection(url))));
+test('a bad message is identified even after its send was aborted', async () => {
+  const { queue, newProducer } = given;
+  const producer = newProducer();
   await producer.send({ queue, body: 'warm' });
   const abort = new AbortController();
   const bad = producer.send({ exchange: 'missing', body: 'bad' }, { signal: abort.signal });

@@ -1,31 +1,23 @@
-import { Connection, InstanceQueue, Producer, publish, type OutboundMessage } from 'instance-queue';
+import { publish, type OutboundMessage } from 'instance-queue';
 import { Observable, Subject, from, lastValueFrom, map, of, range, tap, toArray } from 'rxjs';
-import { sharedBroker } from '../../support/brokers/test-brokers';
-import { Bystander } from '../../support/brokers/bystander';
-import { closeAll, closing } from '../../support/closing';
-import { collect } from '../../support/collect';
 import { bodies } from '../../support/brokers/messages';
+import { collect } from '../../support/collect';
+import { producingFixture } from '../../support/fixtures/producing';
+import { numbers } from '../../support/numbers';
 import { eventually, rejection } from '../../support/waiting';
 
-const { url } = sharedBroker();
-let bystander: Bystander;
-let queue: string;
+const given = producingFixture();
 
-beforeEach(async () => {
-  bystander = closing(await Bystander.at(url));
-  queue = await bystander.declareQueue();
-});
-afterEach(closeAll);
-
-test('a large source goes out in order, a confirmation for each, through a small window', async () => {
-  const front = closing(new InstanceQueue({ url, producer: { maxInFlight: 100, outbox: { limit: 50 } } }));
+test('publish sends a large source in order within a small outbox, and emits a confirmation for each message', async () => {
+  const { bystander, newClient, queue } = given;
+  const client = newClient({ producer: { maxInFlight: 100, outbox: { limit: 50 } } });
   let most = 0;
   const confirmations = await lastValueFrom(
     range(0, 4_000).pipe(
       map((body): OutboundMessage => ({ queue, body })),
-      front.publish(),
+      client.publish(),
       tap(() => {
-        const { queued, unconfirmed } = front.health.outbox;
+        const { queued, unconfirmed } = client.health.outbox;
         expect(queued).toBeLessThanOrEqual(50);
         most = Math.max(most, unconfirmed);
       }),
@@ -34,11 +26,12 @@ test('a large source goes out in order, a confirmation for each, through a small
   );
   expect(new Set(confirmations.map(({ messageId }) => messageId)).size).toBe(4_000);
   expect(most).toBeLessThanOrEqual(100);
-  expect(bodies(await bystander.takeAtLeast(queue, 4_000))).toEqual(Array.from({ length: 4_000 }, (_, i) => i));
+  expect(bodies(await bystander.takeAtLeast(queue, 4_000))).toEqual(numbers(4_000));
 });
 
-test('no more than `concurrency` are under way', async () => {
-  const producer = closing(new Producer(closing(new Connection(url))));
+test('publish never has more than `concurrency` sends pending', async () => {
+  const { queue, newProducer } = given;
+  const producer = newProducer();
   let most = 0;
   await lastValueFrom(
     range(0, 200).pipe(
@@ -53,20 +46,22 @@ test('no more than `concurrency` are under way', async () => {
   expect(most).toBeLessThanOrEqual(3);
 });
 
-test('it ends with the first message that fails', async () => {
-  const front = closing(new InstanceQueue(url));
+test('publish errors with the first send that fails', async () => {
+  const { newClient, queue } = given;
+  const client = newClient();
   const messages: OutboundMessage[] = [
     { queue, body: 1 },
     { exchange: 'missing', body: 2 },
   ];
-  const error = await rejection(lastValueFrom(from(messages).pipe(front.publish())));
+  const error = await rejection(lastValueFrom(from(messages).pipe(client.publish())));
   expect(error).toMatchObject({ code: 'PUBLISH_REFUSED' });
 });
 
-test('it ends with its source, and what was sent before is there', async () => {
-  const front = closing(new InstanceQueue(url));
+test('publish errors if its source does, and messages sent before stay sent', async () => {
+  const { bystander, newClient, queue } = given;
+  const client = newClient();
   const source = new Subject<OutboundMessage>();
-  const seen = collect(source.pipe(front.publish()));
+  const seen = collect(source.pipe(client.publish()));
   source.next({ queue, body: 1 });
   await eventually(() => seen.values.length === 1);
   source.error(new Error('the source'));
@@ -74,15 +69,17 @@ test('it ends with its source, and what was sent before is there', async () => {
   expect(bodies(await bystander.takeAtLeast(queue, 1))).toEqual([1]);
 });
 
-test('it completes behind the last confirmation', async () => {
-  const front = closing(new InstanceQueue(url));
-  const seen = collect(of<OutboundMessage>({ queue, body: 1 }).pipe(front.publish()));
+test('publish completes after the last confirmation', async () => {
+  const { newClient, queue } = given;
+  const client = newClient();
+  const seen = collect(of<OutboundMessage>({ queue, body: 1 }).pipe(client.publish()));
   await eventually(() => seen.completed);
   expect(seen.values).toHaveLength(1);
 });
 
-test('unsubscribing takes nothing more from the source; what was sent stays sent', async () => {
-  const front = closing(new InstanceQueue(url));
+test('unsubscribing from publish unsubscribes from the source, and messages already sent stay sent', async () => {
+  const { bystander, newClient, queue } = given;
+  const client = newClient();
   let left = false;
   const source = new Observable<OutboundMessage>((subscriber) => {
     subscriber.next({ queue, body: 'sent' });
@@ -90,16 +87,17 @@ test('unsubscribing takes nothing more from the source; what was sent stays sent
       left = true;
     };
   });
-  const { subscription } = collect(source.pipe(front.publish()));
+  const { subscription } = collect(source.pipe(client.publish()));
   subscription.unsubscribe();
   expect(left).toBe(true);
   expect(bodies(await bystander.takeAtLeast(queue, 1))).toEqual(['sent']);
 });
 
-test('its options are those of each send', async () => {
-  const front = closing(new InstanceQueue(url));
+test('publish passes its options on to each send', async () => {
+  const { newClient, queue } = given;
+  const client = newClient();
   const abort = AbortSignal.abort();
-  const code$ = of<OutboundMessage>({ queue, body: 1 }).pipe(front.publish({ signal: abort }));
+  const code$ = of<OutboundMessage>({ queue, body: 1 }).pipe(client.publish({ signal: abort }));
   expect(await rejection(lastValueFrom(code$))).toMatchObject({ code: 'PUBLISH_ABORTED' });
-  expect(() => front.publish({ concurrency: 0 })).toThrow(/`concurrency` to be an integer from 1/);
+  expect(() => client.publish({ concurrency: 0 })).toThrow(/`concurrency` to be an integer from 1/);
 });

@@ -1,31 +1,25 @@
-import { Connection, InstanceQueue, Producer, type PublishError } from 'instance-queue';
-import { sharedBroker } from '../../support/brokers/test-brokers';
-import { Bystander } from '../../support/brokers/bystander';
-import { closeAll, closing } from '../../support/closing';
-import { uniqueName } from '../../support/unique-name';
+import { type PublishError } from 'instance-queue';
 import { bodies, ids } from '../../support/brokers/messages';
+import { producingFixture } from '../../support/fixtures/producing';
 import { outcomes, publishError } from '../../support/publish-error';
+import { uniqueName } from '../../support/unique-name';
 
-const { url } = sharedBroker();
-let bystander: Bystander;
-let queue: string;
+const given = producingFixture();
+
 let exchange: string;
 
 beforeEach(async () => {
-  bystander = closing(await Bystander.at(url));
-  queue = await bystander.declareQueue();
-  exchange = bystander.freeExchangeName();
-  await bystander.onChannel(async (channel) => {
+  exchange = given.bystander.freeExchangeName();
+  await given.bystander.onChannel(async (channel) => {
     await channel.assertExchange(exchange, 'direct', { durable: true });
-    await channel.bindQueue(queue, exchange, 'known');
+    await channel.bindQueue(given.queue, exchange, 'known');
   });
 });
-afterEach(closeAll);
 
-test('a message that no queue takes rejects with what the broker said', async () => {
-  const producer = closing(new Producer(closing(new Connection(url))));
-  const told: PublishError[] = [];
-  producer.on('returned', (cause) => told.push(cause));
+test('an unroutable message rejects with the reply of the broker', async () => {
+  const producer = given.newProducer();
+  const returned: PublishError[] = [];
+  producer.on('returned', (cause) => returned.push(cause));
   const error = await publishError(producer.send({ exchange, routingKey: 'nowhere', body: 1, messageId: 'lonely' }));
   expect(error).toMatchObject({
     code: 'PUBLISH_RETURNED',
@@ -35,24 +29,26 @@ test('a message that no queue takes rejects with what the broker said', async ()
     retryable: false,
   });
   expect(error.message).toContain(`exchange \`${exchange}\` with routing key \`nowhere\``);
-  expect(told).toEqual([error]);
+  expect(returned).toEqual([error]);
 });
 
-test('each of many returns settles its own message, whatever goes on beside it', async () => {
-  const front = closing(new InstanceQueue(url));
+test('each return settles its own message, among many others', async () => {
+  const { bystander, newClient, queue } = given;
+  const client = newClient();
   const keys = Array.from({ length: 200 }, (_, i) => (i % 2 === 0 ? 'known' : 'nowhere'));
-  const settled = await outcomes(keys.map((routingKey, body) => front.send({ exchange, routingKey, body })));
+  const settled = await outcomes(keys.map((routingKey, body) => client.send({ exchange, routingKey, body })));
   expect(settled).toEqual(keys.map((key) => (key === 'known' ? 'confirmed' : 'PUBLISH_RETURNED')));
   const arrived = bodies(await bystander.takeAtLeast(queue, 100));
   expect(arrived).toEqual(keys.flatMap((key, i) => (key === 'known' ? [i] : [])));
-  expect(front.metrics).toMatchObject({ sent: 200, confirmed: 100, returned: 100, resent: 0, timedOut: 0 });
+  expect(client.metrics).toMatchObject({ sent: 200, confirmed: 100, returned: 100, resent: 0, timedOut: 0 });
 });
 
-test('of two messages with one id, the one that came back is the one rejected', async () => {
-  const front = closing(new InstanceQueue(url));
+test('of messages with the same id, those that were returned reject', async () => {
+  const { bystander, newClient, queue } = given;
+  const client = newClient();
   const twins = ['known', 'nowhere', 'known', 'nowhere', 'nowhere', 'known'];
   const settled = await outcomes(
-    twins.map((routingKey, body) => front.send({ exchange, routingKey, body, messageId: 'twin' })),
+    twins.map((routingKey, body) => client.send({ exchange, routingKey, body, messageId: 'twin' })),
   );
   expect(settled).toEqual(twins.map((key) => (key === 'known' ? 'confirmed' : 'PUBLISH_RETURNED')));
   const arrived = await bystander.takeAtLeast(queue, 3);
@@ -60,39 +56,40 @@ test('of two messages with one id, the one that came back is the one rejected', 
   expect(ids(arrived)).toEqual(['twin', 'twin', 'twin']);
 });
 
-test('of two messages with one id and one key, the one whose exchange knows no queue is the one rejected', async () => {
+test('of two messages with the same id and routing key, the one to the exchange without a queue rejects', async () => {
+  const { bystander, newClient } = given;
   const bare = bystander.freeExchangeName();
   await bystander.onChannel((channel) => channel.assertExchange(bare, 'direct'));
-  const front = closing(new InstanceQueue(url));
+  const client = newClient();
   const message = { routingKey: 'known', messageId: 'twin' };
   const settled = await outcomes(
-    [exchange, bare].map((name, body) => front.send({ ...message, exchange: name, body })),
+    [exchange, bare].map((name, body) => client.send({ ...message, exchange: name, body })),
   );
   expect(settled).toEqual(['confirmed', 'PUBLISH_RETURNED']);
 });
 
-test('of two messages with one id and one route, a return is of the one that asked for it', async () => {
-  const front = closing(new InstanceQueue(url));
+test('of two messages with the same id and route, a return belongs to the mandatory one', async () => {
+  const client = given.newClient();
   const message = { exchange, routingKey: 'nowhere', body: 1, messageId: 'twin' };
-  const settled = await outcomes([front.send({ ...message, mandatory: false }), front.send(message)]);
+  const settled = await outcomes([client.send({ ...message, mandatory: false }), client.send(message)]);
   expect(settled).toEqual(['confirmed', 'PUBLISH_RETURNED']);
 });
 
-test('a message that is not mandatory may go nowhere', async () => {
-  const connection = closing(new Connection(url));
+test('an unroutable message that is not mandatory is confirmed', async () => {
   const nowhere = { exchange, routingKey: 'nowhere', body: 1 };
-  const usual = closing(new Producer(connection));
-  const easy = closing(new Producer(connection, { mandatory: false }));
+  const mandatory = given.newProducer();
+  const optional = given.newProducer({ mandatory: false });
   const settled = await outcomes([
-    usual.send({ ...nowhere, mandatory: false }),
-    easy.send(nowhere),
-    easy.send({ ...nowhere, mandatory: true }),
+    mandatory.send({ ...nowhere, mandatory: false }),
+    optional.send(nowhere),
+    optional.send({ ...nowhere, mandatory: true }),
   ]);
   expect(settled).toEqual(['confirmed', 'confirmed', 'PUBLISH_RETURNED']);
 });
 
-test('a missing queue that nobody may declare rejects its message alone', async () => {
-  const producer = closing(new Producer(closing(new Connection(url)), { declare: false }));
+test('with `declare: false` a missing queue rejects its own messages, and no others', async () => {
+  const { bystander, queue, newProducer } = given;
+  const producer = newProducer({ declare: false });
   const missing = uniqueName('missing');
   const gone = publishError(producer.send({ queue: missing, body: 1 }));
   const there = producer.send({ queue, body: 2 });

@@ -1,45 +1,41 @@
 import type { MessageProperties } from 'amqplib';
-import { Connection, InstanceQueue, Producer, bytes, json, text } from 'instance-queue';
-import { sharedBroker } from '../../support/brokers/test-brokers';
-import { Bystander } from '../../support/brokers/bystander';
-import { closeAll, closing } from '../../support/closing';
+import { Producer, bytes, json, text } from 'instance-queue';
 import { bodies } from '../../support/brokers/messages';
+import { closing } from '../../support/closing';
+import { producingFixture } from '../../support/fixtures/producing';
+import { numbers } from '../../support/numbers';
 import { eventually } from '../../support/waiting';
 
-const { url } = sharedBroker();
-let bystander: Bystander;
+const given = producingFixture();
 
-beforeEach(async () => {
-  bystander = closing(await Bystander.at(url));
-});
-afterEach(closeAll);
-
-test('a confirmed send says the id, the attempts and the connection', async () => {
+test('a confirmation holds the message id, the attempts and the epoch of the connection', async () => {
+  const { bystander, newClient } = given;
   const queue = bystander.freeQueueName();
-  const front = closing(new InstanceQueue(url));
-  const named = await front.send({ queue, body: 1, messageId: 'mine' });
+  const client = newClient();
+  const named = await client.send({ queue, body: 1, messageId: 'mine' });
   expect(named).toEqual({ messageId: 'mine', attempts: 1, epoch: 1 });
-  const unnamed = await front.send({ queue, body: 2 });
+  const unnamed = await client.send({ queue, body: 2 });
   expect(unnamed.messageId).toMatch(/^[0-9a-f-]{36}$/);
   expect(bodies(await bystander.takeAtLeast(queue, 2))).toEqual([1, 2]);
 });
 
-test('the epoch of a confirmation grows with the connection', async () => {
+test('the epoch of a confirmation grows with each connection', async () => {
+  const { bystander, connection, newProducer } = given;
   const queue = bystander.freeQueueName();
-  const connection = closing(new Connection(url));
-  const producer = closing(new Producer(connection));
+  const producer = newProducer();
   expect(await producer.send({ queue, body: 1 })).toMatchObject({ epoch: 1 });
   connection.reconnect();
   expect(await producer.send({ queue, body: 2 })).toMatchObject({ epoch: 2 });
 });
 
-test('all properties of a message arrive as they were given', async () => {
+test('all properties of a message arrive unchanged', async () => {
+  const { url, bystander, newClient } = given;
   const queue = await bystander.declareQueue({ maxPriority: 9 });
-  const front = closing(new InstanceQueue(url));
-  // The first send opens everything: from here on nothing waits, and nothing of the expiration is spent.
-  await front.send({ queue, body: 'first' });
+  const client = newClient();
+  // The first send opens the connection. Waiting for that would shorten the expiration of the next one.
+  await client.send({ queue, body: 'first' });
   const nested = { deep: [1, 'two', null, true], buffer: Buffer.from('raw') };
-  await front.send({
+  await client.send({
     queue,
     body: { id: 7 },
     messageId: 'the-id',
@@ -77,12 +73,13 @@ test('all properties of a message arrive as they were given', async () => {
   expect(Number(properties.expiration)).toBeLessThanOrEqual(3_600_000);
 });
 
-test('what a message does not say is not on the wire', async () => {
+test('properties that a message leaves out are not sent', async () => {
+  const { bystander, newClient } = given;
   const queue = bystander.freeQueueName();
-  await closing(new InstanceQueue(url)).send({ queue, body: 1, messageId: 'bare' });
+  await newClient().send({ queue, body: 1, messageId: 'bare' });
   const [message] = await bystander.takeAtLeast(queue, 1);
-  const given = Object.entries(message!.properties).filter(([, value]) => value !== undefined);
-  expect(Object.fromEntries(given)).toEqual({
+  const properties = Object.entries(message!.properties).filter(([, value]) => value !== undefined);
+  expect(Object.fromEntries(properties)).toEqual({
     messageId: 'bare',
     contentType: 'application/json',
     deliveryMode: 2,
@@ -91,14 +88,14 @@ test('what a message does not say is not on the wire', async () => {
 });
 
 test('the content type is that of the codec, unless the message names its own', async () => {
+  const { bystander, connection, newProducer } = given;
   const queue = bystander.freeQueueName();
-  const connection = closing(new Connection(url));
   const buffer = Buffer.from([0, 255]);
-  await closing(new Producer(connection)).send({ queue, body: { a: 1 } });
-  await closing(new Producer(connection)).send({ queue, body: buffer });
+  await newProducer().send({ queue, body: { a: 1 } });
+  await newProducer().send({ queue, body: buffer });
   await closing(new Producer<string>(connection, { codec: text })).send({ queue, body: 'ä' });
   await closing(new Producer<Buffer>(connection, { codec: bytes })).send({ queue, body: buffer });
-  await closing(new Producer(connection, { codec: json() })).send({
+  await newProducer({ codec: json() }).send({
     queue,
     body: [1],
     contentType: 'application/vnd.spec+json',
@@ -121,64 +118,69 @@ test('the content type is that of the codec, unless the message names its own', 
 });
 
 test('messages are persistent unless the producer or the message says otherwise', async () => {
+  const { bystander, newProducer } = given;
   const queue = bystander.freeQueueName();
-  const connection = closing(new Connection(url));
-  const usual = closing(new Producer(connection));
-  const fleeting = closing(new Producer(connection, { persistent: false }));
+  const usual = newProducer();
+  const transient = newProducer({ persistent: false });
   await usual.send({ queue, body: 1 });
   await usual.send({ queue, body: 2, persistent: false });
-  await fleeting.send({ queue, body: 3 });
-  await fleeting.send({ queue, body: 4, persistent: true });
+  await transient.send({ queue, body: 3 });
+  await transient.send({ queue, body: 4, persistent: true });
   const messages = await bystander.takeAtLeast(queue, 4);
   expect(messages.map(({ properties }) => properties.deliveryMode as unknown)).toEqual([2, 1, 1, 2]);
 });
 
-test('a large body goes out in frames and arrives whole', async () => {
+test('a large body is sent in several frames and arrives whole', async () => {
+  const { bystander, newClient } = given;
   const queue = bystander.freeQueueName();
   const body = Buffer.alloc(3 * 1024 * 1024, 'large');
-  await closing(new InstanceQueue(url)).send({ queue, body });
+  await newClient().send({ queue, body });
   const [message] = await bystander.takeAtLeast(queue, 1);
   expect(message!.content.equals(body)).toBe(true);
 });
 
 test('an empty body is a message like any other', async () => {
+  const { bystander, newClient } = given;
   const queue = bystander.freeQueueName();
-  await closing(new InstanceQueue(url)).send({ queue, body: Buffer.alloc(0) });
+  await newClient().send({ queue, body: Buffer.alloc(0) });
   const [message] = await bystander.takeAtLeast(queue, 1);
   expect(message!.content).toHaveLength(0);
 });
 
-test('headers changed after send are not changed in the message', async () => {
+test('changing the headers after send does not change the message', async () => {
+  const { bystander, newClient } = given;
   const queue = bystander.freeQueueName();
-  const front = closing(new InstanceQueue(url));
+  const client = newClient();
   const headers = { number: 0 };
   const sends = [1, 2, 3].map((number) => {
     headers.number = number;
-    return front.send({ queue, body: number, headers });
+    return client.send({ queue, body: number, headers });
   });
   await Promise.all(sends);
   const messages = await bystander.takeAtLeast(queue, 3);
   expect(messages.map(({ properties }) => properties.headers?.['number'] as unknown)).toEqual([1, 2, 3]);
 });
 
-test('sends without awaiting arrive in their order', async () => {
+test('messages sent without awaiting arrive in order', async () => {
+  const { bystander, newClient } = given;
   const queue = bystander.freeQueueName();
-  const front = closing(new InstanceQueue(url));
-  const numbers = Array.from({ length: 3000 }, (_, i) => i);
-  await Promise.all(numbers.map((body) => front.send({ queue, body })));
-  expect(bodies(await bystander.takeAtLeast(queue, 3000))).toEqual(numbers);
+  const client = newClient();
+  const sent = numbers(3000);
+  await Promise.all(sent.map((body) => client.send({ queue, body })));
+  expect(bodies(await bystander.takeAtLeast(queue, 3000))).toEqual(sent);
 });
 
-test('two producers share a connection, each with a channel of its own', async () => {
+test('two producers share a connection, and each has its own channel', async () => {
+  const { broker, bystander, newConnection } = given;
   const queue = bystander.freeQueueName();
-  const connection = closing(new Connection({ url, name: queue }));
+  const connection = newConnection({ name: queue });
   const one = closing(new Producer(connection));
   const two = closing(new Producer(connection));
   await Promise.all([one.send({ queue, body: 1 }), two.send({ queue, body: 2 })]);
-  const mine = async (): Promise<number> =>
-    (await sharedBroker().channels()).filter(({ connection: name, confirm }) => name === queue && confirm).length;
-  expect(await mine()).toBe(2);
+  const confirmChannels = async (): Promise<number> =>
+    (await broker.channels()).filter(({ connection: name, confirm }) => name === queue && confirm).length;
+  expect(await confirmChannels()).toBe(2);
   await one.close();
   expect(await two.send({ queue, body: 3 })).toMatchObject({ attempts: 1 });
-  await eventually(async () => (await mine()) === 1);
+  await eventually(async () => (await confirmChannels()) === 1);
 });

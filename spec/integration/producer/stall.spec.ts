@@ -1,86 +1,83 @@
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
-import { InstanceQueue } from 'instance-queue';
-import { sharedBroker } from '../../support/brokers/test-brokers';
-import { Bystander } from '../../support/brokers/bystander';
-import { closeAll, closing } from '../../support/closing';
+import { closing } from '../../support/closing';
+import { rabbitmqFixture } from '../../support/fixtures/rabbitmq';
 import { outcomes } from '../../support/publish-error';
 import { eventually } from '../../support/waiting';
 
-const { url } = sharedBroker();
-afterEach(closeAll);
+const given = rabbitmqFixture();
 
-/** Returns when what was sent is on its way, and then lets nothing else of this process run for `ms`. */
-async function standStill(ms: number): Promise<void> {
+/** Lets what was sent reach the socket, then blocks the event loop for `ms`. No proxy may stand in between: it would stall, too. */
+async function blockEventLoop(ms: number): Promise<void> {
   for (let turn = 0; turn < 3; turn++) await new Promise((resolve) => setImmediate(resolve));
   const until = performance.now() + ms;
   while (performance.now() < until);
 }
 
-test('a process that stands still past a deadline reads what came meanwhile, before it gives up', async () => {
-  const bystander = closing(await Bystander.at(url));
-  const name = await bystander.declareQueue();
-  const queue = closing(new InstanceQueue(url));
-  const confirmation = await queue.send({ queue: name, body: 'warm' });
+test('after a stall past its deadline a send is confirmed if the confirm has arrived meanwhile', async () => {
+  const { bystander, newClient } = given;
+  const queue = await bystander.declareQueue();
+  const client = newClient();
+  const confirmation = await client.send({ queue, body: 'warm' });
   expect(confirmation.attempts).toBe(1);
   for (let round = 0; round < 5; round++) {
-    const sent = queue.send({ queue: name, body: round }, { timeout: 100 });
-    await standStill(150);
+    const sent = client.send({ queue, body: round }, { timeout: 100 });
+    await blockEventLoop(150);
     expect(await sent).toMatchObject({ attempts: 1 });
   }
-  expect(queue.metrics).toMatchObject({ confirmed: 6, timedOut: 0 });
+  expect(client.metrics).toMatchObject({ confirmed: 6, timedOut: 0 });
 });
 
-test('so it does when it is closed in that turn', async () => {
-  const bystander = closing(await Bystander.at(url));
-  const name = await bystander.declareQueue();
-  const queue = closing(new InstanceQueue(url));
-  await queue.send({ queue: name, body: 'warm' });
-  const sends = [1, 2, 3].map((body) => queue.send({ queue: name, body }, { timeout: 100 }));
-  await standStill(150);
-  const [report, ...confirmed] = await Promise.all([queue.close(), ...sends]);
+test('after a stall past its deadline a send is confirmed, even if the client is closed in the same turn', async () => {
+  const { bystander, newClient } = given;
+  const queue = await bystander.declareQueue();
+  const client = newClient();
+  await client.send({ queue, body: 'warm' });
+  const sends = [1, 2, 3].map((body) => client.send({ queue, body }, { timeout: 100 }));
+  await blockEventLoop(150);
+  const [report, ...confirmed] = await Promise.all([client.close(), ...sends]);
   expect(report).toEqual({ unsettled: 0, unconfirmed: 0 });
   expect(confirmed).toHaveLength(3);
-  expect(queue.metrics).toMatchObject({ confirmed: 4, timedOut: 0 });
+  expect(client.metrics).toMatchObject({ confirmed: 4, timedOut: 0 });
 });
 
-test('and where no time is left to close, each send is told once, and counted', async () => {
-  const bystander = closing(await Bystander.at(url));
-  const name = await bystander.declareQueue();
-  const queue = closing(new InstanceQueue(url));
-  await queue.send({ queue: name, body: 'warm' });
-  const settled = outcomes([1, 2, 3].map((body) => queue.send({ queue: name, body }, { timeout: 100 })));
-  await standStill(150);
-  const { unconfirmed } = await queue.close({ drainTimeout: 0 });
-  const told = await settled;
-  expect(told.filter((outcome) => outcome === 'PUBLISH_CLOSED')).toHaveLength(unconfirmed);
-  expect(told.filter((outcome) => outcome === 'confirmed')).toHaveLength(3 - unconfirmed);
+test('after a stall, with no time left to close, each send settles once, and the report counts the unconfirmed', async () => {
+  const { bystander, newClient } = given;
+  const queue = await bystander.declareQueue();
+  const client = newClient();
+  await client.send({ queue, body: 'warm' });
+  const settled = outcomes([1, 2, 3].map((body) => client.send({ queue, body }, { timeout: 100 })));
+  await blockEventLoop(150);
+  const { unconfirmed } = await client.close({ drainTimeout: 0 });
+  const codes = await settled;
+  expect(codes.filter((outcome) => outcome === 'PUBLISH_CLOSED')).toHaveLength(unconfirmed);
+  expect(codes.filter((outcome) => outcome === 'confirmed')).toHaveLength(3 - unconfirmed);
 });
 
-test('also for the reply to a request', async () => {
-  const bystander = closing(await Bystander.at(url));
-  const name = await bystander.declareQueue();
-  const responder = new Worker(RESPONDER, { eval: true, workerData: { url, name } });
+test('after a stall past its deadline a request resolves if its reply has arrived meanwhile', async () => {
+  const { url, bystander, newClient } = given;
+  const queue = await bystander.declareQueue();
+  const responder = new Worker(RESPONDER, { eval: true, workerData: { url, queue } });
   closing({ close: () => responder.terminate() });
   await once(responder, 'message');
-  const queue = closing(new InstanceQueue(url));
-  await queue.request({ queue: name, body: 'warm' });
+  const client = newClient();
+  await client.request({ queue, body: 'warm' });
   for (let round = 0; round < 5; round++) {
-    const { confirmed } = queue.metrics;
-    const asked = queue.request({ queue: name, body: round }, { timeout: 200 });
-    await eventually(() => queue.metrics.confirmed > confirmed);
-    await standStill(250);
+    const { confirmed } = client.metrics;
+    const asked = client.request({ queue, body: round }, { timeout: 200 });
+    await eventually(() => client.metrics.confirmed > confirmed);
+    await blockEventLoop(250);
     expect(await asked).toMatchObject({ body: round });
   }
 });
 
-/** On a thread of its own it goes on while ours stands still. */
+/** Runs on a thread of its own, which goes on while this one is blocked. */
 const RESPONDER = `
-  const { parentPort, workerData: { url, name } } = require('node:worker_threads');
+  const { parentPort, workerData: { url, queue } } = require('node:worker_threads');
   const { connect } = require('amqplib');
   connect(url).then(async (connection) => {
     const channel = await connection.createChannel();
-    await channel.consume(name, (message) => {
+    await channel.consume(queue, (message) => {
       if (message === null) return;
       const { content, properties: { replyTo, correlationId, contentType } } = message;
       setTimeout(() => channel.sendToQueue(replyTo, content, { correlationId, contentType }), 50);

@@ -4,28 +4,42 @@ import { eventually } from '../waiting';
 
 /**
  * Another client of the same broker, written with amqplib alone. It prepares what the client under test finds, and reports
- * what is really on the broker. `close()` deletes the queues and exchanges it has declared or named.
+ * what is really on the broker. It connects again when its connection was lost. `close()` deletes the queues and exchanges
+ * it has declared or named.
  */
 export class Bystander {
-  readonly #model: ChannelModel;
+  readonly #url: string;
   readonly #queues = new Set<string>();
   readonly #exchanges = new Set<string>();
+  #model: ChannelModel | undefined;
   #channel: ConfirmChannel | undefined;
 
-  private constructor(model: ChannelModel) {
-    this.#model = model;
-    model.on('error', () => undefined);
+  private constructor(url: string) {
+    this.#url = url;
   }
 
   static async at(url: string): Promise<Bystander> {
-    return new Bystander(await connect(url, { clientProperties: { connection_name: 'bystander' } }));
+    const bystander = new Bystander(url);
+    await bystander.#connected();
+    return bystander;
+  }
+
+  async #connected(): Promise<ChannelModel> {
+    if (this.#model) return this.#model;
+    const model = await connect(this.#url, { clientProperties: { connection_name: 'bystander' } });
+    model.on('error', () => undefined);
+    model.on('close', () => {
+      if (this.#model === model) this.#model = undefined;
+    });
+    this.#model = model;
+    return model;
   }
 
   /** Runs any other amqplib call. Opens a new channel if the broker has closed the last one. */
   async onChannel<T>(work: (channel: ConfirmChannel) => Promise<T>): Promise<T> {
     let channel = this.#channel;
     if (!channel) {
-      channel = await this.#model.createConfirmChannel();
+      channel = await (await this.#connected()).createConfirmChannel();
       const mine = channel;
       mine.on('error', () => undefined);
       mine.on('close', () => {
@@ -149,6 +163,6 @@ export class Bystander {
     for (const exchange of this.#exchanges) {
       await this.onChannel((channel) => channel.deleteExchange(exchange)).catch(() => undefined);
     }
-    await this.#model.close().catch(() => undefined);
+    await this.#model?.close().catch(() => undefined);
   }
 }
