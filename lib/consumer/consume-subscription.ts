@@ -1,24 +1,17 @@
-import { Subject, concatMap, filter, from, ignoreElements, merge, switchMap, take, tap, timer } from 'rxjs';
+import { concatMap, from, ignoreElements, take, timer } from 'rxjs';
 import type { Observable, ObservableInput, Subscriber, Subscription } from 'rxjs';
 import type { ConnectionCore } from '../connection/connection-core';
 import type { CloseReport, Member } from '../connection/member';
-import { Reopening } from '../connection/reopening';
-import type { Up } from '../connection/supervisor';
 import { tellState } from '../diagnostics';
-import { ChannelError, isInstanceQueueError, type InstanceQueueError } from '../errors';
+import { isInstanceQueueError, type InstanceQueueError } from '../errors';
 import { StateSubject } from '../reactive/state-subject';
-import type { Link } from '../transport/transport';
-import { attach, rehearseAttach, type Attached, type AttachListener } from './attach';
-import { ConsumerChannel } from './consumer-channel';
+import { AttachLoop } from './attach-loop';
+import { pauseFailed, pauses, type ResolvedConsumeOptions } from './consume-options';
+import type { ConsumerChannel } from './consumer-channel';
 import type { Backlog, ConsumerState } from './consumer-state';
 import type { Delivery, Message } from './delivery';
+import type { Undecodable } from './delivery-decoder';
 import { Draining } from './draining';
-import { DeliveryDecoder, type Undecodable } from './delivery-decoder';
-import { DeliveryLimit } from './delivery-limit';
-import { QueueCheck } from './queue-check';
-import { pauseFailed, pauses, type ResolvedConsumeOptions } from './consume-options';
-import { StreamChannel } from './stream/stream-channel';
-import { StreamReader } from './stream/stream-reader';
 
 const NOTHING_LEFT: CloseReport = { unsettled: 0, unconfirmed: 0 };
 
@@ -29,17 +22,11 @@ export class ConsumeSubscription<T> implements Member {
   readonly #options: ResolvedConsumeOptions<T>;
   readonly #subscriber: Subscriber<Delivery<T>>;
   readonly #state = new StateSubject<ConsumerState>(Object.freeze({ status: 'detached' }));
-  readonly #lost = new Subject<Message<unknown>>();
   readonly #unregister: () => void;
   #loop: Subscription | undefined;
   #until: Subscription | undefined;
   #pausing: Subscription | undefined;
-  /** The present attachment. Those that drain are in `#draining`. */
-  #attached: ConsumerChannel | undefined;
-  readonly #decoder: DeliveryDecoder<T>;
-  readonly #reopening: Reopening;
-  readonly #check: QueueCheck;
-  readonly #stream: StreamReader | undefined;
+  readonly #attaching: AttachLoop<T>;
   #ending: Promise<CloseReport> | undefined;
   /** Why it ends; undefined if the subscriber, `until` or `close` ended it. */
   #cause: InstanceQueueError | undefined;
@@ -56,18 +43,14 @@ export class ConsumeSubscription<T> implements Member {
     this.#core = core;
     this.#options = options;
     this.#subscriber = subscriber;
-    this.#decoder = new DeliveryDecoder(core, options, subscriber);
-    this.#reopening = new Reopening(core, {
-      what: `on queue \`${options.queueName}\``,
-      isFatal: (error) => isFatal(error, options),
-      waiting: (cause, retryIn) => {
+    this.#attaching = new AttachLoop(core, options, subscriber, {
+      attached: (facts) => {
+        this.#write({ status: 'attached', ...facts });
+      },
+      detached: (cause, retryIn) => {
         this.#detached(cause, retryIn);
       },
-      rehearse: (link) => rehearseAttach(core, link, options),
     });
-    const { offset, declare, checkAfter } = options;
-    this.#check = new QueueCheck(declare ? checkAfter : 0);
-    if (offset !== undefined) this.#stream = new StreamReader({ ...options, offset }, core.log);
     this.#tell(this.state);
     this.#unregister = core.register(this);
   }
@@ -86,11 +69,11 @@ export class ConsumeSubscription<T> implements Member {
   }
   /** Hot. Emits: each delivery whose channel ended before it was settled. Completes: never. */
   get lost$(): Observable<Message<unknown>> {
-    return this.#lost;
+    return this.#attaching.lost$;
   }
   /** Hot. Emits: each message that the codec could not decode. Completes: never. */
   get undecodable$(): Observable<Undecodable> {
-    return this.#decoder.undecodable$;
+    return this.#attaching.undecodable$;
   }
 
   /** Attaches as soon as there is a link. Called once, after the subscriptions to its states. */
@@ -114,8 +97,9 @@ export class ConsumeSubscription<T> implements Member {
     }
   }
 
+  /** Undefined while detached. */
   get backlog(): Backlog | undefined {
-    return this.#attached?.backlog;
+    return this.#attaching.present?.backlog;
   }
 
   /** Cancels, drains for at most `within` ms, completes. A later call may shorten the time that is left, not extend it. */
@@ -153,10 +137,7 @@ export class ConsumeSubscription<T> implements Member {
 
   /** Attaches on each link, until paused or ended. */
   #attach(): void {
-    const attached$ = this.#core.up$.pipe(
-      filter((up) => up !== undefined),
-      switchMap((up) => this.#attachOn(up)),
-    );
+    const attached$ = this.#attaching.run();
     const before = this.#pauseDone;
     // An exclusive consumer is refused until the broker has cancelled the one before.
     this.#run(before ? from(before).pipe(concatMap(() => attached$)) : attached$);
@@ -169,7 +150,7 @@ export class ConsumeSubscription<T> implements Member {
     if (attachment) {
       const cancelled = this.#draining.add(attachment);
       // The next attach to a stream resumes at the first open message, and would hand it out a second time.
-      this.#pauseDone = this.#stream ? this.#draining.end() : cancelled;
+      this.#pauseDone = this.#attaching.isStream ? this.#draining.end() : cancelled;
     } else this.#pauseDone ??= Promise.resolve();
     this.#run(this.#core.up$.pipe(ignoreElements()));
     if (!this.#paused || this.#ending) return;
@@ -177,14 +158,11 @@ export class ConsumeSubscription<T> implements Member {
     this.#write({ status: 'paused' });
   }
 
-  /** Ends the loop. Returns the attachment that has to be drained, if there is one. */
+  /** Attaches no more. Returns the attachment that has to be waited for, if there is one. */
   #retire(): ConsumerChannel | undefined {
-    const attachment = this.#attached;
-    this.#attached = undefined;
-    this.#reopening.stop();
-    if (attachment?.ended === false) attachment.drain();
+    const attachment = this.#attaching.retire();
     this.#loop?.unsubscribe();
-    return attachment?.ended === false ? attachment : undefined;
+    return attachment;
   }
 
   #run(work$: Observable<unknown>): void {
@@ -197,73 +175,6 @@ export class ConsumeSubscription<T> implements Member {
         if (!this.#ending) this.#fail(this.#core.closedError());
       },
     });
-  }
-
-  #attachOn(up: Up<Link>): Observable<never> {
-    return this.#reopening.on(up.link, () => {
-      const options = this.#stream ? { ...this.#options, stream: this.#stream } : this.#options;
-      const attached$ = attach(this.#core, up.link, options, (attached) => this.#onAttached(up, attached));
-      // The check opens another channel, and a broker that limits channels closes the connection over one too many.
-      const look = async (queue: string) => (this.#core.channelsLimited ? 'there' : await up.link.check(queue));
-      const missing$ = this.#check.watch(look, () => this.#attached?.queue);
-      return merge(attached$, missing$).pipe(
-        tap({
-          error: (error: unknown) => {
-            if (isInstanceQueueError(error)) this.#attachFailed(error);
-          },
-        }),
-      );
-    });
-  }
-
-  /** The broker has registered the consumer. */
-  #onAttached({ epoch, link }: Up<Link>, attached: Attached): AttachListener {
-    const { channel, tag, queue } = attached;
-    const { prefetch } = this.#options;
-    const { counters, log } = this.#core;
-    const lost = (message: Message<unknown>): void => {
-      this.#lost.next(message);
-    };
-    const limit = new DeliveryLimit(this.#core, queue, this.#options.spec, link.quorumDeliveryLimit);
-    const options = { channel, queue, tag, epoch, prefetch, counters, log, lost, limit };
-    const attachment = this.#stream
-      ? new StreamChannel(options, this.#stream, (one, message, place) => {
-          this.#decoder.take(one, message, place);
-        })
-      : new ConsumerChannel(options);
-    channel.ended$.subscribe((error) => {
-      attachment.end(error);
-    });
-    this.#attached = attachment;
-    // An attach after a pause is no recovery.
-    if (this.#reopening.everOpened && this.#pauseDone === undefined) counters.reopens++;
-    this.#pauseDone = undefined;
-    this.#reopening.opened();
-    log.info({ queue, tag, epoch }, 'consumer attached');
-    this.#write({ status: 'attached', tag, queue, epoch });
-    this.#stream?.attached();
-    return {
-      message: (message) => {
-        this.#check.received();
-        const { overdrawn } = attachment;
-        if (overdrawn) return overdrawn;
-        if (attachment instanceof StreamChannel) attachment.take(message);
-        else this.#decoder.take(attachment, message);
-        return undefined;
-      },
-      cancelled: () => {
-        this.#check.received();
-        attachment.abandon();
-      },
-    };
-  }
-
-  /** A step of attaching was refused, the channel ended, or the broker cancelled the consumer. */
-  #attachFailed(error: InstanceQueueError): void {
-    this.#attached?.abandon(error);
-    this.#attached = undefined;
-    // With `declare: false` only the refusal of `basic.consume` shows that the queue is missing.
-    if (error.replyCode === 404 && !this.#options.declare) this.#stream?.missing();
   }
 
   #detached(cause: InstanceQueueError, retryIn?: number): void {
@@ -290,7 +201,7 @@ export class ConsumeSubscription<T> implements Member {
 
   #stop(cause?: InstanceQueueError): void {
     this.#unregister();
-    this.#stream?.report();
+    this.#attaching.stop();
     const stopped: ConsumerState = Object.freeze(cause ? { status: 'stopped', cause } : { status: 'stopped' });
     this.#state.end(stopped);
     this.#tell(stopped);
@@ -303,7 +214,6 @@ export class ConsumeSubscription<T> implements Member {
     this.#ending = Promise.resolve(NOTHING_LEFT);
     this.#until?.unsubscribe();
     this.#pausing?.unsubscribe();
-    this.#reopening.stop();
     this.#core.log.error({ queue: this.#options.queueName, err: cause }, 'consumer stopped');
     this.#stop(cause);
   }
@@ -317,7 +227,3 @@ export class ConsumeSubscription<T> implements Member {
     tellState({ of: 'consumer', connection: this.#core.name, queue: this.#options.queueName, state });
   }
 }
-
-/** Ends a consumer that has never attached: a refusal that will not go away by itself. */
-const isFatal = (error: InstanceQueueError, { spec }: Pick<ResolvedConsumeOptions<unknown>, 'spec'>): boolean =>
-  (error instanceof ChannelError && !error.retryable) || (error.replyCode === 404 && spec?.passive === true);

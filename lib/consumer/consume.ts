@@ -2,7 +2,7 @@
  * Consuming. This room attaches AMQP consumers and keeps them attached. It imports the transport port, `connection/` and
  * the layers below, and knows neither producers nor operators.
  *
- * A delivery: the link's `InboundChannel` → the listener that `attach` registered (`consume-subscription.ts`) →
+ * A delivery: the link's `InboundChannel` → the listener that `AttachLoop` gave to `attach` →
  * `ConsumerChannel`, or `StreamChannel`, which counts it → `DeliveryDecoder` → the subscriber. Its settlement: `ChannelDelivery`
  * → `ConsumerChannel` → (acks: `AckBatching`) → `InboundChannel.settle`.
  */
