@@ -40,6 +40,7 @@ export class AmqpLink implements Link, ChannelHost {
   readonly blocked$: Observable<string | undefined>;
   readonly frameMax: number;
   readonly heartbeat: number;
+  readonly quorumDeliveryLimit: number | undefined;
   readonly wire: boolean;
   readonly receiver: Receiver | undefined;
   readonly cork: Cork | undefined;
@@ -65,6 +66,7 @@ export class AmqpLink implements Link, ChannelHost {
     const frameMax = agreed('frameMax') ?? options.frameMax ?? 0;
     this.frameMax = frameMax > 0 ? frameMax : FRAME_MAX;
     this.heartbeat = agreed('heartbeat') ?? options.heartbeat;
+    this.quorumDeliveryLimit = quorumDeliveryLimit(model);
     this.blocked$ = this.#blocked.asObservable();
     model.on('blocked', (reason) => {
       this.#blocked.next(reason);
@@ -161,4 +163,10 @@ export class AmqpLink implements Link, ChannelHost {
     }
     this.#destroy();
   }
+}
+
+/** 20 since RabbitMQ 4.0. https://www.rabbitmq.com/docs/quorum-queues#poison-message-handling */
+function quorumDeliveryLimit({ connection }: ChannelModel): number | undefined {
+  const { product, version } = connection.serverProperties;
+  return product === 'RabbitMQ' && Number.parseInt(version, 10) >= 4 ? 20 : undefined;
 }

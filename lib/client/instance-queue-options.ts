@@ -1,5 +1,5 @@
 import { CONNECTION, type ConnectionOptions } from '../connection/connection';
-import { CONSUMER_DEFAULTS, type ConsumeOptions } from '../consumer/consume';
+import { CONSUMER_DEFAULTS, type ConsumeOptions } from '../consumer/consume-options';
 import { checkOptions, duration, object, oneOf, type Shape } from '../options';
 import { PRODUCER, type ProducerOptions } from '../producer/producer-options';
 import type { Topology } from '../topology';

@@ -42,6 +42,7 @@ export class ConnectionCore {
   readonly #members = new Set<Member>();
   readonly #joined = new Subject<Member>();
   readonly #known = new Map<string, QueueSpec>();
+  readonly #warned = new Set<string>();
   readonly #watches: Subscription;
   readonly #dialOnce: (name: string) => Observable<Link>;
   #toldCause: string | undefined;
@@ -128,6 +129,13 @@ export class ConnectionCore {
   /** Remembers a spec, so that the name alone means it from now on. */
   learn(spec: QueueSpec): void {
     if (spec.name !== '') this.#known.set(spec.name, spec);
+  }
+
+  /** Logs a warning, unless one with this key was logged before on this connection. */
+  warnOnce(key: string, facts: object, message: string): void {
+    if (this.#warned.has(key)) return;
+    this.#warned.add(key);
+    this.log.warn(facts, message);
   }
 
   /** The other connection of the same broker came up: no use in waiting any longer. */

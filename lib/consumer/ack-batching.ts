@@ -1,45 +1,91 @@
-/** What has to be sent so that the broker knows every ack so far. */
-export interface Acks {
-  /** One `multiple` ack up to this tag. */
+import { timer, type Subscription } from 'rxjs';
+
+/** ms that an ack waits for others to share its frame. */
+const GATHER_FOR = 2;
+
+/** The frames that tell the broker of the acks gathered so far. */
+export interface AckFrames {
+  /** One ack with `multiple`, up to this tag. */
   readonly upTo: number | undefined;
-  /** Acks of their own: above a delivery that is still open. */
+  /** Acks of one delivery each, above a delivery that is still unsettled. */
   readonly singly: readonly number[];
 }
 
-/** What is acked on one channel, and which acks have to be sent. */
-export interface AckGathering {
-  /** Acks gathered and not yet told. */
-  readonly gathered: number;
-  /** Acked: to be told at the next flush. */
-  ack(tag: number): void;
-  /** All gathered acks, as frames; they count as told from here on. `lowest`: of the tags still open; Infinity: none. */
-  flush(lowest: number): Acks;
+/** The acks of one channel that are not sent yet. */
+export interface PendingAcks {
+  /** How many could be sent now. */
+  readonly size: number;
+  add(tag: number): void;
+  /** Removes and returns them. `lowest`: the lowest unsettled tag, Infinity if there is none. */
+  take(lowest: number): AckFrames;
 }
 
 /**
- * Gathers acks of one channel and says how few frames tell them. Pure. A `multiple` ack settles *everything* up to its
- * tag, so it never reaches beyond the lowest delivery still open. It remembers what has gathered and nothing else: one
- * delivery that stays open for hours costs no more than any other.
+ * Acks in any order, in as few frames as possible. Pure. A `multiple` ack settles *everything* up to its tag, so it never
+ * reaches beyond the lowest unsettled delivery. Memory and time depend on the pending acks alone, however long one delivery
+ * stays unsettled.
  */
-export class AckWindow implements AckGathering {
-  #acked: number[] = [];
+export class AckBatch implements PendingAcks {
+  #tags: number[] = [];
 
-  get gathered(): number {
-    return this.#acked.length;
+  get size(): number {
+    return this.#tags.length;
   }
 
-  ack(tag: number): void {
-    this.#acked.push(tag);
+  add(tag: number): void {
+    this.#tags.push(tag);
   }
 
-  flush(lowest: number): Acks {
+  take(lowest: number): AckFrames {
     let upTo: number | undefined;
     const singly: number[] = [];
-    for (const tag of this.#acked) {
+    for (const tag of this.#tags) {
       if (tag > lowest) singly.push(tag);
       else upTo = Math.max(tag, upTo ?? 0);
     }
-    this.#acked = [];
+    this.#tags = [];
     return { upTo, singly };
+  }
+}
+
+/**
+ * Decides when the pending acks of a channel are sent: after 2 ms, or at the end of the turn in which they became a quarter
+ * of the prefetch.
+ */
+export class AckBatching {
+  readonly #pending: PendingAcks;
+  readonly #quarter: number;
+  readonly #flush: () => void;
+  #soon: Subscription | undefined;
+  #thisTurn = false;
+
+  /** `flush` sends what `take` returns. */
+  constructor(pending: PendingAcks, prefetch: number, flush: () => void) {
+    this.#pending = pending;
+    this.#quarter = Math.max(1, Math.floor(prefetch / 4));
+    this.#flush = flush;
+  }
+
+  ack(tag: number): void {
+    this.#pending.add(tag);
+    if (this.#pending.size < this.#quarter) {
+      this.#soon ??= timer(GATHER_FOR).subscribe(() => {
+        this.#flush();
+      });
+    } else if (!this.#thisTurn) {
+      this.#thisTurn = true;
+      // One read of the socket can bring several quarters; they leave together when all of it is worked off.
+      process.nextTick(() => {
+        this.#thisTurn = false;
+        this.#flush();
+      });
+    }
+  }
+
+  /** Stops the timer, and returns what has to be sent now. `lowest`: the lowest unsettled tag, Infinity if there is none. */
+  take(lowest: number): AckFrames | undefined {
+    this.#soon?.unsubscribe();
+    this.#soon = undefined;
+    return this.#pending.size === 0 ? undefined : this.#pending.take(lowest);
   }
 }

@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { Observable, firstValueFrom } from 'rxjs';
-import { isEmpty } from '../connection/ensure-queue';
+import type { ConnectionCore } from '../connection/connection-core';
+import { ensureDeadLetterQueues, isEmpty, type Declaring } from '../connection/declare';
 import { ConsumerError, type ChannelError } from '../errors';
-import type { QueueSpec } from '../topology';
-import type { InboundChannel, InboundMessage, Link } from '../transport/transport';
+import type { QueueSpec, Topology } from '../topology';
+import type { InboundChannel, InboundMessage, Link, QueuePresence } from '../transport/transport';
 import type { ResolvedConsumeOptions } from './consume-options';
 import type { StreamReader } from './stream/stream-reader';
 
@@ -13,9 +14,9 @@ export interface Attached {
   readonly queue: string;
   readonly tag: string;
 }
-/** Gets the messages of one attachment. */
+/** Receives what arrives on one attachment. */
 export interface AttachListener {
-  /** What it returns ends the attachment. */
+  /** An error that it returns ends the attachment. */
   readonly message: (message: InboundMessage) => ChannelError | undefined;
   /** The broker cancelled the consumer. */
   readonly cancelled: () => void;
@@ -29,15 +30,17 @@ export type AttachOptions = DeclareOptions &
   Pick<ResolvedConsumeOptions<unknown>, 'prefetch' | 'tagPrefix' | 'noAck' | 'exclusive' | 'priority' | 'arguments'>;
 
 /**
- * Channel, topology, prefetch, consume, in this order, on one link, and all on the channel that the consumer stays on: no
- * second one is needed, unless the queue has to be made. Calls `onAttached` once, after the broker's consume-ok and before
- * the first message; it returns the listener that gets the messages until the channel ends, also after the unsubscribe.
+ * Opens a channel, declares, sets the prefetch and consumes, in this order and on that one channel; a second one is needed
+ * only after an answer by which the broker closes the first, such as that a queue is missing. Calls `onAttached` once, after
+ * consume-ok and before the first message; it returns the listener that receives the messages until the channel ends, also
+ * after the unsubscribe.
  *
  * Cold. Emits: nothing. Errors: ChannelError when a step was refused or the channel ended; ConsumerError when the broker
- * cancelled. Completes: never. Unsubscribe: ends what is half-way set up, with the queue if it was for this consumer
- * alone; an attached channel belongs to `onAttached`.
+ * cancelled the consumer. Completes: never. Unsubscribe: closes what is half-way set up, and deletes the queue if it was
+ * made for this consumer alone; the channel of a complete attachment belongs to `onAttached`.
  */
 export function attach(
+  core: Pick<ConnectionCore, 'warnOnce'>,
   link: Link,
   options: AttachOptions,
   onAttached: (attached: Attached) => AttachListener,
@@ -49,7 +52,7 @@ export function attach(
       const { tagPrefix, noAck, prefetch, exclusive, priority, stream } = options;
       const tag = `${tagPrefix}-${randomUUID()}`;
       let listener: AttachListener | undefined;
-      // Messages may come in the same read as consume-ok, before `consume` resolves.
+      // Messages can arrive in the same read as consume-ok, before `consume` resolves.
       const arrived = (): void => {
         if (attached || subscriber.closed) return;
         attached = true;
@@ -77,7 +80,7 @@ export function attach(
     const setUp = async (): Promise<void> => {
       let declared: Declared | undefined;
       try {
-        declared = await declareOn(link, options);
+        declared = await declareOn(core, link, options);
         const { channel, queue } = declared;
         channel.ended$.subscribe((error) => {
           if (error) subscriber.error(error);
@@ -86,7 +89,7 @@ export function attach(
       } catch (error) {
         subscriber.error(error);
       }
-      // Given up, or refused: what was made for this consumer alone has no use.
+      // Unsubscribed or refused: what was made for this consumer alone has no further use.
       if (!attached && declared) await cleanUp(link, declared);
     };
     void setUp();
@@ -97,29 +100,65 @@ export function attach(
 interface Declared {
   readonly channel: InboundChannel;
   readonly queue: string;
-  /** `exclusive`: of use to this connection alone; `auto-delete`: it goes with its last consumer. */
+  /** `exclusive`: of use to this connection alone; `auto-delete`: the broker deletes it with its last consumer. */
   readonly temporary: 'exclusive' | 'auto-delete' | undefined;
 }
 
 /** Opens a channel and declares on it. Rejects: ChannelError. */
-async function declareOn(link: Link, options: DeclareOptions): Promise<Declared> {
-  const open = (): Promise<InboundChannel> => firstValueFrom(link.openInbound());
+async function declareOn(
+  core: Pick<ConnectionCore, 'warnOnce'>,
+  link: Link,
+  options: DeclareOptions,
+): Promise<Declared> {
   const { declare, queueName, spec, topology, stream } = options;
-  let channel = await open();
-  if (!declare) return { channel, queue: queueName, temporary: undefined };
+  const setup = new SetupChannel(link);
+  if (!declare) return { channel: await setup.open(), queue: queueName, temporary: undefined };
   let own: QueueSpec | undefined = spec;
   if (!spec || stream?.resumes === true) {
-    const presence = await channel.check(queueName);
-    // The broker closes a channel over any other answer.
-    if (presence !== 'there') channel = await open();
-    if (presence === 'missing') {
+    if ((await setup.check(queueName)) === 'missing') {
       own ??= { name: queueName, ...(stream && { type: 'stream' }) };
       stream?.missing();
     }
   }
+  await ensureDeadLetterQueues(core, setup, topology, own);
   const temporary = own && temporaryOf(own);
-  if (!own && isEmpty(topology)) return { channel, queue: queueName, temporary };
-  return { channel, queue: (await channel.declare(topology, own)) ?? queueName, temporary };
+  const queue = own || !isEmpty(topology) ? await setup.declare(topology, own) : undefined;
+  return { channel: await setup.open(), queue: queue ?? queueName, temporary };
+}
+
+/** The channel that a setup runs on: a fresh one after each answer with which the broker closed the one before. */
+class SetupChannel implements Declaring {
+  readonly #link: Link;
+  #channel: InboundChannel | undefined;
+
+  constructor(link: Link) {
+    this.#link = link;
+  }
+
+  /** Rejects: ChannelError, when none can be opened. */
+  async open(): Promise<InboundChannel> {
+    return (this.#channel ??= await firstValueFrom(this.#link.openInbound()));
+  }
+
+  async check(queue: string): Promise<QueuePresence> {
+    const presence = await this.#ask((channel) => channel.check(queue));
+    if (presence !== 'there') this.#channel = undefined;
+    return presence;
+  }
+
+  declare(topology: Topology, own?: QueueSpec): Promise<string | undefined> {
+    return this.#ask((channel) => channel.declare(topology, own));
+  }
+
+  async #ask<R>(request: (channel: InboundChannel) => Promise<R>): Promise<R> {
+    const channel = await this.open();
+    try {
+      return await request(channel);
+    } catch (error) {
+      this.#channel = undefined;
+      throw error;
+    }
+  }
 }
 
 function temporaryOf({ name, passive, exclusive, autoDelete }: QueueSpec): Declared['temporary'] {
@@ -127,23 +166,27 @@ function temporaryOf({ name, passive, exclusive, autoDelete }: QueueSpec): Decla
   return exclusive === true || name === '' ? 'exclusive' : autoDelete === true ? 'auto-delete' : undefined;
 }
 
-/** Closes the channel, and deletes the queue if it is of no use without its consumer. Never rejects. */
+/** Closes the channel, and deletes a queue that is of no use without its consumer. Never rejects. */
 async function cleanUp(link: Link, { channel, queue, temporary }: Declared): Promise<void> {
   await channel.close();
   if (!temporary || link.lost) return;
-  // An auto-delete queue may have been there before, with messages for the next consumer.
+  // An auto-delete queue may have existed before, with messages for its next consumer.
   const ifEmpty = temporary === 'auto-delete';
   // A refusal means that another consumer uses it, that it holds messages, or that it is gone.
   await link.deleteQueue(queue, { ifUnused: true, ifEmpty }).catch(() => undefined);
 }
 
-/** Tries the steps that a broker may answer by closing the connection: opening a channel, and declaring. */
-export async function rehearseAttach(link: Link, options: DeclareOptions): Promise<void> {
-  await cleanUp(link, await declareOn(link, options));
+/** Runs the steps that a broker may answer by closing the connection: opening a channel, and declaring. */
+export async function rehearseAttach(
+  core: Pick<ConnectionCore, 'warnOnce'>,
+  link: Link,
+  options: DeclareOptions,
+): Promise<void> {
+  await cleanUp(link, await declareOn(core, link, options));
 }
 
 function cancelledByBroker(queue: string): ConsumerError {
-  const why = 'the queue was deleted, its node went, the consumer timed out, or a permission was taken away';
+  const why = 'the queue was deleted, its node went down, the consumer timed out, or a permission was revoked';
   return new ConsumerError(
     'CONSUMER_CANCELLED',
     queue,

@@ -3,24 +3,24 @@ import type { Logger } from '../log';
 import { ArrivedMessage, type Delivery, type Message, type Settlement } from './delivery';
 import { tellSettled } from './delivery-telemetry';
 import type { InboundMessage } from '../transport/transport';
-import type { StreamPlace } from './stream/offset-tracking';
+import type { StreamPlace } from './stream/offset-tracker';
 
-/** The channel a delivery came on, as far as deliveries and whoever works on them are concerned. */
+/** The channel that a delivery came on, for the delivery and for the operators that hold it. */
 export interface DeliveryChannel {
   readonly queue: string;
   readonly prefetch: number;
   readonly log: Logger;
-  /** Nothing new is wanted any more; what is not started should be released. */
+  /** No new deliveries are handed out; operators should release what they have not started. */
   readonly draining: boolean;
-  /** The channel is gone: nothing can be settled any more. */
+  /** The channel is gone, and nothing can be settled on it. */
   readonly ended: boolean;
-  /** Why it ended, if it was not our own doing. */
+  /** Why it ended; undefined if this side ended it. */
   readonly cause: InstanceQueueError | undefined;
-  /** Told when draining starts, at each settlement from then on, and at the end. Returns how to stop listening. */
+  /** Calls the listener when draining starts, at each settlement from then on, and at the end. Returns how to remove it. */
   watch(listener: () => void): () => void;
   /** Called once per delivery. `false`: the channel is gone. */
-  settle(tag: number, how: Settlement): boolean;
-  /** Somebody settled once more, or too late. */
+  settle(tag: number, how: Settlement, delivery: ChannelDelivery<unknown>): boolean;
+  /** A delivery was settled a second time, or after its channel ended. */
   stale(settled: Settlement | 'lost', how: Settlement): void;
 }
 
@@ -59,8 +59,8 @@ export class ChannelDelivery<T> extends ArrivedMessage<T> implements Delivery<T>
       return false;
     }
     this.#settled = how;
-    // Too late: its end is told with that of its channel.
-    if (!this.#channel.settle(this.#tag, how)) {
+    // The end of the channel reports this delivery as lost.
+    if (!this.#channel.settle(this.#tag, how, this)) {
       this.#settled = 'lost';
       return false;
     }
@@ -68,18 +68,18 @@ export class ChannelDelivery<T> extends ArrivedMessage<T> implements Delivery<T>
     return true;
   }
 
-  /** @internal Its channel went before it was settled. */
+  /** @internal Its channel ended before it was settled. */
   static lose(delivery: ChannelDelivery<unknown>): void {
     delivery.#settled ??= 'lost';
     tellSettled(delivery, 'lost');
   }
 
-  /** @internal What a settlement names it by. */
+  /** @internal The delivery tag. */
   static tagOf(delivery: ChannelDelivery<unknown>): number {
     return delivery.#tag;
   }
 
-  /** @internal The channel's end and its draining concern whoever works on the delivery. */
+  /** @internal For operators, which watch the channel for its end and its draining. Undefined: it came on none. */
   static channelOf(delivery: Message<unknown>): DeliveryChannel | undefined {
     return delivery instanceof ChannelDelivery ? delivery.#channel : undefined;
   }

@@ -1,13 +1,93 @@
-import type { ObservableInput } from 'rxjs';
-import type { Codec } from '../codec';
+import { distinctUntilChanged, from, tap, type Observable, type ObservableInput } from 'rxjs';
+import { auto, type Codec } from '../codec';
+import { OptionsError, isInstanceQueueError, type InstanceQueueError } from '../errors';
+import { DEFAULTS, boolean, checkOptions, codec, duration, expected, func, integer } from '../options';
+import { observableInput, oneOf, shortString, withDefaults, type Shape } from '../options';
 import type { Arguments } from '../properties';
-import type { QueueSpec, Topology } from '../topology';
-import type { StreamStart } from './stream/stream-reader';
+import { queueNamed, type QueueSpec, type Topology } from '../topology';
+import { checkQueueSpec, checkTopology, queueOption, table } from '../topology-checks';
+import { resolveStart, streamStart, type StreamStart } from './stream/stream-start';
 
-/** Options with nothing left open. */
+/** What to consume, and how. */
+export interface ConsumeOptions<T = unknown> {
+  /**
+   * A name: that queue is used as it is, and declared (durable) only if it does not exist. A spec: that queue is asserted.
+   * A name that the `topology` has an entry for means that entry.
+   */
+  readonly queue: string | QueueSpec;
+  /**
+   * `false`: declare and check nothing, for users that may only consume; everything has to exist already. @default true
+   */
+  readonly declare?: boolean;
+  /** Declared before each attach. */
+  readonly topology?: Topology;
+  /** Decodes bodies. @default auto */
+  readonly codec?: Codec<T, never>;
+  /**
+   * Maximum number of unsettled deliveries: 1 to 65 535. On a stream: how far deliveries may get ahead of the first message
+   * that is not settled, and so how many may come again after a loss. @default 20
+   */
+  readonly prefetch?: number;
+  /** Prefix of the consumer tag, for debugging: at most 218 bytes of UTF-8. @default 'instance-queue' */
+  readonly tagPrefix?: string;
+  /**
+   * `true`: the broker accepts no other consumer on the queue. While another one is attached, this one stays `detached` and
+   * tries again. @default false
+   */
+  readonly exclusive?: boolean;
+  /** The broker serves consumers of higher priority first; its default is 0. */
+  readonly priority?: number;
+  /** Arguments of `basic.consume`, sent unchanged. An `x-stream-offset` in them counts as `offset`. */
+  readonly arguments?: Arguments;
+  /** What to do with a message that the codec cannot decode. It is never emitted. @default 'reject' */
+  readonly onUndecodable?: 'reject' | 'requeue';
+  /**
+   * Idle time in ms before checking that the queue still exists (jittered up to 2×), repeated as long as no message comes; 0
+   * disables it. Brokers can lose a queue without cancelling its consumers: RabbitMQ 4.3 when a queue is deleted just as it
+   * starts, clusters behind a partition (https://github.com/rabbitmq/rabbitmq-server/issues/12949). A consumer whose queue
+   * is gone counts as cancelled: it declares and attaches again. There is no check with `declare: false`, and none after
+   * the broker has refused one (403). @default 60 000
+   */
+  readonly checkAfter?: number;
+  /**
+   * Streams: where to start. `'first'` message, `'last'` chunk, the `'next'` message to be published, an offset, a `Date`, or
+   * an interval before now: a whole number and a unit, Y, M, D, h, m or s, such as `'7D'` or `'1h'`. From a time or an
+   * interval RabbitMQ starts with the chunk of that time, so somewhat earlier.
+   *
+   * A queue named here is declared as a stream if it does not exist. Each later attach resumes after the last offset up to
+   * which everything is settled: no message is skipped, and one that was acked out of order is not emitted again. The
+   * library treats a queue as a stream only with this option, with `onOffset`, or with a spec of that type. It has to
+   * know, because RabbitMQ closes the connection over a requeue or reject on a stream: a rejected message is passed over
+   * instead, and one that is requeued or released is emitted again. @default 'next'
+   */
+  readonly offset?: StreamStart;
+  /**
+   * Streams: called with the offset up to which all messages are settled, when it has advanced (at most every few ms), and a
+   * last time before the consumer ends. Store it; `offset: stored + 1` resumes there in another process.
+   */
+  readonly onOffset?: (offset: number) => void;
+  /**
+   * While its last value is `true` the consumer is cancelled and gets no messages; at `false` it attaches again. Deliveries
+   * already handed out stay valid and can be settled meanwhile; those that `handle` or `batch` has not started are
+   * released. Until it emits, the consumer is not paused: to start paused, emit `true` on subscribe. When it completes, its
+   * last value stays. When it errors, or emits anything but a boolean, the consumer drains and errors with an OptionsError.
+   */
+  readonly pause?: ObservableInput<boolean>;
+  /** When this emits, completes or errors: cancel, drain, complete. */
+  readonly until?: ObservableInput<unknown>;
+}
+/** Consuming without settling: the broker forgets each message as it sends it. */
+export type NoAckConsumeOptions<T = unknown> = Omit<
+  ConsumeOptions<T>,
+  'prefetch' | 'onUndecodable' | 'offset' | 'onOffset'
+> & {
+  readonly noAck: true;
+};
+
+/** Checked options, with the defaults filled in. */
 export interface ResolvedConsumeOptions<T> {
   readonly queueName: string;
-  /** Asserted; without one the queue is used by name. */
+  /** Asserted. Undefined: the queue is used by its name. */
   readonly spec: QueueSpec | undefined;
   readonly declare: boolean;
   readonly topology: Topology;
@@ -19,11 +99,87 @@ export interface ResolvedConsumeOptions<T> {
   readonly priority?: number;
   readonly arguments: Arguments;
   readonly onUndecodable: 'reject' | 'requeue';
-  /** ms; 0: never. */
   readonly checkAfter: number;
-  /** Of a stream: where to begin. */
+  /** Present if the queue is known to be a stream. */
   readonly offset?: StreamStart;
   readonly onOffset?: (offset: number) => void;
   readonly pause?: ObservableInput<boolean>;
   readonly until?: ObservableInput<unknown>;
+}
+
+/** A tag is `<prefix>-<uuid>`, in 255 bytes: 255 - 1 - 36. */
+const TAG_PREFIX = 218;
+
+const CONSUME: Shape<ConsumeOptions & { noAck: boolean }> = {
+  queue: queueOption,
+  declare: boolean,
+  topology: (value) => (typeof value === 'object' && value !== null ? undefined : 'a topology'),
+  codec,
+  prefetch: integer(1, 65_535),
+  tagPrefix: shortString(TAG_PREFIX),
+  exclusive: boolean,
+  priority: integer(-(2 ** 31), 2 ** 31 - 1),
+  arguments: table,
+  onUndecodable: oneOf('reject', 'requeue'),
+  checkAfter: duration(),
+  offset: streamStart,
+  onOffset: func,
+  pause: observableInput,
+  until: observableInput,
+  noAck: boolean,
+};
+
+/** The checks of the options that an InstanceQueue can set for all its consumers. */
+export const CONSUMER_DEFAULTS: Shape<Pick<ConsumeOptions, 'prefetch' | 'tagPrefix' | 'checkAfter'>> = {
+  prefetch: CONSUME.prefetch,
+  tagPrefix: CONSUME.tagPrefix,
+  checkAfter: CONSUME.checkAfter,
+};
+
+/** Checks everything that can be checked without a broker, and fills in the defaults. @throws OptionsError */
+export function resolveConsumeOptions<T>(given: ConsumeOptions<T> | NoAckConsumeOptions<T>): ResolvedConsumeOptions<T> {
+  checkOptions<ConsumeOptions<T> & { noAck?: boolean }>(given, CONSUME, { of: 'consume()', required: ['queue'] });
+  const noAck = 'noAck' in given && given.noAck;
+  if (noAck) {
+    for (const name of ['prefetch', 'onUndecodable', 'offset', 'onOffset'] as const) {
+      if (Reflect.get(given, name) !== undefined)
+        throw expected(name, 'absent beside `noAck`: without acks nothing is settled', Reflect.get(given, name));
+    }
+  }
+  if (given.topology) checkTopology(given.topology);
+  if (typeof given.queue !== 'string') checkQueueSpec(given.queue, 'queue');
+  const { prefetch, tagPrefix, onUndecodable, declare, checkAfter } = DEFAULTS;
+  // No other client knows the name of a queue that the broker names, and each attach makes a new one: it goes with its consumer.
+  const unnamed = { name: '', autoDelete: true };
+  const named = typeof given.queue === 'string' ? queueNamed(given.topology, given.queue) : given.queue;
+  const queueName = typeof given.queue === 'string' ? given.queue : given.queue.name;
+  const spec =
+    queueName !== '' ? named : typeof given.queue === 'string' ? (named ?? unnamed) : { ...unnamed, ...named };
+  const own = { prefetch, tagPrefix, onUndecodable, declare, checkAfter };
+  const defaults = { ...own, exclusive: false, topology: {}, arguments: {} };
+  return {
+    codec: auto as Codec<T, never>,
+    ...withDefaults(defaults, given),
+    ...resolveStart(given, { queueName, spec, noAck }),
+    queueName,
+    spec,
+    noAck,
+  };
+}
+
+/** The distinct values of the option `pause`, checked. Cold. Errors: as `pause` does; OptionsError, for any other value. */
+export function pauses(pause: ObservableInput<boolean>): Observable<boolean> {
+  return from(pause).pipe(
+    tap((paused) => {
+      if (boolean(paused) !== undefined) throw expected('pause', 'an Observable of true and false', paused);
+    }),
+    distinctUntilChanged(),
+  );
+}
+
+/** Why a consumer ends whose `pause` failed. */
+export function pauseFailed(queueName: string, cause: unknown): InstanceQueueError {
+  if (isInstanceQueueError(cause)) return cause;
+  const message = `The \`pause\` of the consumer of queue \`${queueName}\` failed. The consumer ends, because nothing could resume it.`;
+  return new OptionsError('pause', message, { cause });
 }

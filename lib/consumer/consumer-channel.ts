@@ -3,17 +3,17 @@ import type { Logger } from '../log';
 import type { Counters } from '../counters';
 import { OrderedMap } from '../collections/ordered-map';
 import type { InboundChannel, InboundMessage } from '../transport/transport';
-import { AckWindow, type AckGathering } from './ack-batching';
+import { AckBatch, AckBatching, type PendingAcks } from './ack-batching';
 import { ChannelDelivery, type DeliveryChannel } from './channel-delivery';
 import type { Settlement } from './delivery';
 import type { Backlog } from './consumer-state';
-import { Flushing } from './flushing';
-import type { StreamPlace } from './stream/offset-tracking';
+import type { DeliveryLimit } from './delivery-limit';
+import type { StreamPlace } from './stream/offset-tracker';
 
-/** Every settlement but the ack. */
+/** The settlements that are sent at once, each in a frame of its own. */
 export type Refusal = Exclude<Settlement, 'ack'>;
 
-/** More unsettled deliveries than this many times the prefetch: the broker does not keep to it. */
+/** With more unsettled deliveries than this many times the prefetch, the broker does not respect it. */
 const OVERDRAWN = 2;
 
 export interface ConsumerChannelOptions {
@@ -24,13 +24,14 @@ export interface ConsumerChannelOptions {
   readonly prefetch: number;
   readonly counters: Counters;
   readonly log: Logger;
-  /** A delivery was handed out and its channel went before it was settled. */
+  /** Called for each delivery whose channel ended before it was settled. */
   readonly lost: (delivery: ChannelDelivery<unknown>) => void;
+  readonly limit: DeliveryLimit;
 }
 
 /**
- * One AMQP consumer on its own channel, from consume-ok to the end of that channel, with everything handed out on it.
- * Deliveries hold on to it: what they settle goes to this channel or nowhere.
+ * One AMQP consumer on a channel of its own, from consume-ok to the end of that channel, with the deliveries handed out on
+ * it. A delivery keeps a reference to it: a settlement goes to this channel or nowhere.
  */
 export class ConsumerChannel implements DeliveryChannel {
   readonly queue: string;
@@ -40,54 +41,52 @@ export class ConsumerChannel implements DeliveryChannel {
   readonly log: Logger;
   readonly #options: ConsumerChannelOptions;
   readonly #unsettled = new OrderedMap<ChannelDelivery<unknown>>((delivery) => ChannelDelivery.tagOf(delivery));
-  readonly #acks: AckGathering;
+  readonly #acks: AckBatching;
   readonly #listeners = new Set<() => void>();
-  readonly #flushing: Flushing;
   #draining = false;
   #ended: InstanceQueueError | true | undefined;
 
-  constructor(options: ConsumerChannelOptions, acks: AckGathering = new AckWindow()) {
+  constructor(options: ConsumerChannelOptions, pending: PendingAcks = new AckBatch()) {
     this.#options = options;
-    this.#acks = acks;
     this.queue = options.queue;
     this.tag = options.tag;
     this.epoch = options.epoch;
     this.prefetch = options.prefetch;
     this.log = options.log;
-    this.#flushing = new Flushing(options.prefetch, () => {
+    this.#acks = new AckBatching(pending, options.prefetch, () => {
       this.flush();
     });
   }
 
-  /** Handed out and not settled. */
+  /** Deliveries handed out and not settled. */
   get unsettled(): number {
     return this.#unsettled.size;
   }
-  /** A sample of what is handed out, to see whether the consumer gets on. */
+  /** A sample of the unsettled deliveries. Two of them show whether the consumer makes progress. */
   get backlog(): Backlog {
     return { unsettled: this.unsettled, prefetch: this.prefetch, latest: this.#unsettled.latest };
   }
-  /** No new deliveries are wanted; what is not started should be released. */
+  /** No new deliveries are handed out; operators should release what they have not started. */
   get draining(): boolean {
     return this.#draining;
   }
-  /** The channel is gone: nothing can be settled any more. */
+  /** The channel is gone, and nothing can be settled on it. */
   get ended(): boolean {
     return this.#ended !== undefined;
   }
-  /** Why it ended, unless this side ended it. */
+  /** Why it ended; undefined if this side ended it. */
   get cause(): InstanceQueueError | undefined {
     return this.#ended === true ? undefined : this.#ended;
   }
-  /** A broker that ignores the prefetch would go on until the process runs out of memory. Undefined: it keeps to it. */
+  /** Set when the broker ignores the prefetch, which would end in a process out of memory. */
   get overdrawn(): ChannelError | undefined {
     if (this.unsettled < OVERDRAWN * this.prefetch) return undefined;
     return new ChannelError(
-      `The broker does not keep to the prefetch of ${String(this.prefetch)}: ${String(this.unsettled)} messages of queue \`${this.queue}\` are unsettled.`,
+      `The broker ignores the prefetch of ${String(this.prefetch)}: ${String(this.unsettled)} messages of queue \`${this.queue}\` are unsettled.`,
     );
   }
 
-  /** Calls the listener when draining starts, at each settlement from then on, and at the end. Returns how to stop it. */
+  /** Calls the listener when draining starts, at each settlement from then on, and at the end. Returns how to remove it. */
   watch(listener: () => void): () => void {
     this.#listeners.add(listener);
     return () => {
@@ -95,7 +94,7 @@ export class ConsumerChannel implements DeliveryChannel {
     };
   }
 
-  /** Hands out a message that was decoded. */
+  /** Makes a delivery of a decoded message. */
   deliver<T>(message: InboundMessage, body: T, place?: StreamPlace): ChannelDelivery<T> {
     const delivery = new ChannelDelivery(this, message, body, place);
     this.#unsettled.add(delivery);
@@ -106,13 +105,15 @@ export class ConsumerChannel implements DeliveryChannel {
     return delivery;
   }
 
-  /** Returns a message to the broker that is not handed out. */
-  refuse({ deliveryTag }: InboundMessage, how: Refusal): void {
-    if (!this.ended) this.refused(deliveryTag, how);
+  /** Refuses a message without handing it out. */
+  refuse({ deliveryTag, headers }: InboundMessage, how: Refusal): void {
+    if (this.ended) return;
+    if (how === 'requeue') this.#options.limit.requeued(headers);
+    this.refused(deliveryTag, how);
   }
 
   /** For `ChannelDelivery`, which calls it once. `false`: the channel is gone. */
-  settle(tag: number, how: Settlement): boolean {
+  settle(tag: number, how: Settlement, delivery: ChannelDelivery<unknown>): boolean {
     if (this.ended || this.#options.channel.ended || !this.#unsettled.delete(tag)) return false;
     const { counters } = this.#options;
     counters.inFlight--;
@@ -121,13 +122,14 @@ export class ConsumerChannel implements DeliveryChannel {
       this.acked(tag);
     } else {
       counters[how === 'release' ? 'released' : how === 'requeue' ? 'requeued' : 'rejected']++;
+      if (how === 'requeue') this.#options.limit.requeued(delivery.properties.headers);
       this.refused(tag, how);
     }
     if (this.#draining) this.#notify();
     return true;
   }
 
-  /** A delivery was settled a second time, or too late. */
+  /** A delivery was settled a second time, or after its channel ended. */
   stale(settled: Settlement | 'lost', how: Settlement): void {
     this.log.debug(
       { queue: this.queue, tag: this.tag, epoch: this.epoch, settled, how },
@@ -135,24 +137,23 @@ export class ConsumerChannel implements DeliveryChannel {
     );
   }
 
-  /** Sends the acks gathered so far. */
+  /** Sends the pending acks. */
   flush(): void {
-    this.#flushing.flushed();
-    if (this.ended || this.#acks.gathered === 0) return;
     const { first } = this.#unsettled;
-    const { upTo, singly } = this.#acks.flush(first ? ChannelDelivery.tagOf(first) : Infinity);
-    if (upTo !== undefined) this.#send(upTo, 'ack', true);
-    for (const tag of singly) this.#send(tag, 'ack');
+    const frames = this.#acks.take(first ? ChannelDelivery.tagOf(first) : Infinity);
+    if (!frames || this.ended) return;
+    if (frames.upTo !== undefined) this.#send(frames.upTo, 'ack', true);
+    for (const tag of frames.singly) this.#send(tag, 'ack');
   }
 
-  /** From here on new messages are released, and operators that hold deliveries start no other. */
+  /** From now on new messages are released, and operators start no more of the deliveries that they hold. */
   drain(): void {
     if (this.#draining) return;
     this.#draining = true;
     this.#notify();
   }
 
-  /** The channel is gone, or given up: what is unsettled is lost here, and the broker delivers it again. */
+  /** The channel is gone or given up: its unsettled deliveries are lost, and the broker delivers them again. */
   end(cause?: InstanceQueueError): void {
     if (this.ended) return;
     this.flush();
@@ -166,7 +167,7 @@ export class ConsumerChannel implements DeliveryChannel {
     if (left.length > 0) {
       log.warn(
         { queue: this.queue, tag: this.tag, epoch: this.epoch, lost: left.length },
-        'deliveries lost: they come again',
+        'deliveries lost: the broker delivers them again',
       );
     }
     this.#notify();
@@ -174,38 +175,37 @@ export class ConsumerChannel implements DeliveryChannel {
     for (const delivery of left) lost(delivery);
   }
 
-  /** No new messages. Resolves with cancel-ok, or when the channel is gone. */
+  /** Cancels the consumer. Resolves with cancel-ok, or when the channel is gone. */
   cancel(): Promise<void> {
     return this.#options.channel.cancel(this.tag);
   }
 
-  /** Closes the channel after what was settled so far; the broker delivers the rest again. */
+  /** Closes the channel behind the settlements so far; the broker delivers the rest again. */
   async close(): Promise<void> {
     this.flush();
     this.end();
     await this.#options.channel.close();
   }
 
-  /** The same without waiting for it. */
+  /** As `close`, without waiting for the broker. */
   abandon(cause?: InstanceQueueError): void {
     this.end(cause);
     void this.#options.channel.close();
   }
 
-  /** Gathers an ack, to be sent soon with others. */
+  /** Adds an ack to those that are sent together soon. */
   protected acked(tag: number): void {
     this.#acks.ack(tag);
-    this.#flushing.gathered(this.#acks.gathered);
   }
 
-  /** Sends any other settlement at once, in a frame of its own. */
+  /** Sends any other settlement at once. */
   protected refused(tag: number, how: Refusal): void {
     this.#send(tag, how);
   }
 
   #send(tag: number, how: Settlement, multiple = false): void {
     const { channel } = this.#options;
-    // A channel that closes without having said so yet: the broker takes back everything unsettled.
+    // The channel is closing and has not reported it yet: the broker takes back everything unsettled.
     if (!channel.settle(tag, how, multiple))
       this.log.debug({ queue: this.queue, tag: this.tag }, 'settled on a closing channel');
   }

@@ -1,8 +1,9 @@
 import type { InstanceQueueError } from '../errors';
 
 /**
- * Where a consumer is. `detached` without a cause: waiting for its first connection, or about to attach again after a
- * pause. `paused`: on purpose; what was handed out before can still be settled.
+ * The state of a consumer. `detached` without a cause: it waits for its first connection, or is about to attach again after
+ * a pause. `paused`: by its option `pause`; what was handed out before can still be settled. `retryIn`: ms until the next
+ * attempt; without it, the next connection starts one.
  */
 export type ConsumerState =
   | { readonly status: 'detached'; readonly cause?: InstanceQueueError; readonly retryIn?: number }
@@ -11,10 +12,10 @@ export type ConsumerState =
   | { readonly status: 'draining'; readonly unsettled: number }
   | { readonly status: 'stopped'; readonly cause?: InstanceQueueError };
 
-/** The deliveries of an attached consumer that are not settled. A sample. */
+/** The unsettled deliveries of an attached consumer, at one moment. */
 export interface Backlog {
   readonly unsettled: number;
   readonly prefetch: number;
-  /** The tag of the latest delivery. It changes with each new one. */
+  /** The tag of the latest delivery: it changes with each new one. */
   readonly latest: number;
 }

@@ -6,21 +6,22 @@ import { isolated } from '../reactive/isolated';
 import { TypedEmitter } from '../reactive/typed-emitter';
 import { StateSubject, type EventsOf } from '../reactive/state-subject';
 import type { ConsumerError, InstanceQueueError } from '../errors';
-import { consuming, resolveConsumeOptions, type ConsumeOptions } from './consume';
+import { consuming } from './consume';
+import { resolveConsumeOptions, type ConsumeOptions } from './consume-options';
 import type { ConsumeSubscription } from './consume-subscription';
 import type { ConsumerState } from './consumer-state';
 import type { Delivery, Message } from './delivery';
 import { Relay } from '../reactive/relay';
 
-/** One event per status, and what is dropped or lost. */
+/** One event per status, and one for each message that could not be decoded and each delivery that was lost. */
 export type ConsumerEvents = EventsOf<ConsumerState> & {
   undecodable: [message: Message<Buffer>, cause: ConsumerError];
   lost: [message: Message<unknown>];
 };
 
 /**
- * A consumer whose deliveries are shared and whose state can be watched. At most one AMQP consumer at a time: attached
- * while somebody subscribes to `deliveries$`, detached (drained) when nobody does.
+ * A consumer whose deliveries are shared and whose state can be observed. At most one AMQP consumer at a time: it attaches
+ * when `deliveries$` gets its first subscriber, and drains when the last one leaves.
  *
  * @example
  * const orders = new Consumer(connection, { queue: 'orders' });
@@ -29,12 +30,12 @@ export type ConsumerEvents = EventsOf<ConsumerState> & {
  */
 export class Consumer<T = unknown> extends TypedEmitter<ConsumerEvents> implements AsyncDisposable {
   /**
-   * `consume()` shared: all subscribers see the same delivery objects, the first settlement counts.
+   * `consume()`, shared: all subscribers see the same delivery objects, and the first settlement counts.
    *
-   * Hot while somebody subscribes. Emits: deliveries, to be settled once each.
-   * Completes: as `consume()` does; when the consumer is closed, also for those who subscribe later.
-   * Errors: as `consume()` does; CONNECTION_CLOSED for those who subscribe when the connection is closed.
-   * Unsubscribe: the last one detaches, and drains.
+   * Hot while it has subscribers. Emits: deliveries, to be settled once each.
+   * Completes: as `consume()` does; when the consumer is closed, also for later subscribers.
+   * Errors: as `consume()` does; CONNECTION_CLOSED for subscribers that come after the connection is closed.
+   * Unsubscribe: the last subscriber's cancels and drains.
    */
   readonly deliveries$: Observable<Delivery<T>>;
   readonly #state = new StateSubject<ConsumerState>(Object.freeze({ status: 'detached' }));
@@ -67,7 +68,7 @@ export class Consumer<T = unknown> extends TypedEmitter<ConsumerEvents> implemen
     const watch = this.#core.state$.subscribe({
       complete: () => {
         const { state } = this.#core;
-        // The consumption hears of it later, when the last state is told already.
+        // Now, and not with the subscription's end: that comes when the last state was published already.
         this.#stopped(state.status === 'closed' ? state.cause : undefined);
       },
     });
@@ -95,7 +96,7 @@ export class Consumer<T = unknown> extends TypedEmitter<ConsumerEvents> implemen
   }
 
   async #close(within: number): Promise<CloseReport> {
-    // Before anything completes: whoever subscribes again on completion comes too late.
+    // Set first: a subscriber may subscribe again when `deliveries$` completes, and that must not attach.
     this.#closing = true;
     const reports = await Promise.all([...this.#active].map((consumption) => consumption.close(within)));
     this.#stopped(undefined);
@@ -107,11 +108,11 @@ export class Consumer<T = unknown> extends TypedEmitter<ConsumerEvents> implemen
     this.#active.add(subscription);
     subscription.state$.subscribe((state) => {
       if (state.status === 'stopped') this.#active.delete(subscription);
-      // One that still drains while its successor attaches has nothing to say about the present.
+      // Not the state of a subscription that still drains while its successor attaches.
       if (this.#latest !== subscription) return;
       if (state.status !== 'stopped') this.#state.next(state);
       else if (state.cause) this.#stopped(state.cause);
-      // Without subscribers now; there may be some again.
+      // It ended with its last subscriber; the next one attaches again.
       else this.#state.next(Object.freeze({ status: 'detached' }));
     });
     subscription.undecodable$.subscribe(({ message, cause }) => {
@@ -124,12 +125,12 @@ export class Consumer<T = unknown> extends TypedEmitter<ConsumerEvents> implemen
 
   #stopped(cause: InstanceQueueError | undefined): void {
     this.#state.end(Object.freeze(cause ? { status: 'stopped', cause } : { status: 'stopped' }));
-    // The connection may outlive many consumers.
+    // The connection outlives many consumers.
     this.#connection.unsubscribe();
   }
 }
 
-/** Tells a state as the event of its status. One call per status, because only so the types agree. */
+/** Emits a state as the event of its status. One call per status, or the types do not agree. */
 function emitState(emitter: TypedEmitter<ConsumerEvents>, state: ConsumerState): void {
   switch (state.status) {
     case 'detached':

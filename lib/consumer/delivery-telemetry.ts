@@ -2,15 +2,15 @@ import { channel, tracingChannel } from 'node:diagnostics_channel';
 import { isTraced, setOrigin } from '../diagnostics';
 import type { Message, Settlement } from './delivery';
 
-/** `instance-queue:deliver`: a message is handed out. */
+/** `instance-queue:deliver`: a message is emitted. */
 export interface DeliverEvent {
   readonly message: Message<unknown>;
   /** The consumer tag. */
   readonly tag: string;
-  /** The connection it came on. */
+  /** The number of the connection it came on. */
   readonly epoch: number;
 }
-/** `instance-queue:settle`: a delivery was settled, or its channel went first. */
+/** `instance-queue:settle`: a delivery was settled, or its channel ended first. */
 export interface SettleEvent {
   readonly message: Message<unknown>;
   readonly settlement: Settlement | 'lost';
@@ -30,10 +30,10 @@ const deliveries = channel('instance-queue:deliver');
 const settlements = channel('instance-queue:settle');
 const open = new WeakMap<Message<unknown>, DeliverTrace>();
 
-/** Does anyone subscribe to what is published of deliveries? */
+/** Does a diagnostics channel of deliveries have subscribers? */
 export const areDeliveriesWatched = (): boolean => deliveries.hasSubscribers || isTraced(traces);
 
-/** A message is handed out that came over `connection`. */
+/** Publishes that a message of `connection` is about to be emitted. */
 export function tellDelivered({ message, tag, epoch }: DeliverEvent, connection: object): void {
   if (!deliveries.hasSubscribers) return;
   const event: DeliverEvent = { message, tag, epoch };
@@ -41,7 +41,7 @@ export function tellDelivered({ message, tag, epoch }: DeliverEvent, connection:
   deliveries.publish(event);
 }
 
-/** A delivery that came over `connection` is handed out, by `emit`. */
+/** Emits a delivery of `connection` within its trace. */
 export function traceDelivery({ message, tag, epoch }: DeliverEvent, connection: object, emit: () => void): void {
   tellDelivered({ message, tag, epoch }, connection);
   if (!isTraced(traces)) {
@@ -55,12 +55,12 @@ export function traceDelivery({ message, tag, epoch }: DeliverEvent, connection:
   traces.end.publish(trace);
 }
 
-/** A delivery was settled, or lost. */
+/** Publishes that a delivery was settled or lost, and ends its trace. */
 export function tellSettled(message: Message<unknown>, settlement: Settlement | 'lost'): void {
   if (settlements.hasSubscribers) settlements.publish({ message, settlement });
   if (!isTraced(traces)) return;
   const trace = open.get(message);
-  // It was handed out before there was a subscriber.
+  // It was emitted before there was a subscriber.
   if (!trace) return;
   trace.settlement = settlement;
   traces.asyncStart.publish(trace);

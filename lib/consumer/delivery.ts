@@ -1,27 +1,29 @@
 import type { Arguments, MessageProperties } from '../properties';
 import type { InboundMessage, Settlement } from '../transport/transport';
 import { historyOf, type RetryHistory } from './retry-history';
-import type { StreamPlace } from './stream/offset-tracking';
+import { DELIVERY_COUNT } from './delivery-limit';
+import type { StreamPlace } from './stream/offset-tracker';
 
-/** An inbound message that cannot be settled: what handlers see. */
+/** An inbound message, as handlers see it: it has no settle methods. */
 export interface Message<T> {
-  /** What the codec made of the content. */
+  /** The content as decoded by the codec. */
   readonly body: T;
-  /** The bytes as they came. */
+  /** The bytes as they arrived. */
   readonly content: Buffer;
   /** The queue it was consumed from. */
   readonly queue: string;
-  /** Where it was published to; that of the first publish for a message that `retry` let wait. */
+  /** The exchange it was published to; for a message that comes back from `retry`, that of the first publish. */
   readonly exchange: string;
+  /** Its routing key; for a message that comes back from `retry`, that of the first publish. */
   readonly routingKey: string;
-  /** Was it delivered before, to anyone? */
+  /** Was it delivered before, to any consumer? */
   readonly redelivered: boolean;
   /**
-   * Earlier attempts: those that `retry` counted in this queue, and those the broker tells of: quorum queues count them,
-   * classic queues tell only none or some (1).
+   * Earlier attempts: those that `retry` counted in this queue, and those that the broker reports. Quorum queues count them;
+   * a classic queue only reports none (0) or some (1).
    */
   readonly deliveryCount: number;
-  /** Where it stands in its stream. Only consumers of streams tell. */
+  /** Its offset, if it was read from a stream. */
   readonly offset?: number;
   readonly properties: MessageProperties;
 }
@@ -29,23 +31,26 @@ export interface Message<T> {
 export type { Settlement };
 
 /**
- * An inbound message that is yours to settle, once, on the channel it came on. The first settlement counts; later ones,
- * and those that come when the channel is gone, do nothing and say so. None of the verbs ever throws.
+ * An inbound message to settle once, on the channel it came on. The first settlement counts. A later one, or one after the
+ * channel is gone, does nothing and returns `false`. No method throws.
  */
 export interface Delivery<T> extends Message<T> {
-  /** How it was settled; 'lost' when its channel went first (the broker delivers it again); undefined while it is open. */
+  /** How it was settled; 'lost' if its channel ended first (the broker delivers it again); undefined while unsettled. */
   readonly settled: Settlement | 'lost' | undefined;
-  /** Done. `true`: accepted here (the channel may still die before it is sent). `false`: settled already, or lost. */
+  /** Done. `true`: accepted here (the channel may still end before it is sent). `false`: already settled, or lost. */
   ack(): boolean;
-  /** Failed, try again: `basic.reject` with requeue, which counts towards a delivery limit. Returns as `ack` does. */
+  /**
+   * Failed, try again: `basic.reject` with requeue. It counts towards the delivery limit of a quorum queue, which is 20
+   * since RabbitMQ 4.0 unless the queue sets its own. Returns as `ack` does.
+   */
   requeue(): boolean;
-  /** Never tried: `basic.nack` with requeue, which does not count (RabbitMQ ≥ 4.3). Returns as `ack` does. */
+  /** Not tried: `basic.nack` with requeue, which does not count as a failure (RabbitMQ ≥ 4.3). Returns as `ack` does. */
   release(): boolean;
-  /** Failed for good: dead-lettered where the queue says so, else dropped. Returns as `ack` does. */
+  /** Failed for good: dead-lettered if the queue has a dead-letter route, else dropped. Returns as `ack` does. */
   reject(): boolean;
 }
 
-/** A message as it came, with its body decoded. Without settling it is what `noAck` consumers emit. */
+/** An inbound message with its body decoded. Consumers with `noAck` emit it as it is. */
 export class ArrivedMessage<T> implements Message<T> {
   readonly body: T;
   readonly content: Buffer;
@@ -71,23 +76,20 @@ export class ArrivedMessage<T> implements Message<T> {
     this.#message = message;
   }
 
-  /** Decoded when asked for: that is half the work of an arrival, and few handlers ask. */
+  /** Decoded on first access: that is half the work for a message, and few handlers need it. */
   get properties(): MessageProperties {
     return this.#message.properties;
   }
 }
 
-const COUNT = 'x-delivery-count';
-
-/** The broker counts from the last copy on; the runs before that are in the copy's own headers. */
+/** The broker counts deliveries of the present copy; the attempts before it are in the headers that `retry` wrote. */
 function deliveryCountOf(
   headers: Arguments | undefined,
   redelivered: boolean,
   history: RetryHistory | undefined,
 ): number {
-  // https://www.rabbitmq.com/docs/quorum-queues#poison-message-handling
-  const counted = headers && Object.hasOwn(headers, COUNT) ? headers[COUNT] : undefined;
-  // Where the broker does not count, anybody may write anything there.
+  const counted = headers && Object.hasOwn(headers, DELIVERY_COUNT) ? headers[DELIVERY_COUNT] : undefined;
+  // On a queue that does not count, the header is whatever the publisher wrote.
   const since = Number.isSafeInteger(counted) && Number(counted) >= 0 ? Number(counted) : Number(redelivered);
   return history === undefined ? since : history.attempts + since;
 }

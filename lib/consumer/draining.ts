@@ -1,10 +1,10 @@
 import { firstValueFrom, from, race, switchMap, timer } from 'rxjs';
 import type { ConsumerChannel } from './consumer-channel';
 
-/** ms that the closing handshake of a channel gets when no time is left: what was settled is still on its way to the socket. */
+/** ms for the closing handshake of a channel when no time is left: settlements are still on their way to the socket. */
 const GRACE = 100;
 
-/** The attachments of one consumer that get nothing new any more, until what they handed out is settled. */
+/** The cancelled attachments of one consumer. The channel of each stays open until all it handed out is settled. */
 export class Draining {
   readonly #left = new Map<ConsumerChannel, Promise<number>>();
   readonly #progress: () => void;
@@ -13,7 +13,7 @@ export class Draining {
     this.#force = resolve;
   });
 
-  /** `progress` is told at every settlement, and when one is added. */
+  /** `progress` is called at each settlement, and when an attachment is added. */
   constructor(progress: () => void) {
     this.#progress = progress;
   }
@@ -21,17 +21,17 @@ export class Draining {
   get size(): number {
     return this.#left.size;
   }
-  /** Handed out by any of them, and not settled. */
+  /** Deliveries of all of them that are not settled. */
   get unsettled(): number {
     let sum = 0;
     for (const attachment of this.#left.keys()) sum += attachment.unsettled;
     return sum;
   }
 
-  /** Cancels it; closes its channel when all is settled. Resolves when the broker knows that it is cancelled. */
+  /** Cancels the consumer, and closes its channel when all is settled. Resolves when the broker has cancelled it. */
   add(attachment: ConsumerChannel): Promise<void> {
     const cancelled = attachment.cancel();
-    // In two steps: `progress` asks for the sum, and this one belongs to it.
+    // Registered first: `progress` reads `unsettled`, and this attachment belongs to the sum.
     this.#left.set(attachment, Promise.resolve(0));
     const drained = this.#drained(attachment, cancelled).finally(() => {
       this.#left.delete(attachment);
@@ -40,29 +40,29 @@ export class Draining {
     return cancelled;
   }
 
-  /** Resolves when all are through; with how many deliveries the time was too short for. */
+  /** Resolves when all channels are closed, with the number of deliveries that were not settled in time. */
   async end(): Promise<number> {
     const left = await Promise.all(this.#left.values());
     return left.reduce((sum, unsettled) => sum + unsettled, 0);
   }
 
-  /** The time is up. */
+  /** The time is up: every channel is closed now. */
   force(): void {
     this.#force();
   }
 
   async #drained(attachment: ConsumerChannel, cancelled: Promise<void>): Promise<number> {
     const settled = new Promise<void>((resolve) => {
-      // Messages still come until cancel-ok.
-      let last = false;
+      // Messages still arrive until cancel-ok.
+      let isCancelled = false;
       const look = (): void => {
-        if (attachment.ended || (last && attachment.unsettled === 0)) resolve();
+        if (attachment.ended || (isCancelled && attachment.unsettled === 0)) resolve();
         else this.#progress();
       };
       attachment.watch(look);
       look();
       void cancelled.then(() => {
-        last = true;
+        isCancelled = true;
         look();
       });
     });

@@ -4,49 +4,49 @@ import { ConsumerError } from '../errors';
 import { LONGEST } from '../options';
 
 /**
- * Whether a consumer that hears nothing still has a queue. A broker that loses one should cancel its consumers, and does not
- * always: one that is deleted in the last moments of a start of RabbitMQ 4.3 is taken for dead, and only what is known of
- * it goes; its process and the consumers stay, without a name (seen on 4.3.6).
+ * Checks now and then that the queue of an idle consumer still exists. A broker that loses a queue should cancel its
+ * consumers, and does not always: RabbitMQ 4.3 takes a queue that is deleted at the end of the broker's start for dead, and
+ * removes only its record; the queue's process and its consumers stay (seen on 4.3.6).
  */
 export class QueueCheck {
   readonly #after: number;
-  #heard = false;
+  #received = false;
 
-  /** Looks after so many ms without a message, up to twice as many; 0: never. */
+  /** `after`: idle time in ms before a check (jittered up to 2×); 0: never. */
   constructor(after: number) {
     this.#after = after;
   }
 
   /** A message came. */
-  heard(): void {
-    this.#heard = true;
+  received(): void {
+    this.#received = true;
   }
 
   /**
-   * Cold. `queueOf` names the queue while there is something to look for. Emits: nothing. Errors: CONSUMER_CANCELLED, when
-   * it is missing. Completes: when nobody may look.
+   * Cold. `queueOf` returns the queue while the consumer is attached. Emits: nothing. Errors: CONSUMER_CANCELLED, when the
+   * queue is missing. Completes: when the broker refuses the check.
    */
   watch(look: (queue: string) => Promise<QueuePresence>, queueOf: () => string | undefined): Observable<never> {
     if (this.#after === 0) return EMPTY;
     return ticks(this.#after).pipe(
-      filter(() => this.#quiet()),
+      filter(() => this.#isIdle()),
       exhaustMap(() => {
         const queue = queueOf();
-        return queue === undefined ? EMPTY : told(look, queue);
+        return queue === undefined ? EMPTY : presenceOf(look, queue);
       }),
       takeWhile((presence) => presence !== 'hidden'),
       ignoreElements(),
     );
   }
 
-  #quiet(): boolean {
-    const quiet = !this.#heard;
-    this.#heard = false;
-    return quiet;
+  #isIdle(): boolean {
+    const idle = !this.#received;
+    this.#received = false;
+    return idle;
   }
 }
 
-/** Every `ms` to twice that, lest a thousand consumers ask in one moment. It keeps no process alive. */
+/** Emits every `ms` to twice that, at random, so that a thousand consumers do not ask at once. Keeps no process alive. */
 function ticks(ms: number): Observable<void> {
   return new Observable((subscriber) => {
     let timer: NodeJS.Timeout;
@@ -66,19 +66,19 @@ function ticks(ms: number): Observable<void> {
   });
 }
 
-function told(look: (queue: string) => Promise<QueuePresence>, queue: string): Observable<QueuePresence> {
+function presenceOf(look: (queue: string) => Promise<QueuePresence>, queue: string): Observable<QueuePresence> {
   return defer(() => look(queue)).pipe(
-    // Who could not find out looks again later.
+    // A check that failed is repeated at the next tick.
     catchError(() => EMPTY),
     tap((presence) => {
-      if (presence === 'missing') throw forgotten(queue);
+      if (presence === 'missing') throw missing(queue);
     }),
   );
 }
 
-const forgotten = (queue: string): ConsumerError =>
+const missing = (queue: string): ConsumerError =>
   new ConsumerError(
     'CONSUMER_CANCELLED',
     queue,
-    `Queue \`${queue}\` is gone, and its consumer with it, though the broker did not say so.`,
+    `Queue \`${queue}\` is gone, and the broker did not cancel its consumer.`,
   );

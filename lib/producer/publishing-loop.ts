@@ -1,6 +1,6 @@
 import { Observable, Subject, filter, finalize, firstValueFrom, merge, switchMap } from 'rxjs';
 import type { ConnectionCore } from '../connection/connection-core';
-import { isEmpty } from '../connection/ensure-queue';
+import { ensureDeadLetterQueues, isEmpty } from '../connection/declare';
 import { Reopening } from '../connection/reopening';
 import type { Up } from '../connection/supervisor';
 import { ChannelError, type InstanceQueueError } from '../errors';
@@ -33,8 +33,10 @@ export function publishingLoop(
   { topology, refused, prepare }: PublishingLoopOptions,
 ): Observable<ProducerState> {
   const failures = new Subject<ProducerState>();
-  const declare = async (channel: OutboundChannel): Promise<void> => {
-    if (topology && !isEmpty(topology)) await channel.declare(topology);
+  const declare = async (link: Link, channel: OutboundChannel): Promise<void> => {
+    if (!topology || isEmpty(topology)) return;
+    await ensureDeadLetterQueues(core, link, topology);
+    await channel.declare(topology);
   };
   const reopening = new Reopening(core, {
     what: 'opening a channel for publishing',
@@ -49,7 +51,7 @@ export function publishingLoop(
     },
     rehearse: async (link) => {
       const channel = await firstValueFrom(link.openOutbound());
-      await declare(channel);
+      await declare(link, channel);
       await channel.close();
     },
   });
@@ -68,7 +70,7 @@ export function publishingLoop(
       const opening = link.openOutbound().subscribe({
         next: (channel) => {
           open = channel;
-          Promise.all([declare(channel), prepare?.(channel)]).then(() => {
+          Promise.all([declare(link, channel), prepare?.(channel)]).then(() => {
             if (subscriber.closed || channel.ended) return;
             if (reopening.everOpened) core.counters.reopens++;
             reopening.opened();

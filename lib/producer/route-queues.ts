@@ -1,5 +1,5 @@
 import type { ConnectionCore } from '../connection/connection-core';
-import { ensureQueue } from '../connection/ensure-queue';
+import { ensureDeadLetterQueues, ensureQueue } from '../connection/declare';
 import { queueNamed, type Topology } from '../topology';
 import type { PublishingChannel } from './publishing-channel';
 
@@ -31,7 +31,10 @@ export class RouteQueues {
     try {
       // An exclusive queue belongs to the connection that declares it first, and that must be its consumer's.
       if (this.#mayDeclare(queue) && spec?.exclusive !== true) {
-        await (spec ? link.declare({}, spec) : ensureQueue(link, queue));
+        if (spec) {
+          await ensureDeadLetterQueues(this.#core, link, {}, spec, this.#topology());
+          await link.declare({}, spec);
+        } else await ensureQueue(link, queue);
         this.#strikes.delete(queue);
       }
     } catch (err) {

@@ -57,6 +57,8 @@ export interface Link {
   readonly frameMax: number;
   /** Seconds between heartbeats, as negotiated; 0: none. */
   readonly heartbeat: number;
+  /** The delivery limit that the broker gives quorum queues that do not set their own. Undefined: none, or unknown. */
+  readonly quorumDeliveryLimit?: number | undefined;
   /** Hot. Emits: the broker's reason while it blocks publishing, else undefined; the present value first. Completes: when lost. */
   readonly blocked$: Observable<string | undefined>;
   /** Why the connection is gone; undefined while it is up. */

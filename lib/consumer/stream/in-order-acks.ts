@@ -1,37 +1,37 @@
-import type { Acks, AckGathering } from '../ack-batching';
+import type { AckFrames, PendingAcks } from '../ack-batching';
 
 /**
- * Gathers acks of one channel, and tells none of them before all below it. Pure. For streams: what is acked is what the
- * broker sends anew, so it never gets further ahead of the lowest delivery still open than the prefetch.
+ * Acks that are sent in order: none before all deliveries below it are acked. Pure. On a stream an ack is a credit for
+ * another message, so the broker never gets further ahead of the lowest unsettled delivery than the prefetch.
  */
-export class InOrderWindow implements AckGathering {
-  readonly #open = new Set<number>();
+export class InOrderAcks implements PendingAcks {
+  readonly #unsettled = new Set<number>();
   #last = 0;
-  #told = 0;
+  #sent = 0;
 
-  get gathered(): number {
-    return this.#upTo - this.#told;
+  get size(): number {
+    return this.#upTo - this.#sent;
   }
 
-  /** A delivery came. Tags of a channel grow by one. */
+  /** A delivery came. The tags of a channel grow by one. */
   open(tag: number): void {
-    this.#open.add(tag);
+    this.#unsettled.add(tag);
     this.#last = Math.max(this.#last, tag);
   }
 
-  ack(tag: number): void {
-    this.#open.delete(tag);
+  add(tag: number): void {
+    this.#unsettled.delete(tag);
   }
 
-  flush(): Acks {
-    const upTo = this.#upTo > this.#told ? this.#upTo : undefined;
-    this.#told = this.#upTo;
+  take(): AckFrames {
+    const upTo = this.#upTo > this.#sent ? this.#upTo : undefined;
+    this.#sent = this.#upTo;
     return { upTo, singly: [] };
   }
 
-  /** All up to here are settled. */
+  /** Everything up to this tag is acked. */
   get #upTo(): number {
-    const [lowest = this.#last + 1] = this.#open;
+    const [lowest = this.#last + 1] = this.#unsettled;
     return lowest - 1;
   }
 }

@@ -1,48 +1,48 @@
 import { timer } from 'rxjs';
 import type { InboundMessage } from '../../transport/transport';
 import { ConsumerChannel, type ConsumerChannelOptions, type Refusal } from '../consumer-channel';
-import { InOrderWindow } from './in-order-acks';
-import type { StreamPlace } from './offset-tracking';
+import { InOrderAcks } from './in-order-acks';
+import type { StreamPlace } from './offset-tracker';
 import type { StreamReader } from './stream-reader';
 
-/** A message, and where it stands. */
+/** A message with its offset. */
 interface Read {
   readonly raw: InboundMessage;
   readonly offset: number;
 }
 
 /**
- * An attachment to a stream. The broker knows acks there and nothing else (it closes the connection over the rest), and
- * an ack only means: send more. So a rejected message is passed over, and one that is requeued is handed out once more
- * from here. It sends whole chunks, whatever the prefetch; what is too much waits here.
+ * An attachment to a stream. RabbitMQ accepts only acks on it, as credit for more messages, and closes the connection over a
+ * requeue or reject. So a rejected message is acked, and one that is requeued is handed out again from here. RabbitMQ sends
+ * whole chunks, whatever the prefetch; what exceeds it waits here.
  */
 export class StreamChannel extends ConsumerChannel {
-  readonly #reading: StreamReader;
-  readonly #window: InOrderWindow;
-  readonly #hand: (raw: InboundMessage, place: StreamPlace) => void;
+  readonly #reader: StreamReader;
+  readonly #acks: InOrderAcks;
+  readonly #emit: (raw: InboundMessage, place: StreamPlace) => void;
   #waiting: Read[] = [];
-  /** Handed out, or about to be again, by their tags. */
+  /** Handed out, or about to be handed out again, by delivery tag. */
   readonly #out = new Map<number, Read>();
-  #handing = false;
+  #handingOut = false;
 
   constructor(
-    facts: ConsumerChannelOptions,
-    reading: StreamReader,
-    hand: (attachment: StreamChannel, raw: InboundMessage, place: StreamPlace) => void,
+    options: ConsumerChannelOptions,
+    reader: StreamReader,
+    emit: (attachment: StreamChannel, raw: InboundMessage, place: StreamPlace) => void,
   ) {
-    const window = new InOrderWindow();
-    super(facts, window);
-    this.#window = window;
-    this.#reading = reading;
-    this.#hand = (raw, place) => {
-      hand(this, raw, place);
+    const acks = new InOrderAcks();
+    super(options, acks);
+    this.#acks = acks;
+    this.#reader = reader;
+    this.#emit = (raw, place) => {
+      emit(this, raw, place);
     };
   }
 
   /** A message came. */
   take(raw: InboundMessage): void {
     if (this.draining || this.ended) return;
-    this.#waiting.push({ raw, offset: this.#reading.read(raw) });
+    this.#waiting.push({ raw, offset: this.#reader.read(raw) });
     this.#handOut();
   }
 
@@ -55,7 +55,7 @@ export class StreamChannel extends ConsumerChannel {
     const read = this.#out.get(tag);
     this.#out.delete(tag);
     super.acked(tag);
-    if (read) this.#reading.settled(read.offset);
+    if (read) this.#reader.settled(read.offset);
     this.#handOut();
   }
 
@@ -66,39 +66,39 @@ export class StreamChannel extends ConsumerChannel {
     }
     const read = this.#out.get(tag);
     if (!read) return;
-    if (how === 'release') this.#reading.place.release(read.offset);
+    if (how === 'release') this.#reader.place.release(read.offset);
     if (this.draining) return;
-    // Not at once: who fails at once would be asked without an end.
+    // Not synchronously: a handler that fails at once would recurse without end.
     timer(0).subscribe(() => {
-      if (!this.draining && !this.ended) this.#handOver(read);
+      if (!this.draining && !this.ended) this.#deliver(read);
     });
   }
 
-  /** As many as the prefetch lets through; those it let through before come first, and are not counted again. */
+  /** Hands out as many as the prefetch allows. Those handed out before, on another attachment, count already. */
   #handOut(): void {
-    if (this.#handing) return;
-    this.#handing = true;
-    const { place } = this.#reading;
+    if (this.#handingOut) return;
+    this.#handingOut = true;
+    const { place } = this.#reader;
     for (let next = this.#waiting[0]; next; next = this.#waiting[0]) {
       if (place.ahead >= this.prefetch && !place.knows(next.offset)) break;
       this.#waiting.shift();
-      this.#handOver(next);
+      this.#deliver(next);
       if (this.ended) break;
     }
-    this.#handing = false;
+    this.#handingOut = false;
   }
 
-  #handOver(read: Read): void {
+  #deliver(read: Read): void {
     const { raw, offset } = read;
     const { deliveryTag } = raw;
-    const attempts = this.#reading.place.arrive(offset);
-    this.#window.open(deliveryTag);
+    const attempts = this.#reader.place.arrive(offset);
+    this.#acks.open(deliveryTag);
     if (attempts === 'settled') {
-      // By somebody who settled it out of order, before a reconnect.
+      // It was acked out of order on an earlier attachment.
       super.acked(deliveryTag);
       return;
     }
     this.#out.set(deliveryTag, read);
-    this.#hand(raw, { offset, attempts });
+    this.#emit(raw, { offset, attempts });
   }
 }

@@ -3,83 +3,77 @@ import { isolated } from '../../reactive/isolated';
 import type { Logger } from '../../log';
 import type { Arguments } from '../../properties';
 import type { InboundMessage } from '../../transport/transport';
-import { StreamOffset } from './offset-tracking';
+import { OffsetTracker } from './offset-tracker';
+import { STREAM_OFFSET, intervalOf, startArgument, type StreamStart } from './stream-start';
 
-/** Where to begin in a stream: its first message, its last chunk, what comes next, an offset, or a time. */
-export type StreamStart = 'first' | 'last' | 'next' | number | Date;
+/** Shortest time in ms between two calls of `onOffset`. */
+const REPORT_EVERY = 2;
+/** https://www.rabbitmq.com/docs/stream-filtering */
+const FILTER = 'x-stream-filter';
 
-/** ms in which progress is told once. */
-const TELL_EVERY = 2;
-const OFFSET = 'x-stream-offset';
+export interface StreamReaderOptions {
+  readonly queueName: string;
+  readonly offset: StreamStart;
+  readonly onOffset?: (offset: number) => void;
+  readonly arguments: Arguments;
+}
 
-/** One consumer's way through a stream, over all its attachments: where it began, where it is, who is told. */
+/** One consumer's way through a stream, across all its attachments: where it started, and how far it got. */
 export class StreamReader {
-  readonly place = new StreamOffset();
-  readonly #queue: string;
+  readonly place = new OffsetTracker();
+  readonly #options: StreamReaderOptions;
   readonly #log: Logger;
-  readonly #onOffset: ((offset: number) => void) | undefined;
   #start: StreamStart;
-  /** The offset that the present attachment was to begin with. */
+  /** The offset that the present attachment asked for, until its first message came. */
   #asked: number | undefined;
   #askedAt = 0;
-  #telling: Subscription | undefined;
-  #told: number | undefined;
+  #reporting: Subscription | undefined;
+  #reported: number | undefined;
 
-  constructor(
-    options: {
-      readonly queueName: string;
-      readonly offset: StreamStart;
-      readonly onOffset?: (offset: number) => void;
-    },
-    log: Logger,
-  ) {
-    this.#queue = options.queueName;
+  constructor(options: StreamReaderOptions, log: Logger) {
+    this.#options = options;
     this.#start = options.offset;
-    this.#onOffset = options.onOffset;
     this.#log = log;
   }
 
-  /** What `basic.consume` is sent with now. https://www.rabbitmq.com/docs/streams#consuming */
+  /** The arguments of `basic.consume` for an attach now. */
   arguments(): Arguments {
     const start = this.place.resumeAt ?? this.#start;
     this.#asked = typeof start === 'number' ? start : undefined;
     this.#askedAt = Date.now();
-    const seconds = (ms: number): unknown => ({ '!': 'timestamp', value: Math.floor(ms / 1000) });
-    return { [OFFSET]: start instanceof Date ? seconds(start.getTime()) : start };
+    return startArgument(start);
   }
 
-  /** The broker has accepted it. */
+  /** The broker accepted them. */
   attached(): void {
-    // From here on nothing may be skipped, also if the link is lost before the first message comes.
-    if (this.#start === 'next') this.#start = new Date(this.#askedAt);
+    // What counts from the time of an attach is fixed by the first one: nothing may be skipped, even if the link is lost
+    // before the first message comes.
+    const back = this.#start === 'next' ? 0 : intervalOf(this.#start);
+    if (back !== undefined) this.#start = new Date(Math.max(0, this.#askedAt - back));
   }
 
-  /** Does it go on from somewhere? Then the stream should be there already. */
+  /** Does the next attach need the stream as it was? */
   get resumes(): boolean {
     return this.place.resumeAt !== undefined || typeof this.#start === 'number';
   }
 
-  /** The queue is not there, so another is about to be made: its offsets begin anew, and all in it is new. */
+  /** The queue is missing. One that is made in its place counts its offsets from 0, and all its messages are new. */
   missing(): void {
     if (!this.resumes) return;
     this.#log.warn(
-      { queue: this.#queue, position: this.place.position },
+      { queue: this.#options.queueName, position: this.place.position },
       'stream is gone: the new one is read from its first offset',
     );
     this.place.reset();
-    this.#told = undefined;
+    this.#reported = undefined;
     this.#start = 'first';
   }
 
-  /** The offset of a message that came. */
+  /** Takes a message that came, and returns its offset. */
   read({ headers }: InboundMessage): number {
-    const offset: unknown = headers?.[OFFSET];
+    const offset: unknown = headers?.[STREAM_OFFSET];
     if (typeof offset !== 'number') throw new TypeError('A message of a stream has no offset.');
-    if (this.#asked !== undefined && offset > this.#asked) {
-      const skipped = { queue: this.#queue, expected: this.#asked, got: offset };
-      this.#log.warn(skipped, 'stream begins later than expected: what lay between was removed by its retention');
-      if (this.place.begin(offset)) this.#progress();
-    }
+    if (this.#asked !== undefined && offset > this.#asked) this.#beganLater(this.#asked, offset);
     this.#asked = undefined;
     return offset;
   }
@@ -88,20 +82,36 @@ export class StreamReader {
     if (this.place.settle(offset)) this.#progress();
   }
 
-  /** Tells at once how far it got, if that is not known yet. */
-  tell(): void {
-    this.#telling?.unsubscribe();
-    this.#telling = undefined;
+  /** Calls `onOffset` now, if the position has advanced since the last call. */
+  report(): void {
+    this.#reporting?.unsubscribe();
+    this.#reporting = undefined;
     const { position } = this.place;
-    if (position === undefined || position === this.#told) return;
-    this.#told = position;
-    isolated(() => this.#onOffset?.(position));
+    if (position === undefined || position === this.#reported) return;
+    this.#reported = position;
+    isolated(() => this.#options.onOffset?.(position));
+  }
+
+  /** The first message of an attachment comes from behind the offset that was asked for. */
+  #beganLater(expected: number, got: number): void {
+    const { queueName: queue, arguments: args } = this.#options;
+    const before = this.place.position;
+    const unsettled = this.place.resumedAt(got);
+    // With a filter the broker leaves out chunks without a match; what it sent before, it would send again.
+    const filtered = args[FILTER] !== undefined && unsettled === 0;
+    if (!filtered) {
+      this.#log.warn(
+        { queue, expected, got },
+        'stream begins later than expected: retention removed the messages in between',
+      );
+    }
+    if (this.place.position !== before) this.#progress();
   }
 
   #progress(): void {
-    if (!this.#onOffset) return;
-    this.#telling ??= timer(TELL_EVERY).subscribe(() => {
-      this.tell();
+    if (!this.#options.onOffset) return;
+    this.#reporting ??= timer(REPORT_EVERY).subscribe(() => {
+      this.report();
     });
   }
 }

@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { AckWindow } from '../../../lib/consumer/ack-batching';
+import { AckBatch } from '../../../lib/consumer/ack-batching';
 
 /** What a broker makes of the frames of one channel. */
 class Broker {
@@ -40,7 +40,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
 /** One consumer that settles by the window, and the broker on the other side. */
 class Run {
   readonly broker = new Broker();
-  readonly window = new AckWindow();
+  readonly window = new AckBatch();
   readonly open: number[] = [];
   readonly acked: number[] = [];
   /** Frames of the last flush. */
@@ -56,13 +56,13 @@ class Run {
       if (tag === undefined) return;
       if (next.do === 'ack') {
         this.acked.push(tag);
-        this.window.ack(tag);
+        this.window.add(tag);
       } else this.broker.refuse(tag);
     }
   }
 
   flush(): void {
-    const { upTo, singly } = this.window.flush(Math.min(...this.open, Infinity));
+    const { upTo, singly } = this.window.take(Math.min(...this.open, Infinity));
     this.frames = (upTo === undefined ? 0 : 1) + singly.length;
     if (upTo !== undefined) this.broker.ack(upTo, true);
     for (const tag of singly) this.broker.ack(tag, false);
@@ -79,13 +79,13 @@ describe('acks that are gathered', () => {
         for (const next of steps) {
           run.step(next);
           for (const tag of run.open) expect(run.broker.unacked.has(tag)).toBe(true);
-          expect(run.window.gathered).toBe(run.acked.length - run.broker.acked.length);
+          expect(run.window.size).toBe(run.acked.length - run.broker.acked.length);
         }
         run.flush();
         expect(run.broker.faults).toEqual([]);
         expect(ascending(run.broker.acked)).toEqual(ascending(run.acked));
         expect(ascending([...run.broker.unacked])).toEqual(ascending(run.open));
-        expect(run.window.gathered).toBe(0);
+        expect(run.window.size).toBe(0);
       }),
       { numRuns: 500 },
     );
@@ -107,18 +107,18 @@ describe('acks that are gathered', () => {
 
   // A window that goes over all that came since would take minutes.
   it('cost no more when one delivery stays open for as long as 300 000 others take', () => {
-    const window = new AckWindow();
+    const window = new AckBatch();
     let told = 0;
     for (let tag = 2; tag <= 300_001; tag++) {
-      window.ack(tag);
-      if (window.gathered === 5) told += window.flush(1).singly.length;
+      window.add(tag);
+      if (window.size === 5) told += window.take(1).singly.length;
     }
     expect(told).toBe(300_000);
-    window.ack(1);
-    expect(window.flush(Infinity)).toEqual({ upTo: 1, singly: [] });
+    window.add(1);
+    expect(window.take(Infinity)).toEqual({ upTo: 1, singly: [] });
   });
 
   it('are nothing to tell when there are none', () => {
-    expect(new AckWindow().flush(Infinity)).toEqual({ upTo: undefined, singly: [] });
+    expect(new AckBatch().take(Infinity)).toEqual({ upTo: undefined, singly: [] });
   });
 });

@@ -1,4 +1,4 @@
-import { pauseFailed, pauses } from '../../../lib/consumer/pausing';
+import { pauseFailed, pauses } from '../../../lib/consumer/consume-options';
 import { OptionsError } from '../../../lib/errors';
 import { marbles } from '../../support/marbles';
 

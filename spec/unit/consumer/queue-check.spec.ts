@@ -65,7 +65,7 @@ describe('whether a consumer that hears nothing still has a queue', () => {
     const watched = watching(check);
     for (let i = 0; i < 5; i++) {
       await jest.advanceTimersByTimeAsync(AFTER - 1);
-      check.heard();
+      check.received();
       await jest.advanceTimersByTimeAsync(1);
     }
     expect(looked).toEqual([]);

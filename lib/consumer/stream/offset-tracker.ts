@@ -1,48 +1,47 @@
-/** Where in its stream a message stands, and how often it was tried before: the broker does not count there. */
+/** The place of a message in its stream, and how often it was handed out before: on a stream the broker does not count. */
 export interface StreamPlace {
   readonly offset: number;
   readonly attempts: number;
 }
 
-/** A message that was handed out, or may be again. */
 interface Entry {
-  /** How often it was handed out and was, or may have been, tried. */
+  /** How often it was handed out, without the times it was released. */
   attempts: number;
   settled: boolean;
 }
 
 /**
- * The place of a consumer in a stream: which offsets it was handed, and up to where all of them are settled. Pure.
+ * Which offsets of a stream a consumer was handed, and up to which of them everything is settled. Pure.
  *
- * Offsets arrive in growing order, from wherever an attach began; after a new attach those from `resumeAt` on arrive
- * again. They need not be without gaps.
+ * Offsets arrive in growing order from the start of an attachment, possibly with gaps; after the next attach those from
+ * `resumeAt` on arrive again.
  */
-export class StreamOffset {
+export class OffsetTracker {
   #position: number | undefined;
-  /** Handed out above the position, in growing order. */
+  /** What was handed out above the position, in growing order. */
   readonly #above = new Map<number, Entry>();
 
-  /** All that was handed out up to here is settled. */
+  /** Everything handed out up to this offset is settled. */
   get position(): number | undefined {
     return this.#position;
   }
-  /** Where to begin so that nothing is skipped; undefined when nothing was handed out. */
+  /** Where to attach so that nothing is skipped. Undefined: nothing was handed out yet. */
   get resumeAt(): number | undefined {
     if (this.#position !== undefined) return this.#position + 1;
     const [first] = this.#above.keys();
     return first;
   }
-  /** Handed out from the first one on that is not settled. */
+  /** How many were handed out from the first unsettled one on. */
   get ahead(): number {
     return this.#above.size;
   }
 
-  /** Was it handed out before? Then it is one of those `ahead`, or settled. */
+  /** Was this offset handed out before? Then it is settled, or counted in `ahead`. */
   knows(offset: number): boolean {
     return (this.#position !== undefined && offset <= this.#position) || this.#above.has(offset);
   }
 
-  /** It came: how often it was tried before; 'settled' if it need not be handed out again. */
+  /** A message came. Returns how often it was handed out before, or 'settled': it is not handed out again. */
   arrive(offset: number): number | 'settled' {
     if (this.#position !== undefined && offset <= this.#position) return 'settled';
     const entry = this.#above.get(offset);
@@ -51,13 +50,13 @@ export class StreamOffset {
     return 0;
   }
 
-  /** It was not tried: what was handed out does not count. */
+  /** It was released without a try, which does not count. */
   release(offset: number): void {
     const entry = this.#above.get(offset);
     if (entry) entry.attempts--;
   }
 
-  /** It is done with. `true`: the position moved. */
+  /** It is acked or rejected. `true`: the position moved. */
   settle(offset: number): boolean {
     const entry = this.#above.get(offset);
     if (!entry) return false;
@@ -65,16 +64,22 @@ export class StreamOffset {
     return this.#advance();
   }
 
-  /** The stream begins here now: what lay below does not come again. `true`: the position moved. */
-  begin(offset: number): boolean {
-    for (const below of this.#above.keys()) {
+  /**
+   * The first message of an attachment has this offset: those below it do not come again. Returns how many of them were
+   * handed out before and are not settled.
+   */
+  resumedAt(offset: number): number {
+    let gone = 0;
+    for (const [below, { settled }] of this.#above) {
       if (below >= offset) break;
+      if (!settled) gone++;
       this.#above.delete(below);
     }
-    return this.#advance();
+    this.#advance();
+    return gone;
   }
 
-  /** Another stream, of which nothing was handed out. */
+  /** Starts over on another stream. */
   reset(): void {
     this.#position = undefined;
     this.#above.clear();

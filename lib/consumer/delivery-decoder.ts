@@ -8,19 +8,19 @@ import type { ConsumerChannel } from './consumer-channel';
 import { areDeliveriesWatched, tellDelivered, traceDelivery } from './delivery-telemetry';
 import { ArrivedMessage, type Delivery, type Message } from './delivery';
 import type { ResolvedConsumeOptions } from './consume-options';
-import type { StreamPlace } from './stream/offset-tracking';
+import type { StreamPlace } from './stream/offset-tracker';
 
 const NO_PROPERTIES: MessageProperties = Object.freeze({});
 const isAuto = (codec: object): boolean => codec === auto;
 
-/** A message that the codec could not read, and why. */
+/** A message that the codec could not decode, and why. */
 export interface Undecodable {
   readonly message: Message<Buffer>;
   readonly cause: ConsumerError;
 }
 
-/** Where messages come in: decodes each and hands it out, or refuses what cannot be decoded. */
-export class Intake<T> {
+/** Decodes each message that arrives and emits it as a delivery, or refuses a message that cannot be decoded. */
+export class DeliveryDecoder<T> {
   readonly #core: ConnectionCore;
   readonly #options: ResolvedConsumeOptions<T>;
   readonly #subscriber: Subscriber<Delivery<T>>;
@@ -32,11 +32,12 @@ export class Intake<T> {
     this.#subscriber = subscriber;
   }
 
-  /** Hot. Emits: each message that the codec could not read. Completes: never. */
+  /** Hot. Emits: each message that the codec could not decode. Completes: never. */
   get undecodable$(): Observable<Undecodable> {
     return this.#undecodable;
   }
 
+  /** `attachment`: the one that the message came on; `place`: on a stream. */
   take(attachment: ConsumerChannel, raw: InboundMessage, place?: StreamPlace): void {
     const { noAck, onUndecodable } = this.#options;
     const { queue } = attachment;
@@ -60,7 +61,7 @@ export class Intake<T> {
       if (raw.redelivered) counters.redelivered++;
     }
     if (areDeliveriesWatched()) this.#watched(attachment, message as Delivery<T>);
-    // The overload with `noAck` promises messages only.
+    // With `noAck` the overloads of `consume` promise only messages.
     else this.#subscriber.next(message as Delivery<T>);
   }
 
@@ -79,7 +80,7 @@ export class Intake<T> {
     const { unreadable } = raw;
     if (unreadable) throw unreadable;
     if (readsBodyOnly(codec)) return codec.decode(raw.content, NO_PROPERTIES);
-    // T stands for whatever `auto` reads, unless the caller named another codec.
+    // T stands for whatever `auto` decodes, unless the caller named another codec.
     if (isAuto(codec)) return decodeByType(raw.content, raw.contentType, raw.contentEncoding) as T;
     return codec.decode(raw.content, raw.properties);
   }
@@ -88,7 +89,7 @@ export class Intake<T> {
     const { queue, exchange, routingKey, properties } = message;
     this.#core.counters.undecodable++;
     const sentence = `Cannot decode a message of queue \`${queue}\` (content type ${properties.contentType ?? 'none'}, ${String(message.content.length)} bytes).`;
-    // The codec's own error may quote the body; it is kept as the cause, and stays out of the log.
+    // The codec's own error may quote the body: it is the cause, and not logged.
     const error = new ConsumerError('UNDECODABLE', queue, sentence, { cause });
     const { messageId, contentType } = properties;
     const facts = { queue, exchange, routingKey, messageId, contentType, bytes: message.content.length };

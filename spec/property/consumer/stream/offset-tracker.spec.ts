@@ -1,9 +1,9 @@
 import fc from 'fast-check';
-import { StreamOffset } from '../../../../lib/consumer/stream/offset-tracking';
+import { OffsetTracker } from '../../../../lib/consumer/stream/offset-tracker';
 
 /** A stream, a reader with a window, and links that are cut. */
 class Reader {
-  readonly place = new StreamOffset();
+  readonly place = new OffsetTracker();
   readonly repeated = new Set<number>();
   readonly settled = new Set<number>();
   readonly seen: number[] = [];
@@ -99,23 +99,24 @@ describe('the place in a stream', () => {
   });
 
   it('does not count what was released as tried', () => {
-    const place = new StreamOffset();
+    const place = new OffsetTracker();
     expect(place.arrive(7)).toBe(0);
     place.release(7);
     expect(place.arrive(7)).toBe(0);
     expect(place.arrive(7)).toBe(1);
   });
 
-  it('goes on where the stream begins when what was open is gone from it', () => {
-    const place = new StreamOffset();
+  it('resumes where the stream begins when retention removed what was unsettled', () => {
+    const place = new OffsetTracker();
     for (const offset of [3, 4, 5, 6]) place.arrive(offset);
     place.settle(5);
     expect(place.position).toBeUndefined();
     expect(place.resumeAt).toBe(3);
-    expect(place.begin(5)).toBe(true);
+    expect(place.resumedAt(5)).toBe(2);
     expect(place.position).toBe(5);
     expect(place.ahead).toBe(1);
-    expect(place.begin(100)).toBe(false);
+    expect(place.resumedAt(100)).toBe(1);
+    expect(place.position).toBe(5);
     expect(place.ahead).toBe(0);
     place.reset();
     expect(place.resumeAt).toBeUndefined();

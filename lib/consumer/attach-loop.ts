@@ -1,0 +1,169 @@
+import { Subject, filter, merge, switchMap, tap, type Observable, type Subscriber } from 'rxjs';
+import type { ConnectionCore } from '../connection/connection-core';
+import { Reopening } from '../connection/reopening';
+import type { Up } from '../connection/supervisor';
+import { ChannelError, isInstanceQueueError, type InstanceQueueError } from '../errors';
+import type { Link } from '../transport/transport';
+import { attach, rehearseAttach, type Attached, type AttachListener } from './attach';
+import type { ResolvedConsumeOptions } from './consume-options';
+import { ConsumerChannel } from './consumer-channel';
+import type { Delivery, Message } from './delivery';
+import { DeliveryDecoder, type Undecodable } from './delivery-decoder';
+import { DeliveryLimit } from './delivery-limit';
+import { QueueCheck } from './queue-check';
+import { StreamChannel } from './stream/stream-channel';
+import { StreamReader } from './stream/stream-reader';
+
+export interface AttachListeners {
+  readonly attached: (facts: { readonly tag: string; readonly queue: string; readonly epoch: number }) => void;
+  /** An attach failed or an attachment was lost: why, and the ms until the next attempt; without them the next link starts it. */
+  readonly detached: (cause: InstanceQueueError, retryIn?: number) => void;
+}
+
+/** The attachments of one consumer, one after the other: a fresh one on each link, and after each failure. */
+export class AttachLoop<T> {
+  readonly #core: ConnectionCore;
+  readonly #options: ResolvedConsumeOptions<T>;
+  readonly #listeners: AttachListeners;
+  readonly #decoder: DeliveryDecoder<T>;
+  readonly #reopening: Reopening;
+  readonly #check: QueueCheck;
+  readonly #stream: StreamReader | undefined;
+  readonly #lost = new Subject<Message<unknown>>();
+  #present: ConsumerChannel | undefined;
+  #retired = false;
+
+  constructor(
+    core: ConnectionCore,
+    options: ResolvedConsumeOptions<T>,
+    subscriber: Subscriber<Delivery<T>>,
+    listeners: AttachListeners,
+  ) {
+    this.#core = core;
+    this.#options = options;
+    this.#listeners = listeners;
+    this.#decoder = new DeliveryDecoder(core, options, subscriber);
+    this.#reopening = new Reopening(core, {
+      what: `on queue \`${options.queueName}\``,
+      isFatal: (error) => isFatal(error, options),
+      waiting: listeners.detached,
+      rehearse: (link) => rehearseAttach(core, link, options),
+    });
+    const { offset, declare, checkAfter } = options;
+    this.#check = new QueueCheck(declare ? checkAfter : 0);
+    if (offset !== undefined) this.#stream = new StreamReader({ ...options, offset }, core.log);
+  }
+
+  /** The present attachment. */
+  get present(): ConsumerChannel | undefined {
+    return this.#present;
+  }
+  get isStream(): boolean {
+    return this.#stream !== undefined;
+  }
+  get lost$(): Observable<Message<unknown>> {
+    return this.#lost;
+  }
+  get undecodable$(): Observable<Undecodable> {
+    return this.#decoder.undecodable$;
+  }
+
+  /**
+   * Attaches, and again after each loss. Cold. Emits: nothing. Errors: when a first attach was refused for good, or the
+   * attempts are spent. Completes: when the connection is closed. Unsubscribe: attaches no more.
+   */
+  run(): Observable<never> {
+    return this.#core.up$.pipe(
+      filter((up) => up !== undefined),
+      switchMap((up) => this.#attachOn(up)),
+    );
+  }
+
+  /** Before `run` is unsubscribed from: drains the present attachment, and returns it if it has to be waited for. */
+  retire(): ConsumerChannel | undefined {
+    const attachment = this.#present;
+    this.#present = undefined;
+    this.#retired = true;
+    this.#reopening.stop();
+    if (attachment?.ended !== false) return undefined;
+    attachment.drain();
+    return attachment;
+  }
+
+  /** The consumer ends: no timer is left, and `onOffset` has the last position. */
+  stop(): void {
+    this.#reopening.stop();
+    this.#stream?.report();
+  }
+
+  #attachOn(up: Up<Link>): Observable<never> {
+    return this.#reopening.on(up.link, () => {
+      const options = this.#stream ? { ...this.#options, stream: this.#stream } : this.#options;
+      const attached$ = attach(this.#core, up.link, options, (attached) => this.#onAttached(up, attached));
+      // The check opens another channel, and a broker that limits channels closes the connection over one too many.
+      const look = async (queue: string) => (this.#core.channelsLimited ? 'there' : await up.link.check(queue));
+      const missing$ = this.#check.watch(look, () => this.#present?.queue);
+      return merge(attached$, missing$).pipe(
+        tap({
+          error: (error: unknown) => {
+            if (isInstanceQueueError(error)) this.#attachFailed(error);
+          },
+        }),
+      );
+    });
+  }
+
+  /** The broker has registered the consumer. */
+  #onAttached({ epoch, link }: Up<Link>, attached: Attached): AttachListener {
+    const { channel, tag, queue } = attached;
+    const { prefetch, spec } = this.#options;
+    const { counters, log } = this.#core;
+    const lost = (message: Message<unknown>): void => {
+      this.#lost.next(message);
+    };
+    const limit = new DeliveryLimit(this.#core, queue, spec, link.quorumDeliveryLimit);
+    const options = { channel, queue, tag, epoch, prefetch, counters, log, lost, limit };
+    const attachment = this.#stream
+      ? new StreamChannel(options, this.#stream, (one, message, place) => {
+          this.#decoder.take(one, message, place);
+        })
+      : new ConsumerChannel(options);
+    channel.ended$.subscribe((error) => {
+      attachment.end(error);
+    });
+    this.#present = attachment;
+    // An attach after a pause is no recovery.
+    if (this.#reopening.everOpened && !this.#retired) counters.reopens++;
+    this.#retired = false;
+    this.#reopening.opened();
+    log.info({ queue, tag, epoch }, 'consumer attached');
+    this.#listeners.attached({ tag, queue, epoch });
+    this.#stream?.attached();
+    return {
+      message: (message) => {
+        this.#check.received();
+        const { overdrawn } = attachment;
+        if (overdrawn) return overdrawn;
+        if (attachment instanceof StreamChannel) attachment.take(message);
+        else this.#decoder.take(attachment, message);
+        return undefined;
+      },
+      cancelled: () => {
+        this.#check.received();
+        attachment.abandon();
+      },
+    };
+  }
+
+  /** A step of attaching was refused, the channel ended, or the broker cancelled the consumer. */
+  #attachFailed(error: InstanceQueueError): void {
+    this.#present?.abandon(error);
+    this.#present = undefined;
+    // With `declare: false` only the refusal of `basic.consume` shows that the queue is missing.
+    if (error.replyCode === 404 && !this.#options.declare) this.#stream?.missing();
+  }
+}
+
+/** Ends a consumer that has never attached: a refusal that will not go away by itself. */
+const isFatal = (error: InstanceQueueError, { spec }: Pick<ResolvedConsumeOptions<unknown>, 'spec'>): boolean =>
+  (error instanceof ChannelError && !error.retryable) || (error.replyCode === 404 && spec?.passive === true);
