@@ -37,7 +37,11 @@ export interface Delivery<T> extends Message<T> {
   readonly settled: Settlement | 'lost' | undefined;
   /** Done. `true`: accepted here (the channel may still die before it is sent). `false`: settled already, or lost. */
   ack(): boolean;
-  /** Failed, try again: `basic.reject` with requeue, which counts towards a delivery limit. Returns as `ack` does. */
+  /**
+   * Failed, try again: `basic.reject` with requeue. It counts towards the delivery limit of a quorum queue, which since
+   * RabbitMQ 4.0 is 20 unless its `deliveryLimit` says otherwise: then the broker dead-letters or drops the message.
+   * Returns as `ack` does.
+   */
   requeue(): boolean;
   /** Never tried: `basic.nack` with requeue, which does not count (RabbitMQ ≥ 4.3). Returns as `ack` does. */
   release(): boolean;
