@@ -22,11 +22,16 @@ export interface MessageProperties {
   readonly userId?: string;
   readonly contentType?: string;
   readonly contentEncoding?: string;
-  /** Whole seconds on the wire: fractions are cut off. */
+  /** From 1970 on. Whole seconds on the wire: fractions are cut off. */
   readonly timestamp?: Date;
   /** ms after which the broker may drop it; the time a message waits before it is sent counts too. */
   readonly expiration?: number;
   /** 0 to 255; queues count as far as their `maxPriority`. */
   readonly priority?: number;
+  /**
+   * Strings, booleans, finite numbers, null, bytes, dates, and lists and plain objects of these. A Date is sent as an AMQP
+   * timestamp, in whole seconds from 1970 on, and is read back as `{ '!': 'timestamp', value: seconds }`; a typed array or an
+   * ArrayBuffer is sent as its bytes, and read back as a Buffer. `{ '!': type, value }` names the type of a value.
+   */
   readonly headers?: Arguments;
 }
