@@ -1,3 +1,4 @@
+import { types } from 'node:util';
 import { timer, type Subscription } from 'rxjs';
 import { isolated } from '../../reactive/isolated';
 import type { Logger } from '../../log';
@@ -45,7 +46,7 @@ export class StreamReader {
     this.#asked = typeof start === 'number' ? start : undefined;
     this.#askedAt = Date.now();
     const seconds = (ms: number): unknown => ({ '!': 'timestamp', value: Math.floor(ms / 1000) });
-    return { [OFFSET]: start instanceof Date ? seconds(start.getTime()) : start };
+    return { [OFFSET]: types.isDate(start) ? seconds(start.getTime()) : start };
   }
 
   /** The broker has accepted it. */
