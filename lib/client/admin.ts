@@ -5,6 +5,7 @@ import type { CloseReport } from '../connection/member';
 import type { Up } from '../connection/supervisor';
 import { ConsumerChannel, type Refusal } from '../consumer/consumer-channel';
 import type { Delivery } from '../consumer/delivery';
+import { DeliveryLimit } from '../consumer/delivery-limit';
 import { ConsumerError } from '../errors';
 import { boolean, checkOptions, codec as isCodec, expected, object, shortString, type Shape } from '../options';
 import type { BindingSpec, Topology } from '../topology';
@@ -93,7 +94,7 @@ export class Admin {
       }
       // T stands for whatever `auto` reads, unless the caller named another codec.
       const { codec = auto as Codec<T> } = options;
-      return new GetChannel(this.#core, channel, queue, up.epoch).hand(message, codec);
+      return new GetChannel(this.#core, channel, queue, up).hand(message, codec);
     } catch (error) {
       void channel.close();
       throw error;
@@ -156,9 +157,10 @@ class GetChannel extends ConsumerChannel {
   readonly #settled: Promise<void>;
   #settle: () => void = () => undefined;
 
-  constructor(core: ConnectionCore, channel: InboundChannel, queue: string, epoch: number) {
+  constructor(core: ConnectionCore, channel: InboundChannel, queue: string, { link, epoch }: Up<Link>) {
     const { counters, log } = core;
-    super({ channel, queue, tag: '', epoch, prefetch: 1, counters, log, lost: () => undefined });
+    const limit = new DeliveryLimit(core, queue, undefined, link.quorumDeliveryLimit);
+    super({ channel, queue, tag: '', epoch, prefetch: 1, counters, limit, log, lost: () => undefined });
     this.#settled = new Promise((resolve) => {
       this.#settle = resolve;
     });

@@ -40,8 +40,9 @@ export interface Delivery<T> extends Message<T> {
   /** Done. `true`: accepted here (the channel may still end before it is sent). `false`: already settled, or lost. */
   ack(): boolean;
   /**
-   * Failed, try again: `basic.reject` with requeue. It counts towards the delivery limit of a quorum queue, which is 20
-   * since RabbitMQ 4.0 unless the queue sets its own. Returns as `ack` does.
+   * Failed, try again: `basic.reject` with requeue. It counts towards the delivery limit of a quorum queue, which since
+   * RabbitMQ 4.0 is 20 unless its `deliveryLimit` says otherwise: then the broker dead-letters or drops the message.
+   * Returns as `ack` does.
    */
   requeue(): boolean;
   /** Not tried: `basic.nack` with requeue, which does not count as a failure (RabbitMQ ≥ 4.3). Returns as `ack` does. */

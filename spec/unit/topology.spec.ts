@@ -29,12 +29,19 @@ describe('a queue is refused that the broker would answer by closing a channel o
     ['quorum with priorities', { name: 'q', type: 'quorum', maxPriority: 5 }, 'queue.type', 'several priorities'],
     ['checked without a name', { name: '', passive: true }, 'queue.passive', 'cannot be checked'],
     ['with a negative TTL', { name: 'q', messageTtl: -1 }, 'queue.messageTtl', 'an integer from 0'],
+    ['with a delivery limit below none', { name: 'q', deliveryLimit: -2 }, 'queue.deliveryLimit', 'an integer from -1'],
     ['that expires at once', { name: 'q', expires: 0 }, 'queue.expires', 'an integer from 1'],
     [
       'with an argument name too long',
       { name: 'q', arguments: { ['x'.repeat(256)]: 1 } },
       'queue.arguments',
       'keys of at most 255',
+    ],
+    [
+      'with an argument that AMQP cannot hold',
+      { name: 'q', arguments: { 'x-a': [new Map()] } },
+      'queue.arguments',
+      'an object that AMQP can hold (`arguments.x-a[0]` is a Map, which a field table cannot hold)',
     ],
     ['with 256 priorities', { name: 'q', maxPriority: 256 }, 'queue.maxPriority', 'from 1 to 255'],
     ['with a dead letter to nowhere', { name: 'q', deadLetter: {} }, 'queue.deadLetter', 'got neither'],
@@ -56,6 +63,7 @@ describe('a queue is refused that the broker would answer by closing a channel o
     [{ name: 'q', durable: false, exclusive: true }],
     [{ name: '', durable: false }],
     [{ name: 'q', type: 'quorum', deliveryLimit: 3, deadLetter: { exchange: 'dlx', routingKey: 'k' } }],
+    [{ name: 'q', type: 'quorum', deliveryLimit: -1 }],
     [{ name: 'q', type: 'stream', maxLength: 0, arguments: { 'x-max-age': '1h' } }],
   ])('and not any other: %j', (spec) => {
     expect(() => checkQueueSpec(untyped(spec), 'queue')).not.toThrow();

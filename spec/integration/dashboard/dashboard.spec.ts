@@ -91,7 +91,10 @@ const places: Record<string, (queue: InstanceQueue) => Promise<string>> = {
     return `${await app.listen({ port: 0, host: '127.0.0.1' })}/queue/`;
   },
   Nest: async (queue) => {
-    const { mountDashboard } = await runRecipe<{ mountDashboard(app: INestApplication): void }>(GUIDE, 'mountDashboard');
+    const { mountDashboard } = await runRecipe<{ mountDashboard(app: INestApplication): void }>(
+      GUIDE,
+      'mountDashboard',
+    );
     const module = await Test.createTestingModule({
       providers: [{ provide: InstanceQueue, useFactory: () => queue }],
     }).compile();
