@@ -23,8 +23,8 @@ import { getInstanceQueueToken } from './tokens';
 /**
  * Provides an `InstanceQueue`, runs the methods with `@Subscribe` and `@Respond`, and shuts them down with the application:
  * consumers drain first (`onModuleDestroy`), then what was sent is confirmed and the connections close
- * (`onApplicationShutdown`). `app.enableShutdownHooks()` makes signals do the same. Nest runs the `onModuleDestroy` hooks of
- * an application side by side: close what the methods use in a later hook.
+ * (`onApplicationShutdown`). `app.enableShutdownHooks()` makes signals do the same. Another provider's
+ * `onModuleDestroy` may run before that: close what the methods use in `beforeApplicationShutdown` or later.
  *
  * @example
  * class AppModule {}

@@ -4,7 +4,7 @@ import type { EventEmitter } from 'node:events';
 import type { InstanceQueue } from '../../client/instance-queue';
 import type { OutboundMessage } from '../../producer/outbound-message';
 import type { MessageProperties } from '../../properties';
-import type { RequestOptions } from '../../rpc/request-options';
+import type { RequestOptions } from '../../rpc/requester';
 import { packets } from './packets';
 import { ClientProxy, RmqRecord } from './peer';
 import {

@@ -18,9 +18,9 @@ import { Test } from '@nestjs/testing';
 import { InstanceQueue, PublishError } from 'instance-queue';
 import { InstanceQueueClient, InstanceQueueServer, type InstanceQueueContext } from 'instance-queue/nestjs';
 import { EMPTY, firstValueFrom, lastValueFrom, of, toArray, type Observable } from 'rxjs';
-import { sharedBroker } from '../../support/broker';
-import { Bystander } from '../../support/bystander';
-import { closeAll, closing } from '../../support/cleanup';
+import { sharedBroker } from '../../support/brokers/test-brokers';
+import { Bystander } from '../../support/brokers/bystander';
+import { closeAll, closing } from '../../support/closing';
 import { eventually } from '../../support/waiting';
 
 const { url } = sharedBroker();
@@ -30,7 +30,7 @@ let bystander: Bystander;
 beforeEach(async () => {
   seen.length = 0;
   bystander = closing(await Bystander.at(url));
-  name = await bystander.queue();
+  name = await bystander.declareQueue();
 });
 afterEach(closeAll);
 

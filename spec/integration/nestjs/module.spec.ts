@@ -13,10 +13,10 @@ import {
 } from 'instance-queue/nestjs';
 import { FaultProxy } from 'instance-queue/testing';
 import { freePort } from '../../../compose/ports';
-import { sharedBroker } from '../../support/broker';
-import { Bystander } from '../../support/bystander';
+import { sharedBroker } from '../../support/brokers/test-brokers';
+import { Bystander } from '../../support/brokers/bystander';
 import { startChild } from '../../support/child';
-import { closeAll, closing } from '../../support/cleanup';
+import { closeAll, closing } from '../../support/closing';
 import { eventually, until } from '../../support/waiting';
 
 const { url } = sharedBroker();
@@ -24,7 +24,7 @@ let name: string;
 let bystander: Bystander;
 beforeEach(async () => {
   bystander = closing(await Bystander.at(url));
-  name = await bystander.queue();
+  name = await bystander.declareQueue();
 });
 afterEach(closeAll);
 
@@ -69,7 +69,7 @@ describe('InstanceQueueModule', () => {
 
   it('runs methods with @Subscribe on the InstanceQueue that they name', async () => {
     const seen: unknown[] = [];
-    const other = await bystander.queue();
+    const other = await bystander.declareQueue();
     class Orders {
       @Subscribe<number>({ queue: name })
       first({ body }: Message<number>): void {
@@ -251,5 +251,5 @@ test('SIGTERM drains the handlers before `beforeApplicationShutdown` closes what
   ).toEqual(['begun', 'ended', 'database closed', 'shut down by SIGTERM']);
   // Nest ends the process with the signal that it was sent.
   expect(signal).toBe('SIGTERM');
-  expect(await bystander.ask((channel) => channel.get(name, { noAck: true }))).toBe(false);
+  expect(await bystander.takeAll(name)).toEqual([]);
 });

@@ -34,7 +34,7 @@ import {
 } from 'instance-queue/nestjs';
 import { FakeInstanceQueue } from 'instance-queue/testing';
 import { EMPTY, of, tap, throwError, type Observable } from 'rxjs';
-import { closeAll, closing } from '../../support/cleanup';
+import { closeAll, closing } from '../../support/closing';
 
 afterEach(closeAll);
 
