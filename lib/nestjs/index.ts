@@ -4,7 +4,7 @@
  * @module instance-queue/nestjs
  */
 
-export { InstanceQueueModule } from './instance-queue.module';
+export { InstanceQueueModule } from './instance-queue-module';
 export type {
   InstanceQueueFactoryOptions,
   InstanceQueueModuleAsyncOptions,

@@ -1,4 +1,5 @@
 import type * as Microservices from '@nestjs/microservices';
+import { isError } from '../../errors';
 
 /** Stands in for a class of `@nestjs/microservices` where that is not installed. */
 function Missing(): never {
@@ -11,7 +12,7 @@ function load(): Pick<typeof Microservices, 'Server' | 'ClientProxy' | 'RmqRecor
   try {
     return require('@nestjs/microservices') as typeof Microservices;
   } catch (error) {
-    if (!(error instanceof Error) || !('code' in error) || error.code !== 'MODULE_NOT_FOUND') throw error;
+    if (!isError(error) || Reflect.get(error, 'code') !== 'MODULE_NOT_FOUND') throw error;
     // Their constructors throw before anything else can be asked of them.
     const missing: unknown = Missing;
     return {
