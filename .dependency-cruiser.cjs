@@ -17,6 +17,7 @@ const pure =
   '^lib/(collections/(ring|ordered-map)|producer/(outbox|unconfirmed)|consumer/stream/(in-order-acks|offset-tracker)|connection/backoff|field-table)\\.ts$';
 /** The entry points that need a package which may be absent: room → the packages, as paths below node_modules/. */
 const optionalPeers = {
+  nestjs: '@nestjs/',
   opentelemetry: '@opentelemetry/',
   prometheus: 'prom-client/',
 };

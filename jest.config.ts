@@ -20,6 +20,7 @@ function project(name: string, rooms: string[], more: Partial<Project> = {}): Pr
       '^instance-queue/health$': '<rootDir>/lib/health/index.ts',
       '^instance-queue/opentelemetry$': '<rootDir>/lib/opentelemetry/index.ts',
       '^instance-queue/prometheus$': '<rootDir>/lib/prometheus/index.ts',
+      '^instance-queue/nestjs$': '<rootDir>/lib/nestjs/index.ts',
       '^instance-queue/testing$': '<rootDir>/lib/testing/index.ts',
     },
     modulePathIgnorePatterns: ['<rootDir>/dist/'],

@@ -2,6 +2,6 @@
 export const GUIDES = {
   'Get started': ['getting-started', 'faq', 'comparison', 'coming-from'],
   Use: ['connections', 'consuming', 'producing', 'retrying', 'requests', 'streams', 'topology', 'recipes', 'testing'],
-  Operate: ['health', 'dashboard', 'observing', 'errors', 'closing', 'tuning', 'security', 'benchmarks'],
+  Operate: ['health', 'dashboard', 'observing', 'prometheus', 'errors', 'closing', 'tuning', 'security', 'benchmarks'],
   'Set up': ['typescript', 'bundlers', 'runtimes', 'nest', 'support'],
 } as const satisfies Readonly<Record<string, readonly string[]>>;

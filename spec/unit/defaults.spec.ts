@@ -98,6 +98,12 @@ const IN_WORDS = [
   'HandleOptions.concurrency',
   'HandleOptions.key',
   'HandleOptions.timeout',
+  'HealthIndicatorOptions.connection',
+  'InstanceQueueModuleAsyncOptions.inject',
+  'InstanceQueueModuleOptions.connectionName',
+  'InstanceQueueModuleSettings.isGlobal',
+  'InstanceQueueModuleSettings.name',
+  'InstanceQueueModuleSettings.waitUntilUp',
   'MessageProperties.messageId',
   'MeterOptions.meterProvider',
   'ProbesOptions.connect',
@@ -114,6 +120,7 @@ const IN_WORDS = [
   'RegisterOptions.prefix',
   'RequestOptions.codec',
   'SendOptions.timeout',
+  'SubscribeOptions.connection',
 ];
 
 const TOLD_ONE_BY_ONE = TOLD.flatMap(([value, ...members]) => members.map((member) => [member, value] as const));

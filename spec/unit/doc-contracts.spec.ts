@@ -6,6 +6,7 @@ const doors = [
   'index.ts',
   'dashboard/index.ts',
   'health/index.ts',
+  'nestjs/index.ts',
   'opentelemetry/index.ts',
   'prometheus/index.ts',
   'testing/index.ts',

@@ -1,11 +1,11 @@
 import 'reflect-metadata';
-import type { DynamicModule, Type } from '@nestjs/common';
+import type { Type } from '@nestjs/common';
 import { Test } from '@nestjs/testing';
-import type { InstanceQueueOptions } from 'instance-queue';
+import { InstanceQueue } from 'instance-queue';
 import { privateBroker } from '../../support/brokers/test-brokers';
 import { Bystander } from '../../support/brokers/bystander';
 import { closeAll, closing } from '../../support/closing';
-import { instanceQueueAt, runRecipe } from '../../support/guides/run-recipe';
+import { runRecipe } from '../../support/guides/run-recipe';
 import { eventually } from '../../support/waiting';
 
 const GUIDE = 'demo/guides/nest.md';
@@ -14,38 +14,37 @@ const { url } = privateBroker();
 afterEach(closeAll);
 
 interface OrdersService {
-  readonly seen: readonly number[];
+  readonly shipped: readonly number[];
   place(order: { readonly id: number }): Promise<void>;
 }
+interface Application {
+  readonly AppModule: Type;
+  readonly OrdersService: Type<OrdersService>;
+}
 
-test('the Nest module of the guide gives one InstanceQueue to all, and closes it with the application', async () => {
-  const side = closing(await Bystander.at(url));
-  side.deletesQueue('orders');
-  const { QueueModule } = await runRecipe<{ QueueModule: { forRoot(options: InstanceQueueOptions): DynamicModule } }>(
-    GUIDE,
-    'class QueueModule implements',
-    { url },
-  );
-  const { OrdersModule, OrdersService } = await runRecipe<{ OrdersModule: Type; OrdersService: Type<OrdersService> }>(
-    GUIDE,
-    'class OrdersService',
-    { url },
-  );
-  const { AppModule } = await runRecipe<{ AppModule: Type }>(GUIDE, 'class AppModule', {
-    url,
-    declared: { QueueModule, OrdersModule },
-  });
-  const module = await Test.createTestingModule({ imports: [AppModule] }).compile();
+test('the application of the guide ships what is placed, and closes its InstanceQueue', async () => {
+  const bystander = closing(await Bystander.at(url));
+  bystander.deletesQueue('orders');
+  const { AppModule, OrdersService } = await runRecipe<Application>(GUIDE, 'async place(order: Order)');
+  const queue = closing(new InstanceQueue(url));
+  const module = await Test.createTestingModule({ imports: [AppModule] })
+    .overrideProvider(InstanceQueue)
+    .useValue(queue)
+    .compile();
   module.useLogger(false);
-  const app = closing(module.createNestApplication());
-  await app.init();
-
-  const orders = app.get<OrdersService>(OrdersService);
+  await module.init();
+  const orders = module.get<OrdersService>(OrdersService);
   await orders.place({ id: 7 });
-  await eventually(() => orders.seen.includes(7));
-
-  const queue = app.get(instanceQueueAt(url));
+  await eventually(() => orders.shipped.includes(7));
   expect(queue.state).toMatchObject({ producer: { status: 'connected' }, consumer: { status: 'connected' } });
-  await app.close();
+  await module.close();
   expect(queue.state).toMatchObject({ producer: { status: 'closed' }, consumer: { status: 'closed' } });
+});
+
+test('the test of the guide needs no broker', async () => {
+  const { AppModule, OrdersService } = await runRecipe<Application>(GUIDE, 'async place(order: Order)');
+  const recipe = await runRecipe<{ test: () => Promise<readonly number[]> }>(GUIDE, 'new FakeInstanceQueue()', {
+    declared: { AppModule, OrdersService },
+  });
+  expect(await recipe.test()).toEqual([7]);
 });

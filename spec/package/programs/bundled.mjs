@@ -1,5 +1,7 @@
-// What the trial bundles: the main entry point alone. Fails to reach a closed port with a proper error, then talks to a broker.
+// What the trial bundles: the entry points that need no optional peer. Fails to reach a closed port with a proper error, then talks to a broker.
 import { ConnectionError, handle, InstanceQueue, OptionsError, PublishError } from 'instance-queue';
+import { readiness } from 'instance-queue/health';
+import { FakeInstanceQueue } from 'instance-queue/testing';
 import { log } from 'node:console';
 import { createServer } from 'node:net';
 import { env, pid } from 'node:process';
@@ -51,5 +53,10 @@ const handled = queue.consume({ queue: { name, expires: 60_000 } }).pipe(
 const first = firstValueFrom(handled);
 await queue.send({ queue: name, body: { id: 'o-1' } });
 expect((await first).value === 'o-1', 'a bundled program is handed what it sent');
+expect(readiness(queue).body.ready, 'a bundled program is ready');
 await queue.close();
+const double = new FakeInstanceQueue();
+await double.send({ queue: 'orders', body: 1 });
+expect(double instanceof InstanceQueue, 'entry points share their classes in a bundle');
+await double.close();
 log(String(failed));

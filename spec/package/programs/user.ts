@@ -2,9 +2,12 @@
 // runs it against a broker.
 import { handle, InstanceQueue, OptionsError, type InstanceQueueState, type Worker } from 'instance-queue';
 import { liveness, probes, readiness } from 'instance-queue/health';
-import { traceSends, traced } from 'instance-queue/opentelemetry';
+import { InstanceQueueModule, InstanceQueueServer, nestLogger, Subscribe } from 'instance-queue/nestjs';
+import { meter, traceSends, traced } from 'instance-queue/opentelemetry';
+import { register } from 'instance-queue/prometheus';
 import { FakeInstanceQueue, FaultProxy, fakeDelivery, type FakeDelivery } from 'instance-queue/testing';
 import { createServer } from 'node:http';
+import { Registry } from 'prom-client';
 import { firstValueFrom, map, timeout, type Observable } from 'rxjs';
 
 interface Order {
@@ -33,6 +36,9 @@ async function main(): Promise<void> {
   createServer(probes(queue));
   queue.on('closed', (closed, role) => console.log(role, closed.status));
 
+  const registry = new Registry();
+  register(queue, registry);
+  meter(queue);
   const stop = traceSends();
   const work: Worker<Order, string> = traced(({ body }) => body.id);
   const name = `trial-${String(process.pid)}-${String(Date.now())}`;
@@ -44,11 +50,22 @@ async function main(): Promise<void> {
   const { messageId } = await queue.send({ queue: name, body: { id: 'o-1' } });
   expect(messageId !== '', 'it is confirmed');
   expect((await first) === 'o-1', 'what was sent is worked on');
+  const scraped = await registry.metrics();
+  expect(scraped.includes(`instance_queue_acked_total{queue="${name}"} 1`), 'it is counted by its queue');
   expect(readiness(queue, { from: 'degraded' }).statusCode === 200, 'it is ready');
   stop();
   const { unsettled, unconfirmed } = await queue.close();
   expect(unsettled === 0 && unconfirmed === 0, 'nothing is left behind');
   await tested(new FakeInstanceQueue());
+  nested(url);
+}
+
+function nested(url: string): void {
+  const { global } = InstanceQueueModule.forRoot({ url, logger: nestLogger() });
+  expect(global === true, 'the module is for all modules');
+  expect(typeof Subscribe({ queue: 'orders' }) === 'function', 'a decorator is a function');
+  const { transportId } = new InstanceQueueServer({ url, queue: 'orders' });
+  expect(typeof transportId === 'symbol', 'the server is a transport');
 }
 
 async function tested(double: FakeInstanceQueue): Promise<void> {

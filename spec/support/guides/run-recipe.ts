@@ -6,6 +6,7 @@ import ts from 'typescript';
 import * as library from 'instance-queue';
 import * as dashboard from 'instance-queue/dashboard';
 import * as health from 'instance-queue/health';
+import * as nestjs from 'instance-queue/nestjs';
 import * as testing from 'instance-queue/testing';
 import { closing } from '../closing';
 import { root } from '../compiler';
@@ -75,6 +76,7 @@ function requiring(url: string | undefined, files: Readonly<Record<string, unkno
       return url === undefined ? library : { ...library, InstanceQueue: instanceQueueAt(url) };
     }
     if (name === 'instance-queue/health') return health;
+    if (name === 'instance-queue/nestjs') return nestjs;
     if (name === 'instance-queue/testing') return testing;
     if (name === 'instance-queue/dashboard') return dashboard;
     if (name in files) return files[name];
