@@ -1,7 +1,7 @@
 import { Reflector } from '@nestjs/core';
 import { SetMetadata } from '@nestjs/common';
 import type { InstanceQueue } from '../client/instance-queue';
-import type { ConsumeOptions } from '../consumer/consume';
+import type { ConsumeOptions } from '../consumer/consume-options';
 import { OptionsError } from '../errors';
 import type { HandleOptions } from '../operators/handle-options';
 import type { RetryOptions } from '../retry/retry';

@@ -3,7 +3,6 @@ import { OptionsError } from '../../errors';
 import { DEFAULTS, date, expected, integer, isObject, oneOf, type Check } from '../../options';
 import type { Arguments } from '../../properties';
 import type { QueueSpec } from '../../topology';
-import type { ResolvedConsumeOptions } from '../consume-options';
 
 /**
  * Where to start in a stream: its first message, its last chunk, the next message to be published, an offset, a time, or
@@ -49,7 +48,12 @@ export const streamStart: Check = (value) =>
     ? undefined
     : "'first', 'last', 'next', an offset (an integer from 0), a valid Date, or an interval: a whole number and one of Y, M, D, h, m and s, such as '7D'";
 
-type Given = Pick<Partial<ResolvedConsumeOptions<never>>, 'offset' | 'onOffset' | 'onUndecodable' | 'arguments'>;
+interface Given {
+  readonly offset?: StreamStart;
+  readonly onOffset?: (offset: number) => void;
+  readonly onUndecodable?: 'reject' | 'requeue';
+  readonly arguments?: Arguments;
+}
 
 /**
  * Decides whether the queue is a stream, and then where to start in it. The start may also come as an argument of
@@ -57,8 +61,12 @@ type Given = Pick<Partial<ResolvedConsumeOptions<never>>, 'offset' | 'onOffset' 
  */
 export function resolveStart(
   given: Given,
-  { queueName, spec, noAck }: Pick<ResolvedConsumeOptions<never>, 'queueName' | 'spec' | 'noAck'>,
-): Pick<Partial<ResolvedConsumeOptions<never>>, 'offset' | 'arguments'> {
+  {
+    queueName,
+    spec,
+    noAck,
+  }: { readonly queueName: string; readonly spec: QueueSpec | undefined; readonly noAck: boolean },
+): Pick<Given, 'offset' | 'arguments'> {
   const { [STREAM_OFFSET]: argument, ...others } = given.arguments ?? {};
   if (argument !== undefined && given.offset !== undefined) {
     const message = `Expected the start in stream \`${queueName}\` once: either \`offset\` or \`${STREAM_OFFSET}\` in \`arguments\`, got both.`;
