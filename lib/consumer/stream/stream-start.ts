@@ -30,7 +30,7 @@ const INTERVAL = /^([1-9]\d{0,8})([YMDhms])$/;
 
 /** The interval in ms; undefined for any other value. */
 export function intervalOf(start: unknown): number | undefined {
-  const [, count, unit] = (typeof start === 'string' && INTERVAL.exec(start)) || [];
+  const [, count, unit] = (typeof start === 'string' ? INTERVAL.exec(start) : undefined) ?? [];
   return count !== undefined && isUnit(unit) ? Number(count) * UNITS[unit] : undefined;
 }
 
