@@ -42,6 +42,8 @@ export type Shape<T> = { readonly [K in keyof Required<T>]: Check };
 
 /** Node's timers take a signed 32-bit number of ms; beyond it they fire at once. */
 export const LONGEST = 2 ** 31 - 1;
+/** Seconds. Who gives more has meant milliseconds. */
+export const LONGEST_HEARTBEAT = 600;
 
 const expectation =
   (text: string, fits: (value: unknown) => boolean): Check =>
@@ -71,6 +73,10 @@ export const duration = (from = 0): Check =>
     `a number of milliseconds from ${String(from)} to ${String(LONGEST)}`,
     (v) => isNumber(v) && v >= from && v <= LONGEST,
   );
+export const heartbeat: Check = expectation(
+  `a whole number of seconds from 0 to ${String(LONGEST_HEARTBEAT)}`,
+  (v) => Number.isInteger(v) && (v as number) >= 0 && (v as number) <= LONGEST_HEARTBEAT,
+);
 export const boolean: Check = expectation('true or false', (v) => typeof v === 'boolean');
 export const string: Check = expectation('a string', (v) => typeof v === 'string');
 export const oneOf = (...values: readonly string[]): Check =>

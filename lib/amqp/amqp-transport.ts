@@ -13,7 +13,9 @@ import { Receiver } from './wire/receiver';
 /** `false` once the runtime has shown that its sockets cannot be gated: then what comes with open-ok is amqplib's to handle. */
 let gated = true;
 
-function dial(endpoint: Endpoint, { name, heartbeat, connectTimeout, tls, wire }: DialOptions): Observable<Link> {
+function dial(endpoint: Endpoint, options: DialOptions): Observable<Link> {
+  const { name, heartbeat, wire } = options;
+  const { connectTimeout = options.connectTimeout } = endpoint;
   return new Observable((subscriber) => {
     // The only handle on the socket that amqplib offers. It destroys the socket in every phase, and with an Error, which
     // amqplib notices: after a plain destroy() it keeps its heartbeat timers.
@@ -73,7 +75,8 @@ function dial(endpoint: Endpoint, { name, heartbeat, connectTimeout, tls, wire }
     };
 
     connect(target(endpoint, heartbeat), {
-      ...tls,
+      ...options.tls,
+      ...endpoint.tls,
       ...(gate && { onread: gate.onread }),
       signal: socket.signal,
       noDelay: true,

@@ -1,7 +1,18 @@
 import type { ConnectionOptions as TlsOptions } from 'node:tls';
 import { skip, type Observable } from 'rxjs';
 import { loggerFrom, logger, type LoggerOption } from '../log';
-import { DEFAULTS, boolean, checkOptions, countFrom, duration, either, func, integer, list, number } from '../options';
+import {
+  DEFAULTS,
+  boolean,
+  checkOptions,
+  countFrom,
+  duration,
+  either,
+  func,
+  heartbeat,
+  list,
+  number,
+} from '../options';
 import { object, oneOf, shortString, string, withDefaults, type Shape } from '../options';
 import type { Backoff, BackoffOptions } from './backoff';
 import { ConnectionCore } from './connection-core';
@@ -22,12 +33,15 @@ export interface ConnectionOptions {
   /**
    * `amqp://user:password@host:port/vhost`, `amqps://…` for TLS; several for the nodes of one cluster, tried in random
    * order; or a function, asked at every attempt: discovery, rotated credentials.
-   * Parameters understood: `heartbeat`, `frameMax`, `channelMax`, `locale`, `auth_mechanism` (plain or external).
+   * Parameters understood, over the options of the same meaning: `heartbeat`, `frameMax`, `channelMax`, `connectTimeout`,
+   * `locale`, and those of RabbitMQ (https://www.rabbitmq.com/docs/uri-query-parameters): `frame_max`, `channel_max`,
+   * `connection_timeout`, `auth_mechanism` (plain or external), and for amqps `cacertfile`, `certfile`, `keyfile`,
+   * `password`, `verify`, `server_name_indication`. Files are read when the URL is.
    */
   readonly url: EndpointSource;
   /** Shown by the broker as the connection's name. @default none */
   readonly name?: string;
-  /** SECONDS between heartbeats; 0 switches them off. A dead peer is noticed after two to three of them. @default 10 */
+  /** SECONDS between heartbeats, 600 at most; 0 switches them off. A dead peer is noticed after two to three of them. @default 10 */
   readonly heartbeat?: number;
   /** ms for TCP, TLS and handshake together, per attempt. @default 10 000 */
   readonly connectTimeout?: number;
@@ -76,7 +90,7 @@ const BACKOFF: Shape<BackoffOptions> = {
 export const CONNECTION: Shape<ConnectionOptions> = {
   url: either(string, list, func),
   name: shortString(),
-  heartbeat: integer(0, 65_535),
+  heartbeat,
   connectTimeout: duration(1),
   reconnect: object,
   reopen: object,

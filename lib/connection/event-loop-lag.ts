@@ -3,9 +3,12 @@ import { interval, map, filter, type Observable } from 'rxjs';
 const PERIOD = 500;
 
 /**
- * Emits for how many ms the event loop stood still, whenever that was half a heartbeat interval or more: while it
- * stands still no heartbeat is sent, and after two intervals the broker drops the connection.
- * https://www.rabbitmq.com/docs/heartbeats
+ * Watches for a blocked event loop. While it is blocked no heartbeat is sent, and after two intervals without one the broker
+ * drops the connection. https://www.rabbitmq.com/docs/heartbeats
+ *
+ * Cold. Emits: how long the event loop was blocked, ms, each time that was half a heartbeat interval or more. Completes: never.
+ * Errors: never. Unsubscribe: stops its timer.
+ * @param heartbeatSeconds - as negotiated; 0: there are no heartbeats to miss, and nothing is emitted
  */
 export function eventLoopLag(heartbeatSeconds: number): Observable<number> {
   let last = performance.now();

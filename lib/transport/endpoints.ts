@@ -1,5 +1,6 @@
 import { OptionsError } from '../errors';
 import { expected } from '../options';
+import { parseQuery, type EndpointQuery } from './endpoint-query';
 
 /** One broker's address, or several of one cluster. */
 export type Endpoints = string | readonly string[];
@@ -7,7 +8,7 @@ export type Endpoints = string | readonly string[];
 export type EndpointSource = Endpoints | (() => Endpoints | Promise<Endpoints>);
 
 /** A parsed AMQP URL. `label` is all of it that may be shown. */
-export interface Endpoint {
+export interface Endpoint extends EndpointQuery {
   readonly label: string;
   readonly protocol: 'amqp' | 'amqps';
   readonly hostname: string;
@@ -15,16 +16,9 @@ export interface Endpoint {
   readonly username: string;
   readonly password: string;
   readonly vhost: string;
-  /** SASL EXTERNAL: who we are is in the client certificate. */
-  readonly external: boolean;
-  readonly heartbeat?: number;
-  readonly frameMax?: number;
-  readonly channelMax?: number;
-  readonly locale?: string;
 }
 
 const EXAMPLE = 'an AMQP URL such as amqp://user:password@host:5672/vhost';
-const QUERY = ['heartbeat', 'frameMax', 'channelMax', 'locale', 'auth_mechanism'];
 
 /** The text without what may be credentials: everything up to the last @; without one, behind a colon, all but a port. */
 const redacted = (url: string): string =>
@@ -61,24 +55,10 @@ export function parseEndpoint(url: unknown): Endpoint {
       return refuse(' with a broken %-escape');
     }
   };
-  const query = parsed.searchParams;
-  const unknown = [...query.keys()].find((key) => !QUERY.includes(key));
-  if (unknown !== undefined) return refuse(` with the unknown parameter \`${unknown}\` (known: ${QUERY.join(', ')})`);
-  const number = (name: string): number | undefined => {
-    const value = query.get(name);
-    if (value === null) return undefined;
-    return /^\d{1,10}$/.test(value) ? Number(value) : refuse(`, whose \`${name}\` is not a whole number`);
-  };
-  const mechanism = query.get('auth_mechanism')?.toLowerCase() ?? 'plain';
-  if (mechanism !== 'plain' && mechanism !== 'external')
-    return refuse(', whose `auth_mechanism` is neither plain nor external');
+  const query = parseQuery(parsed.searchParams, protocol === 'amqps', refuse);
   const anonymous = parsed.username === '' && parsed.password === '';
   const port = parsed.port === '' ? (protocol === 'amqps' ? 5671 : 5672) : Number(parsed.port);
   const vhost = parsed.pathname.length > 1 ? decode(parsed.pathname.slice(1)) : '/';
-  const heartbeat = number('heartbeat');
-  const frameMax = number('frameMax');
-  const channelMax = number('channelMax');
-  const locale = query.get('locale');
   return {
     label: `${parsed.hostname}:${String(port)}/${vhost === '/' ? '' : vhost}`,
     protocol,
@@ -87,11 +67,7 @@ export function parseEndpoint(url: unknown): Endpoint {
     username: anonymous ? 'guest' : decode(parsed.username),
     password: anonymous ? 'guest' : decode(parsed.password),
     vhost,
-    external: mechanism === 'external',
-    ...(heartbeat !== undefined && { heartbeat }),
-    ...(frameMax !== undefined && { frameMax }),
-    ...(channelMax !== undefined && { channelMax }),
-    ...(locale !== null && { locale }),
+    ...query,
   };
 }
 

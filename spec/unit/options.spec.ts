@@ -26,6 +26,8 @@ const WRONG: readonly (readonly [options.Check, unknown, string])[] = [
   [options.duration(), -1, 'a number of milliseconds from 0 to 2147483647, got `-1` (number).'],
   [options.duration(), Infinity, 'a number of milliseconds from 0 to 2147483647, got `Infinity` (number).'],
   [options.duration(1), 2 ** 31, 'a number of milliseconds from 1 to 2147483647, got `2147483648` (number).'],
+  [options.heartbeat, 10_000, 'a whole number of seconds from 0 to 600, got `10000` (number).'],
+  [options.heartbeat, 0.5, 'a whole number of seconds from 0 to 600, got `0.5` (number).'],
   [options.boolean, 'yes', 'true or false, got `yes` (string).'],
   [options.string, 5n, 'a string, got `5` (bigint).'],
   [options.oneOf('a', 'b'), 'c', "one of 'a', 'b', got `c` (string)."],

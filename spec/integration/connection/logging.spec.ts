@@ -52,9 +52,12 @@ describe('logging', () => {
     expect(lines.every(({ level }) => Number(level) >= 30)).toBe(true);
   });
 
-  it('warns when the event loop stands still for so long that heartbeats are at risk', async () => {
+  it.each([
+    ['by the option', { url: broker.url, heartbeat: 1 }],
+    ['by the URL, which counts', { url: `${broker.url}?heartbeat=1`, heartbeat: 60 }],
+  ])('warns when the event loop stands still for so long that heartbeats are at risk: %s', async (_name, options) => {
     const { logger, lines } = listening('warn');
-    const connection = closing(new Connection({ url: broker.url, heartbeat: 1, logger }));
+    const connection = closing(new Connection({ ...options, logger }));
     await connection.connect();
     const until = performance.now() + 1200;
     while (performance.now() < until);

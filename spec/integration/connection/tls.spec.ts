@@ -87,6 +87,33 @@ describe('TLS', () => {
     await connection.connect();
   });
 
+  it('is set by the parameters of the URL, as RabbitMQ names them', async () => {
+    const fake = await FakeBroker.start();
+    const port = await before('other', fake.url);
+    const parameters = new URLSearchParams({
+      cacertfile: inFolder('ca.pem'),
+      certfile: inFolder('good.pem'),
+      keyfile: inFolder('good.key'),
+      verify: 'verify_peer',
+      server_name_indication: 'elsewhere.example',
+      auth_mechanism: 'external',
+      channel_max: '7',
+      heartbeat: '3',
+    });
+    const connection = new Connection(`amqps://localhost:${port}/?${parameters.toString()}`);
+    await connection.connect();
+    expect(clients.at(-1)!.getPeerCertificate().subject.CN).toBe('localhost');
+    expect((await fake.clients[0]!.until('connection.start-ok')).fields).toMatchObject({ mechanism: 'EXTERNAL' });
+    expect((await fake.clients[0]!.until('connection.tune-ok')).fields).toMatchObject({ channelMax: 7, heartbeat: 3 });
+    await connection.close();
+    await fake.close();
+  });
+
+  it('verifies nothing with `verify=verify_none`, over what the options say', async () => {
+    const url = `${secure(await before('expired'))}?verify=verify_none`;
+    await closing(new Connection({ url, tls: { rejectUnauthorized: true } })).connect();
+  });
+
   it('leaves bodies of every size as they were, many under way at once', async () => {
     const side = closing(await Bystander.at(broker.url));
     const queue = await side.declareQueue();

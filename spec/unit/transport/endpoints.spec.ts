@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { inspect } from 'node:util';
 import { endpointSource, parseEndpoint, parseEndpoints, shuffled } from '../../../lib/transport/endpoints';
 import { OptionsError } from '../../../lib/errors';
@@ -46,6 +47,21 @@ describe('an AMQP URL', () => {
     ['amqps://localhost?auth_mechanism=EXTERNAL', { external: true }],
     ['amqp://localhost?auth_mechanism=plain', { external: false }],
     ['amqp://localhost?heartbeat=0', { heartbeat: 0 }],
+    ['amqp://localhost?heartbeat=600', { heartbeat: 600 }],
+    ['amqp://localhost?auth_mechanism=external&auth_mechanism=plain', { external: true }],
+    [
+      'amqp://localhost?heartbeat=5&connection_timeout=10000&channel_max=7&frame_max=8192',
+      { heartbeat: 5, connectTimeout: 10_000, channelMax: 7, frameMax: 8192 },
+    ],
+    [
+      'amqps://localhost?verify=verify_peer&server_name_indication=other.example&password=a%20b',
+      { tls: { rejectUnauthorized: true, servername: 'other.example', passphrase: 'a b' } },
+    ],
+    ['amqps://localhost?verify=verify_none', { tls: { rejectUnauthorized: false } }],
+    [
+      `amqps://localhost?cacertfile=${__filename}&certfile=${__filename}&keyfile=${__filename}`,
+      { tls: { ca: readFileSync(__filename), cert: readFileSync(__filename), key: readFileSync(__filename) } },
+    ],
   ])('has the defaults of AMQP: %s', (url, parts) => {
     expect(parseEndpoint(url)).toMatchObject(parts);
   });
@@ -62,6 +78,16 @@ describe('an AMQP URL', () => {
     ['amqp://localhost?heartbeat=ten', '`heartbeat` is not a whole number'],
     ['amqp://localhost?heartbeat=-1', '`heartbeat` is not a whole number'],
     ['amqp://localhost?auth_mechanism=scram', 'neither plain nor external'],
+    ['amqp://localhost?heartbeat=10000', 'whose `heartbeat` is 10000: it has to be from 0 to 600 seconds'],
+    ['amqp://localhost?connection_timeout=0', 'it has to be from 1 to 2147483647 ms'],
+    ['amqp://localhost?channel_max=65536', 'it has to be from 0 to 65535'],
+    ['amqp://localhost?channel_max=1&channelMax=2', 'with both `channelMax` and `channel_max`'],
+    ['amqp://localhost?heartbeat=1&heartbeat=2', 'with `heartbeat` more than once'],
+    ['amqp://localhost?verify=verify_peer', 'with the parameter `verify`, which needs amqps://'],
+    ['amqps://localhost?verify=maybe', 'whose `verify` is neither verify_peer nor verify_none'],
+    ['amqps://localhost?cacertfile=/no/such/file', 'whose `cacertfile` cannot be read (ENOENT: no such file'],
+    ['amqps://localhost?fail_if_no_peer_cert=true', 'which is for servers: leave it out'],
+    ['amqps://localhost?depth=2', 'check the certificate chain in `tls.checkServerIdentity`'],
     ['amqp://localhost?hartbeat=1', 'unknown parameter `hartbeat` (known: heartbeat,'],
   ])('that cannot be right is refused with a sentence: %s', (url, sentence) => {
     const error = refusalOf(() => parseEndpoint(url));
@@ -84,6 +110,8 @@ describe('credentials', () => {
     'amqp://alice:s3cret%zz@localhost',
     'amqp://alice:s3cret@localhost?heartbeat=x',
     'amqp://alice:s3cret@localhost?password=s3cret',
+    'amqps://alice:s3cret@localhost?password=s3cret&verify=s3cret',
+    'amqps://alice:s3cret@localhost?password=s3cret&keyfile=/no/such/file',
     'amqp://alice:s3c@s3cret@loc alhost',
     'amqp://alice:s3cret/x@localhost',
     'amqp://alice:s3cret',
