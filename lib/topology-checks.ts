@@ -48,7 +48,7 @@ const QUEUE: Shape<QueueSpec> = {
   expires: positive,
   maxLength: natural,
   overflow: oneOf('drop-head', 'reject-publish', 'reject-publish-dlx'),
-  deliveryLimit: natural,
+  deliveryLimit: integer(-1, 2 ** 32 - 1),
   singleActiveConsumer: boolean,
   maxPriority: integer(1, 255),
   arguments: table,

@@ -24,7 +24,11 @@ export interface QueueSpec {
   readonly maxLength?: number;
   /** What happens beyond `maxLength`. @default drop-head, by the broker */
   readonly overflow?: 'drop-head' | 'reject-publish' | 'reject-publish-dlx';
-  /** Quorum queues: deliveries that may fail before the message is dead-lettered. */
+  /**
+   * Quorum queues: how often a message may fail (a `requeue`, a lost delivery) before the broker dead-letters or drops it;
+   * -1: as often as it takes. Since RabbitMQ 4.0 it is 20 unless a policy or this says otherwise, before 4.0 there was none.
+   * @default that of the broker
+   */
   readonly deliveryLimit?: number;
   /** Only one consumer at a time gets messages; the next takes over when it leaves. */
   readonly singleActiveConsumer?: boolean;

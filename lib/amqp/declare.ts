@@ -6,8 +6,18 @@ import { exchangeArguments, queueArguments } from '../topology-arguments';
 async function declareQueue(channel: Channel, spec: QueueSpec): Promise<string> {
   const { queue } = spec.passive
     ? await channel.checkQueue(spec.name)
-    : await channel.assertQueue(spec.name, queueArguments(spec));
+    : await channel.assertQueue(spec.name, queueArguments(asKnownTo(channel, spec)));
   return queue;
+}
+
+/**
+ * RabbitMQ counts a limit of -1 as none since 4.0. Earlier ones take it for a number and drop the message at its first
+ * failure; they have no limit unless one is given. https://www.rabbitmq.com/docs/quorum-queues#position-delivery-limit
+ */
+function asKnownTo({ connection }: Channel, spec: QueueSpec): QueueSpec {
+  const { deliveryLimit = 0, ...others } = spec;
+  const { version } = connection.serverProperties as { readonly version?: unknown };
+  return deliveryLimit < 0 && Number.parseInt(String(version), 10) < 4 ? others : spec;
 }
 
 /**

@@ -104,6 +104,7 @@ const IN_WORDS = [
   'ProbesOptions.ready',
   'ProducerOptions.codec',
   'QueueSpec.autoDelete',
+  'QueueSpec.deliveryLimit',
   'QueueSpec.exclusive',
   'QueueSpec.overflow',
   'QueueSpec.passive',

@@ -29,6 +29,7 @@ describe('a queue is refused that the broker would answer by closing a channel o
     ['quorum with priorities', { name: 'q', type: 'quorum', maxPriority: 5 }, 'queue.type', 'several priorities'],
     ['checked without a name', { name: '', passive: true }, 'queue.passive', 'cannot be checked'],
     ['with a negative TTL', { name: 'q', messageTtl: -1 }, 'queue.messageTtl', 'an integer from 0'],
+    ['with a delivery limit below none', { name: 'q', deliveryLimit: -2 }, 'queue.deliveryLimit', 'an integer from -1'],
     ['that expires at once', { name: 'q', expires: 0 }, 'queue.expires', 'an integer from 1'],
     [
       'with an argument name too long',
@@ -56,6 +57,7 @@ describe('a queue is refused that the broker would answer by closing a channel o
     [{ name: 'q', durable: false, exclusive: true }],
     [{ name: '', durable: false }],
     [{ name: 'q', type: 'quorum', deliveryLimit: 3, deadLetter: { exchange: 'dlx', routingKey: 'k' } }],
+    [{ name: 'q', type: 'quorum', deliveryLimit: -1 }],
     [{ name: 'q', type: 'stream', maxLength: 0, arguments: { 'x-max-age': '1h' } }],
   ])('and not any other: %j', (spec) => {
     expect(() => checkQueueSpec(untyped(spec), 'queue')).not.toThrow();

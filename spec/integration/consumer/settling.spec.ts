@@ -76,6 +76,21 @@ describe('settling a delivery', () => {
     expect(await eventually(() => bystander.take(queue))).toEqual({ body: 0, redelivered: true });
   });
 
+  it('by requeue ends nothing where a quorum queue is to have no delivery limit', async () => {
+    const { bystander, log, connection } = given;
+    const name = bystander.freeQueueName();
+    const spec = { name, type: 'quorum', deliveryLimit: -1 } as const;
+    const runs: number[] = [];
+    consume(connection, { queue: spec }).subscribe((delivery) => {
+      runs.push(delivery.deliveryCount);
+      if (runs.length < 25) delivery.requeue();
+      else delivery.ack();
+    });
+    await eventually(() => log.of('basic.consume-ok').length === 1);
+    await bystander.put(name, 'patience');
+    await eventually(() => runs.length === 25);
+  });
+
   it('by requeue counts towards the delivery limit of a quorum queue', async () => {
     const { bystander, log, connection } = given;
     const [dead, name] = [bystander.freeQueueName(), bystander.freeQueueName()];
