@@ -22,13 +22,17 @@ export interface MessageProperties {
   readonly userId?: string;
   readonly contentType?: string;
   readonly contentEncoding?: string;
-  /** Whole seconds on the wire: fractions are cut off. */
+  /** From 1970 on. Whole seconds on the wire: fractions are cut off. */
   readonly timestamp?: Date;
   /** ms after which the broker drops it, counted from the `send`: the time it waits in the outbox is taken off. */
   readonly expiration?: number;
   /** 0 to 255; queues count as far as their `maxPriority`. */
   readonly priority?: number;
   /**
+   * Strings, booleans, finite numbers, null, bytes, dates, and lists and plain objects of these. A Date is sent as an AMQP
+   * timestamp, in whole seconds from 1970 on, and is read back as `{ '!': 'timestamp', value: seconds }`; a typed array or an
+   * ArrayBuffer is sent as its bytes, and read back as a Buffer. `{ '!': type, value }` names the type of a value.
+   *
    * Those that only brokers may write (`x-death`, `x-first-death-*`, `x-last-death-*`, `x-delivery-count`, `x-acquired-count`,
    * `x-stream-offset`, `x-received-from`) are received, and left out of what is sent.
    */

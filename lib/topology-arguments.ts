@@ -1,3 +1,4 @@
+import { plainTable } from './field-table';
 import { DEFAULTS } from './options';
 import type { Arguments } from './properties';
 import type { ExchangeSpec, QueueSpec } from './topology';
@@ -27,7 +28,7 @@ export function queueArguments(spec: QueueSpec): QueueDeclaration {
     exclusive: spec.exclusive ?? spec.name === '',
     autoDelete: spec.autoDelete ?? false,
     arguments: {
-      ...spec.arguments,
+      ...plain(spec.arguments),
       ...present({
         'x-queue-type': spec.type,
         'x-dead-letter-exchange': deadLetter && (deadLetter.exchange ?? ''),
@@ -51,9 +52,11 @@ export function exchangeArguments(spec: ExchangeSpec): ExchangeDeclaration {
     durable: spec.durable ?? DEFAULTS.durable,
     autoDelete: spec.autoDelete ?? false,
     internal: spec.internal ?? false,
-    arguments: { ...spec.arguments, ...present({ 'alternate-exchange': spec.alternateExchange }) },
+    arguments: { ...plain(spec.arguments), ...present({ 'alternate-exchange': spec.alternateExchange }) },
   };
 }
+
+const plain = (table: Arguments = {}): Arguments => plainTable(table, 'arguments');
 
 function present(table: Arguments): Arguments {
   return Object.fromEntries(Object.entries(table).filter(([, value]) => value !== undefined));

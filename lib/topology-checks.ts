@@ -1,4 +1,5 @@
-import { OptionsError } from './errors';
+import { OptionsError, sentenceOf } from './errors';
+import { plainTable, tableSize } from './field-table';
 import { boolean, checkOptions, either, expected, integer, list, object, oneOf, shortString, string } from './options';
 import { isObject, type Check, type Shape } from './options';
 import type { Arguments, Route } from './properties';
@@ -7,12 +8,18 @@ import type { ExchangeSpec, QueueSpec, Topology } from './topology';
 const positive = integer(1, 2 ** 32 - 1);
 const natural = integer(0, 2 ** 32 - 1);
 
-/** A field table nested in options: an object whose keys fit a shortstr. */
-export const table: Check = (value) =>
-  object(value) ??
-  (Object.keys(value as object).every((key) => shortString()(key) === undefined)
-    ? undefined
-    : 'an object with keys of at most 255 bytes');
+/** The check of `arguments`: a field table whose keys fit a shortstr and whose values AMQP can hold. */
+export const table: Check = (value) => {
+  if (!isObject(value)) return object(value);
+  if (Object.keys(value).some((key) => shortString()(key) !== undefined))
+    return 'an object with keys of at most 255 bytes';
+  try {
+    tableSize(plainTable(value, 'arguments'), 'arguments');
+    return undefined;
+  } catch (error) {
+    return `an object that AMQP can hold (${sentenceOf(error)})`;
+  }
+};
 
 const ROUTE: Shape<{ queue: string; exchange: string; routingKey: string }> = {
   queue: shortString(),

@@ -1,6 +1,7 @@
 import type { Channel, ChannelModel } from 'amqplib';
 import { BehaviorSubject, firstValueFrom, fromEvent, race, take, timer, type Observable } from 'rxjs';
 import { ChannelError, type ConnectionError } from '../errors';
+import { plainTable } from '../field-table';
 import type { BindingSpec, QueueSpec, Topology } from '../topology';
 import type { DeleteConditions, InboundChannel, Link, OutboundChannel } from '../transport/transport';
 import type { QueueDepth, QueuePresence } from '../transport/transport';
@@ -140,7 +141,8 @@ export class AmqpLink implements Link, ChannelHost {
     );
   }
 
-  async unbind({ exchange, queue, toExchange, routingKey = '', arguments: args = {} }: BindingSpec): Promise<void> {
+  async unbind({ exchange, queue, toExchange, routingKey = '', ...spec }: BindingSpec): Promise<void> {
+    const args = plainTable(spec.arguments ?? {}, 'arguments');
     await this.#ask(`Cannot unbind from exchange \`${exchange}\``, (channel) =>
       toExchange === undefined
         ? channel.unbindQueue(queue, exchange, routingKey, args)

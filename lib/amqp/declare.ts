@@ -1,4 +1,5 @@
 import type { Channel } from 'amqplib';
+import { plainTable } from '../field-table';
 import type { QueueSpec, Topology } from '../topology';
 import { exchangeArguments, queueArguments } from '../topology-arguments';
 
@@ -36,7 +37,8 @@ export async function declareTopology(
   for (const spec of topology.queues ?? []) if (spec !== own) await declareQueue(channel, spec);
   // Last, because a binding to '' means the queue declared last on the channel.
   const name = own && (await declareQueue(channel, own));
-  for (const { exchange, queue, toExchange, routingKey = '', arguments: args } of topology.bindings ?? []) {
+  for (const { exchange, queue, toExchange, routingKey = '', ...spec } of topology.bindings ?? []) {
+    const args = plainTable(spec.arguments ?? {}, 'arguments');
     await (toExchange === undefined
       ? channel.bindQueue(queue === '' ? (name ?? '') : queue, exchange, routingKey, args)
       : channel.bindExchange(toExchange, exchange, routingKey, args));

@@ -1,4 +1,5 @@
 import type { Message as AmqpMessage } from 'amqplib';
+import { plainTable } from '../field-table';
 import type {
   ConsumeListener,
   ConsumeRequest,
@@ -42,7 +43,7 @@ export class AmqpInboundChannel extends AmqpChannel implements InboundChannel {
       consumerTag: tag,
       noAck,
       exclusive,
-      arguments: args,
+      arguments: plainTable(args, 'arguments'),
       ...(priority !== undefined && { priority }),
     };
     await this.ask(`Cannot consume from queue \`${queue}\``, (channel) =>

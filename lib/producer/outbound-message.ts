@@ -18,7 +18,7 @@ import type { Topology } from '../topology';
 import { checkRoute } from '../topology-checks';
 import type { WireMessage } from '../transport/transport';
 import { newMessageId } from './message-id';
-import { tableSize } from '../field-table-size';
+import { plainTable, tableSize } from '../field-table';
 import { NotEncodable } from '../not-encodable';
 
 /** A message on its way out: where it goes, what it says, its properties. */
@@ -223,7 +223,7 @@ function propertiesOf(message: OutboundMessage): MessageProperties | undefined {
     headers === undefined;
   if (nothing) return undefined;
   const all = { correlationId, replyTo, type, appId, userId, contentEncoding, timestamp, expiration, priority };
-  return withDefaults(headers === undefined ? {} : { headers: { ...withoutBrokerHeaders(headers) } }, all);
+  return withDefaults(headers === undefined ? {} : { headers: plainTable(withoutBrokerHeaders(headers)) }, all);
 }
 
 function headersSize(properties: MessageProperties | undefined): number {

@@ -89,6 +89,7 @@ const IN_WORDS = [
   'ConnectionOptions.name',
   'ConsumeOptions.codec',
   'ConsumeOptions.exclusive',
+  'ErrorDetails.retryable',
   'ExchangeSpec.autoDelete',
   'ExchangeSpec.internal',
   'ExchangeSpec.passive',

@@ -37,6 +37,12 @@ describe('a queue is refused that the broker would answer by closing a channel o
       'queue.arguments',
       'keys of at most 255',
     ],
+    [
+      'with an argument that AMQP cannot hold',
+      { name: 'q', arguments: { 'x-a': [new Map()] } },
+      'queue.arguments',
+      'an object that AMQP can hold (`arguments.x-a[0]` is a Map, which a field table cannot hold)',
+    ],
     ['with 256 priorities', { name: 'q', maxPriority: 256 }, 'queue.maxPriority', 'from 1 to 255'],
     ['with a dead letter to nowhere', { name: 'q', deadLetter: {} }, 'queue.deadLetter', 'got neither'],
     [

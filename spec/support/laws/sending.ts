@@ -175,6 +175,22 @@ export function sendingLaws(given: { readonly broker: BrokerUnderTest }): void {
     expect(message?.headers).toEqual({ ...headers, typed: 5 });
   });
 
+  it('dates in headers arrive as timestamps, typed arrays as Buffers, and go out again as they came', async () => {
+    const name = await given.broker.declareQueue();
+    const queue = given.broker.newClient();
+    const at = new Date(1_700_000_000_000);
+    const octets = Uint8Array.of(1, 255);
+    const arrived = collect(queue.consume({ queue: name, noAck: true }));
+    await queue.send({ queue: name, body: 1, headers: { at, list: [{ at }], octets, memory: octets.buffer } });
+    const first = await eventually(() => arrived.values[0]);
+    const stamp = { '!': 'timestamp', value: 1_700_000_000 };
+    const bytes = Buffer.from(octets);
+    expect(first.properties.headers).toEqual({ at: stamp, list: [{ at: stamp }], octets: bytes, memory: bytes });
+    await queue.send({ queue: name, ...first.properties, body: 2 });
+    const second = await eventually(() => arrived.values[1]);
+    expect(second.properties.headers).toEqual(first.properties.headers);
+  });
+
   it('the publish operator emits a confirmation for each message of its source, in order', async () => {
     const name = await given.broker.declareQueue();
     const queue = given.broker.newClient();

@@ -107,7 +107,12 @@ describe('a message that cannot be sent is refused before the wire', () => {
       'has a key of 300 bytes',
     ],
     ['a header without a form', { queue: 'a', body: 1, headers: { f: () => 1 } }, '`headers.f` is a function'],
-    ['a Date as header', { queue: 'a', body: 1, headers: { at: new Date() } }, "{ '!': 'timestamp', value: seconds }"],
+    [
+      'an invalid Date as header',
+      { queue: 'a', body: 1, headers: { at: new Date(NaN) } },
+      '`headers.at` is an invalid Date',
+    ],
+    ['a Map as header', { queue: 'a', body: 1, headers: { tags: new Map() } }, '`headers.tags` is a Map'],
     ['a body without a form', { queue: 'a', body: undefined }, 'The codec cannot encode the body'],
     [
       'a body that JSON would empty',

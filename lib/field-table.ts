@@ -1,16 +1,60 @@
-import { NotEncodable } from './not-encodable';
+import { types } from 'node:util';
+import { bytesOf } from './bytes-of';
+import { NotEncodable, withoutMembers } from './not-encodable';
+import type { Arguments } from './properties';
 
-const OVERHEAD = 4;
 const DEEPEST = 100;
+const tooDeep = (path: string): NotEncodable =>
+  new NotEncodable(`\`${path}\` is nested more than ${String(DEEPEST)} deep, or contains itself`);
 
 /**
- * Bytes that a field table takes on the wire, counted as amqplib writes it, so that what it (or the frame size) would
- * refuse half-way is refused before. https://www.rabbitmq.com/amqp-0-9-1-errata#section_3
- * @throws NotEncodable for values that have no form there
+ * A copy of a table in the values that AMQP knows: a Date is a timestamp, in whole seconds, and a typed array or an
+ * ArrayBuffer is a Buffer. Nested tables and lists are copied only where they hold such a value.
+ * @throws NotEncodable for dates that have no timestamp
+ */
+export function plainTable(table: Arguments, path = 'headers'): Arguments {
+  // Most headers are strings and numbers.
+  if (!Object.values(table).some((value) => typeof value === 'object')) return { ...table };
+  // Not by assignment: a member may be named `__proto__`.
+  return Object.fromEntries(
+    Object.entries(table).map(([name, value]) => [name, plainValue(value, `${path}.${name}`, 0)]),
+  );
+}
+
+function plainValue(value: unknown, path: string, depth: number): unknown {
+  if (typeof value !== 'object' || value === null) return value;
+  if (depth > DEEPEST) throw tooDeep(path);
+  if (types.isDate(value)) return timestamp(value, path);
+  const bytes = bytesOf(value);
+  if (bytes) return bytes;
+  const plain = (member: unknown, at: string): unknown => plainValue(member, `${path}${at}`, depth + 1);
+  if (Array.isArray(value)) {
+    const items = value.map((item: unknown, i) => plain(item, `[${String(i)}]`));
+    return items.some((item, i) => item !== value[i]) ? items : value;
+  }
+  const members = Object.entries(value);
+  const copies = members.map(([name, member]) => [name, plain(member, `.${name}`)] as const);
+  return copies.some(([, copy], i) => copy !== members[i]?.[1]) ? Object.fromEntries(copies) : value;
+}
+
+/** As amqplib takes it and reads it. AMQP counts seconds since 1970, without a sign. */
+function timestamp(date: Date, path: string): object {
+  const seconds = Math.floor(date.getTime() / 1000);
+  if (!(seconds >= 0)) {
+    const what = Number.isNaN(seconds) ? 'an invalid Date' : 'a Date before 1970, which is no AMQP timestamp';
+    throw new NotEncodable(`\`${path}\` is ${what}`);
+  }
+  return { '!': 'timestamp', value: seconds };
+}
+
+const OVERHEAD = 4;
+/**
+ * The size of a plain table on the wire, in bytes. Counted as amqplib writes it, so that a table that amqplib, or the frame
+ * size, would refuse half-way is refused before. https://www.rabbitmq.com/amqp-0-9-1-errata#section_3
+ * @throws NotEncodable for values that have no form in a field table
  */
 export function tableSize(table: object, path = 'headers', depth = 0): number {
-  if (depth > DEEPEST)
-    throw new NotEncodable(`\`${path}\` is nested more than ${String(DEEPEST)} deep, or contains itself`);
+  if (depth > DEEPEST) throw tooDeep(path);
   let size = OVERHEAD;
   // amqplib writes inherited members too, and leaves out undefined ones.
   for (const key in table) {
@@ -35,22 +79,22 @@ function valueSize(value: unknown, path: string, depth: number): number {
       if (value === null) return 1;
       if (Buffer.isBuffer(value)) return 1 + 4 + value.length;
       if (Array.isArray(value)) return 1 + listSize(value, path, depth + 1);
-      if (value instanceof Date || value instanceof Map || value instanceof Set) {
-        // amqplib would write an empty table.
-        throw new NotEncodable(
-          `\`${path}\` is a ${value.constructor.name}; give a string, or { '!': 'timestamp', value: seconds }`,
-        );
-      }
       if (Object.hasOwn(value, '!')) return typedSize(value, path, depth);
-      return 1 + tableSize(value, path, depth + 1);
+      return 1 + memberSize(value, path, depth + 1);
     default:
       throw new NotEncodable(`\`${path}\` is a ${typeof value}, which a field table cannot hold`);
   }
 }
 
+/** amqplib would write an empty table of a Map, a Date or a RegExp. */
+function memberSize(value: object, path: string, depth: number): number {
+  const kind = types.isDate(value) ? 'a Date' : withoutMembers(value);
+  if (kind !== undefined) throw new NotEncodable(`\`${path}\` is ${kind}, which a field table cannot hold`);
+  return tableSize(value, path, depth);
+}
+
 function listSize(list: readonly unknown[], path: string, depth: number): number {
-  if (depth > DEEPEST)
-    throw new NotEncodable(`\`${path}\` is nested more than ${String(DEEPEST)} deep, or contains itself`);
+  if (depth > DEEPEST) throw tooDeep(path);
   return list.reduce<number>((size, value, i) => size + valueSize(value, `${path}[${String(i)}]`, depth), OVERHEAD);
 }
 

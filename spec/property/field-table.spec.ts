@@ -1,8 +1,9 @@
 import { publishOptions } from '../../lib/amqp/amqp-properties';
+import { runInNewContext } from 'node:vm';
 import fc from 'fast-check';
 import { auto } from '../../lib/codec';
 import { encode } from '../../lib/producer/outbound-message';
-import { tableSize } from '../../lib/field-table-size';
+import { plainTable, tableSize } from '../../lib/field-table';
 import { NotEncodable } from '../../lib/not-encodable';
 import { propertiesFrameSize, writeTable } from '../support/amqplib/encoder';
 
@@ -98,6 +99,20 @@ describe('the size of a field table', () => {
     ['a number below 64 bits', -1e300],
     ['a Date', new Date()],
     ['a Map', new Map()],
+    ['a Set', new Set([1])],
+    ['a RegExp', /x/],
+    ['an Error', new Error('x')],
+    ['a Promise', Promise.resolve()],
+    [
+      'an instance without fields',
+      new (class {
+        #x = 1;
+        get x() {
+          return this.#x;
+        }
+      })(),
+    ],
+    ['a Map of another realm', runInNewContext('new Map([[1, 2]])')],
     ['an unknown type', { '!': 'complex', value: 1 }],
     ['a type that amqplib does not write', { '!': 'float32', value: 1 }],
     ['a list with a hole in its meaning', [undefined]],
@@ -115,6 +130,58 @@ describe('the size of a field table', () => {
     const list: unknown[] = [];
     list.push(list);
     expect(() => tableSize({ list })).toThrow(NotEncodable);
+  });
+});
+
+describe('a plain table', () => {
+  const own = (headers: object): unknown => plainTable(headers as Readonly<Record<string, unknown>>);
+  const octets = Uint8Array.of(1, 2, 3);
+  const date = new Date(1_700_000_000_999);
+  const stamp = { '!': 'timestamp', value: 1_700_000_000 };
+
+  it.each<[string, unknown, unknown]>([
+    ['a Date', date, stamp],
+    ['a Date of another realm', runInNewContext('new Date(1700000000999)'), stamp],
+    ['the beginning of time', new Date(0), { '!': 'timestamp', value: 0 }],
+    ['a Uint8Array', octets, Buffer.from([1, 2, 3])],
+    ['an ArrayBuffer', octets.buffer, Buffer.from([1, 2, 3])],
+    ['a DataView', new DataView(octets.buffer, 1), Buffer.from([2, 3])],
+    ['bytes of another realm', runInNewContext('Uint8Array.of(1)'), Buffer.from([1])],
+  ])(
+    'has %s as AMQP knows it, however deep it lies, and leaves what it was given as it was',
+    (_name, given, written) => {
+      const headers = { given, list: [1, { given }], untouched: { a: [] } };
+      const before = { ...headers };
+      const plain = plainTable(headers);
+      expect(plain).toEqual({ given: written, list: [1, { given: written }], untouched: { a: [] } });
+      expect(plain['untouched']).toBe(headers.untouched);
+      expect(headers).toEqual(before);
+      expect(headers.list[1]).toEqual({ given });
+      expect(tableSize(plain)).toBe(writeTable(plain).length);
+    },
+  );
+
+  it.each([
+    ['invalid', new Date(NaN), '`headers.list[0]` is an invalid Date'],
+    ['before 1970', new Date(-1), '`headers.list[0]` is a Date before 1970, which is no AMQP timestamp'],
+  ])('has no Date that is %s', (_name, wrong, sentence) => {
+    expect(() => plainTable({ list: [wrong] })).toThrow(new NotEncodable(sentence));
+  });
+
+  it('is the table itself, copied, where everything is plain', () => {
+    fc.assert(
+      fc.property(table, (headers) => {
+        expect(plainTable(headers)).toEqual(headers);
+        expect(plainTable(headers)).not.toBe(headers);
+      }),
+    );
+    expect(Object.keys(own(JSON.parse('{"__proto__":{"a":[]}}') as object) as object)).toEqual(['__proto__']);
+  });
+
+  it('is none of what contains itself, in however many ways', () => {
+    const round: Record<string, unknown> = {};
+    Object.assign(round, { one: round, other: [round, round] });
+    expect(() => plainTable(round)).toThrow(NotEncodable);
   });
 });
 
