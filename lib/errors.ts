@@ -122,8 +122,11 @@ export abstract class InstanceQueueError<C extends ErrorCode = ErrorCode> extend
   }
 }
 
-/** Is it an error, of whatever realm? `instanceof` alone misses what another one threw: a `vm`, a test runner's sandbox. */
-export const isError = (thrown: unknown): thrown is Error => thrown instanceof Error || types.isNativeError(thrown);
+/** Errors of other realms (a `vm`, the sandbox of a test runner) count, and the DOMException of an AbortSignal. */
+export const isError = (thrown: unknown): thrown is Error =>
+  thrown instanceof Error ||
+  types.isNativeError(thrown) ||
+  Object.prototype.toString.call(thrown) === '[object DOMException]';
 
 /** What was thrown, said in words. */
 export const sentenceOf = (thrown: unknown): string =>

@@ -1,4 +1,5 @@
 import { Buffer } from 'node:buffer';
+import { types } from 'node:util';
 import { isObservable } from 'rxjs';
 import { OptionsError } from './errors';
 
@@ -84,7 +85,11 @@ export const oneOf = (...values: readonly string[]): Check =>
 export const object: Check = expectation('an object', isObject);
 export const func: Check = expectation('a function', (v) => typeof v === 'function');
 export const list: Check = expectation('an array', Array.isArray);
-export const date: Check = expectation('a valid Date', (v) => v instanceof Date && !Number.isNaN(v.getTime()));
+/** What becomes an AMQP timestamp, which counts the seconds since 1970 without a sign. */
+export const date: Check = (value) => {
+  if (!types.isDate(value) || Number.isNaN(value.getTime())) return 'a valid Date';
+  return value.getTime() < 0 ? 'a Date from 1970 on' : undefined;
+};
 export const observableInput: Check = expectation(
   'an Observable, a Promise or an iterable',
   (v) =>
@@ -95,7 +100,15 @@ export const observableInput: Check = expectation(
         typeof Reflect.get(v, Symbol.iterator) === 'function' ||
         typeof Reflect.get(v, Symbol.asyncIterator) === 'function')),
 );
-export const abortSignal: Check = expectation('an AbortSignal', (v) => v instanceof AbortSignal);
+/** Not by its class: signals come from other realms (jsdom, `vm`), and from polyfills. */
+export const abortSignal: Check = expectation(
+  'an AbortSignal',
+  (v) =>
+    typeof v === 'object' &&
+    v !== null &&
+    typeof Reflect.get(v, 'aborted') === 'boolean' &&
+    ['addEventListener', 'removeEventListener'].every((name) => typeof Reflect.get(v, name) === 'function'),
+);
 /** At most 255 bytes of UTF-8: AMQP's shortstr (https://www.rabbitmq.com/amqp-0-9-1-reference#domain.shortstr). */
 export const shortString = (bytes = 255): Check =>
   expectation(

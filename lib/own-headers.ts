@@ -1,3 +1,5 @@
+import { isError, nameOf } from './errors';
+
 /** The headers this library writes into messages of its own making: copies that wait or are moved, and error replies. */
 export const OWN = {
   /** Runs of the handler so far. */
@@ -33,10 +35,9 @@ const cut = (text: string, length: number): string =>
 
 /** An error as headers: of bounded size, without credentials of URLs. Its stack and its cause stay here. */
 export function errorHeaders(error: unknown): Readonly<Record<string, string>> {
-  const [name, message] =
-    error instanceof Error ? [error.name, error.message] : [typeof error, typeof error === 'string' ? error : ''];
+  const message = isError(error) ? error.message : typeof error === 'string' ? error : '';
   return {
-    [OWN.errorName]: cut(name, NAME),
+    [OWN.errorName]: cut(nameOf(error), NAME),
     [OWN.errorMessage]: cut(message.replace(/\/\/[^\s/@]*@/g, '//'), MESSAGE),
   };
 }

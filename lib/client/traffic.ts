@@ -2,7 +2,7 @@ import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import type { Message, Settlement } from '../consumer/delivery';
 import type { DeliverEvent, DeliverTrace } from '../consumer/delivery-telemetry';
 import { originOf } from '../diagnostics';
-import { isInstanceQueueError, PublishError, type PublishErrorCode } from '../errors';
+import { isInstanceQueueError, nameOf, PublishError, type PublishErrorCode } from '../errors';
 import type { PublishTrace } from '../producer/publish-telemetry';
 import type { InstanceQueue } from './instance-queue';
 
@@ -33,10 +33,7 @@ const ANSWERED: ReadonlySet<PublishErrorCode> = new Set(['PUBLISH_NACKED', 'PUBL
 const wasAttempted = (error: unknown): boolean =>
   error instanceof PublishError && (ANSWERED.has(error.code) || error.maybeDelivered);
 
-function failureOf(error: unknown): string {
-  if (isInstanceQueueError(error)) return error.code;
-  return error instanceof Error ? error.name : typeof error;
-}
+const failureOf = (error: unknown): string => (isInstanceQueueError(error) ? error.code : nameOf(error));
 
 /**
  * Observes the messages of `queue` until it is closed, or until the returned function is called. Until then every

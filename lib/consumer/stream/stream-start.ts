@@ -1,3 +1,4 @@
+import { types } from 'node:util';
 import { OptionsError } from '../../errors';
 import { DEFAULTS, date, expected, integer, isObject, oneOf, type Check } from '../../options';
 import type { Arguments } from '../../properties';
@@ -99,7 +100,7 @@ function startFrom(argument: unknown): StreamStart {
 
 /** What `basic.consume` is told. RabbitMQ's timestamps are in seconds. */
 export const startArgument = (start: StreamStart): Arguments => ({
-  [STREAM_OFFSET]: start instanceof Date ? { '!': 'timestamp', value: Math.floor(start.getTime() / SECOND) } : start,
+  [STREAM_OFFSET]: types.isDate(start) ? { '!': 'timestamp', value: Math.floor(start.getTime() / SECOND) } : start,
 });
 
 function typeOf({ type, arguments: args = {} }: QueueSpec): string | undefined {
