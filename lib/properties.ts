@@ -24,7 +24,11 @@ export interface MessageProperties {
   readonly contentEncoding?: string;
   /** From 1970 on. Whole seconds on the wire: fractions are cut off. */
   readonly timestamp?: Date;
-  /** ms after which the broker drops it, counted from the `send`: the time it waits in the outbox is taken off. */
+  /**
+   * ms, counted from the `send`, after which the message is dropped: by the library while it waits to be sent
+   * (PUBLISH_TIMEOUT), by the broker while it waits in a queue. 0: the broker drops it unless a consumer takes it at once; the
+   * time before it is sent does not count. Read from a message it is what was left when it was sent.
+   */
   readonly expiration?: number;
   /** 0 to 255; queues count as far as their `maxPriority`. */
   readonly priority?: number;
