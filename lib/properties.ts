@@ -24,7 +24,11 @@ export interface MessageProperties {
   readonly contentEncoding?: string;
   /** From 1970 on. Whole seconds on the wire: fractions are cut off. */
   readonly timestamp?: Date;
-  /** ms after which the broker drops it, counted from the `send`: the time it waits in the outbox is taken off. */
+  /**
+   * ms, counted from the `send`, after which the message is dropped: by the library while it waits to be sent
+   * (PUBLISH_TIMEOUT), by the broker while it waits in a queue. 0: the broker drops it unless a consumer takes it at once; the
+   * time before it is sent does not count. Read from a message it is what was left when it was sent.
+   */
   readonly expiration?: number;
   /** 0 to 255; queues count as far as their `maxPriority`. */
   readonly priority?: number;
@@ -32,6 +36,7 @@ export interface MessageProperties {
    * Strings, booleans, finite numbers, null, bytes, dates, and lists and plain objects of these. A Date is sent as an AMQP
    * timestamp, in whole seconds from 1970 on, and is read back as `{ '!': 'timestamp', value: seconds }`; a typed array or an
    * ArrayBuffer is sent as its bytes, and read back as a Buffer. `{ '!': type, value }` names the type of a value.
+   *
    * Those that only brokers may write (`x-death`, `x-first-death-*`, `x-last-death-*`, `x-delivery-count`, `x-acquired-count`,
    * `x-stream-offset`, `x-received-from`) are received, and left out of what is sent.
    */

@@ -72,9 +72,13 @@ export class PendingSend implements Sized, Suspect {
   get maybeDelivered(): boolean {
     return this.attempts > this.declined;
   }
-  /** ms that the message itself still has (`expiration`); undefined: for ever. */
+  /**
+   * ms that the message itself still has (`expiration`); undefined: as many as it takes. An expiration of 0 is no time but a
+   * wish, "only if a consumer takes it at once", which does not run out while it waits here.
+   */
   get remaining(): number | undefined {
     const { expiration } = this.message;
+    if (expiration === 0) return 0;
     return expiration === undefined ? undefined : expiration - (performance.now() - this.since);
   }
 

@@ -193,7 +193,7 @@ export class Pump {
     const invalid = (sentence: string, cause?: unknown): void => {
       entry.reject(new PublishError('PUBLISH_INVALID', messageId, sentence, { cause, maybeDelivered }));
     };
-    if (remaining !== undefined && remaining <= 0) {
+    if (remaining !== undefined && remaining <= 0 && message.expiration !== 0) {
       const sentence = 'The message expired (`expiration`) before it could be sent.';
       this.#drop(entry, new PublishError('PUBLISH_TIMEOUT', messageId, sentence, { maybeDelivered }));
       return true;

@@ -111,6 +111,18 @@ export function togetherLaws(given: { readonly broker: BrokerUnderTest }): void 
     await given.broker.deleteQueue(`${name}.retry.50`);
   });
 
+  it('a message with an expiration of 0 is for a consumer that takes it at once, and for nobody else', async () => {
+    const name = await given.broker.declareQueue();
+    const queue = given.broker.newClient();
+    await queue.send({ queue: name, body: 'to nobody', expiration: 0 });
+    expect(await given.broker.count(name)).toMatchObject({ ready: 0 });
+    const arrived = collect(queue.consume({ queue: name, noAck: true }));
+    await until(queue.health$, ({ consumers }) => consumers[0]?.status === 'attached');
+    await queue.send({ queue: name, body: 'at once', expiration: 0 });
+    await eventually(() => arrived.values.length === 1);
+    expect(arrived.values).toMatchObject([{ body: 'at once', properties: { expiration: 0 } }]);
+  });
+
   it('a message expires by its own expiration, or by the TTL of its queue', async () => {
     const dead = await given.broker.declareQueue();
     const name = await given.broker.declareQueue({ messageTtl: 60_000, deadLetter: { queue: dead } });
