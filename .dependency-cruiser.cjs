@@ -52,7 +52,7 @@ module.exports = {
       { path: '^lib/index\\.ts$' },
     ),
     layer('reactive'),
-    layer('collections', ground),
+    layer('collections'),
     forbid(
       'ground-is-low',
       'Files in no room import each other, reactive/ and collections/.',

@@ -1,3 +1,8 @@
+/**
+ * Data structures for what comes and goes with every message, where an array or a Map would allocate too much. This room
+ * imports nothing of the library.
+ */
+
 /** Slots of an empty ring. A power of two, like every later size. */
 const MIN_SLOTS = 16;
 /** A ring that has grown beyond this many slots shrinks once it is empty. */

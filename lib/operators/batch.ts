@@ -110,9 +110,9 @@ class Batching<T> implements ChannelEvents {
   }
 
   #add(delivery: Delivery<T>): void {
-    this.#gathered.push(delivery);
+    const channel = this.#gathered.push(delivery);
     if (this.#gathered.length >= this.#options.size) this.#flush();
-    this.#gathered.releaseIfDraining(delivery);
+    this.#gathered.releaseIfDraining(channel);
     if (this.#gathered.length === 0) return;
     this.#deadline ??= timer(this.#options.within).subscribe(() => {
       this.#flush();

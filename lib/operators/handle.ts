@@ -163,15 +163,16 @@ class Handling<T, R> implements AttemptEnd<T, R>, ChannelEvents {
       this.#subscriber.error(notSettleable());
       return;
     }
+    let channel: DeliveryChannel | undefined;
     try {
-      this.#held.push(delivery);
+      channel = this.#held.push(delivery);
     } catch (error) {
       // Without its key its order is unknown: it fails as if its work had.
       this.failed(this.#begin(delivery), error);
       return;
     }
     this.#start();
-    this.#held.releaseIfDraining(delivery);
+    this.#held.releaseIfDraining(channel);
   }
 
   #start(): void {

@@ -67,6 +67,8 @@ export class HeldDeliveries<T> {
   readonly #queue: DeliveryQueue<T>;
   readonly #events: ChannelEvents;
   readonly #watched = new Map<DeliveryChannel, () => void>();
+  /** The channel of the last delivery: nearly always that of the next. */
+  #last: DeliveryChannel | undefined;
   readonly #stop$ = new Subject<void>();
   #keeping = false;
 
@@ -88,21 +90,21 @@ export class HeldDeliveries<T> {
     return source$.pipe(takeUntil(this.#stop$));
   }
 
-  /** Ignores a delivery that was settled or lost on its way here. @throws what the queue throws */
-  push(delivery: Delivery<T>): void {
-    if (delivery.settled !== undefined) return;
-    this.#watch(ChannelDelivery.channelOf(delivery));
+  /** Returns its channel. Ignores a delivery that was settled or lost on its way here. @throws what the queue throws */
+  push(delivery: Delivery<T>): DeliveryChannel | undefined {
+    if (delivery.settled !== undefined) return undefined;
+    const channel = ChannelDelivery.channelOf(delivery);
+    if (channel !== this.#last) this.#watch(channel);
     this.#queue.push(delivery);
+    return channel;
   }
 
   /**
    * Call after `push`, once what can start has been taken. A delivery that was on its way here when its channel began to drain
-   * would else wait for a settlement that may never come, and hold up `close()` for the whole drain timeout.
+   * would otherwise wait for a settlement that may never come, and hold up `close()` for the whole drain timeout.
    */
-  releaseIfDraining(delivery: Delivery<T>): void {
-    if (this.#queue.length === 0) return;
-    const channel = ChannelDelivery.channelOf(delivery);
-    if (channel?.draining === true) this.#left(channel);
+  releaseIfDraining(channel: DeliveryChannel | undefined): void {
+    if (channel?.draining === true && this.#queue.length > 0) this.#left(channel);
   }
 
   take(): Delivery<T> | undefined {
@@ -126,9 +128,11 @@ export class HeldDeliveries<T> {
   unwatch(): void {
     for (const unwatch of this.#watched.values()) unwatch();
     this.#watched.clear();
+    this.#last = undefined;
   }
 
   #watch(channel: DeliveryChannel | undefined): void {
+    this.#last = channel;
     if (!channel || this.#watched.has(channel) || channel.ended) return;
     this.#events.seen(channel);
     const unwatch = channel.watch(() => {
@@ -140,6 +144,7 @@ export class HeldDeliveries<T> {
   #left(channel: DeliveryChannel): void {
     if (channel.ended) {
       this.#watched.delete(channel);
+      if (this.#last === channel) this.#last = undefined;
       this.#queue.remove(({ settled }) => settled !== undefined);
     } else if (channel.draining && !this.#keeping) {
       this.#release((delivery) => ChannelDelivery.channelOf(delivery) === channel);

@@ -1,3 +1,7 @@
+/**
+ * Small pieces on top of RxJS that several rooms share: values over time (`StateSubject`), abort signals (`onAbort`),
+ * typed events, a lean Subject (`Relay`). This room imports RxJS and Node, and nothing of the library.
+ */
 import { BehaviorSubject, Observable } from 'rxjs';
 
 /** The events of an emitter, derived from a union of states: one event per status, with that state as its argument. */

@@ -22,7 +22,7 @@ afterEach(closeAll);
 
 const options = { attempts: 3, delay: 2500 };
 
-/** One that has a wait queue already, and whose next message fails behind `fault`; `heard` is told when it is settled. */
+/** A consumer that has a wait queue and whose next message fails after `fault`; `heard` is called when that is settled. */
 async function failing(fault: () => void, heard: () => void = () => undefined): Promise<RetryingConsumer> {
   const log = new FrameLog(proxy);
   const one = retryingConsumer(
@@ -39,7 +39,7 @@ async function failing(fault: () => void, heard: () => void = () => undefined): 
   );
   await bystander.put(queue, 'warm');
   await eventually(() => one.handled.values.length === 2);
-  // Acks are written a little later: held back by the fault, they would make of it one message more.
+  // Acks are written a little later. If the fault held them back, there would be one message more.
   await eventually(() => log.of('basic.ack').filter(({ direction }) => direction === 'toBroker').length === 2);
   return one;
 }
@@ -47,13 +47,13 @@ async function failing(fault: () => void, heard: () => void = () => undefined): 
 const bad = (): Promise<void> =>
   bystander.publishRaw('', queue, [Buffer.from('"bad"')], { contentType: 'application/json', messageId: 'm1' });
 
-/** For good, as far as the broker can tell. */
+/** As the broker sees a process that was killed. */
 function kill(): void {
   proxy.refuse();
   proxy.cut();
 }
 
-/** What the next process finds: so many messages of that id, and nothing is left behind them. */
+/** Asserts that the next process finds this many messages with the id, and that none is left. */
 async function survivors(count: number): Promise<RetryingConsumer> {
   const next = retryingConsumer(url, queue, options, () => false);
   await eventually(() => next.handled.values.length === count);
@@ -63,7 +63,7 @@ async function survivors(count: number): Promise<RetryingConsumer> {
   return next;
 }
 
-test('killed before the copy is published, the original comes again', async () => {
+test('a process killed before the copy is published leaves the original', async () => {
   const one = await failing(() => proxy.hold('toBroker'));
   await bad();
   await eventually(() => one.front.health.outbox.unconfirmed === 1);
@@ -73,7 +73,7 @@ test('killed before the copy is published, the original comes again', async () =
   expect(next.runs[0]?.message).toMatchObject({ redelivered: true, deliveryCount: 1 });
 });
 
-test('killed between the copy and its confirm, there are two with one id', async () => {
+test('a process killed between the copy and its confirm leaves two messages with one id', async () => {
   const one = await failing(() => proxy.hold('toClient'));
   await bad();
   await eventually(async () => (await bystander.count(wait)).ready === 1);
@@ -86,10 +86,10 @@ test('killed between the copy and its confirm, there are two with one id', async
   ]);
 });
 
-test('killed between the confirm and the ack, there are two with one id', async () => {
+test('a process killed between the confirm and the ack leaves two messages with one id', async () => {
   let settled = false;
   const hold = (): void => {
-    // The ack waits for others to share its frame: it is not written in the turn in which the run ends.
+    // Acks are batched: this one is not written in the turn in which the run ends.
     proxy.hold('toBroker');
     settled = true;
   };
@@ -103,7 +103,7 @@ test('killed between the confirm and the ack, there are two with one id', async 
   expect(next.runs.map(({ message }) => message.redelivered)).toEqual([true, false]);
 });
 
-test('not killed, but cut off between the copy and its confirm, it goes on by itself', async () => {
+test('a process cut off between the copy and its confirm goes on by itself', async () => {
   let faults = 0;
   const one = await failing(() => {
     if (faults++ === 0) proxy.hold('toClient');
@@ -112,7 +112,7 @@ test('not killed, but cut off between the copy and its confirm, it goes on by it
   await eventually(async () => (await bystander.count(wait)).ready === 1);
   proxy.cut();
   await proxy.restore();
-  // The first copy is lost to us and the original comes again: each is worked on until its attempts are spent.
+  // The confirm of the first copy is lost and the original is redelivered: each runs until its attempts are spent.
   await eventually(() => one.handled.values.some(({ settlement }) => settlement === 'reject'), 20_000);
   await eventually(async () => (await bystander.count(queue)).ready === 0 && (await bystander.count(wait)).ready === 0);
   const mine = one.runs.filter(({ message }) => message.body === 'bad');

@@ -13,14 +13,14 @@ const COUNT = 10_000;
 const CUTS = 10;
 const ATTEMPTS = 4;
 
-/** A tenth fails three times and then succeeds, a hundredth never succeeds. */
+/** One in ten fails three times and then succeeds, one in a hundred never succeeds. */
 const failures = (body: number): number => (body % 100 === 7 ? Infinity : body % 10 === 3 ? 3 : 0);
-/** Runs that failed, as the message itself says: not counting deliveries that a cut took back. */
+/** Failed runs as counted in the message: deliveries lost to a cut do not count. */
 const failed = ({ properties }: Message<unknown>): number =>
   Number(properties.headers?.['x-instance-queue-attempts'] ?? 0);
 
 test.each(['classic', 'quorum'] as const)(
-  'through ten link cuts every message of a %s queue ends acked or moved with the right count, and none is lost',
+  'through ten link cuts every message of a %s queue is acked or moved with the right count, and none is lost',
   async (type) => {
     const bystander = closing(await Bystander.at(url));
     const proxy = closing(await FaultProxy.before(url));
@@ -56,7 +56,7 @@ test.each(['classic', 'quorum'] as const)(
     })();
     for (let cuts = 1; cuts <= CUTS; cuts++) {
       const { handled } = seen;
-      // Each in the middle of work.
+      // Each cut comes in the middle of work.
       await eventually(() => seen.handled > handled + 300, 60_000);
       proxy.cut();
     }
@@ -65,7 +65,7 @@ test.each(['classic', 'quorum'] as const)(
     await eventually(() => good.every((body) => done.has(body)), 60_000);
     const lost = async (): Promise<number> => COUNT - good.length - (await bystander.count(dead)).ready;
     await eventually(async () => (await lost()) <= 0, 60_000);
-    // Twice, for a copy may go from the one to the other between two looks.
+    // Checked twice, because a copy may move from one queue to the other between the checks.
     const empty = async (): Promise<boolean> => {
       const left = (await sharedBroker().queues()).filter(({ name }) => name === queue || name === wait);
       return left.every(({ messages }) => messages === 0) && front.metrics.inFlight === 0;
@@ -75,14 +75,14 @@ test.each(['classic', 'quorum'] as const)(
     expect(front.metrics.reconnects).toBeGreaterThanOrEqual(CUTS);
     expect(outOfLine).toEqual([]);
     expect(seen.errors).toEqual([]);
-    // Whatever was acked was so behind the failures it was meant to have, and no others.
+    // Every message was acked after exactly the failures it was meant to have.
     expect(good.filter((body) => [...done.get(body)!].join() !== String(failures(body)))).toEqual([]);
     const letters = await bystander.takeAll(dead);
     expect([...new Set(bodies(letters))].sort()).toEqual(messages.filter((body) => failures(body) === Infinity).sort());
     expect(
       new Set(letters.map(({ properties }) => properties.headers?.['x-instance-queue-attempts'] as unknown)),
     ).toEqual(new Set([ATTEMPTS]));
-    // By now all that came of it has been handled: what is left is nothing.
+    // Everything has been handled: no message is left.
     expect(await bystander.takeAtLeast(queue, 0)).toEqual([]);
   },
   240_000,

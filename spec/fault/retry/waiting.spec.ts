@@ -52,7 +52,7 @@ test('while the producing connection is blocked the original stays unacked, and 
   ]);
 });
 
-test('a wait queue that somebody deletes is declared again, and no failed message is lost', async () => {
+test('a wait queue that is deleted is declared again, and no failed message is lost', async () => {
   const wait = waitQueue(50);
   const { front, handled } = retryingConsumer(url, queue, { attempts: 2, delay: 50 }, onceBad);
   await front.send({ queue, body: 'bad' });
@@ -66,7 +66,7 @@ test('a wait queue that somebody deletes is declared again, and no failed messag
   expect(front.metrics.retried).toBe(4);
 });
 
-test('what waits survives a broker that is killed', async () => {
+test('a waiting message survives a broker that is killed', async () => {
   const wait = waitQueue(8000);
   const quick = { min: 20, max: 100 };
   const { front, runs } = retryingConsumer({ url, reconnect: quick, reopen: quick }, queue, {
@@ -75,7 +75,7 @@ test('what waits survives a broker that is killed', async () => {
   });
   await front.send({ queue, body: 'bad', messageId: 'm1' });
   await eventually(async () => (await bystander.hasQueue(wait)) && (await bystander.count(wait)).ready === 1);
-  // RabbitMQ writes what it knows of queues to disk with a delay: killed before, it forgets a queue that is new.
+  // RabbitMQ writes its queue definitions to disk with a delay; killed before, it forgets a new queue.
   await broker.ctl('eval', 'catch mnesia:sync_log().');
   await broker.kill();
   await broker.start();
@@ -83,13 +83,13 @@ test('what waits survives a broker that is killed', async () => {
   await eventually(() => runs.length === 2, 25_000);
   const [first, second] = runs.map(({ message }) => message);
   expect(first).toMatchObject({ properties: { messageId: 'm1' }, deliveryCount: 0 });
-  // RabbitMQ 4.3 says of what lay in a queue that was not shut down that it was delivered before.
+  // RabbitMQ 4.3 marks messages of a queue that was not shut down as redelivered.
   const told = Number(second?.redelivered);
   expect(second).toMatchObject({ properties: { messageId: 'm1' }, deliveryCount: 1 + told });
   for (const name of [queue, wait]) bystander.deletesQueue(name);
 }, 60_000);
 
-test('somebody else may have declared it, where the user may not', async () => {
+test('a user without permission to declare it uses a wait queue that another client has declared', async () => {
   const wait = waitQueue(50);
   await bystander.declareQueue(
     {
@@ -112,7 +112,7 @@ test('somebody else may have declared it, where the user may not', async () => {
   }
 });
 
-test('closing while a copy cannot be confirmed gives the original back', async () => {
+test('closing while a copy cannot be confirmed returns the original to its queue', async () => {
   waitQueue(50);
   const front = closing(new InstanceQueue(url));
   await front.send({ queue, body: 'bad' });

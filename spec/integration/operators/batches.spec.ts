@@ -28,7 +28,7 @@ describe('batches', () => {
   const opened = (): InstanceQueue =>
     closing(new InstanceQueue({ url: proxy.url(url), reconnect: { min: 5, max: 50 } }));
 
-  it('are acked in one frame each, and come as large as they may while there is enough', async () => {
+  it('are acked in one frame each, and are full while enough messages are there', async () => {
     await side.put(queue, ...numbers(25));
     const front = opened();
     const { values } = collect(
@@ -51,7 +51,7 @@ describe('batches', () => {
     for (const { fields } of log.of('basic.ack')) expect(fields).toMatchObject({ multiple: true });
   });
 
-  it('can be settled one by one, and the rest at once', async () => {
+  it('can be settled one delivery at a time, and the rest together', async () => {
     await side.put(queue, ...numbers(4));
     const front = opened();
     const { values } = collect(front.consume<number>({ queue }).pipe(batch({ size: 4, within: 1000 })));
@@ -65,7 +65,7 @@ describe('batches', () => {
     expect(await side.take(queue)).toBeUndefined();
   });
 
-  it('leave out what was lost before they were emitted; once it came again it is in a later one', async () => {
+  it('leave out deliveries lost before they were emitted; redelivered, these are in a later batch', async () => {
     const front = opened();
     const { values } = collect(front.consume<number>({ queue }).pipe(batch({ size: 4, within: 600_000 })));
     await side.put(queue, 0, 1);
@@ -80,7 +80,7 @@ describe('batches', () => {
     expect(values[0]?.ack()).toBe(4);
   });
 
-  it('that were emitted and then lost count nothing when they are acked', async () => {
+  it('that were lost after they were emitted count no acks', async () => {
     await side.put(queue, 0, 1);
     const front = opened();
     const { values } = collect(front.consume<number>({ queue }).pipe(batch({ size: 2, within: 1000 })));
@@ -90,7 +90,7 @@ describe('batches', () => {
     expect(values.map((one) => one.ack())).toEqual([0, 2]);
   });
 
-  it('that are not full are given back at once when the consumer drains, which then need not wait', async () => {
+  it('that are not full are released at once when the consumer drains, which does not wait for them', async () => {
     await side.put(queue, ...numbers(5));
     const front = opened();
     const stop = new Subject<void>();

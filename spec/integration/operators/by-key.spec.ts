@@ -28,7 +28,7 @@ describe('handling by key', () => {
     await side.close();
   });
 
-  it('keeps the order of each key, and works on different keys at once, also when links are cut meanwhile', async () => {
+  it('keeps the order of each key, and works on several keys at once, while links are cut', async () => {
     const [orders, steps] = [7, 60];
     const front = closing(new InstanceQueue({ url: proxy.url(url), reconnect: { min: 5, max: 50 } }));
     const running = new Map<string, number>();
@@ -67,7 +67,7 @@ describe('handling by key', () => {
     expect(front.metrics.reconnects).toBeGreaterThan(0);
   });
 
-  it('works on as many at once as a dial says, turned while it runs', async () => {
+  it('follows a limit that changes while it runs', async () => {
     await side.put(queue, ...Array.from({ length: 30 }, (_, i) => i));
     const concurrency = new BehaviorSubject(0);
     const started: number[] = [];

@@ -32,15 +32,15 @@ const forward = (body: number): Promise<void> => {
   return forwarder.forward({ route: { queue: into.name }, content, properties: {} }, { into, signal });
 };
 
-test('a wait queue in use is never gone with what is in it, and one out of use goes', async () => {
+test('a wait queue in use never expires with messages in it, and one out of use expires', async () => {
   const began = performance.now();
   let body = 0;
-  // Three times as long as the queue would live by itself: publishing does not renew its lease.
+  // Three times as long as an unused queue lives: publishing does not renew its lease.
   while (performance.now() < began + 4200) {
     await forward(body++);
     await eventually(() => performance.now() > began + body * 50);
   }
-  // A copy whose confirm takes too long is sent once more.
+  // A copy whose confirm comes too late is sent again.
   const arrived = new Set<unknown>();
   await eventually(async () => {
     for (const one of bodies(await bystander.takeAll(origin))) arrived.add(one);
@@ -48,13 +48,13 @@ test('a wait queue in use is never gone with what is in it, and one out of use g
   });
   expect([...arrived]).toEqual(Array.from({ length: body }, (_, i) => i));
   await eventually(async () => {
-    // Asked without using it.
+    // Listed through the broker, because a passive declare would count as use.
     const rows = await sharedBroker().queues();
     return !rows.some(({ name }) => name === into.name);
   });
 });
 
-test('a copy that is confirmed so late that its queue may go before it is sent once more', async () => {
+test('a copy is sent again when its confirm comes so late that the queue may expire before it', async () => {
   await forward(0);
   proxy.hold('toClient');
   const late = forward(1);
@@ -66,7 +66,7 @@ test('a copy that is confirmed so late that its queue may go before it is sent o
   expect([first, ...new Set(copies)]).toEqual([0, 1]);
 });
 
-test('what is aborted while it waits for the connection settles', async () => {
+test('forwarding that is aborted while it waits for the connection rejects', async () => {
   proxy.refuse();
   const controller = new AbortController();
   const waiting = forwarder.forward(
@@ -77,7 +77,7 @@ test('what is aborted while it waits for the connection settles', async () => {
   await expect(waiting).rejects.toMatchObject({ name: 'AbortError' });
 });
 
-test('where the connection is closed for good it says so', async () => {
+test('forwarding rejects when the connection is closed for good', async () => {
   await connection.close();
   await expect(forward(1)).rejects.toMatchObject({ code: 'CONNECTION_CLOSED' });
 });

@@ -18,11 +18,11 @@ beforeEach(async () => {
   dead = await bystander.declareQueue({}, `${queue}.dead`);
 });
 afterEach(closeAll);
-/** Its name, so that it goes behind the test. */
+/** Registers the wait queue to be deleted after the test. */
 const waiting = (delay: number, more = ''): string => bystander.deletesQueue(`${queue}.retry.${String(delay)}${more}`);
 
 describe.each(['classic', 'quorum'] as const)('retry on a %s queue', (type) => {
-  it('works `attempts` times on what fails, with the delay between, then dead-letters it', async () => {
+  it('runs a failing message `attempts` times, `delay` apart, then dead-letters it', async () => {
     waiting(300);
     const spec = { name: queue, type, deadLetter: { queue: dead } };
     const { front, runs, handled } = retryingConsumer(url, spec, { attempts: 3, delay: 300 });
@@ -41,7 +41,7 @@ describe.each(['classic', 'quorum'] as const)('retry on a %s queue', (type) => {
     expect(front.metrics).toMatchObject({ retried: 2, acked: 2, rejected: 1 });
   });
 
-  it('is over when a run succeeds', async () => {
+  it('ends when a run succeeds', async () => {
     waiting(50);
     const spec = { name: queue, type };
     const { front, runs, handled } = retryingConsumer(
@@ -110,7 +110,7 @@ describe('a message that waits', () => {
     });
     const since = Date.parse(String(second!.properties.headers?.['x-instance-queue-first-failed']));
     expect(Math.abs(Date.now() - since)).toBeLessThan(60_000);
-    // The copy is not sent to those again who had one.
+    // The copy is not routed to CC and BCC again.
     expect(await Promise.all([carbon, blind].map((name) => bystander.count(name)))).toEqual([
       { ready: 1, consumers: 0 },
       { ready: 1, consumers: 0 },
@@ -130,7 +130,7 @@ describe('a message that waits', () => {
     expect((await bystander.count(other)).ready).toBe(1);
   });
 
-  it('waits as the list of delays says, the last of which repeats', async () => {
+  it('waits for each delay of a list in turn, and repeats the last', async () => {
     for (const delay of [0, 150]) waiting(delay);
     const { front, runs } = retryingConsumer(url, queue, { attempts: 4, delay: [0, 150] });
     await front.send({ queue, body: 1 });
@@ -144,7 +144,7 @@ describe('a message that waits', () => {
     ]);
   });
 
-  it('waits in a quorum queue if it is told so, and is handed back at least once', async () => {
+  it('waits in a quorum queue with `waitIn`, which returns it at least once', async () => {
     waiting(100, '.quorum');
     const { front, runs } = retryingConsumer(url, queue, { attempts: 3, delay: 100, waitIn: 'quorum' });
     await front.send({ queue, body: 1 });
@@ -155,7 +155,7 @@ describe('a message that waits', () => {
     expect(row).not.toMatch(/x-expires/);
   });
 
-  it('comes back to a queue that the broker named, while its connection lasts', async () => {
+  it('comes back to a server-named queue while its connection lasts', async () => {
     const { front, runs } = retryingConsumer(url, { name: '', exclusive: true }, { attempts: 3, delay: 50 });
     await until(front.health$, ({ status }) => status === 'up');
     const [consumer] = front.health.consumers;
@@ -172,13 +172,13 @@ describe('a message that waits', () => {
 });
 
 describe('when the attempts are spent', () => {
-  it('a route gets a copy that tells the error, and the original is acked', async () => {
+  it('a copy with the error goes to a route, and the original is acked', async () => {
     waiting(50);
     const { front, runs, handled } = retryingConsumer(url, queue, { attempts: 2, delay: 50, then: { queue: dead } });
     await front.send({ queue, body: { id: 1 }, messageId: 'm1', headers: { mine: true } });
     const [moved] = await bystander.takeAtLeast(dead, 1);
     expect(runs).toHaveLength(2);
-    // Behind the confirm of what is there already.
+    // Handled after the confirm of the copy that has already arrived.
     await eventually(() => handled.values.length === 2);
     expect(handled.values.map(({ settlement }) => settlement)).toEqual(['ack', 'ack']);
     expect(bodies([moved!])).toEqual([{ id: 1 }]);
@@ -202,13 +202,13 @@ describe('when the attempts are spent', () => {
     const { front, runs, handled } = retryingConsumer(url, queue, { attempts: 1, delay: 50, then: { queue: dead } });
     await front.send({ queue, body: 1 });
     await eventually(() => handled.values.length === 1);
-    // It is declared like the queue of any route.
+    // It is declared, like the queue of every route.
     await bystander.takeAtLeast(dead, 1);
     expect(runs).toHaveLength(1);
     expect(await bystander.hasQueue(`${queue}.retry.50`)).toBe(false);
   });
 
-  it.each(['reject', 'move'] as const)('the count starts over in the queue of the dead (%s)', async (how) => {
+  it.each(['reject', 'move'] as const)('the count starts over in the dead-letter queue (%s)', async (how) => {
     waiting(50);
     bystander.deletesQueue(`${dead}.retry.50`);
     const spec = { name: queue, deadLetter: { queue: dead } };
@@ -243,8 +243,8 @@ describe('when the attempts are spent', () => {
   });
 });
 
-describe('what cannot be', () => {
-  it('headers without room for its own leave the message to the default policy, and tell why', async () => {
+describe('a retry that cannot be made', () => {
+  it('for lack of room in the headers leaves the message to the default policy, with both errors', async () => {
     waiting(50);
     const { front, runs, handled } = retryingConsumer(url, queue, { attempts: 9, delay: 50 });
     await front.send({ queue, body: 1, headers: { large: 'x'.repeat(65_300) } });
@@ -255,7 +255,7 @@ describe('what cannot be', () => {
     expect(errors).toEqual([expect.any(RangeError), expect.objectContaining({ code: 'PUBLISH_INVALID' })]);
   });
 
-  it('a policy of one may ask it', async () => {
+  it('is the decision of a policy of your own that calls it for some messages', async () => {
     waiting(50);
     const front = closing(new InstanceQueue(url));
     const retry = front.retry({ attempts: 3, delay: 50 });

@@ -23,7 +23,7 @@ interface Known {
   readonly key: number | undefined;
 }
 
-/** The same as a plain list that is searched from the front. */
+/** The same behaviour as a plain list, searched from the front. */
 class Model {
   waiting: Known[] = [];
   running: Known[] = [];
@@ -40,8 +40,8 @@ class Model {
   }
 }
 
-describe('the line of a keyed handle', () => {
-  it('gives of each key one at a time, and of those the oldest, whatever happens', () => {
+describe('a keyed queue', () => {
+  it('gives one delivery per key at a time, the oldest first, whatever happens', () => {
     fc.assert(
       fc.property(fc.array(step, { maxLength: 200 }), (steps) => {
         const keys = new Map<unknown, number | undefined>();
@@ -66,7 +66,7 @@ describe('the line of a keyed handle', () => {
             }
           }
         }
-        // All ends: nothing is left, and no key is remembered.
+        // In the end nothing is left, and no key is remembered.
         for (const { delivery } of model.running) line.done(delivery);
         model.running = [];
         for (let taken = line.take(); taken; taken = line.take()) {

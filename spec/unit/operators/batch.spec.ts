@@ -5,13 +5,13 @@ import { marbles } from '../../support/marbles';
 import { TestChannel } from '../../support/test-channel';
 import { source } from './delivering';
 
-/** The bodies of each batch as one word. */
+/** The bodies of each batch, joined. */
 const words = map(({ bodies }: Batch<string>) => bodies.join(''));
 const spelled = (...all: string[]) => Object.fromEntries(all.map((word, i) => [String(i), word]));
 
 describe('batch', () => {
   it(
-    'emits when it has as many as `size` says',
+    'emits a batch when it has `size` deliveries',
     marbles((helpers) => {
       const { source$ } = source(helpers, 'a-b-c-d-');
       helpers
@@ -21,7 +21,7 @@ describe('batch', () => {
   );
 
   it(
-    'emits what it has `within` ms of the first, and waits anew from the next',
+    'emits what it has `within` ms after the first delivery, and starts over with the next',
     marbles((helpers) => {
       const { source$ } = source(helpers, 'ab---------c---');
       helpers
@@ -31,7 +31,7 @@ describe('batch', () => {
   );
 
   it(
-    'counts the time of each batch from its own first delivery',
+    'counts the time of each batch from its first delivery',
     marbles((helpers) => {
       const { source$ } = source(helpers, 'a--bc----------');
       helpers
@@ -67,7 +67,7 @@ describe('batch', () => {
   );
 
   it(
-    'releases what it has when it is unsubscribed from, lets the source go, and leaves no timer',
+    'releases what it has when it is unsubscribed from, unsubscribes from the source, and leaves no timer',
     marbles((helpers) => {
       const { source$, log } = source(helpers, 'abc---');
       helpers.expectObservable(source$.pipe(batch({ size: 2, within: 3 }), words), '^---!').toBe('-0', spelled('ab'));
@@ -77,7 +77,7 @@ describe('batch', () => {
     }),
   );
 
-  it('leaves out what was settled or lost while it waited, and emits nothing if that is all', () => {
+  it('leaves out deliveries that were settled or lost while they waited, and emits nothing if those are all', () => {
     const source$ = new Subject<FakeDelivery>();
     const seen: string[] = [];
     source$.pipe(batch({ size: 3, within: 1000 }), words).subscribe((word) => seen.push(word));
@@ -94,7 +94,7 @@ describe('batch', () => {
     expect(seen).toEqual(['bc']);
   });
 
-  it('stops a source that emits all at once when nobody listens any more', () => {
+  it('stops a source that emits synchronously when its subscriber leaves', () => {
     const log: string[] = [];
     const words$: Observable<string> = from(deliveries('abcd', log)).pipe(
       batch({ size: 2, within: 10 }),
@@ -142,14 +142,14 @@ describe('batch, when the channel of its deliveries', () => {
     for (const body of bodies) source$.next(from.deliver(body));
   };
 
-  it('drains, releases what it has at once, and leaves no timer', () => {
+  it('drains, releases what it has at once and leaves no timer', () => {
     deliver('ab');
     channel.drain();
     expect(channel.settled).toEqual(['release a', 'release b']);
     expect(jest.getTimerCount()).toBe(0);
   });
 
-  it('drains, releases what arrives later: nothing is held for a batch that will not fill', () => {
+  it('drains, releases what arrives later: no batch will fill any more', () => {
     deliver('a');
     channel.drain();
     deliver('bc');
@@ -157,7 +157,7 @@ describe('batch, when the channel of its deliveries', () => {
     expect(jest.getTimerCount()).toBe(0);
   });
 
-  it('drains, keeps what another consumer delivered, and its time', () => {
+  it('drains, keeps the deliveries of another consumer, and their time', () => {
     const other = new TestChannel();
     deliver('a');
     deliver('x', other);
@@ -166,7 +166,7 @@ describe('batch, when the channel of its deliveries', () => {
     expect(seen).toEqual(['x']);
   });
 
-  it('ends, forgets what was lost, and leaves no timer', () => {
+  it('ends, drops the lost deliveries and leaves no timer', () => {
     deliver('ab');
     channel.end();
     expect(jest.getTimerCount()).toBe(0);
@@ -178,7 +178,7 @@ describe('batch, when the channel of its deliveries', () => {
     expect(seen).toEqual(['ab']);
   });
 
-  it('ends in the moment in which the time is up, emits nothing that was lost', () => {
+  it('ends just before the time is up, emits no lost delivery', () => {
     deliver('ab');
     setTimeout(() => {
       channel.end();
@@ -187,7 +187,7 @@ describe('batch, when the channel of its deliveries', () => {
     expect(seen).toEqual([]);
   });
 
-  it('has ended before they arrive, does not count them towards the size', () => {
+  it('has ended before they arrive, does not count them towards `size`', () => {
     const late = [channel.deliver('a'), channel.deliver('b')];
     channel.end();
     for (const delivery of late) source$.next(delivery);
@@ -207,16 +207,19 @@ describe('a batch', () => {
     return got;
   };
 
-  it.each(['ack', 'requeue', 'release', 'reject'] as const)('settles all by %s, and says how many', (verb) => {
-    const log: string[] = [];
-    const ready = batchOf(deliveries('abc', log));
-    expect(ready.bodies).toEqual(['a', 'b', 'c']);
-    expect(ready[verb]()).toBe(3);
-    expect(log).toEqual([`${verb} a`, `${verb} b`, `${verb} c`]);
-    expect(ready[verb]()).toBe(0);
-  });
+  it.each(['ack', 'requeue', 'release', 'reject'] as const)(
+    'settles all deliveries by %s, and returns how many',
+    (verb) => {
+      const log: string[] = [];
+      const ready = batchOf(deliveries('abc', log));
+      expect(ready.bodies).toEqual(['a', 'b', 'c']);
+      expect(ready[verb]()).toBe(3);
+      expect(log).toEqual([`${verb} a`, `${verb} b`, `${verb} c`]);
+      expect(ready[verb]()).toBe(0);
+    },
+  );
 
-  it('leaves alone what was settled by itself, or is lost, and does not count it', () => {
+  it('skips deliveries that are settled or lost, and does not count them', () => {
     const log: string[] = [];
     const ready = batchOf(deliveries('abc', log));
     ready.deliveries[1]?.reject();
@@ -225,7 +228,7 @@ describe('a batch', () => {
     expect(log).toEqual(['reject b', 'ack a']);
   });
 
-  it('knows its deliveries and their bodies in the order in which they came', () => {
+  it('has its deliveries and their bodies in the order in which they came', () => {
     const all = [fakeDelivery('x'), fakeDelivery('y')];
     const { deliveries: inside, bodies } = batchOf(all);
     expect(inside).toEqual(all);

@@ -1,10 +1,10 @@
-/** What the specs of `handle` in virtual time share. */
+/** Shared by the specs of `handle` in virtual time. */
 import { map } from 'rxjs';
 import type { RunHelpers } from 'rxjs/testing';
 import type { Handled } from 'instance-queue';
 import { deliveries, type FakeDelivery } from '../../support/fake-delivery';
 
-/** One delivery per letter of a diagram, all telling one log. */
+/** One delivery per letter of a diagram; all write to one log. */
 export function source(
   { cold }: Pick<RunHelpers, 'cold'>,
   diagram: string,
@@ -13,7 +13,7 @@ export function source(
   const all = Object.fromEntries(deliveries('abcdef', log).map((delivery) => [delivery.body, delivery]));
   return { source$: cold(diagram, all), log };
 }
-/** The body, in capitals where it was not acked. */
+/** The body, in capitals unless it was acked. */
 export const bodies = map(({ message, settlement }: Handled<string, unknown>) =>
   settlement === 'ack' ? message.body : message.body.toUpperCase(),
 );

@@ -9,7 +9,7 @@ const numbers = { 0: 0, 1: 1, 2: 2, 3: 3 };
 
 describe('handle with a concurrency that changes', () => {
   it(
-    'starts nothing before it is told how many',
+    'starts nothing before the first number',
     marbles((helpers) => {
       const { cold, expectObservable } = helpers;
       const { source$ } = source(helpers, '(abc|)');
@@ -27,7 +27,7 @@ describe('handle with a concurrency that changes', () => {
       const { source$ } = source(helpers, '(abcd|)');
       const concurrency = cold('1--3-----------', numbers);
       const work = () => cold(' -------(x|)');
-      // a from 0, b and c from 3, d when a has ended
+      // a starts at 0, b and c at 3, d when a has ended
       const expected = '        -------a--(bc)(d|)';
       expectObservable(source$.pipe(handle(work, { concurrency }), bodies)).toBe(expected);
     }),
@@ -70,7 +70,7 @@ describe('handle with a concurrency that changes', () => {
   );
 
   it(
-    'keeps the last number when there come no more',
+    'keeps the last number when the Observable completes',
     marbles((helpers) => {
       const { cold, expectObservable } = helpers;
       const { source$ } = source(helpers, '(abc)-----|');
@@ -80,7 +80,7 @@ describe('handle with a concurrency that changes', () => {
   );
 
   it(
-    'follows it as long as the source, and work, go on',
+    'stays subscribed to the Observable until the source has completed and work has ended',
     marbles((helpers) => {
       const { cold, expectObservable, expectSubscriptions } = helpers;
       const { source$ } = source(helpers, 'a-|');
@@ -96,7 +96,7 @@ describe('handle with a concurrency that changes', () => {
   );
 
   it(
-    'lets it go with its subscriber',
+    'unsubscribes from the Observable with its subscriber',
     marbles((helpers) => {
       const { cold, expectObservable, expectSubscriptions } = helpers;
       const { source$ } = source(helpers, 'a-----');
@@ -107,7 +107,7 @@ describe('handle with a concurrency that changes', () => {
   );
 
   it(
-    'errors with it; what runs settles, what is not started is released',
+    'errors with the Observable; running work settles, what is not started is released',
     marbles((helpers) => {
       const { cold, expectObservable, flush } = helpers;
       const { source$, log } = source(helpers, '(ab)-----');
@@ -135,14 +135,14 @@ describe('handle with a concurrency that changes', () => {
     expect(source$.observed).toBe(false);
   });
 
-  it('errors when it is told no number at all: nothing would ever start', () => {
+  it('errors when the Observable completes without a number: nothing would ever start', () => {
     const source$ = new Subject<never>();
     const { error } = collect(source$.pipe(handle(() => 1, { concurrency: EMPTY })));
     expect(error).toMatchObject({ code: 'OPTIONS_INVALID', option: 'concurrency' });
     expect(source$.observed).toBe(false);
   });
 
-  it('does not subscribe to its source when the numbers fail at once', () => {
+  it('does not subscribe to its source when the Observable errors at once', () => {
     let subscribed = false;
     const broken = new Error('broken');
     const source$ = new Observable<never>(() => {
@@ -160,7 +160,7 @@ describe('handle with a concurrency that changes', () => {
     );
   });
 
-  it('works with keys: no more at once than it says, and of each key one', () => {
+  it('works with keys: no more than the limit at once, and one per key', () => {
     const concurrency = new Subject<number>();
     const gates = new Map<string, Subject<string>>();
     const started: string[] = [];

@@ -5,7 +5,7 @@ import { bodies, source } from './delivering';
 
 describe('handle', () => {
   it(
-    'works on as many at once as `concurrency` says, and emits in the order in which work ends',
+    'works on `concurrency` messages at once, and emits in the order in which work ends',
     marbles((helpers) => {
       const { cold, expectObservable, flush } = helpers;
       const { source$, log } = source(helpers, '(abc|)');
@@ -18,7 +18,7 @@ describe('handle', () => {
   );
 
   it(
-    'starts all at once without `concurrency`: the prefetch is the bound',
+    'starts everything at once without `concurrency`: the prefetch is the limit',
     marbles((helpers) => {
       const { cold, expectObservable } = helpers;
       const { source$ } = source(helpers, '(abc|)');
@@ -32,7 +32,7 @@ describe('handle', () => {
   );
 
   it(
-    'emits what became of one before it starts the next',
+    'emits an outcome before it starts the next work',
     marbles((helpers) => {
       const { cold, flush } = helpers;
       const { source$, log } = source(helpers, '(ab|)');
@@ -47,7 +47,7 @@ describe('handle', () => {
   );
 
   it(
-    'never completes before the last work has ended',
+    'completes after the last work has ended',
     marbles((helpers) => {
       const { cold, expectObservable } = helpers;
       const { source$ } = source(helpers, 'a|');
@@ -61,7 +61,7 @@ describe('handle', () => {
   );
 
   it(
-    'completes with a source that is empty, and never with one that never ends',
+    'completes with an empty source, and never with one that never ends',
     marbles((helpers) => {
       const { expectObservable } = helpers;
       expectObservable(source(helpers, '--|').source$.pipe(handle(() => 1))).toBe('--|');
@@ -70,7 +70,7 @@ describe('handle', () => {
   );
 
   it(
-    'errors with its source at once; what runs settles, what is not started is released',
+    'errors with its source at once; running work settles, what is not started is released',
     marbles((helpers) => {
       const { cold, expectObservable, flush } = helpers;
       const { source$, log } = source(helpers, '(abc)--#');
@@ -82,7 +82,7 @@ describe('handle', () => {
   );
 
   it(
-    'under `fail` ends with the error; what runs settles, what is not started is released',
+    'errors with the work under `fail`; running work settles, what is not started is released',
     marbles((helpers) => {
       const { cold, expectObservable, expectSubscriptions, flush } = helpers;
       const { source$, log } = source(helpers, '(abc)----');
@@ -99,7 +99,7 @@ describe('handle', () => {
   );
 
   it(
-    'subscribes to its source once, when it is subscribed to, and lets it go with its subscriber',
+    'subscribes to its source once, when it is subscribed to, and unsubscribes with its subscriber',
     marbles((helpers) => {
       const { expectObservable, expectSubscriptions } = helpers;
       const { source$ } = source(helpers, '-a-----');

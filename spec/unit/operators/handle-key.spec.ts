@@ -13,7 +13,7 @@ const told = ({ message, settlement }: Handled<string, unknown>): string => `${s
 
 describe('handle by key', () => {
   it(
-    'works on messages of one key one after the other, and on others beside them',
+    'works on messages of one key one after the other, and on other keys beside them',
     marbles(({ cold, flush }) => {
       const source$ = cold('(aAbB|)', all('aAbB'));
       const started: string[] = [];
@@ -31,7 +31,7 @@ describe('handle by key', () => {
   );
 
   it(
-    'starts whoever came first where there are fewer places than keys',
+    'starts the oldest message when there are more keys than `concurrency`',
     marbles(({ cold, flush }) => {
       const started: string[] = [];
       const work = ({ body }: Message<string>): Observable<string> => {
@@ -47,7 +47,7 @@ describe('handle by key', () => {
   );
 
   it(
-    'lets the next of a key start when the one before has failed, and its policy has decided',
+    'starts the next of a key once the one before has failed and its policy has decided',
     marbles(({ cold, flush }) => {
       const log: string[] = [];
       const work = ({ body }: Message<string>): Observable<string> => {
@@ -62,7 +62,7 @@ describe('handle by key', () => {
     }),
   );
 
-  it('holds a key while a policy takes its time', async () => {
+  it('holds a key until an asynchronous policy has decided', async () => {
     const log: string[] = [];
     const decision = new Subject<void>();
     const work = ({ body }: Message<string>): string => {
@@ -106,7 +106,7 @@ describe('handle by key', () => {
   );
 
   it(
-    'lets messages without a key wait for nobody',
+    'starts messages without a key at once',
     marbles((helpers) => {
       const { source$ } = source(helpers, '(abc|)');
       const work = () => helpers.cold('---(x|)');
@@ -114,7 +114,7 @@ describe('handle by key', () => {
     }),
   );
 
-  it('treats a message whose key cannot be told as failed, and goes on', () => {
+  it('treats a message whose `key` throws as failed, and goes on', () => {
     const log: string[] = [];
     const broken = new Error('no key');
     const started: string[] = [];
@@ -131,7 +131,7 @@ describe('handle by key', () => {
     expect(handled[0]).toMatchObject({ settlement: 'reject', error: broken });
   });
 
-  it('treats a message whose key is a promise as failed: no two promises are the same key', () => {
+  it('treats a message whose key is a promise as failed: no two promises are equal', () => {
     const started: string[] = [];
     const handled: Handled<string, number>[] = [];
     of(fakeDelivery('a'))
@@ -146,7 +146,7 @@ describe('handle by key', () => {
     ]);
   });
 
-  it('skips what was settled while it waited, and starts the one behind', () => {
+  it('skips a delivery that was settled while it waited, and starts the next', () => {
     const log: string[] = [];
     const started: string[] = [];
     const gate = new Subject<number>();
@@ -167,7 +167,7 @@ describe('handle by key', () => {
     expect(started).toEqual(['0', '2']);
   });
 
-  it('releases what waits for its key when it is unsubscribed from', () => {
+  it('releases deliveries that wait for their key when it is unsubscribed from', () => {
     const log: string[] = [];
     of(...deliveries('aAbB', log))
       .pipe(handle(() => NEVER, { key }))
@@ -176,7 +176,7 @@ describe('handle by key', () => {
     expect(log).toEqual(['release A', 'release B']);
   });
 
-  it('hands the errors of its work to nobody else of the key', () => {
+  it('keeps an error to its own message, and starts the next of its key', () => {
     const seen: string[] = [];
     of(...deliveries('aA'))
       .pipe(handle(({ body }) => (body === 'a' ? throwError(() => new Error('a')) : of('fine')), { key }))
@@ -185,8 +185,8 @@ describe('handle by key', () => {
   });
 });
 
-describe('the line of a keyed handle', () => {
-  it('remembers no key of which nothing waits or runs', () => {
+describe('a keyed queue', () => {
+  it('forgets a key once nothing of it waits or runs', () => {
     const line = new KeyedQueue<string>(({ body }) => body);
     for (let round = 0; round < 3; round++) {
       for (let i = 0; i < 1000; i++) line.push(fakeDelivery(`${round} ${i}`));

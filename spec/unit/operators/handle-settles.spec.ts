@@ -42,7 +42,7 @@ describe('work that succeeds', () => {
     expect('error' in handled).toBe(false);
   });
 
-  it('says so when the delivery was lost meanwhile', async () => {
+  it('is reported as not sent when the delivery was lost meanwhile', async () => {
     const delivery = fakeDelivery('a');
     const handled = await handledOnce(delivery, () => {
       delivery.lose();
@@ -100,7 +100,7 @@ describe('work that fails', () => {
     expect([fresh.settled, redelivered.settled]).toEqual([first, again]);
   });
 
-  it('tells a policy the error and the message', async () => {
+  it('gives a policy the error and the message', async () => {
     const delivery = fakeDelivery('a');
     const policy = jest.fn(() => 'reject' as const);
     await handledOnce(delivery, fails, policy);
@@ -125,7 +125,7 @@ describe('work that fails', () => {
     expect((await handledOnce(fakeDelivery('a', [], 1), fails, policy)).settlement).toBe('reject');
   });
 
-  it('is requeued once when the policy names no settlement: the delivery is not left open', async () => {
+  it('is requeued once when the policy returns no settlement: the delivery is not left open', async () => {
     const delivery = fakeDelivery('a');
     const nonsense: unknown = 'retry';
     const handled = await handledOnce(delivery, fails, () => nonsense as Settlement);
@@ -155,7 +155,7 @@ describe('the policy `requeue` on a quorum queue', () => {
   const counted = { headers: { 'x-delivery-count': 1 } };
   const warning = expect.stringContaining('delivery limit') as string;
 
-  it('is not for ever, which is logged as soon as it can be known, and once', () => {
+  it('does not last for ever, which is logged once, as soon as it can be known', () => {
     const [channel, next] = [new TestChannel(), new TestChannel()];
     const deliveries = [channel.deliver('a'), channel.deliver('a', counted), channel.deliver('a', counted)];
     of(...deliveries, next.deliver('a', counted))
@@ -169,7 +169,7 @@ describe('the policy `requeue` on a quorum queue', () => {
     ['a classic queue does not count', 'requeue', { redelivered: true }],
     ['`requeue-once` ends before', 'requeue-once', {}],
     ['a function may have its own bound', () => 'requeue', counted],
-  ])('is not logged where it says nothing: %s', async (_name, onError, fields) => {
+  ])('is logged only where it is bounded by surprise: %s', async (_name, onError, fields) => {
     const channel = new TestChannel();
     await lastValueFrom(of(channel.deliver('a', fields)).pipe(handle(fails, { onError })));
     expect(channel.warnings).toEqual([]);
@@ -180,7 +180,7 @@ describe('work that settles its delivery by itself, as the types do not allow', 
   it.each<[Settlement, ErrorPolicy<string>]>([
     ['ack', 'requeue-once'],
     ['reject', () => 'requeue'],
-  ])('is reported as it did (%s), and its policy is not asked', async (how, policy) => {
+  ])('is reported as settled by the work (%s), and its policy is not asked', async (how, policy) => {
     const onError = typeof policy === 'function' ? jest.fn(policy) : policy;
     const done = fakeDelivery('a');
     expect(await handledOnce(done, () => done[how](), onError)).toMatchObject({ settlement: how, sent: true });
@@ -216,7 +216,7 @@ describe('a delivery that was settled before its turn', () => {
 });
 
 describe('a message that cannot be settled, as `noAck` consumers emit', () => {
-  it('ends the stream with a sentence: its work would never be reported', async () => {
+  it('ends the stream: the outcome of its work would never be reported', async () => {
     const { body, content, queue } = fakeDelivery('a');
     const message: unknown = { body, content, queue };
     const work = jest.fn();
@@ -238,7 +238,7 @@ describe('handle()', () => {
     expect(() => handle(() => 1, options)).toThrow(sentence);
   });
 
-  it('refuses work that is no function', () => {
+  it('refuses work that is not a function', () => {
     const work: unknown = 'work';
     expect(() => handle(work as () => number)).toThrow('Expected `work` to be a function, got `work` (string).');
   });

@@ -21,7 +21,7 @@ describe('work that takes longer than its timeout', () => {
   );
 
   it(
-    'has its signal aborted with the error; one that asks for it later finds it aborted',
+    'has its signal aborted with the error, even if it reads the signal later',
     marbles(({ cold, flush }) => {
       const signals: AbortSignal[] = [];
       const contexts: { readonly signal: AbortSignal }[] = [];
@@ -52,7 +52,7 @@ describe('work that takes longer than its timeout', () => {
   );
 
   it(
-    'is unsubscribed from when it is an Observable, and its place is free for the next',
+    'is unsubscribed from if it is an Observable, and the next starts',
     marbles(({ cold, expectObservable, expectSubscriptions }) => {
       const stuck = cold('-');
       const log: string[] = [];
@@ -67,7 +67,7 @@ describe('work that takes longer than its timeout', () => {
     }),
   );
 
-  it('is told once: what it says later is not heard', async () => {
+  it('is reported once: what it resolves with later is ignored', async () => {
     jest.useFakeTimers();
     try {
       const a = fakeDelivery('a');

@@ -6,7 +6,7 @@ import { bodies, source } from './delivering';
 
 describe('unsubscribing from handle', () => {
   it(
-    'releases at once what is not started, lets what runs settle, and tells nobody',
+    'releases at once what is not started, and lets running work settle without emitting',
     marbles((helpers) => {
       const { cold, expectObservable, flush } = helpers;
       const { source$, log } = source(helpers, '(abcd)');
@@ -18,7 +18,7 @@ describe('unsubscribing from handle', () => {
     }),
   );
 
-  it('after a synchronous result starts nothing more, also of a source that emits all at once', () => {
+  it('after a synchronous result starts nothing more, even of a source that emits synchronously', () => {
     const log: string[] = [];
     const started: string[] = [];
     from(deliveries('abc', log))
@@ -46,7 +46,7 @@ describe('unsubscribing from handle', () => {
     expect(made).toBe(3);
   });
 
-  it('while work is being started releases what comes behind', () => {
+  it('while work is being started ends the source', () => {
     const log: string[] = [];
     const source$ = new Subject<FakeDelivery>();
     const subscription: Subscription = source$
@@ -65,12 +65,12 @@ describe('unsubscribing from handle', () => {
   });
 });
 
-describe('a listener behind handle that throws', () => {
-  it('does not stop it: later messages are worked on and settled', async () => {
+describe('a subscriber of handle that throws', () => {
+  it('does not stop handle: later messages are worked on and settled', async () => {
     const log: string[] = [];
     const source$ = new Subject<FakeDelivery>();
     const thrown: unknown[] = [];
-    // RxJS tells of it as of an uncaught exception.
+    // RxJS reports it as an uncaught exception.
     config.onUnhandledError = (error) => thrown.push(error);
     try {
       source$.pipe(handle(() => 1)).subscribe(() => {
