@@ -1,6 +1,6 @@
 /**
- * `npm run demo`: brings a RabbitMQ up, lets numbered messages flow through it, breaks whatever can break, and ends with a
- * table of what that cost. Exit code 0 only if all recovered and nothing was lost.
+ * `npm run demo`: starts a RabbitMQ, sends numbered messages through it, injects faults, and ends with a table of what each
+ * fault cost. Exit code 0 only if everything recovered and nothing was lost.
  */
 import { handle, InstanceQueue } from 'instance-queue';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -11,11 +11,11 @@ import { Ledger } from '../compose/ledger';
 import { median } from '../compose/median';
 import { DISRUPTIONS, type Disruption, type Scene } from './tour/disruptions';
 import { progress } from './tour/progress';
-import { table, type Row } from './tour/table';
+import { durationOf, table, type Recovery, type Row } from './tour/table';
 
 /** ms between two messages. */
 const EVERY = 5;
-/** ms of peace in front of each disruption, and behind the last. */
+/** ms without a fault before each disruption, and after the last. */
 const PEACE = 1200;
 /** ms after which something counts as not recovered. */
 const PATIENCE = 30_000;
@@ -69,55 +69,69 @@ async function tour(scene: Scene): Promise<boolean> {
       );
     });
 
-  console.log(`\nA message every ${String(EVERY)} ms; now things go wrong:\n`);
+  console.log(`
+A producer sends a numbered message every ${String(EVERY)} ms, and a consumer receives them. Now ${String(DISRUPTIONS.length)} faults follow, which takes half
+a minute. Outage: how long a fault lasts. Recovery: from its end to the next new message.
+`);
   const shown = progress(queue, ledger);
   const done: {
     readonly disruption: Disruption;
-    readonly recovered: Row['recovered'];
+    readonly recovery: Row['recovery'];
     readonly from: number;
     readonly deletedAt: number;
   }[] = [];
   try {
-    for (const disruption of DISRUPTIONS) {
+    for (const [index, disruption] of DISRUPTIONS.entries()) {
       const from = ledger.next;
-      const recovered =
+      const step = `${String(index + 1)}/${String(DISRUPTIONS.length)} ${disruption.title}`;
+      shown.doing(step);
+      const recovery =
         disruption.control && broker.how === 'url' ? 'not tried' : await disrupt(disruption, scene, ledger);
-      done.push({ disruption, recovered, from, deletedAt: disruption.sinks ? performance.now() : -Infinity });
-      const time =
-        typeof recovered === 'number'
-          ? `recovered in ${String(Math.round(recovered))} ms`
-          : (recovered ?? 'NOT RECOVERED');
-      shown.line(`  ${disruption.title}: ${time}`);
+      done.push({ disruption, recovery, from, deletedAt: disruption.sinks ? performance.now() : -Infinity });
+      shown.line(`  ${step}: ${toldOf(recovery)}`);
     }
+    shown.doing('waiting for the last messages');
     await pause(PEACE);
     stopSending.next();
     await settled(ledger);
   } finally {
-    // Also when a disruption could not be brought about: else the process would never end.
+    // Also when a fault could not be injected: otherwise the process would not end.
     stopSending.next();
     shown.stop();
     stopReceiving.next();
   }
   await received;
 
-  const rows = done.map(({ disruption, recovered, from, deletedAt }, i): Row => {
+  const rows = done.map(({ disruption, recovery, from, deletedAt }, i): Row => {
     const to = done[i + 1]?.from ?? ledger.next;
-    return { title: disruption.title, recovered, counts: ledger.counts(from, to, deletedAt) };
+    return { title: disruption.title, recovery, counts: ledger.counts(from, to, deletedAt) };
   });
   return report(rows, ledger);
 }
 
-/** Breaks, and waits for the next new message; the median if it is done several times. Undefined: it never came. */
-async function disrupt({ act, times = 1 }: Disruption, scene: Scene, ledger: Ledger): Promise<number | undefined> {
+function toldOf(recovery: Row['recovery']): string {
+  if (recovery === undefined) return 'NOT RECOVERED';
+  if (recovery === 'not tried') return 'not tried: it needs a broker of its own (unset AMQP_URL)';
+  const { outage, after } = recovery;
+  return `${outage < 1 ? '' : `out for ${durationOf(outage)}, `}messages flow again after ${durationOf(after)}`;
+}
+
+/**
+ * Injects a fault and waits for the next new message. Gives the medians if it is done several times, and undefined if no message
+ * came.
+ */
+async function disrupt({ act, times = 1 }: Disruption, scene: Scene, ledger: Ledger): Promise<Recovery | undefined> {
+  const outages: number[] = [];
   const gaps: number[] = [];
   for (let i = 0; i < times; i++) {
     await pause(PEACE);
-    const since = await act(scene);
-    const arrived = await Promise.race([ledger.received(since), pause(PATIENCE, undefined, { ref: false })]);
+    const { from, to } = await act(scene);
+    const arrived = await Promise.race([ledger.received(to), pause(PATIENCE, undefined, { ref: false })]);
     if (arrived === undefined) return undefined;
-    gaps.push(arrived - since);
+    outages.push(to - from);
+    gaps.push(arrived - to);
   }
-  return median(gaps);
+  return { outage: median(outages) ?? 0, after: median(gaps) ?? 0 };
 }
 
 /** All confirmed or failed, and all confirmed ones received as far as they ever will be. */
@@ -132,14 +146,16 @@ function report(rows: readonly Row[], ledger: Ledger): boolean {
   const lost = rows.reduce((sum, { counts }) => sum + counts.lost, 0);
   const failed = rows.reduce((sum, { counts }) => sum + counts.failed, 0);
   const sunk = rows.reduce((sum, { counts }) => sum + counts.sunk, 0);
-  const recovered = rows.every((row) => row.recovered !== undefined);
+  const recovered = rows.every((row) => row.recovery !== undefined);
   console.log(`\n${table(rows)}\n`);
-  console.log('Duplicates are what was in flight when a link was lost; each has the messageId of its first copy.');
+  console.log('Duplicates were in flight when a connection was lost; each has the messageId of its first copy.');
   if (sunk > 0)
-    console.log(`${String(sunk)} more were confirmed into the queue while it was being deleted, and went with it.`);
+    console.log(
+      `${String(sunk)} more were confirmed into the queue while it was being deleted; no client can save those.`,
+    );
   for (const failure of new Set(ledger.failures)) console.log(`Not confirmed: ${failure}`);
   const good = recovered && lost === 0 && failed === 0;
-  console.log(good ? 'All recovered, nothing lost.' : 'NOT GOOD: see above.');
+  console.log(good ? 'Everything recovered, and nothing was lost.' : 'NOT GOOD: see above.');
   return good;
 }
 

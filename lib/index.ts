@@ -37,7 +37,7 @@ export type { ConsumerState } from './consumer/consumer-state';
 export type { Delivery, Message, Settlement } from './consumer/delivery';
 export type { Batch, BatchOptions } from './operators/batch';
 export type { WaitIn } from './retry/wait-queues';
-export type { StreamStart } from './consumer/stream/stream-start';
+export type { IntervalUnit, StreamStart } from './consumer/stream/stream-start';
 export type { RetryOptions, RetryPolicy } from './retry/retry';
 export type { ErrorPolicy } from './operators/error-policy';
 export type { HandleOptions, Handled, Work, Worker } from './operators/handle-options';
@@ -60,6 +60,7 @@ export type { RequestOptions } from './rpc/requester';
 // Shared vocabulary
 export { auto, bytes, json, text } from './codec';
 export type { Codec } from './codec';
+export type { Binary } from './bytes-of';
 export type { FieldsLogger, LogEntry, LoggerOption, MessageLogger } from './log';
 export type { Arguments, MessageProperties, Route } from './properties';
 export type { BindingSpec, ExchangeSpec, QueueSpec, Topology } from './topology';

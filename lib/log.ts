@@ -19,14 +19,23 @@ export interface FieldsLogger extends Record<
   'debug' | 'info' | 'warn' | 'error',
   (fields: object, message: string) => void
 > {
+  /** A logger that writes `bindings` in each line. */
   child(bindings: object): unknown;
 }
 
 /** A logger that takes the message first: `console`, winston, Nest's `Logger` (which calls its `info` `log`). */
 export type MessageLogger = Record<'debug' | 'warn' | 'error', (message: string, fields: object) => void> &
   (
-    | { info(message: string, fields: object): void; log?: unknown }
-    | { log(message: string, fields: object): void; info?: unknown }
+    | {
+        /** Writes a line at level `info`. */
+        readonly info: (message: string, fields: object) => void;
+        readonly log?: unknown;
+      }
+    | {
+        /** Writes a line at level `info`. */
+        readonly log: (message: string, fields: object) => void;
+        readonly info?: unknown;
+      }
   );
 
 /**

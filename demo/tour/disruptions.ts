@@ -16,14 +16,20 @@ export interface Scene {
   readonly names: { readonly consumer: string; readonly producer: string };
 }
 
-/** One thing that goes wrong. `act` resolves with when it happened, or was over; recovery is counted from there. */
+/** When a fault began and when it was over, of the monotonic clock; the same for a fault that is a moment. */
+export interface Outage {
+  readonly from: number;
+  readonly to: number;
+}
+
+/** One thing that goes wrong. `act` resolves when it is over; recovery is measured from there. */
 export interface Disruption {
   readonly title: string;
   /** How often; recovery is the median. */
   readonly times?: number;
   /** Needs a broker of our own. */
   readonly control?: boolean;
-  readonly act: (scene: Scene) => Promise<number>;
+  readonly act: (scene: Scene) => Promise<Outage>;
   /** Does it take the messages in the queue with it? */
   readonly sinks?: boolean;
 }
@@ -31,31 +37,32 @@ export interface Disruption {
 const REFUSED_FOR = 3000;
 
 const now = (): number => performance.now();
+const moment = (at = now()): Outage => ({ from: at, to: at });
 
-/** A command to the broker takes a while: the fault is when we hear of it. */
-async function heard({ queue }: Scene, command: Promise<unknown>): Promise<number> {
+/** A command to the broker takes a while: the fault is when the client notices it. */
+async function noticed({ queue }: Scene, command: Promise<unknown>): Promise<Outage> {
   const lost = once(queue, 'reconnecting').then(now);
   await command;
-  return lost;
+  return moment(await lost);
 }
 
 export const DISRUPTIONS: readonly Disruption[] = [
   {
     title: "broker closes the consumer's connection",
     control: true,
-    act: (scene) => heard(scene, scene.broker.closeConnection(scene.names.consumer)),
+    act: (scene) => noticed(scene, scene.broker.closeConnection(scene.names.consumer)),
   },
   {
     title: "broker closes the producer's connection",
     control: true,
-    act: (scene) => heard(scene, scene.broker.closeConnection(scene.names.producer)),
+    act: (scene) => noticed(scene, scene.broker.closeConnection(scene.names.producer)),
   },
   {
     title: 'broker closes both connections',
     control: true,
     act: (scene) => {
       const { consumer, producer } = scene.names;
-      return heard(
+      return noticed(
         scene,
         Promise.all([scene.broker.closeConnection(consumer), scene.broker.closeConnection(producer)]),
       );
@@ -66,40 +73,42 @@ export const DISRUPTIONS: readonly Disruption[] = [
     times: 5,
     act: ({ proxy }) => {
       proxy.cut();
-      return Promise.resolve(now());
+      return Promise.resolve(moment());
     },
   },
   {
     title: `connections refused for ${String(REFUSED_FOR / 1000)} s`,
     act: async ({ proxy }) => {
+      const from = now();
       proxy.refuse();
       proxy.cut();
       await pause(REFUSED_FOR);
       await proxy.restore();
-      return now();
+      return { from, to: now() };
     },
   },
   {
-    title: 'channel exception: a message to no exchange',
+    title: 'a message to an exchange that does not exist',
     act: async ({ queue }) => {
-      const sent = now();
-      // This one is refused, and closes the channel that all the others are on.
+      const sent = moment();
+      // The broker refuses it by closing the channel that all other messages are on.
       await queue.send({ exchange: 'there-is-no-such-exchange', body: {} }).catch(() => undefined);
       return sent;
     },
   },
   {
-    title: 'queue deleted under both',
+    title: 'queue deleted while both sides use it',
     sinks: true,
-    act: ({ broker, queueName }) => deleteQueue(broker.url, queueName),
+    act: async ({ broker, queueName }) => moment(await deleteQueue(broker.url, queueName)),
   },
   {
     title: 'broker restarted',
     control: true,
     act: async ({ broker }) => {
+      const from = now();
       await broker.stopApp();
       await broker.startApp();
-      return now();
+      return { from, to: now() };
     },
   },
 ];

@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { checkOptions, func, isObject, string, type Check, type Shape } from '../options';
 import { pageFile } from './page-files';
 import { sendEvents } from './send-events';
-import { Watch, type Watched } from './watch';
+import { Watch, type HasMetrics } from './watch';
 
 /** A module of your own that the page loads, to add to it. Both are addresses on the origin of the page. */
 export interface DashboardPanel {
@@ -24,9 +24,6 @@ export interface DashboardOptions {
   /** An addition of your own to the page. @default none */
   readonly panel?: DashboardPanel;
 }
-
-/** Anything that has health and metrics: an `InstanceQueue`. */
-export type HasMetrics = Watched;
 
 const panel: Check = (value) =>
   isObject(value) && typeof value['script'] === 'string' && ['string', 'undefined'].includes(typeof value['style'])

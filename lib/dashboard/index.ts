@@ -5,4 +5,5 @@
  */
 
 export { dashboard } from './dashboard';
-export type { DashboardOptions, DashboardPanel, HasMetrics } from './dashboard';
+export type { DashboardOptions, DashboardPanel } from './dashboard';
+export type { HasMetrics } from './watch';

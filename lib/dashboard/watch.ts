@@ -23,9 +23,10 @@ import { viewOf, type HealthView, type PageEvent, type Present } from './view';
 const EVERY = 500;
 const ROLES = ['producer', 'consumer'] as const;
 
-/** As much of an `InstanceQueue` as is watched. */
-export interface Watched {
+/** Anything that has health and metrics: an `InstanceQueue`. */
+export interface HasMetrics {
   readonly health: Health;
+  /** Its present health first, then each change. Emits: as `InstanceQueue.health$`. Completes: when it is closed. Errors: never. */
   readonly health$: Observable<Health>;
   readonly metrics: Metrics;
 }
@@ -35,7 +36,7 @@ export interface Watched {
  * `metrics`, twice a second, only while there are pages.
  */
 export class Watch {
-  readonly #queue: Watched;
+  readonly #queue: HasMetrics;
   readonly #title: string;
   readonly #timelines = { producer: new Timeline(), consumer: new Timeline() };
   readonly #log = new EventLog();
@@ -46,7 +47,7 @@ export class Watch {
   #points: readonly Point[] = [];
   #ended = false;
 
-  constructor(queue: Watched, title: string) {
+  constructor(queue: HasMetrics, title: string) {
     this.#queue = queue;
     this.#title = title;
     this.#health = viewOf(queue.health);

@@ -32,11 +32,11 @@ for (const entry of ['main.js', 'theme.css', 'layout.css', 'timelines.css', 'log
 const missing = Object.keys(files).filter((name) => files[name] === undefined);
 if (missing.length > 0) throw new Error(`The page of the dashboard lacks ${missing.join(', ')}.`);
 
-const module = join(root, 'dist', 'dashboard', 'page-files.js');
+const target = join(root, 'dist', 'dashboard', 'page-files.js');
 // It is what tsc wrote that is replaced: the names it exports stay.
-if (!readFileSync(module, 'utf8').includes('exports.pageFile')) throw new Error(`${module} exports no pageFile.`);
+if (!readFileSync(target, 'utf8').includes('exports.pageFile')) throw new Error(`${target} exports no pageFile.`);
 writeFileSync(
-  module,
+  target,
   `"use strict";
 const FILES = new Map(Object.entries(${JSON.stringify(files)}));
 exports.pageFileNames = () => [...FILES.keys()];

@@ -10,7 +10,8 @@ import type { QueueSpec } from '../../topology';
  */
 export type StreamStart = 'first' | 'last' | 'next' | number | Date | `${number}${IntervalUnit}`;
 
-type IntervalUnit = 'Y' | 'M' | 'D' | 'h' | 'm' | 's';
+/** Years, months, days, hours, minutes, seconds. */
+export type IntervalUnit = 'Y' | 'M' | 'D' | 'h' | 'm' | 's';
 
 /** The argument of `basic.consume`, and the header of each message. https://www.rabbitmq.com/docs/streams#consuming */
 export const STREAM_OFFSET = 'x-stream-offset';
