@@ -17,6 +17,8 @@ export interface FakeDeliveryFields<T = unknown>
     > {
   /** What `content` is made with. @default auto */
   readonly codec?: Codec<T>;
+  /** Called once, in the turn in which it is settled or lost: for the order among several deliveries. */
+  readonly onSettled?: (how: Settlement | 'lost') => void;
 }
 
 /** A delivery without a broker: it records how it is settled, and a test can take its channel away. */
@@ -50,8 +52,8 @@ class RecordingDelivery<T> extends ChannelDelivery<T> implements FakeDelivery<T>
 
   constructor(body: T, fields: FakeDeliveryFields<T>) {
     const { queue = 'fake', exchange = '', routingKey = queue, deliveryCount = 0, offset, ...more } = fields;
-    const { redelivered = deliveryCount > 0, codec = auto as Codec<T>, content, ...properties } = more;
-    const channel = new FakeChannel(queue);
+    const { redelivered = deliveryCount > 0, codec = auto as Codec<T>, content, onSettled, ...properties } = more;
+    const channel = new FakeChannel(queue, onSettled);
     const contentType = properties.contentType ?? contentTypeOf(codec, body);
     const message = stored(exchange, routingKey, content ?? encodeBody(codec, body, properties), {
       ...properties,
@@ -91,7 +93,12 @@ class FakeChannel implements DeliveryChannel {
   #ended = false;
   #cause: InstanceQueueError | undefined;
 
-  constructor(readonly queue: string) {}
+  constructor(
+    readonly queue: string,
+    onSettled: ((how: Settlement | 'lost') => void) | undefined,
+  ) {
+    this.#settlement$.subscribe(onSettled);
+  }
 
   get draining(): boolean {
     return this.#draining;

@@ -28,9 +28,12 @@ describe('the policy', () => {
     () =>
       Promise.reject(new PublishError(code, 'm', 'no'));
 
-  it('releases the message when the producing connection is closed for good', async () => {
+  it('releases the message, once its consumer drains, when the producing connection is closed for good', async () => {
     const policy = retry({ attempts: 2, delay: 1 }, failing('PUBLISH_CLOSED'));
-    expect(await policy(new Error('x'), fakeDelivery('a'))).toBe('release');
+    const delivery = fakeDelivery('a');
+    const settlement = policy(new Error('x'), delivery);
+    delivery.drain();
+    expect(await settlement).toBe('release');
   });
 
   it('rejects when no copy can ever be published', async () => {

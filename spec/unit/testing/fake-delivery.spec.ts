@@ -47,6 +47,23 @@ describe('fakeDelivery', () => {
     expect(await delivery.settlement).toBe('requeue');
   });
 
+  it('calls back once, in the turn in which it is settled or lost', () => {
+    const log: string[] = [];
+    const [acked, lost] = [1, 2].map((body) =>
+      fakeDelivery(body, { onSettled: (how) => log.push(`${how} ${String(body)}`) }),
+    );
+    acked?.ack();
+    lost?.lose();
+    acked?.reject();
+    lost?.ack();
+    expect(log).toEqual(['ack 1', 'lost 2']);
+    expect([acked?.calls, lost?.calls]).toEqual([['ack', 'reject'], ['ack']]);
+  });
+
+  it('has empty headers where none are given, like a message from RabbitMQ', () => {
+    expect(fakeDelivery(1).properties).toEqual({ contentType: 'application/json', headers: {} });
+  });
+
   it('is settled by what `handle` makes of it', async () => {
     const [good, bad, again] = [fakeDelivery(1), fakeDelivery(2), fakeDelivery(2, { redelivered: true })];
     const work = ({ body }: { body: number }): number => {
