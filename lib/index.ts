@@ -6,7 +6,7 @@
 
 // The front door
 export { InstanceQueue } from './client/instance-queue';
-export type { DiagnosticsEvents, DiagnosticsTraces, StateEvent } from './client/diagnostics';
+export type { DiagnosticsEvents, DiagnosticsTraces, StateEvent } from './client/diagnostics-events';
 export type { Metrics } from './client/metrics';
 export type { InstanceQueueOptions } from './client/instance-queue-options';
 export type { InstanceQueueEvents, Role } from './client/connection-pair';
