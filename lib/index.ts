@@ -59,6 +59,7 @@ export type { RequestOptions } from './rpc/requester';
 
 // Shared vocabulary
 export { auto, bytes, json, text } from './codec';
+export type { Binary } from './bytes-of';
 export type { Codec } from './codec';
 export type { FieldsLogger, LogEntry, LoggerOption, MessageLogger } from './log';
 export type { Arguments, MessageProperties, Route } from './properties';
