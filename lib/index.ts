@@ -6,7 +6,7 @@
 
 // The front door
 export { InstanceQueue } from './client/instance-queue';
-export type { DiagnosticsEvents, DiagnosticsTraces, StateEvent } from './client/diagnostics';
+export type { DiagnosticsEvents, DiagnosticsTraces, StateEvent } from './client/diagnostics-events';
 export type { Metrics } from './client/metrics';
 export type { InstanceQueueOptions } from './client/instance-queue-options';
 export type { InstanceQueueEvents, Role } from './client/connection-pair';
@@ -59,6 +59,7 @@ export type { RequestOptions } from './rpc/requester';
 
 // Shared vocabulary
 export { auto, bytes, json, text } from './codec';
+export type { Binary } from './bytes-of';
 export type { Codec } from './codec';
 export type { Binary } from './bytes-of';
 export type { FieldsLogger, LogEntry, LoggerOption, MessageLogger } from './log';

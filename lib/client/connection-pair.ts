@@ -6,12 +6,12 @@ import { StateSubject } from '../reactive/state-subject';
 import type { TypedEmitter } from '../reactive/typed-emitter';
 import type { InstanceQueueState } from '../health/health';
 
-/** Which of the two connections. */
+/** The name of one of the two connections. */
 export type Role = 'producer' | 'consumer';
-/** Every connection event, with the role of the connection it happened on. */
+/** The events of both connections, each with the role of its connection. */
 export type InstanceQueueEvents = { [K in keyof ConnectionEvents]: [...ConnectionEvents[K], role: Role] };
 
-/** The producing and the consuming connection as one: their states, their events, their end. */
+/** The producing and the consuming connection: their states as one, their events with a role, and the order in which they close. */
 export class ConnectionPair {
   readonly producer: Connection;
   readonly consumer: Connection;
@@ -47,7 +47,7 @@ export class ConnectionPair {
     await Promise.all([this.producer.connect(), this.consumer.connect()]);
   }
 
-  /** Consuming first: what it still handles may want to send. */
+  /** Closes the consuming connection first: handlers that still run may want to send. */
   async close(within: number): Promise<CloseReport> {
     const began = performance.now();
     const { unsettled } = await this.consumer.close({ drainTimeout: within });
@@ -61,7 +61,7 @@ function relay(connection: Connection, role: Role, other: Connection, events: Ty
   connection.on('disconnected', (state) => events.emit('disconnected', state, role));
   connection.on('connecting', (state) => events.emit('connecting', state, role));
   connection.on('connected', (state) => {
-    // The broker is back: the other one need not wait any longer.
+    // The broker is back: the other connection need not wait any longer.
     other.core.skipWait();
     events.emit('connected', state, role);
   });

@@ -2,12 +2,12 @@ import { CONNECTION, type ConnectionOptions } from '../connection/connection';
 import { CONSUMER_DEFAULTS, type ConsumeOptions } from '../consumer/consume-options';
 import { checkOptions, duration, object, oneOf, type Shape } from '../options';
 import { PRODUCER, type ProducerOptions } from '../producer/producer-options';
-import type { Topology } from '../topology';
+import { mergeTopologies, type Topology } from '../topology';
 import { checkTopology } from '../topology-checks';
 
-/** How to reach the broker, and what holds for everything that uses it. */
+/** How to reach the broker, and defaults for all consumers and producers. */
 export interface InstanceQueueOptions extends ConnectionOptions {
-  /** Declared on both connections before use; a queue name used elsewhere means its entry here. */
+  /** Declared by every consumer and producer before it is used. The name of a queue in it means that entry, wherever it is used. */
   readonly topology?: Topology;
   /**
    * Which queues and exchanges may be named. 'declared': those alone that a topology or a spec declares, here or in a consumer or
@@ -17,7 +17,7 @@ export interface InstanceQueueOptions extends ConnectionOptions {
    * queue. 'open': every name is used as it is, and one that nearly is a declared one is warned of once in the log. @default 'open'
    */
   readonly names?: 'open' | 'declared';
-  /** For the producer behind `send` and `publish`, and defaults for `producer()`. */
+  /** Options of the producer behind `send` and `publish`, and defaults for `producer()`. */
   readonly producer?: Omit<ProducerOptions, 'topology'>;
   /** Defaults for every `consume()` and `consumer()`. */
   readonly consumer?: Pick<ConsumeOptions, 'prefetch' | 'tagPrefix' | 'checkAfter'>;
@@ -38,11 +38,21 @@ const INSTANCE_QUEUE: Shape<InstanceQueueOptions> = {
   downAfter: duration(),
 };
 
-/** What the connections take themselves is checked by them. @throws OptionsError */
+/** Checks all but the options of connections, which `Connection` checks. @throws OptionsError */
 export function checkInstanceQueueOptions(options: InstanceQueueOptions): void {
   checkOptions(options, INSTANCE_QUEUE, { of: 'an InstanceQueue', required: ['url'] });
   const { topology, producer, consumer } = options;
   if (topology) checkTopology(topology);
   if (producer) checkOptions(producer, PRODUCER_DEFAULTS, { of: '`producer`', path: 'producer.' });
   if (consumer) checkOptions(consumer, CONSUMER_DEFAULTS, { of: '`consumer`', path: 'consumer.' });
+}
+
+/** The options of a consumer, with the topology and the defaults of its queue. */
+export function withConsumerDefaults<O extends Pick<ConsumeOptions, 'topology'>>(
+  { topology, consumer = {} }: InstanceQueueOptions,
+  given: O,
+): O {
+  const { prefetch, ...others } = consumer;
+  const defaults = { ...others, ...(prefetch !== undefined && !('noAck' in given) && { prefetch }) };
+  return { ...defaults, ...given, ...(topology && { topology: mergeTopologies(given.topology, topology) }) };
 }

@@ -1,3 +1,11 @@
+/**
+ * The front door: `InstanceQueue` puts the rooms below together.
+ *
+ * It holds a `ConnectionPair`, on whose producing connection its producers, its `Requester` and its `Forwarder` publish, and on whose
+ * consuming connection its consumers attach. `HealthMonitor` derives health from all of them, `KnownNames` checks the names they are
+ * given. A delivery passes through consumer/ and operators/ on its way to the work, a `send` through producer/. This room imports
+ * every room but testing/ and the entry points; only entry points import it.
+ */
 import { Admin } from './admin';
 import type { Observable, OperatorFunction } from 'rxjs';
 import { auto } from '../codec';
@@ -12,7 +20,7 @@ import type { Delivery, Message } from '../consumer/delivery';
 import { retry, type RetryOptions, type RetryPolicy } from '../retry/retry';
 import type { HandleOptions, Handled, Worker } from '../operators/handle-options';
 import type { Metrics } from './metrics';
-import { checkInstanceQueueOptions, type InstanceQueueOptions } from './instance-queue-options';
+import { checkInstanceQueueOptions, withConsumerDefaults, type InstanceQueueOptions } from './instance-queue-options';
 import { ConnectionPair, type InstanceQueueEvents } from './connection-pair';
 import { HealthMonitor } from './health-monitor';
 import { KnownNames } from './known-names';
@@ -20,7 +28,7 @@ import { loggerFrom } from '../log';
 import type { ResolvedConsumeOptions } from '../consumer/consume-options';
 import type { Health, InstanceQueueState } from '../health/health';
 import { sumCounters } from '../counters';
-import { DEFAULTS, isObject, withDefaults } from '../options';
+import { DEFAULTS, withDefaults } from '../options';
 import type { Confirmation } from '../producer/pending-send';
 import { FORWARDING, Forwarder } from '../retry/forwarder';
 import type { Encoded, OutboundMessage } from '../producer/outbound-message';
@@ -89,13 +97,13 @@ export class InstanceQueue extends TypedEmitter<InstanceQueueEvents> implements 
   }
 
   /**
-   * Hot. Emits: the present health, then each new one (by status, connections, consumers' and producers' states and blocked; the outbox is
-   * a sample). Completes: when both connections are closed. Errors: never.
+   * Hot. Emits: the present health, then each that differs in more than the outbox, which is a sample. Completes: when both
+   * connections are closed. Errors: never.
    */
   get health$(): Observable<Health> {
     return this.#monitor.health$;
   }
-  /** The present health, its outbox sampled now. */
+  /** The present health, with the outbox of this moment. */
   get health(): Health {
     return this.#monitor.health;
   }
@@ -108,7 +116,7 @@ export class InstanceQueue extends TypedEmitter<InstanceQueueEvents> implements 
   }
 
   /**
-   * Resolves when both connections are up. Optional: each opens on first use. Rejects: ConnectionError, when one was
+   * Opens both connections; without it each opens on first use. Resolves when both are up. Rejects: ConnectionError, when one was
    * refused for good, its attempts are spent, or it is closed.
    */
   connect(): Promise<void> {
@@ -122,7 +130,9 @@ export class InstanceQueue extends TypedEmitter<InstanceQueueEvents> implements 
    * Completes: when closed, or after `until`, once all is settled. Errors: when the first attach is refused for good, or
    * the connection gave up or is closed. Unsubscribe: cancels; what was handed out can still be settled.
    *
-   * @throws OptionsError if an option cannot be right
+   * Subscribe with an `error` callback: RxJS throws an error that no callback takes, which ends the process.
+   *
+   * @throws OptionsError at once, if an option cannot be right
    */
   consume<T = unknown>(options: NoAckConsumeOptions<T>): Observable<Message<T>>;
   consume<T = unknown>(options: ConsumeOptions<T>): Observable<Delivery<T>>;
@@ -168,19 +178,19 @@ export class InstanceQueue extends TypedEmitter<InstanceQueueEvents> implements 
   }
 
   /**
-   * Asks and gets the answer, over direct reply-to: the reply comes on the channel of the request, and no queue is made.
-   * While disconnected or blocked it waits, the deadline running. A request expires at the broker when its time is up.
+   * Sends a request and resolves with its reply. Replies come by direct reply-to, on the channel of the request; no queue is made.
+   * While disconnected or blocked the request waits, its deadline running. It expires at the broker when its time is up.
    *
    * Rejects as `send` does, and: PublishError REPLY_ERROR (the responder's work failed; `cause` has its name and message),
-   * REPLY_TIMEOUT, PUBLISH_RETURNED (there is no such queue; none is declared), PUBLISH_UNKNOWN (the link was lost before
-   * the reply came, and the request is not `idempotent`), PUBLISH_ABORTED, PUBLISH_CLOSED; ConsumerError UNDECODABLE (the
-   * reply); OptionsError. `maybeDelivered` says whether the work may have been done.
+   * REPLY_TIMEOUT, PUBLISH_RETURNED (there is no such queue; none is declared), PUBLISH_NACKED and PUBLISH_UNKNOWN (the broker did
+   * not take it, or the link was lost before the reply came, and it is not `idempotent`), PUBLISH_ABORTED, PUBLISH_CLOSED;
+   * ConsumerError UNDECODABLE (the reply); OptionsError. `maybeDelivered` says whether the work may have been done.
    */
   async request<Res = unknown, Req = unknown>(
     message: OutboundMessage<Req>,
     options?: RequestOptions<Res>,
   ): Promise<Message<Res>> {
-    this.#names.checkMessage(addressOf(message));
+    this.#names.checkRequest(message);
     this.#requester ??= new Requester(
       this.#connections.producer.core,
       (policy, prepare) => this.#producerWith({ onUnknown: policy, onNack: policy, mandatory: true }, { prepare }),
@@ -193,10 +203,10 @@ export class InstanceQueue extends TypedEmitter<InstanceQueueEvents> implements 
    * Consumes requests, works on them with `handle`, and replies over the producing connection. A request is acked when its
    * reply is confirmed; one without `replyTo` is worked on and acked. Work that returns nothing answers null.
    *
-   * A failure is judged by `handling.onError` (here 'reject' unless given); when that says 'reject', or a `retry` is
-   * spent, the reply tells the error's name and message. At least once, like all consuming: a lost delivery comes again.
+   * `handling.onError` decides about a failure (default here: 'reject'). When it rejects the request, or a `retry` is spent, the reply
+   * holds the error's name and message. At least once, like all consuming: the broker delivers a lost delivery again.
    *
-   * Cold. Emits: for each request what became of it. Completes: as `consume` does. Errors: as `consume` and `handle` do.
+   * Cold. Emits: a `Handled` for each request. Completes: as `consume` does. Errors: as `consume` and `handle` do.
    * Unsubscribe: as with `handle`; work under way goes on and replies.
    *
    * @throws OptionsError if an option cannot be right
@@ -212,14 +222,14 @@ export class InstanceQueue extends TypedEmitter<InstanceQueueEvents> implements 
   }
 
   /**
-   * For `handle({ onError })`: failed messages wait at the broker and come back to their queue, `attempts` runs in all.
+   * An error policy for `handle({ onError })`: failed messages wait at the broker and come back to their queue, for `attempts` runs in
+   * all.
    *
-   * Each waits as a copy (same id, content, properties and headers; the count, the time of the first failure and the last
-   * error in headers of its own) in a queue that the broker returns it from, and that goes when unused. The copy is
-   * published over the producing connection; when it is confirmed the original is acked. What is killed in between
-   * makes a duplicate with the same `messageId`, and never a loss; a copy that cannot be confirmed leaves the original
-   * unacked. The policy rejects (and `handle` falls back to 'requeue-once'): PublishError PUBLISH_INVALID, when the
-   * headers have no room for its own.
+   * Each waits as a copy (same id, content, properties and headers; the count, the time of the first failure and the last error in
+   * headers of its own) in a wait queue, from which the broker returns it, and which the broker deletes when unused. The copy is
+   * published over the producing connection; when it is confirmed the original is acked. A process killed in between leaves a
+   * duplicate with the same `messageId`, never a loss; a copy that cannot be confirmed leaves the original unacked. The policy rejects
+   * (and `handle` falls back to 'requeue-once'): PublishError PUBLISH_INVALID, when the headers have no room for its own.
    *
    * @throws OptionsError if an option cannot be right
    */
@@ -230,8 +240,9 @@ export class InstanceQueue extends TypedEmitter<InstanceQueueEvents> implements 
   }
 
   /**
-   * Stops consuming, drains, flushes, closes both connections: handlers that still run can send. Idempotent; always
-   * resolves, within `drainTimeout` and the time of a handshake; the report says what the deadline left behind.
+   * Stops consuming, drains, flushes, then closes both connections. Handlers that still run can send and request; pending requests
+   * are waited for like confirms. Idempotent; always resolves, within `drainTimeout` and the time of a handshake; the report says
+   * what the deadline left behind.
    */
   close(options?: CloseOptions): Promise<CloseReport> {
     const within = drainTimeoutOf(options, this.#drainTimeout);
@@ -250,15 +261,15 @@ export class InstanceQueue extends TypedEmitter<InstanceQueueEvents> implements 
   }
 
   #producerWith<T>(options: ProducerOptions<T>, inside: ProducerInside = {}): Producer<T> {
+    this.#names.declare(options.topology);
     const topology = mergeTopologies(options.topology, this.#options.topology);
-    // A codec among the defaults is of the caller's making: it has to fit what this producer sends.
+    // A codec among the defaults is the caller's: nothing here can tell whether it fits what this producer sends.
     const defaults = (this.#options.producer ?? {}) as ProducerOptions<T>;
     const producer = new Producer<T>(
       this.#connections.producer,
       { ...withDefaults(defaults, options), topology },
       inside,
     );
-    this.#names.declare(options.topology);
     this.#monitor.include(producer);
     return producer;
   }
@@ -268,9 +279,9 @@ export class InstanceQueue extends TypedEmitter<InstanceQueueEvents> implements 
     return (this.#forwarding ??= new Forwarder(producer.core, this.#producerWith(FORWARDING)));
   }
 
-  /** With the defaults of this queue. Remembers what the options declare. */
+  /** Resolves the options of a consumer, and remembers what they declare. */
   #resolve<T, O extends ConsumeOptions<T> | NoAckConsumeOptions<T>>(options: O): Resolved<T, O> {
-    const given = this.#withDefaults(options);
+    const given = withConsumerDefaults(this.#options, options);
     const resolved = resolveConsumeOptions<T>(given);
     const { topology, queue } = options;
     this.#names.declare(topology);
@@ -279,26 +290,10 @@ export class InstanceQueue extends TypedEmitter<InstanceQueueEvents> implements 
     if (resolved.spec) this.#connections.producer.core.learn(resolved.spec);
     return { given, resolved };
   }
-
-  #withDefaults<O extends Pick<ConsumeOptions, 'topology'>>(given: O): O {
-    const { topology, consumer = {} } = this.#options;
-    const { prefetch, ...others } = consumer;
-    const defaults = { ...others, ...(prefetch !== undefined && !('noAck' in given) && { prefetch }) };
-    return { ...defaults, ...given, ...(topology && { topology: mergeTopologies(given.topology, topology) }) };
-  }
 }
 
-/** Options with the defaults of the queue, and with nothing left open. */
+/** Options with the defaults of the queue, and the same with nothing left open. */
 interface Resolved<T, O> {
   readonly given: O;
   readonly resolved: ResolvedConsumeOptions<T>;
-}
-
-/** What a message names. The rest of it, and whether it is a message at all, is checked when it is encoded. */
-function addressOf(message: unknown): Parameters<KnownNames['checkMessage']>[0] {
-  const named = (name: string): string | undefined => {
-    const value: unknown = isObject(message) ? message[name] : undefined;
-    return typeof value === 'string' ? value : undefined;
-  };
-  return { queue: named('queue'), exchange: named('exchange'), messageId: named('messageId') ?? '' };
 }

@@ -1,8 +1,9 @@
 import { OptionsError, PublishError } from '../errors';
 import type { Logger } from '../log';
-import { near } from '../options';
+import { isObject, near } from '../options';
 import { exchangeArguments, queueArguments } from '../topology-arguments';
 import type { QueueSpec, Topology } from '../topology';
+import { checkTopology } from '../topology-checks';
 
 /** Queues or exchanges. */
 type Kind = 'queue' | 'exchange';
@@ -41,9 +42,11 @@ export class KnownNames {
 
   /** Adds what a topology declares. @throws OptionsError if it names anything unknown, and the policy forbids it */
   declare(topology: Topology | undefined, path = 'topology'): void {
-    for (const { name } of topology?.queues ?? []) this.#known.queue.add(name);
-    for (const { name } of topology?.exchanges ?? []) this.#known.exchange.add(name);
-    if (topology) for (const reference of references(topology, path)) this.#check(reference);
+    if (topology === undefined) return;
+    checkTopology(topology, path);
+    for (const { name } of topology.queues ?? []) this.#known.queue.add(name);
+    for (const { name } of topology.exchanges ?? []) this.#known.exchange.add(name);
+    for (const reference of references(topology, path)) this.#check(reference);
   }
 
   /** Adds a queue that is consumed by its spec. @throws OptionsError as `declare` */
@@ -64,6 +67,15 @@ export class KnownNames {
     const name = queue ?? exchange ?? '';
     const refused = this.#known[kind].has(name) ? undefined : this.#lookAt(kind, name);
     if (refused !== undefined) throw new PublishError('PUBLISH_INVALID', messageId, refused);
+  }
+
+  /** The same for a request. Whether it is a message at all is checked when it is encoded. */
+  checkRequest(message: unknown): void {
+    const named = (property: string): string | undefined => {
+      const value: unknown = isObject(message) ? message[property] : undefined;
+      return typeof value === 'string' ? value : undefined;
+    };
+    this.checkMessage({ queue: named('queue'), exchange: named('exchange'), messageId: named('messageId') ?? '' });
   }
 
   #check({ kind, name, path }: Reference): void {

@@ -11,7 +11,7 @@ export interface Metrics {
   readonly nacked: number;
   /** Messages whose deadline or expiration passed before they were confirmed. */
   readonly timedOut: number;
-  /** Messages that a full outbox (`drop-oldest`) gave up for newer ones. */
+  /** Messages that a full outbox (`drop-oldest`) rejected in favour of newer ones. */
   readonly dropped: number;
   readonly delivered: number;
   readonly redelivered: number;
@@ -19,12 +19,12 @@ export interface Metrics {
   readonly requeued: number;
   readonly released: number;
   readonly rejected: number;
-  /** Deliveries whose channel went before they were settled. */
+  /** Deliveries whose channel ended before they were settled. */
   readonly lost: number;
   readonly undecodable: number;
-  /** Copies that `retry` put into a wait queue; they count as sent, too. */
+  /** Copies that `retry` put into a wait queue. They also count as `sent`. */
   readonly retried: number;
-  /** Replies that came when nobody waited for them any more, or that belong to nobody. */
+  /** Replies without a pending request: late ones, and those with an unknown correlation id. */
   readonly unclaimed: number;
   readonly reconnects: number;
   /** Channels opened, and consumers attached, again. */

@@ -1,3 +1,10 @@
+/**
+ * Health: whether a service can produce and consume, and what keeps it from doing so.
+ *
+ * `assess` and `diagnose` turn the states of connections, consumers and producers into a status; client/health-monitor.ts feeds them.
+ * `StallDetector` finds consumers that settle nothing, `probes` answers an orchestrator (the entry point instance-queue/health). This
+ * room imports the types of consumer/, producer/ and connection/ and the files in no room; it opens nothing and logs nothing.
+ */
 import {
   combineLatestWith,
   concat,

@@ -4,7 +4,10 @@
  * @module instance-queue/opentelemetry
  */
 
+// It subscribes to the channels of node:diagnostics_channel that consumer/ and producer/ publish to. Only these files import
+// @opentelemetry/api, and no other room imports them.
+
 export { meter } from './meter';
 export type { MeterOptions } from './meter';
-export { traceSends } from './sends';
-export { traced } from './work';
+export { traceSends } from './trace-sends';
+export { traced } from './traced';

@@ -12,7 +12,7 @@ import {
 import type { Arguments } from '../properties';
 import { isError, isInstanceQueueError, nameOf, sentenceOf } from '../errors';
 
-/** Asked anew each time: a provider may be registered later. */
+/** Looked up for each span: the app may register its provider later. */
 export const tracer = (): Tracer => trace.getTracer('instance-queue');
 
 /** Any client can write anything into headers. */
@@ -51,7 +51,7 @@ interface Destination {
   readonly messageId?: string | undefined;
 }
 
-/** Marks a span as failed. Errors of this library hold no bodies and no credentials; what others throw is theirs. */
+/** Marks a span as failed. Errors of this library hold no bodies and no credentials; errors of the work may. */
 export function failed(span: Span, error: unknown): void {
   const thrown: unknown = error;
   span.recordException(isError(thrown) ? thrown : sentenceOf(thrown));

@@ -94,7 +94,7 @@ test('states are told as they come, with who they are of', async () => {
     expect.arrayContaining(['connecting', 'connected', 'closing', 'closed']),
   );
   expect(statuses('consumer', 'svc.consumer')).toEqual(['detached', 'attached', 'draining', 'stopped']);
-  expect(statuses('producer', 'svc.producer')).toEqual(['opening', 'open', 'stopped', 'stopped']);
+  expect(statuses('producer', 'svc.producer')).toEqual(['opening', 'open', 'stopped']);
 });
 
 test('a send is traced from its call to its confirm, or to its error', async () => {

@@ -34,9 +34,9 @@ const subscribers = { start, asyncEnd, error, end: nothing, asyncStart: nothing 
 let users = 0;
 
 /**
- * A producer span around every send of this process, from the call to the confirm, as a child of the active one; its
- * context travels in the headers of the message, in the format of the registered propagator (W3C: `traceparent`,
- * `tracestate`). Call it once, at the start. Returns how to stop.
+ * Makes a producer span of every send of this process, from the call to the confirm, as a child of the active span. Its context
+ * travels in the headers of the message, in the format of the registered propagator (W3C: `traceparent`, `tracestate`). Call it once,
+ * when the process starts. Returns a function that stops it.
  *
  * @example
  * const stop = traceSends();

@@ -6,9 +6,9 @@ import { setWorkScope } from '../work-scope';
 import { contextIn, failed, messagingAttributes, tracer } from './tracer';
 
 /**
- * Work with a consumer span around it: a child of the span that the message was sent in, active while the work runs
- * (across `await` too, and in the subscription of an Observable). It ends, and fails, with the work. Its error policy runs in
- * it as well, and what is published on behalf of the message continues its trace: the copy of a `retry`, the reply.
+ * Wraps work in a consumer span, a child of the span in which the message was sent. The span is active while the work runs (also
+ * behind an `await`, and in the subscription of an Observable), and ends or fails with it. The error policy runs in it as well, and
+ * what is published on behalf of the message continues its trace: the copy of a `retry`, the reply.
  *
  * @example
  * queue.consume({ queue: 'orders' }).pipe(handle(traced(ship))).subscribe({ error: console.error });

@@ -4,7 +4,7 @@ import type { DeliverEvent, DeliverTrace, SettleEvent } from '../consumer/delive
 import type { ProducerState } from '../producer/producer-state';
 import type { ConfirmEvent, PublishEvent, PublishTrace } from '../producer/publish-telemetry';
 
-/** `instance-queue:state`: who is in which state from now on. */
+/** `instance-queue:state`: a connection, consumer or producer is in another state. */
 export type StateEvent = {
   /** The name of the connection. */
   readonly connection: string | undefined;
@@ -15,8 +15,8 @@ export type StateEvent = {
 );
 
 /**
- * What the channels of `node:diagnostics_channel` carry, by their names. Nothing is made for a channel without
- * subscribers.
+ * The messages of the channels of `node:diagnostics_channel`, by the names of the channels. None is made for a channel without
+ * subscribers. Those of `deliver` and `settle` hold the message, with its body.
  */
 export interface DiagnosticsEvents {
   'instance-queue:publish': PublishEvent;
