@@ -61,7 +61,6 @@ export type { RequestOptions } from './rpc/requester';
 export { auto, bytes, json, text } from './codec';
 export type { Binary } from './bytes-of';
 export type { Codec } from './codec';
-export type { Binary } from './bytes-of';
 export type { FieldsLogger, LogEntry, LoggerOption, MessageLogger } from './log';
 export type { Arguments, MessageProperties, Route } from './properties';
 export type { BindingSpec, ExchangeSpec, QueueSpec, Topology } from './topology';
