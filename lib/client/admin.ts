@@ -55,6 +55,9 @@ const UNBIND: Shape<BindingSpec> = {
  *
  * Every promise rejects with ChannelError and its `replyCode`, when the broker refuses; ConnectionError, when the connection
  * gave up or is closed; OptionsError.
+ *
+ * @example
+ * if ((await queue.admin.inspect('orders'))?.messages === 0) await queue.admin.delete({ queue: 'orders', ifUnused: true });
  */
 export class Admin {
   readonly #core: ConnectionCore;

@@ -7,14 +7,14 @@ import { SetupLock, type SetupTurn } from './setup-lock';
 const CONNECTION_FORCED = 320;
 
 /**
- * Whose fault it is that the broker closed a whole connection over one refusal (530, 541). It does not say whose step it
- * was. So all who were under way are suspect and try again one at a time: who is alone when it happens is guilty.
+ * Finds out whose setup made the broker close a whole connection (503, 530, 541). The broker does not say. So all setups that
+ * were under way are suspects, and try again one at a time: the one that is alone when it happens again is guilty.
  */
 export class CloseAttribution {
   #suspect = false;
   #turn: SetupTurn | undefined;
 
-  /** Cold. Emits: once, when this one may declare and attach. Errors: ConnectionError, when the link is lost by then. */
+  /** Cold. Emits: once, when this setup may begin. Errors: ConnectionError, when the link is lost by then. */
   turn(link: Pick<Link, 'lost'>): Observable<void> {
     return SetupLock.of(link)
       .take(this.#suspect)
@@ -26,26 +26,29 @@ export class CloseAttribution {
       );
   }
 
-  /** It went well: whatever comes later is no refusal. */
+  /** Setup succeeded: what ends it later is no refusal of it. */
   cleared(): void {
     this.#suspect = false;
     this.#turn?.end();
     this.#turn = undefined;
   }
 
-  /** It went wrong: was that this one's own doing? */
+  /** Setup failed, or what it set up ended: is this setup the reason? */
   guilty({ lost }: Pick<Link, 'lost'>, error: InstanceQueueError): boolean {
     const turn = this.#turn;
     this.#turn = undefined;
     turn?.end();
     // It had not begun.
     if (error === lost) return false;
-    // A channel's own refusal is meant for it alone.
-    if (lost === undefined || error.cause !== lost) return true;
-    // A connection that just went refused nobody: whoever was on it comes back beside all others.
+    if (lost === undefined || isOwnRefusal(error, lost)) return true;
+    // A connection that was lost without a reason refused no setup: all that were on it come back side by side.
     if (turn === undefined || lost.replyCode === undefined || lost.replyCode === CONNECTION_FORCED) return false;
     if (turn.alone) return true;
     this.#suspect = true;
     return false;
   }
 }
+
+/** Did the broker answer this channel alone, with a code of its own? A channel that ended with its connection has none. */
+export const isOwnRefusal = (error: InstanceQueueError, lost: unknown): boolean =>
+  error.replyCode !== undefined && error.cause !== lost;

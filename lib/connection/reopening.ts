@@ -3,7 +3,7 @@ import type { Observable, Subscription } from 'rxjs';
 import { ChannelError, type InstanceQueueError } from '../errors';
 import type { Link } from '../transport/transport';
 import { backoffDelay } from './backoff';
-import { CloseAttribution } from './close-attribution';
+import { CloseAttribution, isOwnRefusal } from './close-attribution';
 import type { ConnectionCore } from './connection-core';
 
 export interface ReopeningOptions {
@@ -107,13 +107,14 @@ export class Reopening {
         // Also when the verdict does not matter: others may wait for the end of this turn.
         const guilty = this.#attribution.guilty(link, error);
         if (!this.#everOpened && guilty && this.#options.isFatal(error)) throw error;
-        if (link.lost && !guilty) {
-          this.#options.waiting(link.lost);
+        const { lost } = link;
+        if (lost && (!guilty || isOwnRefusal(error, lost))) {
+          this.#options.waiting(guilty ? error : lost);
           return EMPTY;
         }
-        const delay = this.#nextDelay(error, upFor, link.lost !== undefined);
+        const delay = this.#nextDelay(error, upFor, lost !== undefined);
         this.#options.waiting(error, delay);
-        if (!link.lost) return timer(delay);
+        if (!lost) return timer(delay);
         this.#quarantinedUntil = performance.now() + delay;
         return EMPTY;
       }),

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { Observable, firstValueFrom } from 'rxjs';
 import type { ConnectionCore } from '../connection/connection-core';
 import { ensureDeadLetterQueues, isEmpty, type Declaring } from '../connection/declare';
-import { ConsumerError, type ChannelError } from '../errors';
+import { ChannelError, ConsumerError } from '../errors';
 import type { QueueSpec, Topology } from '../topology';
 import type { InboundChannel, InboundMessage, Link, QueuePresence } from '../transport/transport';
 import type { ResolvedConsumeOptions } from './consume-options';
@@ -79,6 +79,7 @@ export function attach(
 
     const setUp = async (): Promise<void> => {
       let declared: Declared | undefined;
+      let gone = false;
       try {
         declared = await declareOn(core, link, options);
         const { channel, queue } = declared;
@@ -87,10 +88,11 @@ export function attach(
         });
         if (!subscriber.closed) await consume(channel, queue);
       } catch (error) {
+        gone = error instanceof ChannelError && error.replyCode === 404;
         subscriber.error(error);
       }
       // Unsubscribed or refused: what was made for this consumer alone has no further use.
-      if (!attached && declared) await cleanUp(link, declared);
+      if (!attached && declared && !gone) await cleanUp(link, declared);
     };
     void setUp();
   });

@@ -84,7 +84,8 @@ export class Confirms {
   nacked(publishing: PublishingChannel, entry: PendingSend): void {
     this.#core.counters.nacked++;
     entry.nacks++;
-    if (entry.toOneQueue) entry.declined++;
+    // A message that came back was in no queue at all.
+    if (entry.toOneQueue || entry.returned) entry.declined++;
     entry.returned = undefined;
     if (entry.settled) return;
     const { messageId, exchange, routingKey } = entry.message;

@@ -67,7 +67,7 @@ const detailsOf = (cause: unknown, refusal: Refusal | undefined): ErrorDetails =
 /** Why a connection could not be made. An error that says so already is kept. */
 export function connectFailed(endpoint: string, cause: unknown, refusal?: Refusal): ConnectionError {
   if (cause instanceof ConnectionError) return cause;
-  const message = `Cannot connect to ${endpoint || 'RabbitMQ'}: ${refusal ? whyRefused(refusal) : whyUnreachable(cause)}`;
+  const message = `Cannot connect to ${endpoint || 'RabbitMQ'}: ${refusal ? whyRefused(refusal, cause) : whyUnreachable(cause)}`;
   return new ConnectionError('CONNECT_FAILED', endpoint, message, detailsOf(cause, refusal));
 }
 
@@ -83,7 +83,7 @@ export function notAmqp(endpoint: string, cause: unknown, protocol: string): Con
   return new ConnectionError('CONNECT_FAILED', endpoint, message, { cause });
 }
 
-function whyRefused({ replyCode, text }: Refusal): string {
+function whyRefused({ replyCode, text }: Refusal, cause: unknown): string {
   switch (replyCode) {
     case 403:
       return 'the broker refused the credentials (403 ACCESS_REFUSED). Check user and password, and that the user may connect.';
@@ -92,7 +92,7 @@ function whyRefused({ replyCode, text }: Refusal): string {
         ? `the broker takes no connection for now (530 ${text}).`
         : `the broker refused the virtual host (530 ${text}). It does not exist, or this user has no permission for it.`;
     default:
-      return `the broker refused the connection: ${String(replyCode)} ${text}`;
+      return whyUnreachable(cause);
   }
 }
 

@@ -50,7 +50,7 @@ describe('a consumer whose queue the broker has forgotten', () => {
         cause: {
           code: 'CONSUMER_CANCELLED',
           queue: name,
-          message: expect.stringContaining('did not say so') as unknown,
+          message: expect.stringContaining('the broker did not cancel its consumer') as unknown,
         },
         retryIn: 0,
       },

@@ -47,15 +47,17 @@ describe('the first attach', () => {
     expect(await bystander.hasQueue(queue)).toBe(false);
   });
 
-  it('fails with 403 if another consumer has exclusive access', async () => {
+  it('waits with 403 while another consumer has exclusive access, and leaves that one alone', async () => {
     const { queue, connection } = given;
     const first = closing(new Consumer(connection, { queue, exclusive: true }));
     collect(first.deliveries$);
     await until(first.state$, ({ status }) => status === 'attached');
-    const error = await rejection(lastValueFrom(consume(connection, { queue })));
-    expect(error).toBeInstanceOf(ChannelError);
-    expect(error).toMatchObject({ replyCode: 403 });
+    const second = closing(new Consumer(connection, { queue }));
+    const { values } = collect(second.deliveries$);
+    const refused = await until(second.state$, (state) => state.status === 'detached' && state.cause !== undefined);
+    expect(refused).toMatchObject({ cause: { code: 'CHANNEL_CLOSED', replyCode: 403, retryable: true } });
     expect(first.state.status).toBe('attached');
+    expect(values).toEqual([]);
   });
 
   it('fails with 406 if an exchange of the topology exists with another type', async () => {

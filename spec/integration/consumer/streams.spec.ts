@@ -254,7 +254,7 @@ describe('a stream', () => {
 
   it('cannot be consumed with noAck', () => {
     const { connection } = given;
-    const message = 'Queue `q`: a stream is read with acks: RabbitMQ refuses `noAck` there.';
+    const message = 'Queue `q`: RabbitMQ does not deliver from a stream without acks.';
     expect(() => consume(connection, { queue: { name: 'q', type: 'stream' }, noAck: true })).toThrow(message);
   });
 

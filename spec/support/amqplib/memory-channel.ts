@@ -47,6 +47,7 @@ export class MemoryChannel {
     });
     const Connection = load('connection.js')['Connection'] as new (stream: Duplex) => AmqplibConnection;
     this.connection = new Connection(this.#stream);
+    Object.assign(this.connection, { serverProperties: {} });
     this.connection.frameMax = frameMax;
     this.connection.channelMax = 2047;
     // As after the handshake.
