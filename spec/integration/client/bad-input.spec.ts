@@ -16,7 +16,7 @@ const wrong: readonly (readonly [unknown, string, RegExp])[] = [
   [{ url: [] }, 'url', /at least one/],
   [{ url: [url, 'nonsense'] }, 'url', /got `nonsense`/],
   [{ url, nmae: 'x' }, 'nmae', /^Unknown option `nmae` .*Did you mean `name`\?/],
-  [{ url, heartbeat: -1 }, 'heartbeat', /an integer from 0 to 65535, got `-1` \(number\)/],
+  [{ url, heartbeat: -1 }, 'heartbeat', /a whole number of seconds from 0 to 600, got `-1` \(number\)/],
   [{ url, heartbeat: '10' }, 'heartbeat', /got `10` \(string\)/],
   [{ url, connectTimeout: 0 }, 'connectTimeout', /milliseconds from 1/],
   [{ url, drainTimeout: Infinity }, 'drainTimeout', /milliseconds/],

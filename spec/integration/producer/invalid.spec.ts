@@ -19,7 +19,7 @@ const INVALID: readonly (readonly [what: string, message: object, sentence: RegE
   ['a header that is Infinity', { headers: { n: Infinity } }, /`headers\.n` is Infinity/],
   ['a double that is NaN', { headers: { n: { '!': 'double', value: NaN } } }, /`headers\.n\.value` is NaN/],
   ['a float beyond 32 bits', { headers: { n: { '!': 'float', value: 1e39 } } }, /`headers\.n\.value` is 1e\+39/],
-  ['a header that is a Date', { headers: { at: new Date() } }, /`headers\.at` is a Date/],
+  ['a header that is an invalid Date', { headers: { at: new Date(NaN) } }, /`headers\.at` is an invalid Date/],
   ['a header that is a Map', { headers: { map: new Map() } }, /`headers\.map` is a Map/],
   ['headers that contain themselves', { headers: circular }, /contains itself/],
   ['a header with a key of 256 bytes', { headers: { ['k'.repeat(256)]: 1 } }, /key of 256 bytes/],
