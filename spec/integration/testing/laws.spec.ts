@@ -3,6 +3,7 @@ import { fixture } from '../../support/fixtures/fixture';
 import { administeringLaws } from '../../support/laws/administering';
 import { consumingLaws } from '../../support/laws/consuming';
 import { rabbitmq } from '../../support/laws/rabbitmq';
+import { deadLetterLaws } from '../../support/laws/dead-letters';
 import { queueingLaws } from '../../support/laws/queueing';
 import { refusingLaws } from '../../support/laws/refusing';
 import { sendingLaws } from '../../support/laws/sending';
@@ -18,5 +19,6 @@ describe('an InstanceQueue on a RabbitMQ', () => {
   togetherLaws(given);
   administeringLaws(given);
   queueingLaws(given);
+  deadLetterLaws(given);
   refusingLaws(given);
 });

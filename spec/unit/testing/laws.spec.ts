@@ -2,6 +2,7 @@ import { fixture } from '../../support/fixtures/fixture';
 import { administeringLaws } from '../../support/laws/administering';
 import { consumingLaws } from '../../support/laws/consuming';
 import { memoryBroker } from '../../support/laws/memory-broker';
+import { deadLetterLaws } from '../../support/laws/dead-letters';
 import { queueingLaws } from '../../support/laws/queueing';
 import { refusingLaws } from '../../support/laws/refusing';
 import { sendingLaws } from '../../support/laws/sending';
@@ -16,5 +17,6 @@ describe('the double of an InstanceQueue', () => {
   togetherLaws(given);
   administeringLaws(given);
   queueingLaws(given);
+  deadLetterLaws(given);
   refusingLaws(given);
 });
