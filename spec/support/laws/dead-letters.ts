@@ -85,7 +85,7 @@ export function deadLetterLaws(given: { readonly broker: BrokerUnderTest }): voi
     const route = { ...spec, name: given.broker.freeQueueName(), deadLetter: { queue: given.broker.freeQueueName() } };
     const client = given.broker.newClient();
     // A spec that is consumed from is known to the producers beside it.
-    client.consume({ queue: route });
+    void client.consume({ queue: route });
     await client.send({ queue: route.name, body: 'later' });
     expect(await bodiesOf(route.deadLetter.queue)).toEqual(['later']);
   });
