@@ -115,7 +115,7 @@ export function probes(
       answer(response, 405, { error: 'Method not allowed. A probe is a GET.' });
       return;
     }
-    // What becomes of it is told by the health.
+    // Health reports the outcome.
     if (asked === ready && connect && isUnused(queue.health)) queue.connect?.().catch(() => undefined);
     const { statusCode, body } = asked === ready ? readiness(queue, readinessOptions) : liveness();
     answer(response, statusCode, body);

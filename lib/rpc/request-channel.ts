@@ -110,7 +110,7 @@ export class RequestChannel {
 const CLOSED = 'Closed before the reply came; the request may have been worked on.';
 export const ABORTED = 'The request was aborted before its reply came; it may have been worked on.';
 export const noReply = (timeout: number): string =>
-  `No reply came within ${String(timeout)} ms (\`timeout\`); the request may have been worked on. Does anybody respond on that queue?`;
+  `No reply came within ${String(timeout)} ms (\`timeout\`); the request may have been worked on. Does a responder consume from that queue?`;
 
 /** A request declares no queue: a new queue has no responder. By way of the default exchange a missing one returns the request. */
 function byExchange({ queue, exchange, routingKey = '', ...message }: OutboundMessage): OutboundMessage {
