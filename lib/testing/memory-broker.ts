@@ -196,9 +196,7 @@ export class MemoryBroker {
   }
   /** @internal What the broker still has to do; undefined: nothing. */
   get underWay(): string | undefined {
-    const queues = this.#vhost.queues.filter(
-      ({ out, consumers, ready }) => out.size + (consumers.length && ready.length) > 0,
-    );
+    const queues = this.#vhost.queues.filter(({ busy }) => busy);
     if (queues.length > 0) return `messages of ${queues.map(({ name }) => `\`${name}\``).join(', ')}`;
     return this.#transport.busy ? 'something on its way on a connection' : undefined;
   }

@@ -1,5 +1,5 @@
 import type { InboundMessage, Settlement } from '../../transport/transport';
-import type { MemoryQueue } from './queue';
+import type { BrokerQueue } from './broker-queue';
 import { QueueConsumer, type QueueConsumerOptions } from './queue-consumer';
 import { Refusal } from './refusal';
 import { delivered, type QueuedMessage, type StoredMessage } from './stored-message';
@@ -13,7 +13,7 @@ export interface ChannelClient {
 
 /** A delivery that is not settled. */
 interface Unsettled {
-  readonly queue: MemoryQueue;
+  readonly queue: BrokerQueue;
   readonly message: QueuedMessage;
   /** Undefined for one that `get` took. */
   readonly consumer?: QueueConsumer;
@@ -24,7 +24,7 @@ export class BrokerChannel {
   readonly #vhost: Vhost;
   readonly #connection: object;
   readonly #client: ChannelClient;
-  readonly #consumers = new Map<string, { readonly queue: MemoryQueue; readonly consumer: QueueConsumer }>();
+  readonly #consumers = new Map<string, { readonly queue: BrokerQueue; readonly consumer: QueueConsumer }>();
   readonly #unsettled = new Map<number, Unsettled>();
   #deliveries = 0;
   #replies: { readonly address: string; readonly end: () => void } | undefined;
@@ -45,9 +45,8 @@ export class BrokerChannel {
     const queue = this.#vhost.queue(queueName, this.#connection);
     const { exclusive } = options;
     const taken = queue.consumers.some((one) => one.options.exclusive) || (exclusive && queue.consumers.length > 0);
-    if (taken || (exclusive && queue.singleActiveConsumer)) {
-      throw new Refusal(403, `queue '${queue.name}' in vhost '/' in exclusive use`);
-    }
+    if (taken) throw new Refusal(403, `queue '${queue.name}' in vhost '/' in exclusive use`);
+    queue.accept(options);
     const consumer: QueueConsumer = new QueueConsumer(options, {
       deliver: (message) => {
         this.#client.deliver(consumerTag, this.#deliver({ queue, message, consumer }, options.noAck));
@@ -75,10 +74,6 @@ export class BrokerChannel {
   /** Takes one message without a consumer. */
   get(queueName: string): InboundMessage | undefined {
     const queue = this.#vhost.queue(queueName, this.#connection);
-    if (queue.counts && queue.singleActiveConsumer) {
-      const why = 'basic.get operations are not supported by quorum queues with single active consumer';
-      throw new Refusal(405, `cannot obtain access to locked queue '${queue.name}' in vhost '/'. ${why}`);
-    }
     const message = queue.take();
     return message && this.#deliver({ queue, message }, false);
   }
@@ -125,7 +120,7 @@ export class BrokerChannel {
   }
 
   #settleAll(tags: readonly number[], how: Settlement): void {
-    const queues = new Set<MemoryQueue>();
+    const queues = new Set<BrokerQueue>();
     for (const tag of tags) {
       const unsettled = this.#unsettled.get(tag);
       if (!unsettled) continue;
@@ -142,7 +137,7 @@ export class BrokerChannel {
 }
 
 /** Quorum queues write how many deliveries failed. https://www.rabbitmq.com/docs/quorum-queues#poison-message-handling */
-function counted(queue: MemoryQueue, { message, failures }: QueuedMessage): StoredMessage {
+function counted(queue: BrokerQueue, { message, failures }: QueuedMessage): StoredMessage {
   if (!queue.counts || failures === 0) return message;
   const headers = { ...message.properties.headers, 'x-delivery-count': failures };
   return { ...message, properties: { ...message.properties, headers } };

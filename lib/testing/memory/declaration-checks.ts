@@ -4,9 +4,10 @@ import type { ExchangeDeclaration, QueueDeclaration } from '../../topology-argum
 import { describeField, sameField } from './field-table';
 import { Refusal } from './refusal';
 
-type QueueType = 'classic' | 'quorum';
+type QueueType = 'classic' | 'quorum' | 'stream';
 
-const BOTH: readonly QueueType[] = ['classic', 'quorum'];
+const QUEUES: readonly QueueType[] = ['classic', 'quorum'];
+const ALL: readonly QueueType[] = [...QUEUES, 'stream'];
 const LONGEST = 315_360_000_000;
 
 interface ArgumentRule {
@@ -25,37 +26,43 @@ const whole =
   };
 const length = whole(0, Infinity, '');
 
+function wrongAge(value: unknown): string | undefined {
+  if (typeof value !== 'string') return `{unacceptable_type,${describeField(value).type}}`;
+  return /^\d+[YMDhms]$/.test(value) ? undefined : 'invalid_max_age';
+}
+
 /** In RabbitMQ's order: of several faults it names the first. https://www.rabbitmq.com/docs/queues#optional-arguments */
 const QUEUE_ARGUMENTS: Readonly<Record<string, ArgumentRule>> = {
-  'x-expires': { types: BOTH, wrong: whole(1, LONGEST, 'value_too_large') },
-  'x-message-ttl': { types: BOTH, wrong: whole(0, LONGEST, 'value_too_large') },
-  'x-dead-letter-exchange': { types: BOTH, wrong: () => undefined },
+  'x-expires': { types: QUEUES, wrong: whole(1, LONGEST, 'value_too_large') },
+  'x-message-ttl': { types: QUEUES, wrong: whole(0, LONGEST, 'value_too_large') },
+  'x-dead-letter-exchange': { types: QUEUES, wrong: () => undefined },
   'x-dead-letter-routing-key': {
-    types: BOTH,
+    types: QUEUES,
     wrong: (_, all) => (all['x-dead-letter-exchange'] === undefined ? 'routing_key_but_no_dlx_defined' : undefined),
   },
-  'x-max-length': { types: BOTH, wrong: length },
-  'x-max-length-bytes': { types: BOTH, wrong: length },
+  'x-max-length': { types: QUEUES, wrong: length },
+  'x-max-length-bytes': { types: ALL, wrong: length },
+  'x-max-age': { types: ['stream'], wrong: wrongAge },
+  'x-stream-max-segment-size-bytes': { types: ['stream'], wrong: length },
   'x-delivery-limit': { types: ['quorum'], wrong: () => undefined },
   'x-max-priority': { types: ['classic'], wrong: whole(0, 255, 'max_value_exceeded') },
   'x-overflow': {
-    types: BOTH,
+    types: QUEUES,
     wrong: (value) =>
       ['drop-head', 'reject-publish', 'reject-publish-dlx'].includes(String(value)) ? undefined : 'invalid_overflow',
   },
   'x-queue-mode': { types: ['classic'], wrong: () => undefined },
   'x-single-active-consumer': {
-    types: BOTH,
+    types: QUEUES,
     wrong: (value) => (typeof value === 'boolean' ? undefined : `{unacceptable_type,${describeField(value).type}}`),
   },
-  'x-queue-type': { types: BOTH, wrong: () => undefined },
+  'x-queue-type': { types: ALL, wrong: () => undefined },
 };
 const STRINGS = ['x-dead-letter-exchange', 'x-dead-letter-routing-key'];
 
-/** The type of queue that arguments ask for. Refuses what the double does not have. */
+/** The type of queue that arguments ask for. */
 function queueType(what: string, { 'x-queue-type': type = 'classic' }: Arguments): QueueType {
-  if (type === 'classic' || type === 'quorum') return type;
-  if (type === 'stream') throw new Refusal(540, `${what}: the in-memory broker has no streams`);
+  if (type === 'classic' || type === 'quorum' || type === 'stream') return type;
   throw new Refusal(
     406,
     `invalid arg 'x-queue-type' for ${what}: "unsupported queue type '${describeField(type).value}'"`,

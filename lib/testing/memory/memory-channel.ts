@@ -19,6 +19,8 @@ export interface ChannelConnection {
   /** What the client sends. The broker reads it at once, or, while it blocks the connection, later. */
   toBroker(read: () => void, publishes?: boolean): void;
   publish(message: StoredMessage, mandatory: boolean): Published | 'returned';
+  /** The broker closes the connection. */
+  refused(refusal: Refusal): void;
 }
 
 /** Of a channel without consumers. */
@@ -164,6 +166,10 @@ export class MemoryChannel implements LinkChannel {
         read();
       } catch (error) {
         if (!(error instanceof Refusal)) throw error;
+        if (error.closesConnection) {
+          this.connection.refused(error);
+          return;
+        }
         this.broker.end();
         this.connection.replies.send(() => {
           onRefusal?.(error);

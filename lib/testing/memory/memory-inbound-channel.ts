@@ -32,7 +32,7 @@ export class MemoryInboundChannel extends MemoryChannel implements InboundChanne
     return this.request(
       `Cannot consume from queue \`${queue}\``,
       () => {
-        begin = this.broker.consume(queue, tag, { noAck, exclusive, priority, prefetch });
+        begin = this.broker.consume(queue, tag, { noAck, exclusive, priority, prefetch, arguments: args });
       },
       {
         arrived: () => this.#listeners.set(tag, listener),

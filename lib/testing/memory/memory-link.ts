@@ -9,10 +9,12 @@ import type {
   QueueDepth,
   QueuePresence,
 } from '../../transport/transport';
+import { connectionLost } from '../../transport/link-errors';
 import { bindingOf } from './declare-topology';
 import { MemoryChannel, type ChannelConnection } from './memory-channel';
 import { MemoryInboundChannel } from './memory-inbound-channel';
 import { MemoryOutboundChannel } from './memory-outbound-channel';
+import type { Refusal } from './refusal';
 import type { ReplyLine } from './reply-line';
 import type { StoredMessage } from './stored-message';
 import type { Published, Vhost } from './vhost';
@@ -35,6 +37,7 @@ export class MemoryLink implements Link, ChannelConnection {
   readonly #blocked$ = new BehaviorSubject<string | undefined>(undefined);
   readonly #ended$ = new Subject<void>();
   readonly #host: LinkHost;
+  readonly #onLost: (cause: ConnectionError) => void;
   readonly #channels = new Set<MemoryChannel>();
   /** What the broker does not read while it blocks this connection. */
   readonly #unread: (() => void)[] = [];
@@ -48,8 +51,11 @@ export class MemoryLink implements Link, ChannelConnection {
     host: LinkHost,
     readonly replies: ReplyLine,
     readonly endpoint: string,
+    /** Called when the connection breaks without our doing. */
+    onLost: (cause: ConnectionError) => void,
   ) {
     this.#host = host;
+    this.#onLost = onLost;
     this.blocked$ = this.#blocked$.asObservable();
   }
 
@@ -94,7 +100,11 @@ export class MemoryLink implements Link, ChannelConnection {
   }
 
   purge(queue: string): Promise<number> {
-    return this.#ask(`Cannot purge queue \`${queue}\``, (vhost) => vhost.queue(queue, this).purge());
+    return this.#ask(`Cannot purge queue \`${queue}\``, (vhost) => {
+      const purged = vhost.queue(queue, this);
+      purged.checkPurge();
+      return purged.purge();
+    });
   }
 
   deleteQueue(queue: string, conditions: DeleteConditions): Promise<number> {
@@ -147,11 +157,22 @@ export class MemoryLink implements Link, ChannelConnection {
     this.#host.left(this);
   }
 
-  /** The connection breaks: what is on its way is lost. */
-  break(): void {
+  /** The connection breaks: what is on its way is lost. `cause`: why, unless the client breaks it. */
+  break(cause?: ConnectionError): void {
     if (this.#ended) return;
+    if (cause) {
+      this.lose(cause);
+      this.#onLost(this.#lost ?? cause);
+    }
     this.leave();
     this.#end();
+  }
+
+  refused(refusal: Refusal): void {
+    this.leave();
+    this.replies.send(() => {
+      this.break(connectionLost(this.endpoint, refusal, refusal));
+    });
   }
 
   /** The broker accepts messages again, and reads what the client sent meanwhile. */

@@ -22,7 +22,7 @@ export class MemoryTransport implements Transport {
   readonly #back$ = new Subject<void>();
   readonly #host: LinkHost;
   readonly #scheduler = new Scheduler();
-  readonly #links = new Map<MemoryLink, () => void>();
+  readonly #links = new Set<MemoryLink>();
   #refusing = false;
   #held = false;
 
@@ -47,7 +47,7 @@ export class MemoryTransport implements Transport {
   }
   /** Is anything on its way on one of them? */
   get busy(): boolean {
-    return this.#scheduler.busy || [...this.#links.keys()].some(({ replies }) => replies.busy);
+    return this.#scheduler.busy || [...this.#links].some(({ replies }) => replies.busy);
   }
 
   dial({ label }: Endpoint): Observable<Link> {
@@ -61,15 +61,12 @@ export class MemoryTransport implements Transport {
           );
           return;
         }
-        const born = new MemoryLink(this.#host, new ReplyLine(this.#scheduler, this.#held), label);
-        link = born;
-        this.#links.set(born, () => {
-          born.lose(connectionLost(label, new Error('the in-memory broker broke it (`disconnect()`).')));
-          subscriber.error(born.lost);
-          born.break();
+        link = new MemoryLink(this.#host, new ReplyLine(this.#scheduler, this.#held), label, (cause) => {
+          subscriber.error(cause);
         });
+        this.#links.add(link);
         this.#host.vhost.wake();
-        subscriber.next(born);
+        subscriber.next(link);
       });
       return () => {
         if (!link) return;
@@ -87,11 +84,12 @@ export class MemoryTransport implements Transport {
   refuse(): void {
     this.#refusing = true;
     const links = [...this.#links];
-    for (const [link] of links) link.stop();
-    for (const [link] of links) link.leave();
+    for (const link of links) link.stop();
+    for (const link of links) link.leave();
     // The clients notice in a turn of its own: the command may come from a callback of one of the connections.
     this.#scheduler.soon(() => {
-      for (const [, lose] of links) lose();
+      const cause = new Error('the in-memory broker broke it (`disconnect()`).');
+      for (const link of links) link.break(connectionLost(link.endpoint, cause));
     });
   }
 
@@ -105,16 +103,16 @@ export class MemoryTransport implements Transport {
   /** What the broker sends does not arrive until `release`. */
   hold(): void {
     this.#held = true;
-    for (const { replies } of this.#links.keys()) replies.hold();
+    for (const { replies } of this.#links) replies.hold();
   }
 
   release(): void {
     this.#held = false;
-    for (const { replies } of this.#links.keys()) replies.release();
+    for (const { replies } of this.#links) replies.release();
   }
 
   /** An alarm is over. */
   unblock(): void {
-    for (const link of this.#links.keys()) link.unblock();
+    for (const link of this.#links) link.unblock();
   }
 }

@@ -1,3 +1,4 @@
+import type { Arguments } from '../../properties';
 import type { QueuedMessage } from './stored-message';
 
 export interface QueueConsumerOptions {
@@ -7,6 +8,7 @@ export interface QueueConsumerOptions {
   readonly priority: number;
   /** Unsettled messages at most; 0: no limit. */
   readonly prefetch: number;
+  readonly arguments: Arguments;
 }
 
 interface Channel {

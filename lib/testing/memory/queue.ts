@@ -1,7 +1,9 @@
 import { timer, type Subscription } from 'rxjs';
 import type { QueueDeclaration } from '../../topology-arguments';
-import type { Death, DeathReason } from './dead-letter';
-import type { QueueConsumer } from './queue-consumer';
+import type { BrokerQueue, QueueHost } from './broker-queue';
+import type { DeathReason } from './dead-letter';
+import type { QueueConsumer, QueueConsumerOptions } from './queue-consumer';
+import { Refusal } from './refusal';
 import type { QueuedMessage, StoredMessage } from './stored-message';
 
 /** RabbitMQ's since 4.0. https://www.rabbitmq.com/docs/quorum-queues#position-delivery-limit */
@@ -9,18 +11,9 @@ const DELIVERY_LIMIT = 20;
 /** Quorum queues know no higher priority. https://www.rabbitmq.com/docs/quorum-queues#priorities */
 const HIGHEST_IN_QUORUM = 31;
 
-/** What a queue needs of the virtual host it is in. */
-export interface QueueHost {
-  /** Is any connection open? Timers wait only for the sake of one. */
-  readonly awake: boolean;
-  deadLetter(message: StoredMessage, death: Death, exchange: string, key: string | undefined): void;
-  changed(): void;
-}
-
-/** One queue: its messages in order, and the consumers that take them in turns. */
-export class MemoryQueue {
+/** A classic or a quorum queue: its messages in order, and the consumers that take them in turns. */
+export class MemoryQueue implements BrokerQueue {
   readonly consumers: QueueConsumer[] = [];
-  /** Messages that consumers have and have not settled. */
   readonly out = new Set<QueuedMessage>();
   #ready: QueuedMessage[] = [];
   #pushed = 0;
@@ -30,7 +23,6 @@ export class MemoryQueue {
   constructor(
     readonly name: string,
     readonly declaration: QueueDeclaration,
-    /** The connection that an exclusive queue belongs to. */
     readonly owner: object | undefined,
     readonly host: QueueHost,
   ) {}
@@ -38,14 +30,15 @@ export class MemoryQueue {
   get ready(): readonly QueuedMessage[] {
     return this.#ready;
   }
-  /** Quorum queues count failed deliveries. */
+  get busy(): boolean {
+    return this.out.size > 0 || (this.consumers.length > 0 && this.#ready.length > 0);
+  }
   get counts(): boolean {
     return this.declaration.arguments['x-queue-type'] === 'quorum';
   }
   get singleActiveConsumer(): boolean {
     return this.declaration.arguments['x-single-active-consumer'] === true;
   }
-  /** Unused for so long that the broker deletes it (`x-expires`)? */
   get expired(): boolean {
     return this.consumers.length === 0 && performance.now() - this.#usedAt >= this.#number('x-expires', Infinity);
   }
@@ -54,7 +47,6 @@ export class MemoryQueue {
     this.#usedAt = performance.now();
   }
 
-  /** Returns `false` when it is full and rejects what comes. */
   push(message: StoredMessage): boolean {
     this.#dropExpired();
     if (this.#rejects(message)) {
@@ -77,7 +69,6 @@ export class MemoryQueue {
     return true;
   }
 
-  /** Hands out what consumers have room for. */
   dispatch(): void {
     this.#dropExpired();
     this.#handOut();
@@ -85,13 +76,11 @@ export class MemoryQueue {
     this.host.changed();
   }
 
-  /** Drops what expired while no connection was open. */
   sweep(): void {
     const [first] = this.#ready;
     if (first && first.expiresAt <= performance.now()) this.dispatch();
   }
 
-  /** A consumer is done with the message. */
   settled(message: QueuedMessage): void {
     this.out.delete(message);
   }
@@ -101,7 +90,6 @@ export class MemoryQueue {
     this.#die(message, 'rejected');
   }
 
-  /** Back to its place. `failed`: the delivery counts towards the limit. */
   returned(message: QueuedMessage, failed: boolean): void {
     this.settled(message);
     message.redelivered = true;
@@ -110,12 +98,21 @@ export class MemoryQueue {
     else this.#insert(message);
   }
 
+  accept({ exclusive, arguments: args }: QueueConsumerOptions): void {
+    const what = `queue '${this.name}' in vhost '/'`;
+    if (exclusive && this.singleActiveConsumer) throw new Refusal(403, `${what} in exclusive use`);
+    for (const name of ['x-stream-offset', 'x-stream-filter']) {
+      if (args[name] === undefined) continue;
+      const type = this.counts ? 'quorum' : 'classic';
+      throw new Refusal(406, `invalid arg '${name}' for ${what} of queue type rabbit_${type}_queue`);
+    }
+  }
+
   attach(consumer: QueueConsumer): void {
     this.used();
     this.consumers.push(consumer);
   }
 
-  /** Returns whether the queue goes with its last consumer. */
   detach(consumer: QueueConsumer): boolean {
     const at = this.consumers.indexOf(consumer);
     if (at === -1) return false;
@@ -129,8 +126,11 @@ export class MemoryQueue {
     this.used();
   }
 
-  /** Takes the first message without a consumer. */
   take(): QueuedMessage | undefined {
+    if (this.counts && this.singleActiveConsumer) {
+      const why = 'basic.get operations are not supported by quorum queues with single active consumer';
+      throw new Refusal(405, `cannot obtain access to locked queue '${this.name}' in vhost '/'. ${why}`);
+    }
     this.used();
     this.#dropExpired();
     const first = this.#ready.shift();
@@ -140,7 +140,10 @@ export class MemoryQueue {
     return first;
   }
 
-  /** Drops the messages that wait. Returns how many. */
+  checkPurge(): void {
+    // Clients may purge it.
+  }
+
   purge(): number {
     const { length } = this.#ready;
     this.#ready = [];
@@ -149,7 +152,6 @@ export class MemoryQueue {
     return length;
   }
 
-  /** Leaves no timer. */
   sleep(): void {
     this.#expiry?.unsubscribe();
   }

@@ -6,10 +6,12 @@ import type { DeleteConditions } from '../../transport/transport';
 import { deadLetter, isCycle, type Death } from './dead-letter';
 import { checkNewQueue, checkSameExchange, checkSameQueue } from './declaration-checks';
 import { MemoryExchange, type Binding, type Destination } from './exchange';
-import { MemoryQueue, type QueueHost } from './queue';
+import type { BrokerQueue, QueueHost } from './broker-queue';
+import { MemoryQueue } from './queue';
 import { Refusal } from './refusal';
 import { routingKeys, withoutBlindCopies } from './sender-selected';
 import type { StoredMessage } from './stored-message';
+import { MemoryStream } from './stream';
 
 /** What became of a published message. `full`: a queue did not take it. */
 export type Published = 'taken' | 'unroutable' | 'full';
@@ -22,7 +24,7 @@ const PREDECLARED = ['direct', 'fanout', 'topic', 'headers'];
 /** The exchanges, queues and bindings of one broker. */
 export class Vhost implements QueueHost {
   readonly #exchanges = new Map<string, MemoryExchange>();
-  readonly #queues = new Map<string, MemoryQueue>();
+  readonly #queues = new Map<string, BrokerQueue>();
   /** Queues that only `put` has named: the first declaration decides what they are. */
   readonly #undeclared = new Set<string>();
   readonly #requesters = new Map<string, (message: StoredMessage) => void>();
@@ -49,7 +51,7 @@ export class Vhost implements QueueHost {
   }
 
   /** Without the queues and messages that have expired by now. */
-  get queues(): readonly MemoryQueue[] {
+  get queues(): readonly BrokerQueue[] {
     for (const queue of [...this.#queues.values()]) {
       if (queue.expired) this.deleteQueue(queue.name);
       else queue.sweep();
@@ -57,7 +59,7 @@ export class Vhost implements QueueHost {
     return [...this.#queues.values()];
   }
 
-  find(name: string): MemoryQueue | undefined {
+  find(name: string): BrokerQueue | undefined {
     const queue = this.#queues.get(name);
     if (queue?.expired !== true) return queue;
     this.deleteQueue(name);
@@ -65,7 +67,7 @@ export class Vhost implements QueueHost {
   }
 
   /** The queue of that name, for a connection that uses it. */
-  queue(name: string, connection: object): MemoryQueue {
+  queue(name: string, connection: object): BrokerQueue {
     const queue = this.find(name);
     if (!queue) throw new Refusal(404, `no queue '${name}' in vhost '/'`);
     // Used by its name alone, it is what a client that found nothing would have declared.
@@ -74,7 +76,7 @@ export class Vhost implements QueueHost {
     return queue;
   }
 
-  declareQueue(given: string, declaration: QueueDeclaration, connection: object): MemoryQueue {
+  declareQueue(given: string, declaration: QueueDeclaration, connection: object): BrokerQueue {
     const name = given === '' ? `amq.gen-${randomUUID()}` : given;
     const owner = declaration.exclusive ? connection : undefined;
     const present = this.find(name);
@@ -201,15 +203,18 @@ export class Vhost implements QueueHost {
     if (!this.awake) for (const queue of this.#queues.values()) queue.sleep();
   }
 
-  #addQueue(name: string, declaration: QueueDeclaration, owner: object | undefined): MemoryQueue {
+  #addQueue(name: string, declaration: QueueDeclaration, owner: object | undefined): BrokerQueue {
     this.#queues.get(name)?.sleep();
-    const queue = new MemoryQueue(name, declaration, owner, this);
+    const isStream = declaration.arguments['x-queue-type'] === 'stream';
+    const queue = isStream
+      ? new MemoryStream(name, declaration, this)
+      : new MemoryQueue(name, declaration, owner, this);
     this.#queues.set(name, queue);
     this.changed();
     return queue;
   }
 
-  #checkOwner({ name, owner }: MemoryQueue, connection: object): void {
+  #checkOwner({ name, owner }: BrokerQueue, connection: object): void {
     if (owner !== undefined && owner !== connection) throw locked(name);
   }
 
@@ -219,7 +224,7 @@ export class Vhost implements QueueHost {
     }
   }
 
-  #route(message: StoredMessage): MemoryQueue[] {
+  #route(message: StoredMessage): BrokerQueue[] {
     const keys = routingKeys(message);
     const names = message.exchange === '' ? keys : this.#routeFrom(message.exchange, keys, message);
     return [...names].map((name) => this.find(name)).filter((queue) => queue !== undefined);

@@ -7,6 +7,7 @@ import { deadLetterLaws } from '../../support/laws/dead-letters';
 import { queueingLaws } from '../../support/laws/queueing';
 import { refusingLaws } from '../../support/laws/refusing';
 import { sendingLaws } from '../../support/laws/sending';
+import { streamingLaws } from '../../support/laws/streaming';
 import { togetherLaws } from '../../support/laws/together';
 
 // The memory broker obeys the same laws: spec/unit/testing/laws.spec.ts
@@ -21,4 +22,7 @@ describe('an InstanceQueue on a RabbitMQ', () => {
   queueingLaws(given);
   deadLetterLaws(given);
   refusingLaws(given);
+  describe('a stream', () => {
+    streamingLaws(given);
+  });
 });

@@ -348,6 +348,21 @@ export function linkingLaws(dial: () => Promise<Link>): void {
     await channel.close();
   });
 
+  it('a refusal over which the broker closes the connection ends the link, with the reason', async () => {
+    const name = named();
+    await link.declare({ queues: [{ name, type: 'stream' }] });
+    const { channel, opening } = await open(link.openInbound());
+    const reason = `NOT_IMPLEMENTED - queue.purge not supported by stream queues queue '${name}' in vhost '/'`;
+    expect(await rejection(link.purge(name))).toMatchObject({
+      replyCode: 540,
+      message: expect.stringContaining(`Cannot purge queue \`${name}\`: `) as string,
+    });
+    await eventually(() => channel.ended);
+    expect(link.lost).toMatchObject({ code: 'CONNECTION_LOST', replyCode: 540 });
+    expect(link.lost?.message).toContain(`the broker closed it: 540 ${reason}`);
+    expect(opening.error).toMatchObject({ code: 'CHANNEL_CLOSED', replyCode: 540 });
+  });
+
   it('a link that is closed ends its channels, and opens none', async () => {
     const { channel, opening } = await open(link.openInbound());
     const blocked = collect(link.blocked$);

@@ -262,11 +262,37 @@ describe('a MemoryBroker', () => {
     await until(queue.state$, (state) => state.producer.status === 'connected' && state.producer.epoch === 3, 1000);
   });
 
-  it('has no streams, and says so', async () => {
+  it('filters what a stream holds, and rests when its consumers have read it', async () => {
     const queue = closing(new FakeInstanceQueue());
-    const refused = collect(queue.consume({ queue: { name: 'log', type: 'stream' }, offset: 'first' }));
-    await eventually(() => refused.error);
-    expect(refused.error).toMatchObject({ replyCode: 540, message: expect.stringContaining('no streams') as string });
+    const spec = { name: 'log', type: 'stream' } as const;
+    for (const filter of ['a', 'b', undefined, 'a']) {
+      const headers = filter === undefined ? {} : { 'x-stream-filter-value': filter };
+      queue.broker.put({ queue: 'log', body: filter ?? 'none', headers });
+    }
+    const read = async (args: Record<string, unknown>): Promise<unknown[]> => {
+      const deliveries = collect(queue.consume({ queue: spec, offset: 'first', arguments: args }));
+      await eventually(() => queue.health.status === 'up');
+      await queue.rest(50).catch(() => undefined);
+      for (const delivery of deliveries.values) delivery.ack();
+      await queue.rest();
+      deliveries.subscription.unsubscribe();
+      return deliveries.values.map(({ body }) => body);
+    };
+    expect(await read({ 'x-stream-filter': 'a' })).toEqual(['a', 'a']);
+    expect(await read({ 'x-stream-filter': ['a', 'b'] })).toEqual(['a', 'b', 'a']);
+    expect(await read({ 'x-stream-filter': 'b', 'x-stream-match-unfiltered': true })).toEqual(['b', 'none']);
+    expect(queue.broker.messages('log')).toHaveLength(4);
+  });
+
+  it('purges a stream as its retention would: what comes then has the next offset', async () => {
+    const queue = closing(new FakeInstanceQueue());
+    queue.broker.declare({ name: 'log', type: 'stream' });
+    for (const body of [1, 2]) queue.broker.put({ queue: 'log', body });
+    queue.broker.purge('log');
+    queue.broker.put({ queue: 'log', body: 3 });
+    const deliveries = collect(queue.consume({ queue: 'log', offset: 'first' }));
+    await eventually(() => deliveries.values.length === 1);
+    expect(deliveries.values[0]).toMatchObject({ body: 3, offset: 2 });
   });
 
   it('counts the failures of quorum queues, and keeps their delivery limit', async () => {

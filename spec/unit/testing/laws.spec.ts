@@ -6,6 +6,7 @@ import { deadLetterLaws } from '../../support/laws/dead-letters';
 import { queueingLaws } from '../../support/laws/queueing';
 import { refusingLaws } from '../../support/laws/refusing';
 import { sendingLaws } from '../../support/laws/sending';
+import { streamingLaws } from '../../support/laws/streaming';
 import { togetherLaws } from '../../support/laws/together';
 
 // A RabbitMQ obeys the same laws: spec/integration/testing/laws.spec.ts
@@ -19,4 +20,7 @@ describe('the double of an InstanceQueue', () => {
   queueingLaws(given);
   deadLetterLaws(given);
   refusingLaws(given);
+  describe('a stream', () => {
+    streamingLaws(given);
+  });
 });

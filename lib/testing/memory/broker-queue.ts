@@ -1,0 +1,58 @@
+import type { QueueDeclaration } from '../../topology-arguments';
+import type { Death } from './dead-letter';
+import type { QueueConsumer, QueueConsumerOptions } from './queue-consumer';
+import type { QueuedMessage, StoredMessage } from './stored-message';
+
+/** What a queue needs of the virtual host it is in. */
+export interface QueueHost {
+  /** Is any connection open? Timers wait only for the sake of one. */
+  readonly awake: boolean;
+  deadLetter(message: StoredMessage, death: Death, exchange: string, key: string | undefined): void;
+  changed(): void;
+}
+
+/** What the broker does with queues of every type. */
+export interface BrokerQueue {
+  readonly name: string;
+  readonly declaration: QueueDeclaration;
+  /** The connection that an exclusive queue belongs to. */
+  readonly owner: object | undefined;
+  readonly consumers: readonly QueueConsumer[];
+  /** The messages that wait in it, in order. */
+  readonly ready: readonly QueuedMessage[];
+  /** Messages that consumers have and have not settled. */
+  readonly out: ReadonlySet<QueuedMessage>;
+  /** Is there a message that a consumer has, or will get? */
+  readonly busy: boolean;
+  /** Does it count failed deliveries? */
+  readonly counts: boolean;
+  readonly singleActiveConsumer: boolean;
+  /** Unused for so long that the broker deletes it (`x-expires`)? */
+  readonly expired: boolean;
+  used(): void;
+  /** Returns `false` when it is full and rejects what comes. */
+  push(message: StoredMessage): boolean;
+  /** Hands out what consumers have room for. */
+  dispatch(): void;
+  /** Drops what expired while no connection was open. */
+  sweep(): void;
+  /** A consumer is done with the message. */
+  settled(message: QueuedMessage): void;
+  rejected(message: QueuedMessage): void;
+  /** Back to its place. `failed`: the delivery counts towards the limit. */
+  returned(message: QueuedMessage, failed: boolean): void;
+  /** Refuses a consumer that this type of queue does not serve. */
+  accept(options: QueueConsumerOptions): void;
+  attach(consumer: QueueConsumer): void;
+  /** Returns whether the queue goes with its last consumer. */
+  detach(consumer: QueueConsumer): boolean;
+  cancelAll(): void;
+  /** Takes the first message without a consumer. */
+  take(): QueuedMessage | undefined;
+  /** Refuses to be purged by a client. */
+  checkPurge(): void;
+  /** Drops the messages that wait. Returns how many. */
+  purge(): number;
+  /** Leaves no timer. */
+  sleep(): void;
+}
