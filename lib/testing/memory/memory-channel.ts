@@ -103,7 +103,8 @@ export class MemoryChannel implements LinkChannel {
   request<R>(what: string, work: () => R, { arrived, behind }: Answered = {}): Promise<R> {
     return new Promise<R>((resolve, reject) => {
       const fail = (why: ChannelError | undefined): void => {
-        reject(new ChannelError(`${what}: ${why?.message ?? 'the channel is closed.'}`, { cause: why }));
+        const sentence = `${what}: ${why?.message ?? 'the channel is closed.'}`;
+        reject(new ChannelError(sentence, { cause: why, replyCode: why?.replyCode }));
       };
       if (this.#state !== 'open') {
         fail(undefined);
