@@ -1,3 +1,12 @@
+/**
+ * Tests without a broker, and faults in front of one.
+ *
+ * `FakeInstanceQueue` is an `InstanceQueue` on the transport of a `MemoryBroker`. memory/ implements the transport port:
+ * `MemoryTransport`, `MemoryLink` and the channels are the client's end, `BrokerChannel` and `Vhost` with its exchanges and queues
+ * the broker's. The broker carries out a request when the channel makes it; what comes of it returns over the `ReplyLine` of the
+ * connection, soon and in order. This room imports every room but amqp/, and only tests import it; faults/ imports nothing of the
+ * library.
+ */
 import type { Observable } from 'rxjs';
 import { auto, contentTypeOf, encodeBody } from '../codec';
 import type { OutboundMessage } from '../producer/outbound-message';
@@ -175,7 +184,10 @@ export class MemoryBroker {
     this.#transport.unblock();
   }
 
-  /** Keeps what the broker sends (confirms, deliveries, answers) until `release`; a `disconnect` meanwhile loses it. */
+  /**
+   * Keeps what the broker sends (confirms, deliveries, answers) until `release`; a `disconnect` meanwhile loses it. A `close()`
+   * waits for answers, too, for as long as its `drainTimeout`.
+   */
   hold(): void {
     this.#transport.hold();
   }
