@@ -42,7 +42,7 @@ export class Scheduler {
 }
 
 /** By a MessageChannel, since fake timers replace every timer of Node, setImmediate included. */
-export function nextTurn(run: () => void): void {
+function nextTurn(run: () => void): void {
   const { port1, port2 } = new MessageChannel();
   port1.once('message', () => {
     port1.close();
