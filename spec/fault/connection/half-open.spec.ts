@@ -1,22 +1,20 @@
 import { once } from 'node:events';
 import { connect } from 'node:net';
-import { Connection } from 'instance-queue';
-import { sharedBroker } from '../../support/brokers/test-brokers';
-import { closeAll, closing } from '../../support/closing';
+import { rabbitmqFixture } from '../../support/fixtures/rabbitmq';
 import { uniqueName } from '../../support/unique-name';
 
-afterEach(closeAll);
+const given = rabbitmqFixture();
 
-it('a client in the middle of its handshake, whoever it is, is listed, and in the way of nobody', async () => {
-  const broker = sharedBroker();
+it('a client in the middle of its handshake is listed without a name, and disturbs no other listing', async () => {
+  const { broker, newConnection } = given;
   const { hostname, port } = new URL(broker.url);
   const name = uniqueName();
-  const connection = closing(new Connection({ url: broker.url, name }));
+  const connection = newConnection({ name });
   await connection.connect();
   const socket = connect(Number(port), hostname);
   try {
     socket.write(Buffer.from([...Buffer.from('AMQP'), 0, 0, 9, 1]));
-    // connection.start: the broker waits for who it is.
+    // connection.start: from here on the broker waits for the login.
     await once(socket, 'data');
     const names = (await broker.connections()).map((row) => row.name);
     expect(names).toEqual(expect.arrayContaining(['', name]));

@@ -1,4 +1,4 @@
-/** A client and a broker gone mad, in one process: for some seconds each connection is sent random octets at a random step. */
+/** A client and a misbehaving broker in one process: for some seconds each connection gets random bytes at a random step. */
 import { createHash } from 'node:crypto';
 import { InstanceQueue } from '../../../lib/index';
 import { FakeBroker, type FakeClient } from '../../support/fake-broker/fake-broker';
@@ -6,7 +6,7 @@ import { encodeMethod } from '../../support/frames/methods';
 
 const seed = process.argv[2] ?? 'none';
 let drawn = 0;
-/** 0 to 1, the same for the same seed. */
+/** A number from 0 to 1; the sequence depends on the seed alone. */
 const random = (): number =>
   createHash('sha1')
     .update(`${seed} ${(drawn += 1)}`)
@@ -26,10 +26,10 @@ const STEPS = [
   'confirm.select',
 ];
 
-function nonsense(): Buffer {
+function randomBytes(): Buffer {
   const payload = Buffer.from(Array.from({ length: below(40) }, () => below(256)));
   if (random() < 0.3) return payload;
-  // A frame in form, of a method that is nearly right.
+  // A well-formed frame of a method that may exist.
   const head = Buffer.alloc(11);
   head.writeUInt8([1, 1, 1, 2, 3, 8, 9][below(7)] ?? 1, 0);
   head.writeUInt16BE(below(3), 1);
@@ -41,12 +41,12 @@ function nonsense(): Buffer {
 
 function misbehave(client: FakeClient): void {
   const step = STEPS[below(STEPS.length)] ?? 'protocol-header';
-  // Silence, or a step that never comes, may be all that follows; nobody waits for heartbeats to be missed.
+  // What follows may be silence, or the step may never come: do not wait for missing heartbeats.
   setTimeout(() => client.reset(), 20 + below(60));
   client.onMethod(step, () => {
-    // In one segment with open-ok, too, when nobody can listen yet.
+    // Sometimes in one segment with open-ok, when the client has no listeners yet.
     const together = step === 'connection.open' && random() < 0.5;
-    client.write(together ? Buffer.concat([openOk, nonsense()]) : nonsense());
+    client.write(together ? Buffer.concat([openOk, randomBytes()]) : randomBytes());
     if (random() < 0.3) client.end();
     return random() < 0.5 && !together && step !== 'protocol-header' ? 'default' : undefined;
   });
@@ -73,7 +73,7 @@ async function main(): Promise<void> {
   queue.removeAllListeners();
   await queue.close({ drainTimeout: 0 });
   await fake.close();
-  if (length < 50) throw new Error(`Only ${length} connections were made`);
+  if (length < 50) throw new Error(`Expected at least 50 connections, got ${length}`);
   process.stdout.write(`survived ${length} connections\n`);
   process.exit(0);
 }

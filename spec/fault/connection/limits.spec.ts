@@ -8,7 +8,7 @@ import { eventually, until } from '../../support/waiting';
 
 const attached = ({ status }: ConsumerState): boolean => status === 'attached';
 
-/** A virtual host and a user of their own, whose limits concern no other test. */
+/** Each test has its own virtual host and user, whose limits affect no other test. */
 describe('a limit of the broker', () => {
   const broker = privateBroker();
   let vhost: string;
@@ -29,7 +29,7 @@ describe('a limit of the broker', () => {
     await broker.ctl('delete_user', user);
     await broker.ctl('delete_vhost', vhost);
   });
-  /** Resolves when consumers that wait were refused `times` more; rejects if one that is attached does not stay so. */
+  /** Waits until the waiting consumers were refused `times` more, and expects the attached ones to stay attached. */
   async function staysWhileOthersWait(consumers: readonly Consumer[], times: number): Promise<void> {
     const stable = consumers.filter(({ state }) => attached(state));
     const others = consumers.filter(({ state }) => !attached(state));
@@ -47,7 +47,7 @@ describe('a limit of the broker', () => {
 
   const quick = { reconnect: { min: 20, max: 100 }, reopen: { min: 20, max: 200 } };
 
-  it('on connections is waited for by the first connection, too, in the broker’s words', async () => {
+  it('on connections delays even the first connection, with the message of the broker in its state', async () => {
     await broker.ctl('set_vhost_limits', '-p', vhost, '{"max-connections": 1}');
     const taken = await Bystander.at(url());
     const connection = closing(new Connection({ url: url(), ...quick }));
@@ -63,7 +63,7 @@ describe('a limit of the broker', () => {
     await connected;
   });
 
-  it('of a user on connections is waited for as well', async () => {
+  it('of a user on connections delays a connection, too', async () => {
     await broker.ctl('set_user_limits', user, '{"max-connections": 1}');
     const taken = await Bystander.at(url());
     const connection = closing(new Connection({ url: url(), ...quick }));
@@ -73,7 +73,7 @@ describe('a limit of the broker', () => {
     await connected;
   });
 
-  it('on channels leaves as many consumers attached as it allows, at start, and the rest later', async () => {
+  it('on channels lets as many consumers attach as it allows, and the others later', async () => {
     await broker.ctl('set_user_limits', user, '{"max-channels": 3}');
     const connection = closing(new Connection({ url: url(), ...quick }));
     const consumers = Array.from({ length: 5 }, (_, i) =>
@@ -93,7 +93,7 @@ describe('a limit of the broker', () => {
     await eventually(() => count() === 5);
   });
 
-  it('on channels that is lowered below what is attached costs one cut, and then holds', async () => {
+  it('on channels that is lowered costs one connection, and the remaining consumers stay attached', async () => {
     const connection = closing(new Connection({ url: url(), ...quick }));
     const consumers = Array.from({ length: 4 }, (_, i) =>
       closing(new Consumer(connection, { queue: `q${String(i)}` })),

@@ -1,16 +1,18 @@
 import { Connection, type ConnectionState } from 'instance-queue';
-import { FaultProxy } from 'instance-queue/testing';
-import { privateBroker } from '../../support/brokers/test-brokers';
-import { closeAll, closing } from '../../support/closing';
+import type { FaultProxy } from 'instance-queue/testing';
+import { closing } from '../../support/closing';
+import { proxiedFixture } from '../../support/fixtures/rabbitmq';
 import { uniqueName } from '../../support/unique-name';
 import { until } from '../../support/waiting';
 
-const broker = privateBroker();
+const given = proxiedFixture({ private: true });
+const { broker } = given;
 let name: string;
 let connection: Connection;
 let states: ConnectionState[];
 let events: ConnectionState[];
 
+/** Opens a connection, and records what follows. */
 const open = async (url = broker.url, heartbeat = 10): Promise<void> => {
   name = uniqueName();
   connection = closing(new Connection({ url, name, heartbeat, reconnect: { min: 20, max: 100 } }));
@@ -21,18 +23,16 @@ const open = async (url = broker.url, heartbeat = 10): Promise<void> => {
   connection.on('reconnecting', (state) => events.push(state));
   connection.on('connected', (state) => events.push(state));
 };
-const back = (epoch: number, limit = 20_000): Promise<ConnectionState> =>
+const untilConnected = (epoch: number, limit = 20_000): Promise<ConnectionState> =>
   until(connection.state$, (state) => state.status === 'connected' && state.epoch === epoch, limit);
 
-/** Told as a loss (the others are failed attempts to mend it). */
+/** The causes of lost connections, without those of failed attempts. */
 const losses = (): string[] =>
   states.flatMap((state) =>
     state.status === 'reconnecting' && state.cause.code === 'CONNECTION_LOST' ? [state.cause.message] : [],
   );
 
-afterEach(closeAll);
-
-describe('one loss is told once, by its first cause', () => {
+describe('a lost connection is reported once, by its first cause', () => {
   const faults: readonly (readonly [string, () => Promise<unknown>, RegExp])[] = [
     [
       'the broker closes the connection',
@@ -45,19 +45,19 @@ describe('one loss is told once, by its first cause', () => {
   it.each(faults)('%s', async (_, fault, sentence) => {
     await open();
     await fault();
-    await back(2);
+    await untilConnected(2);
     expect(losses()).toHaveLength(1);
     expect(losses()[0]).toMatch(sentence);
     expect(states[1]).toMatchObject({ status: 'reconnecting', attempt: 1 });
-    // Every state has been told as its event too, the same object in the same order.
+    // Every state is emitted as an event, too: the same object, in the same order.
     expect(events).toEqual(states.slice(1));
     expect(events.every((event, i) => event === states[i + 1])).toBe(true);
   });
 });
 
-describe('a peer that falls silent', () => {
-  it('is noticed by missing heartbeats, and replaced when the way is open again', async () => {
-    const proxy = await FaultProxy.before(broker.url);
+describe('a connection that breaks', () => {
+  it('without a sign is detected by missing heartbeats, and replaced when the network is back', async () => {
+    const { proxy } = given;
     await open(proxy.url(broker.url), 1);
     proxy.blackHole();
     const began = performance.now();
@@ -67,26 +67,22 @@ describe('a peer that falls silent', () => {
       cause: { code: 'CONNECTION_LOST', message: expect.stringContaining('Heartbeat timeout') as string },
     });
     await proxy.restore({ reset: false });
-    await back(2, 3000);
-    await closeAll();
-    await proxy.close();
+    await untilConnected(2, 3000);
   });
 
   it.each([
     ['an RST', (proxy: FaultProxy) => proxy.cut()],
     ['a FIN', (proxy: FaultProxy) => proxy.finish()],
-  ])('with %s is noticed at once', async (_, fault) => {
-    const proxy = await FaultProxy.before(broker.url);
+  ])('with %s is detected at once', async (_, fault) => {
+    const { proxy } = given;
     await open(proxy.url(broker.url));
     for (let epoch = 2; epoch < 6; epoch += 1) {
       const began = performance.now();
       fault(proxy);
-      await back(epoch);
-      // By heartbeats it would take twenty seconds.
+      await untilConnected(epoch);
+      // By heartbeats it would take 20 s.
       expect(performance.now() - began).toBeLessThan(5000);
     }
     expect(losses()).toHaveLength(4);
-    await closeAll();
-    await proxy.close();
   });
 });

@@ -14,13 +14,13 @@ const close = (replyCode: number): Buffer =>
 const blocked = encodeMethod('connection.blocked', 0, { reason: 'low on memory' });
 const unblocked = encodeMethod('connection.unblocked', 0, {});
 
-/** In one segment with open-ok, so that it comes in the same read. */
+/** Sends these frames in one segment with open-ok, so that the client gets them in the same read. */
 const behindOpenOk = (client: FakeClient, ...frames: Buffer[]): void => {
   client.onMethod('connection.open', () => client.write(Buffer.concat([openOk, ...frames])));
 };
 
-/** TLS in front of it, with a certificate that nobody trusts. */
-async function secured(fake: FakeBroker): Promise<string> {
+/** Starts a TLS server with an untrusted certificate in front of the broker, and gives its URL. */
+async function tlsUrl(fake: FakeBroker): Promise<string> {
   const made = ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-subj', '/CN=localhost', '-days', '2'];
   const pem = execFileSync('openssl', [...made, '-keyout', '-', '-out', '-'], { stdio: ['ignore', 'pipe', 'ignore'] });
   const server = createServer({ key: pem, cert: pem }, (client) => {
@@ -34,7 +34,7 @@ async function secured(fake: FakeBroker): Promise<string> {
   return `amqps://guest:guest@localhost:${String((server.address() as AddressInfo).port)}`;
 }
 
-/** amqplib reads on behind open-ok before it hands the connection out, when nobody can listen yet. */
+/** amqplib goes on reading after open-ok before it returns the connection, when the library cannot have listeners yet. */
 describe.each<[string, Partial<ConnectionOptions>]>([
   ['a connection', {}],
   ['a connection without `wire`', { wire: false }],
@@ -44,7 +44,7 @@ describe.each<[string, Partial<ConnectionOptions>]>([
 
   async function scripted(script: (client: FakeClient, number: number) => void) {
     const fake = closing(await FakeBroker.start(script));
-    const url = options.tls ? await secured(fake) : fake.url;
+    const url = options.tls ? await tlsUrl(fake) : fake.url;
     const backoff = { min: 5, max: 5 };
     const connection = closing(new Connection({ url, reconnect: backoff, reopen: backoff, ...options }));
     const causes: string[] = [];
@@ -55,10 +55,10 @@ describe.each<[string, Partial<ConnectionOptions>]>([
   it.each([
     ['closed as forced', close(320), '320 \\(CONNECTION-FORCED\\)'],
     ['closed with a fatal code', close(504), '504 \\(CHANNEL-ERROR\\)'],
-    ['closed with a code that nobody knows', close(999), '999'],
+    ['closed with an unknown code', close(999), '999'],
     ['sent garbage', Buffer.alloc(64, 0x17), 'Frame size'],
-    ['sent a frame of a channel that nobody opened', encodeMethod('basic.cancel-ok', 7, { consumerTag: 'x' }), '.'],
-  ])('that is %s in the same read as open-ok is a failed attempt, and told why', async (__, frame, why) => {
+    ['sent a frame of a channel that is not open', encodeMethod('basic.cancel-ok', 7, { consumerTag: 'x' }), '.'],
+  ])('that is %s in the same read as open-ok is a failed attempt with that cause', async (__, frame, why) => {
     const { fake, connection, causes } = await scripted((client, number) => {
       if (number === 1) behindOpenOk(client, frame);
     });
@@ -68,7 +68,7 @@ describe.each<[string, Partial<ConnectionOptions>]>([
     expect(fake.clients).toHaveLength(2);
   });
 
-  it('that is blocked in the same read as open-ok is blocked from the beginning', async () => {
+  it('that is blocked in the same read as open-ok is blocked from the start', async () => {
     const { fake, connection } = await scripted((client) => {
       behindOpenOk(client, blocked);
     });
@@ -82,26 +82,26 @@ describe.each<[string, Partial<ConnectionOptions>]>([
     expect(await sent).toMatchObject({ attempts: 1 });
   });
 
-  it('reads on in order when open-ok and what follows come an octet at a time', async () => {
+  it('reads in order if open-ok and the next frames arrive one byte at a time', async () => {
     const { connection } = await scripted((client) => {
       client.onMethod('connection.open', () => {
-        const octets = Buffer.concat([openOk, blocked, unblocked, blocked]);
+        const bytes = Buffer.concat([openOk, blocked, unblocked, blocked]);
         let at = 0;
         const drip = (): void => {
-          client.write(octets.subarray(at, (at += 1)));
-          if (at < octets.length) setImmediate(drip);
+          client.write(bytes.subarray(at, (at += 1)));
+          if (at < bytes.length) setImmediate(drip);
         };
         drip();
       });
     });
-    const told: (string | undefined)[] = [];
-    connection.blocked$.subscribe((reason) => told.push(reason));
+    const reasons: (string | undefined)[] = [];
+    connection.blocked$.subscribe((reason) => reasons.push(reason));
     await connection.connect();
-    await until(connection.blocked$, () => told.length === 4);
-    expect(told).toEqual([undefined, 'low on memory', undefined, 'low on memory']);
+    await until(connection.blocked$, () => reasons.length === 4);
+    expect(reasons).toEqual([undefined, 'low on memory', undefined, 'low on memory']);
   });
 
-  it('that is cut right after it connected is a lost one for whoever opens a channel on it', async () => {
+  it('that is lost right after it connected is replaced for a consumer that opens a channel on it', async () => {
     const { fake, connection, causes } = await scripted(() => undefined);
     connection.once('connected', () => fake.clients[0]?.reset());
     const collected = collect(consume(connection, { queue: 'q', declare: false }));

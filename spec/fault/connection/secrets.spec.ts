@@ -1,21 +1,20 @@
 import { inspect } from 'node:util';
 import { pino } from 'pino';
 import { InstanceQueue, handle, type LoggerOption } from 'instance-queue';
-import { FaultProxy } from 'instance-queue/testing';
-import { privateBroker } from '../../support/brokers/test-brokers';
-import { closeAll, closing } from '../../support/closing';
+import { closing } from '../../support/closing';
+import { proxiedFixture } from '../../support/fixtures/rabbitmq';
 import { uniqueName } from '../../support/unique-name';
 import { rejection, until } from '../../support/waiting';
 
-const broker = privateBroker();
+const given = proxiedFixture({ private: true });
+const { broker } = given;
 const user = uniqueName('user');
 const password = 'correct horse/battery:staple@home';
-afterEach(closeAll);
 
-/** As it is, and as a URL has it. */
+/** The password, plain and as in a URL, its beginning, and the body of a message. */
 const secrets = [password, encodeURIComponent(password), password.slice(0, 13), 'body-of-a-message'];
 
-/** Loggers of each kind, and what they write. */
+/** Loggers of each kind, which write to a list. */
 const KINDS: readonly (readonly [string, (to: string[]) => LoggerOption])[] = [
   ['by pino', (to) => pino({ level: 'trace' }, { write: (line: string) => void to.push(line) })],
   [
@@ -37,26 +36,26 @@ describe('the password', () => {
   afterAll(() => broker.ctl('delete_user', user));
 
   it.each(KINDS)(
-    'is in nothing that is logged (%s), emitted, thrown or shown, whatever goes wrong',
+    'is in nothing that is logged (%s), emitted, thrown or inspected, whatever goes wrong',
     async (_kind, to) => {
-      const proxy = await FaultProxy.before(broker.url);
+      const { proxy } = given;
       const url = new URL(proxy.url(broker.url));
       Object.assign(url, { username: user, password: encodeURIComponent(password) });
-      const said: string[] = [];
-      const say = (what: unknown): void => void said.push(inspect(what, { depth: 10, showHidden: true }));
-      const logger = to(said);
+      const output: string[] = [];
+      const record = (what: unknown): void => void output.push(inspect(what, { depth: 10, showHidden: true }));
+      const logger = to(output);
       const name = uniqueName();
       const reconnect = { min: 10, max: 30 };
       const queue = closing(
         new InstanceQueue({ url: url.href, name, reconnect, connectTimeout: 300, logger, heartbeat: 1 }),
       );
-      queue.state$.subscribe(say);
-      queue.health$.subscribe(say);
-      queue.on('reconnecting', say).on('connected', say).on('closed', say);
+      queue.state$.subscribe(record);
+      queue.health$.subscribe(record);
+      queue.on('reconnecting', record).on('connected', record).on('closed', record);
       const spec = { name, expires: 10_000 };
       const consumer = queue.consumer({ queue: spec });
-      consumer.state$.subscribe(say);
-      consumer.on('lost', ({ queue: of }) => say(of));
+      consumer.state$.subscribe(record);
+      consumer.on('lost', ({ queue: of }) => record(of));
       consumer.deliveries$
         .pipe(
           handle(
@@ -68,7 +67,7 @@ describe('the password', () => {
         )
         .subscribe();
       await queue.send({ queue: name, body: 'body-of-a-message' });
-      say(await rejection(queue.send({ exchange: 'no-such-exchange', body: 1 })));
+      record(await rejection(queue.send({ exchange: 'no-such-exchange', body: 1 })));
 
       const up = (epoch: number): Promise<unknown> =>
         until(queue.state$, ({ producer }) => producer.status === 'connected' && producer.epoch >= epoch);
@@ -79,20 +78,20 @@ describe('the password', () => {
       proxy.refuse();
       proxy.cut();
       await until(queue.state$, ({ producer }) => producer.status === 'reconnecting' && producer.attempt > 2);
-      say(await rejection(queue.send({ queue: name, body: 'body-of-a-message' }, { timeout: 50 })));
+      record(await rejection(queue.send({ queue: name, body: 'body-of-a-message' }, { timeout: 50 })));
       await proxy.restore();
       await up(4);
-      // A wrong password is one too.
+      // A wrong password is a secret, too.
       await broker.ctl('change_password', user, 'another');
       proxy.cut();
       await until(
         queue.state$,
         ({ producer }) => producer.status === 'reconnecting' && producer.cause.replyCode === 403,
       );
-      say(queue);
-      say(queue.metrics);
+      record(queue);
+      record(queue.metrics);
       await queue.close({ drainTimeout: 0 });
-      say(queue);
+      record(queue);
       for (const wrong of [
         url.href.replace('amqp:', 'http:'),
         url.href.replace(/:\d+\//, ':99999/'),
@@ -100,16 +99,15 @@ describe('the password', () => {
       ]) {
         try {
           new InstanceQueue(wrong);
-          throw new Error('It was taken.');
+          throw new Error('Expected the URL to be refused.');
         } catch (error) {
-          say(error);
+          record(error);
         }
       }
-      await proxy.close();
 
-      expect(said.length).toBeGreaterThan(40);
-      expect(said.join('\n')).toContain('ACCESS_REFUSED');
-      for (const secret of secrets) expect(said.filter((line) => line.includes(secret))).toEqual([]);
+      expect(output.length).toBeGreaterThan(40);
+      expect(output.join('\n')).toContain('ACCESS_REFUSED');
+      for (const secret of secrets) expect(output.filter((line) => line.includes(secret))).toEqual([]);
     },
   );
 });

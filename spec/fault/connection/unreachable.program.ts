@@ -1,4 +1,4 @@
-/** Tries for six seconds to reach a broker that is not there, with the logger that the argument names, if any. */
+/** Tries for six seconds to reach a broker that does not exist, with the logger that the argument names, if any. */
 import { InstanceQueue, type LoggerOption } from '../../../lib/index';
 
 const loggers: Readonly<Record<string, LoggerOption>> = { silent: 'silent', error: 'error' };

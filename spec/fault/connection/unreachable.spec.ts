@@ -3,7 +3,7 @@ import { runChild } from '../../support/child';
 describe('a broker that cannot be reached', () => {
   const run = (...args: string[]) => runChild('fault/connection/unreachable.program.ts', args);
 
-  it('is warned of once on standard error, where there is no logger, and nowhere else', async () => {
+  it('causes one warning on standard error if there is no logger, and none otherwise', async () => {
     const [none, silent, error] = await Promise.all([run(), run('silent'), run('error')]);
     const warnings = none.stderr.match(/\[INSTANCE_QUEUE_NOT_CONNECTED\] InstanceQueueWarning: .*/g);
     expect(warnings).toEqual([

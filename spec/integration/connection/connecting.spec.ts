@@ -1,42 +1,40 @@
-import { Connection, Consumer, InstanceQueue, Producer, type ConnectionState } from 'instance-queue';
-import { FaultProxy } from 'instance-queue/testing';
-import { FrameLog } from '../../support/frames/frames';
-import { sharedBroker } from '../../support/brokers/test-brokers';
-import { closeAll, closing } from '../../support/closing';
+import { Connection, Consumer, Producer, type ConnectionState } from 'instance-queue';
+import { closing } from '../../support/closing';
+import { consumingFixture } from '../../support/fixtures/consuming';
 import { uniqueName } from '../../support/unique-name';
 import { eventually, rejection, until } from '../../support/waiting';
 
-const broker = sharedBroker();
-afterEach(closeAll);
+const given = consumingFixture();
+const { broker } = given;
 
 const names = async (): Promise<string[]> => (await broker.connections()).map(({ name }) => name);
 
 describe('connecting', () => {
-  it('happens once, however often it is asked for', async () => {
+  it('happens once, however often connect() is called', async () => {
     const name = uniqueName();
-    const connection = closing(new Connection({ url: broker.url, name }));
+    const connection = given.newConnection({ name });
     await Promise.all([connection.connect(), connection.connect()]);
     await connection.connect();
     expect(connection.state).toMatchObject({ status: 'connected', epoch: 1 });
     expect((await names()).filter((known) => known === name)).toHaveLength(1);
   });
 
-  it('waits until somebody asks, and each role of the front door has a connection of its own', async () => {
+  it('waits until it is needed, and an InstanceQueue has one connection to consume and one to produce', async () => {
     const name = uniqueName();
-    const queue = closing(new InstanceQueue({ url: broker.url, name }));
-    expect(queue.state).toEqual({ producer: { status: 'disconnected' }, consumer: { status: 'disconnected' } });
-    queue.consume({ queue: { name: '', exclusive: true } }).subscribe();
-    await until(queue.state$, ({ consumer }) => consumer.status === 'connected');
-    expect(queue.state.producer).toEqual({ status: 'disconnected' });
+    const client = given.newClient({ name });
+    expect(client.state).toEqual({ producer: { status: 'disconnected' }, consumer: { status: 'disconnected' } });
+    client.consume({ queue: { name: '', exclusive: true } }).subscribe();
+    await until(client.state$, ({ consumer }) => consumer.status === 'connected');
+    expect(client.state.producer).toEqual({ status: 'disconnected' });
     expect((await names()).filter((known) => known.startsWith(name))).toEqual([`${name}.consumer`]);
-    await queue.connect();
+    await client.connect();
     expect((await names()).filter((known) => known.startsWith(name)).sort()).toEqual([
       `${name}.consumer`,
       `${name}.producer`,
     ]);
   });
 
-  it('shows the endpoint without the credentials, and counts epochs by one', async () => {
+  it('shows the endpoint without the credentials, and increments the epoch', async () => {
     const connection = closing(new Connection(broker.url));
     const states: ConnectionState[] = [];
     connection.state$.subscribe((state) => states.push(state));
@@ -52,22 +50,15 @@ describe('connecting', () => {
     expect(states.every((state) => Object.isFrozen(state))).toBe(true);
   });
 
-  it('agrees on the heartbeat of the option, and on that of the URL before it', async () => {
-    const proxy = await FaultProxy.before(broker.url);
-    const log = new FrameLog(proxy);
-    try {
-      await closing(new Connection({ url: proxy.url(broker.url), heartbeat: 7 })).connect();
-      await closing(new Connection({ url: `${proxy.url(broker.url)}?heartbeat=5`, heartbeat: 7 })).connect();
-      await closing(new Connection(proxy.url(broker.url))).connect();
-      expect(log.of('connection.tune-ok').map(({ fields }) => fields.heartbeat)).toEqual([7, 5, 10]);
-    } finally {
-      log.stop();
-      await closeAll();
-      await proxy.close();
-    }
+  it('negotiates the heartbeat of the URL, else that of the option', async () => {
+    const { proxy, log, newConnection } = given;
+    await newConnection({ heartbeat: 7 }).connect();
+    await closing(new Connection({ url: `${proxy.url(broker.url)}?heartbeat=5`, heartbeat: 7 })).connect();
+    await newConnection().connect();
+    expect(log.of('connection.tune-ok').map(({ fields }) => fields.heartbeat)).toEqual([7, 5, 10]);
   });
 
-  it('is refused by a closed connection, which ends without a cause', async () => {
+  it('fails on a closed connection, whose state has no cause', async () => {
     const connection = new Connection(broker.url);
     await connection.connect();
     const reports = await Promise.all([connection.close(), connection.close()]);
@@ -76,14 +67,14 @@ describe('connecting', () => {
     expect(await rejection(connection.connect())).toMatchObject({ code: 'CONNECTION_CLOSED', retryable: false });
   });
 
-  it('is given up by whoever closes meanwhile', async () => {
+  it('fails if the connection is closed meanwhile', async () => {
     const connection = new Connection(broker.url);
     const refused = rejection(connection.connect());
     await connection.close();
     expect(await refused).toMatchObject({ code: 'CONNECTION_CLOSED' });
   });
 
-  it('ends at the broker too, with a name nobody sees any more', async () => {
+  it('is undone by asyncDispose: the broker no longer lists the connection', async () => {
     const name = uniqueName();
     await using connection = new Connection({ url: broker.url, name });
     await connection.connect();
@@ -92,7 +83,7 @@ describe('connecting', () => {
     await eventually(async () => !(await names()).includes(name));
   });
 
-  it('closing is no loss: a connection without attempts left ends without a cause', async () => {
+  it('does not count a close as a loss: without attempts left the connection closes without a cause', async () => {
     const connection = new Connection({ url: broker.url, reconnect: { attempts: 0 } });
     await connection.connect();
     const states: string[] = [];
@@ -102,12 +93,12 @@ describe('connecting', () => {
     expect(connection.state).toEqual({ status: 'closed' });
   });
 
-  it('a publish behind an ack on the same socket is not held back by Nagle', async () => {
+  it('disables the Nagle algorithm: a publish after an ack on one socket is not delayed', async () => {
     const name = uniqueName();
     const connection = closing(new Connection(broker.url));
     const consumer = new Consumer(connection, { queue: { name, exclusive: true }, prefetch: 1 });
     const producer = new Producer(connection);
-    const tookMs: number[] = [];
+    const durations: number[] = [];
     let round = 0;
     let began = 0;
     const next = async (): Promise<void> => {
@@ -116,15 +107,15 @@ describe('connecting', () => {
     };
     const done = until(consumer.deliveries$, (delivery) => {
       delivery.ack();
-      tookMs.push(performance.now() - began);
+      durations.push(performance.now() - began);
       if (round < 50) void next();
-      return round === 50 && tookMs.length === 50;
+      return round === 50 && durations.length === 50;
     });
     await until(consumer.state$, ({ status }) => status === 'attached');
     await next();
     await done;
-    const median = tookMs.sort((a, b) => a - b)[25]!;
-    // Nagle's delay is 40.
+    const median = durations.sort((a, b) => a - b)[25]!;
+    // With the Nagle algorithm it would take 40 ms.
     expect(median).toBeLessThan(35);
   });
 });

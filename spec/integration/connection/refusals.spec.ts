@@ -1,15 +1,16 @@
 import { Connection, ConnectionError, InstanceQueue } from 'instance-queue';
-import { FakeBroker } from '../../support/fake-broker/fake-broker';
 import { freePort } from '../../../compose/ports';
-import { privateBroker, sharedBroker } from '../../support/brokers/test-brokers';
-import { closeAll, closing } from '../../support/closing';
+import { privateBroker } from '../../support/brokers/test-brokers';
+import { closing } from '../../support/closing';
+import { fakeBrokerFixture } from '../../support/fixtures/fake-broker';
+import { rabbitmqFixture } from '../../support/fixtures/rabbitmq';
 import { uniqueName } from '../../support/unique-name';
 import { rejection, until } from '../../support/waiting';
 
-const broker = sharedBroker();
-afterEach(closeAll);
+const given = rabbitmqFixture();
+const { start } = fakeBrokerFixture();
 
-const changed = (change: (url: URL) => void, from = broker.url): string => {
+const changed = (change: (url: URL) => void, from = given.url): string => {
   const url = new URL(from);
   change(url);
   return url.href;
@@ -21,18 +22,21 @@ describe('a refusal before the first success', () => {
   it.each([
     ['wrong credentials', wrongPassword, 403, 'Check user and password'],
     ['an unknown virtual host', unknownVhost, 530, 'vhost no-such-vhost not found'],
-  ])('by %s ends it, with the cause in state and rejection', async (_, url, replyCode, advice) => {
-    const connection = closing(new Connection(url));
-    const error = await rejection(connection.connect());
-    expect(error).toBeInstanceOf(ConnectionError);
-    expect(error).toMatchObject({ code: 'CONNECT_FAILED', replyCode, retryable: false });
-    expect((error as Error).message).toContain(advice);
-    expect((error as Error).message).not.toContain('a-wrong-password');
-    expect(connection.state).toEqual({ status: 'closed', cause: error });
-    expect(await rejection(connection.connect())).toBe(error);
-  });
+  ])(
+    'by %s closes the connection, with the cause in its state and in the rejection',
+    async (_, url, replyCode, advice) => {
+      const connection = closing(new Connection(url));
+      const error = await rejection(connection.connect());
+      expect(error).toBeInstanceOf(ConnectionError);
+      expect(error).toMatchObject({ code: 'CONNECT_FAILED', replyCode, retryable: false });
+      expect((error as Error).message).toContain(advice);
+      expect((error as Error).message).not.toContain('a-wrong-password');
+      expect(connection.state).toEqual({ status: 'closed', cause: error });
+      expect(await rejection(connection.connect())).toBe(error);
+    },
+  );
 
-  it("is one more reason to try again with `authErrors: 'retry'`, slowly", async () => {
+  it("is retried slowly with `authErrors: 'retry'`", async () => {
     const reconnect = { min: 10, max: 1000, jitter: 0, factor: 1 };
     const connection = closing(new Connection({ url: wrongPassword, authErrors: 'retry', reconnect }));
     void connection.connect().catch(() => undefined);
@@ -40,11 +44,11 @@ describe('a refusal before the first success', () => {
     expect(state).toMatchObject({ delay: 100, cause: { replyCode: 403 } });
   });
 
-  it('of one role ends the front door', async () => {
-    const queue = closing(new InstanceQueue(wrongPassword));
-    expect(await rejection(queue.connect())).toMatchObject({ replyCode: 403 });
-    expect(queue.health.status).toBe('down');
-    expect(await rejection(queue.send({ queue: 'any', body: 1 }))).toMatchObject({ code: 'PUBLISH_CLOSED' });
+  it('of one of its connections rejects the calls of an InstanceQueue', async () => {
+    const client = closing(new InstanceQueue(wrongPassword));
+    expect(await rejection(client.connect())).toMatchObject({ replyCode: 403 });
+    expect(client.health.status).toBe('down');
+    expect(await rejection(client.send({ queue: 'any', body: 1 }))).toMatchObject({ code: 'PUBLISH_CLOSED' });
   });
 });
 
@@ -62,26 +66,26 @@ describe('attempts', () => {
     expect(connection.state.status).toBe('closed');
   });
 
-  it('of an outage are counted by `attempts`, and what waits for the connection is told', async () => {
-    const fake = await FakeBroker.start();
+  it('during an outage are counted by `attempts`, and whoever waits for the connection gets the error', async () => {
+    const { fake } = await start();
     const reconnect = { min: 1, max: 1, attempts: 2, initialAttempts: 1 };
-    const queue = closing(new InstanceQueue({ url: fake.url, reconnect }));
-    await queue.connect();
-    const delivered = rejection(until(queue.consume({ queue: 'any', declare: false }), () => false));
+    const client = closing(new InstanceQueue({ url: fake.url, reconnect }));
+    await client.connect();
+    const delivered = rejection(until(client.consume({ queue: 'any', declare: false }), () => false));
     await fake.close();
-    const { producer } = await until(queue.state$, (state) => state.producer.status === 'closed');
+    const { producer } = await until(client.state$, (state) => state.producer.status === 'closed');
     expect(producer).toMatchObject({
       cause: { message: expect.stringMatching(/^Gave up after 2 attempts/) as string },
     });
     expect(await delivered).toMatchObject({ message: expect.stringMatching(/^Gave up after 2 attempts/) as string });
-    expect(await rejection(queue.connect())).toMatchObject({ code: 'CONNECT_FAILED' });
+    expect(await rejection(client.connect())).toMatchObject({ code: 'CONNECT_FAILED' });
   });
 });
 
 describe('a refusal after the first success', () => {
   const own = privateBroker();
   const user = uniqueName('user');
-  const secret = (password: string): string =>
+  const urlWith = (password: string): string =>
     changed((url) => Object.assign(url, { username: user, password }), own.url);
 
   beforeAll(async () => {
@@ -90,11 +94,11 @@ describe('a refusal after the first success', () => {
   });
   afterAll(() => own.ctl('delete_user', user));
 
-  it('is retried slowly, until the function gives the new password', async () => {
+  it('is retried slowly, until the `url` function returns the new password', async () => {
     let password = 'first';
     const name = uniqueName();
     const reconnect = { min: 5, max: 10_000, jitter: 0, factor: 1 };
-    const connection = closing(new Connection({ url: () => Promise.resolve(secret(password)), name, reconnect }));
+    const connection = closing(new Connection({ url: () => Promise.resolve(urlWith(password)), name, reconnect }));
     await connection.connect();
     await own.ctl('change_password', user, 'second');
     const refused = until(connection.state$, (s) => s.status === 'reconnecting' && s.attempt > 1);

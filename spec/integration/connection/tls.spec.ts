@@ -6,20 +6,21 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createServer, type Server, type TLSSocket } from 'node:tls';
 import { Connection, Producer, type ConnectionOptions } from 'instance-queue';
-import { FakeBroker } from '../../support/fake-broker/fake-broker';
 import { freePort } from '../../../compose/ports';
-import { sharedBroker } from '../../support/brokers/test-brokers';
-import { Bystander } from '../../support/brokers/bystander';
 import { runChild } from '../../support/child';
-import { closeAll, closing } from '../../support/closing';
+import { closing } from '../../support/closing';
+import { fakeBrokerFixture } from '../../support/fixtures/fake-broker';
+import { rabbitmqFixture } from '../../support/fixtures/rabbitmq';
 
-const broker = sharedBroker();
+const given = rabbitmqFixture();
+const { broker } = given;
+const { start } = fakeBrokerFixture();
 const folder = mkdtempSync(join(tmpdir(), 'instance-queue-tls-'));
 const inFolder = (name: string): string => join(folder, name);
 const read = (name: string): string => readFileSync(inFolder(name), 'utf8');
 const openssl = (...args: string[]): void => void execFileSync('openssl', args, { cwd: folder, stdio: 'ignore' });
 
-/** A key, and a certificate for `host` signed by the CA. */
+/** Makes a key, and a certificate for `host` signed by the CA. */
 function certify(name: string, host: string, days: string): void {
   openssl(
     'req',
@@ -40,8 +41,8 @@ function certify(name: string, host: string, days: string): void {
 
 const servers: Server[] = [];
 const clients: TLSSocket[] = [];
-/** TLS with this certificate in front of the broker; gives its port. */
-async function before(name: string, target = broker.url): Promise<number> {
+/** Starts a TLS server with this certificate in front of the broker, and gives its port. */
+async function tlsPort(name: string, target = broker.url): Promise<number> {
   const { hostname, port } = new URL(target);
   const options = { key: read(`${name}.key`), cert: read(`${name}.pem`), ca: read('ca.pem'), requestCert: true };
   const server = createServer({ ...options, rejectUnauthorized: false }, (client) => {
@@ -70,7 +71,6 @@ beforeAll(() => {
   certify('other', 'elsewhere.example', '2');
   certify('expired', 'localhost', '-1');
 });
-afterEach(closeAll);
 afterAll(async () => {
   for (const client of clients) client.destroy();
   await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
@@ -78,8 +78,8 @@ afterAll(async () => {
 });
 
 describe('TLS', () => {
-  it('with a private CA: an amqps URL connects, and the label still says no credentials', async () => {
-    const port = await before('good');
+  it('with a private CA connects by an amqps URL, and the endpoint shows no credentials', async () => {
+    const port = await tlsPort('good');
     const connection = closing(new Connection({ url: secure(port), tls: { ca: read('ca.pem') } }));
     await connection.connect();
     expect(connection.state).toMatchObject({ status: 'connected', endpoint: `localhost:${port}/` });
@@ -87,9 +87,9 @@ describe('TLS', () => {
     await connection.connect();
   });
 
-  it('is set by the parameters of the URL, as RabbitMQ names them', async () => {
-    const fake = await FakeBroker.start();
-    const port = await before('other', fake.url);
+  it('is configured by the parameters of the URL, under the names of RabbitMQ', async () => {
+    const { fake } = await start();
+    const port = await tlsPort('other', fake.url);
     const parameters = new URLSearchParams({
       cacertfile: inFolder('ca.pem'),
       certfile: inFolder('good.pem'),
@@ -106,30 +106,29 @@ describe('TLS', () => {
     expect((await fake.clients[0]!.until('connection.start-ok')).fields).toMatchObject({ mechanism: 'EXTERNAL' });
     expect((await fake.clients[0]!.until('connection.tune-ok')).fields).toMatchObject({ channelMax: 7, heartbeat: 3 });
     await connection.close();
-    await fake.close();
   });
 
-  it('verifies nothing with `verify=verify_none`, over what the options say', async () => {
-    const url = `${secure(await before('expired'))}?verify=verify_none`;
+  it('verifies nothing with `verify=verify_none`, whatever the options say', async () => {
+    const url = `${secure(await tlsPort('expired'))}?verify=verify_none`;
     await closing(new Connection({ url, tls: { rejectUnauthorized: true } })).connect();
   });
 
-  it('leaves bodies of every size as they were, many under way at once', async () => {
-    const side = closing(await Bystander.at(broker.url));
-    const queue = await side.declareQueue();
-    const connection = closing(new Connection({ url: secure(await before('good')), tls: { ca: read('ca.pem') } }));
+  it('leaves bodies of any size intact, with many sends at once', async () => {
+    const { bystander } = given;
+    const queue = await bystander.declareQueue();
+    const connection = closing(new Connection({ url: secure(await tlsPort('good')), tls: { ca: read('ca.pem') } }));
     const producer = closing(new Producer(connection, { persistent: false, maxInFlight: 12 }));
     const sizes = [0, 300, 20_000, 140_000, 300_000];
     const bodies = Array.from({ length: 100 }, (_, n) => Buffer.alloc(sizes[n % sizes.length]!, `${n};`));
     await Promise.all(bodies.map((body) => producer.send({ queue, body })));
-    const arrived = (await side.takeAll(queue)).map(({ content }) => content);
+    const arrived = (await bystander.takeAll(queue)).map(({ content }) => content);
     expect(arrived.length).toBe(bodies.length);
     expect(bodies.findIndex((body, n) => !body.equals(arrived[n]!))).toBe(-1);
   });
 
-  it('with a client certificate can be the whole login (SASL EXTERNAL)', async () => {
-    const fake = await FakeBroker.start();
-    const port = await before('good', fake.url);
+  it('with a client certificate can replace the login (SASL EXTERNAL)', async () => {
+    const { fake } = await start();
+    const port = await tlsPort('good', fake.url);
     const tls = { ca: read('ca.pem'), cert: read('other.pem'), key: read('other.key') };
     const url = `amqps://localhost:${port}/?auth_mechanism=external`;
     const connection = new Connection({ url, tls });
@@ -137,18 +136,17 @@ describe('TLS', () => {
     expect((await fake.clients[0]!.until('connection.start-ok')).fields).toMatchObject({ mechanism: 'EXTERNAL' });
     expect(clients.at(-1)!.getPeerCertificate().subject.CN).toBe('elsewhere.example');
     await connection.close();
-    await fake.close();
   });
 });
 
 describe('why a host cannot be reached', () => {
-  it('is told in a sentence that says what to mend, and never gives the password away', async () => {
+  it('is in the error with what to change, and without the password', async () => {
     const ca = read('ca.pem');
     const [good, other, expired, fake] = await Promise.all([
-      before('good'),
-      before('other'),
-      before('expired'),
-      FakeBroker.start(),
+      tlsPort('good'),
+      tlsPort('other'),
+      tlsPort('expired'),
+      start().then(({ fake: started }) => started),
     ]);
     const dead = await freePort();
     const cases: readonly (readonly [ConnectionOptions, RegExp])[] = [
@@ -160,11 +158,12 @@ describe('why a host cannot be reached', () => {
       [{ url: `amqp://user:hush@127.0.0.1:${dead}` }, /nothing listens there.*\(ECONNREFUSED\)/],
       [{ url: 'amqp://user:hush@no-such-host.invalid' }, /host name is unknown|DNS does not answer/],
     ];
-    const { stdout } = await runChild('integration/connection/why.program.ts', [JSON.stringify(cases.map(([o]) => o))]);
-    const told = JSON.parse(stdout) as { message: string; retryable?: boolean }[];
-    await fake.close();
-    expect(told).toHaveLength(cases.length);
-    told.forEach(({ message, retryable }, i) => {
+    const { stdout } = await runChild('integration/connection/connect-once.program.ts', [
+      JSON.stringify(cases.map(([o]) => o)),
+    ]);
+    const results = JSON.parse(stdout) as { message: string; retryable?: boolean }[];
+    expect(results).toHaveLength(cases.length);
+    results.forEach(({ message, retryable }, i) => {
       expect(message).toMatch(cases[i]![1]);
       expect(message).not.toContain('hush');
       expect(retryable).not.toBe(false);

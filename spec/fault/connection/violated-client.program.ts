@@ -1,6 +1,6 @@
 /**
- * Consumes and produces at the broker of its argument for as long as it is let live; its handler never ends for bodies
- * that are no JSON. At SIGTERM it closes, and says how much memory it held at most, and how long the loop stood still.
+ * Consumes and produces at the broker of its argument until SIGTERM; its handler never ends for bodies that are not JSON.
+ * Then it closes, and writes the peak of its memory in bytes and the longest stall of its event loop in ms.
  */
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { InstanceQueue, handle } from '../../../lib/index';

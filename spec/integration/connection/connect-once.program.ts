@@ -1,7 +1,7 @@
-/** Dials each URL of its arguments (JSON) once, and says as JSON why it could not connect. */
+/** Tries each of the options in its argument (JSON) once, and writes as JSON why it could not connect. */
 import { Connection, type ConnectionOptions } from '../../../lib/index';
 
-async function why(options: ConnectionOptions): Promise<{ message: string; retryable?: boolean }> {
+async function connectOnce(options: ConnectionOptions): Promise<{ message: string; retryable?: boolean }> {
   const connection = new Connection({ ...options, reconnect: { initialAttempts: 1 } });
   try {
     await connection.connect();
@@ -14,6 +14,6 @@ async function why(options: ConnectionOptions): Promise<{ message: string; retry
   }
 }
 
-void Promise.all((JSON.parse(process.argv[2] ?? '[]') as ConnectionOptions[]).map(why)).then((told) => {
-  process.stdout.write(JSON.stringify(told));
+void Promise.all((JSON.parse(process.argv[2] ?? '[]') as ConnectionOptions[]).map(connectOnce)).then((results) => {
+  process.stdout.write(JSON.stringify(results));
 });

@@ -1,27 +1,27 @@
 import { FakeBroker } from '../../support/fake-broker/fake-broker';
 import { startChild, type Child } from '../../support/child';
 import { eventually } from '../../support/waiting';
-import { FLOODS, MISDEEDS, type Targets } from './misdeeds';
+import { FLOODS, VIOLATIONS, type Targets } from './violations';
 
 const MIB = 1024 * 1024;
-/** In all: the program itself takes some 30 MiB of it. */
+/** For the whole process, which needs some 30 MiB by itself. */
 const MEMORY = 200 * MIB;
-/** Much more than the victim may ever hold. */
+/** Much more than the process may hold. */
 const FLOOD = 600 * MIB;
 
 let fake: FakeBroker;
-let victim: Child;
+let child: Child;
 beforeEach(async () => {
   fake = await FakeBroker.start();
-  victim = startChild('spec/fault/connection/victim.program.ts', [fake.url], 60_000);
+  child = startChild('spec/fault/connection/violated-client.program.ts', [fake.url], 60_000);
 });
 afterEach(async () => {
-  victim.signal('SIGKILL');
-  await victim.ended;
+  child.signal('SIGKILL');
+  await child.ended;
   await fake.close();
 });
 
-/** The consumer and the producer as they serve now: the latest to have attached, and to have published. */
+/** The channels of the consumer that attached last, and of the producer that published last. */
 function targets(): Targets | undefined {
   for (const consuming of [...fake.clients].reverse()) {
     const consume = [...consuming.received].reverse().find(({ name }) => name === 'basic.consume');
@@ -39,18 +39,18 @@ function targets(): Targets | undefined {
 }
 
 let pings = 100;
-/** Messages are acked and publishes come in, whatever was before. */
+/** Resolves when the client acks a delivery and publishes again. */
 async function serves(): Promise<void> {
   const publishes = (): number => fake.clients.reduce((sum, { published }) => sum + published.length, 0);
   const before = publishes();
   await eventually(() => publishes() > before + 2);
   const number = (pings += 1);
-  const told = new Set<string>();
+  const sentTo = new Set<string>();
   await eventually(() => {
     const { client, channel, tag } = targets()!.consuming;
-    // Once to each consumer: its predecessor may have been dying.
-    if (!told.has(tag)) client.sendContent(channel, 'basic.deliver', delivery(tag, number), '1', JSON_BODY);
-    told.add(tag);
+    // Once to each consumer, because the previous one may have been closing.
+    if (!sentTo.has(tag)) client.sendContent(channel, 'basic.deliver', delivery(tag, number), '1', JSON_BODY);
+    sentTo.add(tag);
     return client.received.some(({ name, fields }) => name === 'basic.ack' && fields['deliveryTag'] === number);
   });
 }
@@ -63,36 +63,36 @@ const delivery = (consumerTag: string, deliveryTag: number): Readonly<Record<str
   routingKey: '',
 });
 
-/** It ends well, without a word on standard error. */
-async function unharmed(): Promise<{ readonly peak: number; readonly stall: number }> {
-  victim.signal('SIGTERM');
-  const { code, signal, stdout, stderr } = await victim.ended;
+/** Ends the process, which must write nothing to standard error. */
+async function endUnharmed(): Promise<{ readonly peak: number; readonly stall: number }> {
+  child.signal('SIGTERM');
+  const { code, signal, stdout, stderr } = await child.ended;
   expect({ code, signal, stderr }).toEqual({ code: 0, signal: null, stderr: '' });
   return JSON.parse(stdout) as { peak: number; stall: number };
 }
 
-describe('a broker that does what no broker does', () => {
-  it('never takes the process down, nor stops it: each time the next channel, or the next connection, serves', async () => {
+describe('a broker that violates the protocol', () => {
+  it('never crashes nor stalls the process: the next channel or the next connection works', async () => {
     await eventually(targets);
     await serves();
-    for (const [what, misdeed] of Object.entries(MISDEEDS)) {
-      misdeed(targets()!);
+    for (const [what, violation] of Object.entries(VIOLATIONS)) {
+      violation(targets()!);
       await serves().catch((cause: unknown) => {
-        throw new Error(`It did not serve again after ${what}`, { cause });
+        throw new Error(`Expected the client to work again after ${what}`, { cause });
       });
     }
-    const { peak, stall } = await unharmed();
+    const { peak, stall } = await endUnharmed();
     expect(peak).toBeLessThan(MEMORY);
     expect(stall).toBeLessThan(2000);
   }, 60_000);
 
   it.each(Object.entries(FLOODS))(
-    'and goes on with %s fills no memory',
+    'by sending %s does not fill the memory',
     async (_, flood) => {
       const initial = await eventually(targets);
       const { consuming } = initial;
       let sent = 0;
-      // For as long as that consumer takes it.
+      // As long as the same consumer is attached.
       const takes = (): boolean => !consuming.client.gone && targets()?.consuming.tag === consuming.tag;
       while (takes() && sent < FLOOD) {
         flood(initial);
@@ -102,7 +102,7 @@ describe('a broker that does what no broker does', () => {
       }
       expect(sent).toBeLessThan(FLOOD);
       await serves();
-      expect((await unharmed()).peak).toBeLessThan(MEMORY);
+      expect((await endUnharmed()).peak).toBeLessThan(MEMORY);
     },
     60_000,
   );
