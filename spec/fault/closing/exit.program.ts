@@ -1,4 +1,4 @@
-/** Brings an InstanceQueue into the phase named by its first argument, closes it, and does nothing more. */
+/** Brings an InstanceQueue into the phase that its first argument names, closes it, and does nothing more. */
 import { once } from 'node:events';
 import { handle, InstanceQueue, type InstanceQueueOptions } from '../../../lib/index';
 
@@ -20,7 +20,7 @@ const PHASES: Readonly<Record<string, () => Promise<InstanceQueue>>> = {
     queue.connect().catch(() => undefined);
     return new Promise((resolve) => queue.once('reconnecting', () => resolve(queue)));
   },
-  'with messages nobody takes': async () => {
+  'with unsent messages': async () => {
     const queue = queueOf({ url: deadUrl });
     queue.send({ queue: 'q', body: 1 }).catch(() => undefined);
     return new Promise((resolve) => queue.once('reconnecting', () => resolve(queue)));
@@ -47,8 +47,8 @@ const PHASES: Readonly<Record<string, () => Promise<InstanceQueue>>> = {
     while (queue.metrics.inFlight === 0) await new Promise((resolve) => setTimeout(resolve, 5));
     return queue;
   },
-  // The parent makes the trouble for these, and says when.
-  troubled: async () => {
+  // The parent process causes a fault, and then sends the signal.
+  'with a fault': async () => {
     const queue = queueOf({ producer: { outbox: { limit: 3 }, maxInFlight: 2 }, reopen: { min: 20, max: 20 } });
     queue
       .consume({ queue: 'q', declare: false })
@@ -57,7 +57,7 @@ const PHASES: Readonly<Record<string, () => Promise<InstanceQueue>>> = {
     for (let body = 0; body < 10; body += 1) {
       queue.send({ exchange: 'amq.direct', routingKey: 'x', body, mandatory: false }).catch(() => undefined);
     }
-    await cue();
+    await signalOfParent();
     return queue;
   },
   'after sending': async () => {
@@ -68,16 +68,16 @@ const PHASES: Readonly<Record<string, () => Promise<InstanceQueue>>> = {
   },
 };
 
-/** The parent's signal. */
-function cue(): Promise<unknown> {
-  const come = once(process, 'SIGUSR2');
+/** Resolves at the signal of the parent process. */
+function signalOfParent(): Promise<unknown> {
+  const signal = once(process, 'SIGUSR2');
   process.stdout.write('ready\n');
-  return come;
+  return signal;
 }
 
 async function main(): Promise<void> {
   const queue = await PHASES[phase]?.();
-  if (!queue) throw new Error(`No phase ${phase}`);
+  if (!queue) throw new Error(`Expected the name of a phase, got ${phase}`);
   const [report] = await Promise.all([queue.close({ drainTimeout: 200 }), queue.close()]);
   process.stdout.write(JSON.stringify(report));
 }

@@ -74,11 +74,10 @@ describe('a connection that breaks', () => {
     ['an RST', (proxy: FaultProxy) => proxy.cut()],
     ['a FIN', (proxy: FaultProxy) => proxy.finish()],
   ])('with %s is detected at once', async (_, fault) => {
-    const { proxy } = given;
-    await open(proxy.url(broker.url));
+    await open(given.proxy.url(broker.url));
     for (let epoch = 2; epoch < 6; epoch += 1) {
       const began = performance.now();
-      fault(proxy);
+      fault(given.proxy);
       await untilConnected(epoch);
       // By heartbeats it would take 20 s.
       expect(performance.now() - began).toBeLessThan(5000);

@@ -32,9 +32,8 @@ describe('an attach that is abandoned', () => {
   });
 
   it('leaves no queue if it is refused', async () => {
-    const { bystander } = given;
     const before = await queues();
-    const exchange = bystander.freeExchangeName();
+    const exchange = given.bystander.freeExchangeName();
     const error = await rejection(
       lastValueFrom(
         consume(connection, {
@@ -49,9 +48,8 @@ describe('an attach that is abandoned', () => {
   });
 
   it('keeps an auto-delete queue that holds messages for the next consumer', async () => {
-    const { bystander } = given;
-    const name = await bystander.declareQueue({ autoDelete: true }, uniqueName('auto'));
-    await bystander.put(name, 'waiting');
+    const name = await given.bystander.declareQueue({ autoDelete: true }, uniqueName('auto'));
+    await given.bystander.put(name, 'waiting');
     for (let i = 0; i < 10; i++)
       consume(connection, { queue: { name, autoDelete: true } })
         .subscribe()

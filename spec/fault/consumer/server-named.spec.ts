@@ -50,12 +50,11 @@ describe('a server-named queue', () => {
   });
 
   it('is deleted with its consumer, although its connection stays', async () => {
-    const { connection } = given;
     const { subscription } = collect(consumer.deliveries$);
     await until(consumer.state$, ({ status }) => status === 'attached');
     subscription.unsubscribe();
     await until(consumer.state$, ({ status }) => status === 'detached');
-    expect(connection.state.status).toBe('connected');
+    expect(given.connection.state.status).toBe('connected');
     await untilDeleted(names[0]);
   });
 

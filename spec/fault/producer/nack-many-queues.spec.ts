@@ -49,8 +49,7 @@ describe('a nack from an exchange with several queues', () => {
   });
 
   it('leads to no resend if messages must not be repeated', async () => {
-    const { newProducer } = given;
-    const producer = newProducer({ topology, onUnknown: 'reject' });
+    const producer = given.newProducer({ topology, onUnknown: 'reject' });
     const error = await publishError(producer.send({ exchange, body: 1 }));
     expect(error).toMatchObject({ code: 'PUBLISH_NACKED', maybeDelivered: true });
     expect(await copies()).toBe(1);
@@ -82,8 +81,7 @@ describe('a nack from an exchange with several queues', () => {
   });
 
   it('is maybe delivered, too, if a CC header copies the message to other queues', async () => {
-    const { newClient } = given;
-    const client = newClient({ producer: { onNack: 'reject' } });
+    const client = given.newClient({ producer: { onNack: 'reject' } });
     const error = await publishError(client.send({ queue: full, body: 1, headers: { CC: [healthy] } }));
     expect(error).toMatchObject({ code: 'PUBLISH_NACKED', maybeDelivered: true });
     expect(await copies()).toBe(1);

@@ -51,7 +51,7 @@ describe('connecting', () => {
   });
 
   it('negotiates the heartbeat of the URL, else that of the option', async () => {
-    const { proxy, log, newConnection } = given;
+    const { newConnection, proxy, log } = given;
     await newConnection({ heartbeat: 7 }).connect();
     await closing(new Connection({ url: `${proxy.url(broker.url)}?heartbeat=5`, heartbeat: 7 })).connect();
     await newConnection().connect();

@@ -114,14 +114,13 @@ describe('TLS', () => {
   });
 
   it('leaves bodies of any size intact, with many sends at once', async () => {
-    const { bystander } = given;
-    const queue = await bystander.declareQueue();
+    const queue = await given.bystander.declareQueue();
     const connection = closing(new Connection({ url: secure(await tlsPort('good')), tls: { ca: read('ca.pem') } }));
     const producer = closing(new Producer(connection, { persistent: false, maxInFlight: 12 }));
     const sizes = [0, 300, 20_000, 140_000, 300_000];
     const bodies = Array.from({ length: 100 }, (_, n) => Buffer.alloc(sizes[n % sizes.length]!, `${n};`));
     await Promise.all(bodies.map((body) => producer.send({ queue, body })));
-    const arrived = (await bystander.takeAll(queue)).map(({ content }) => content);
+    const arrived = (await given.bystander.takeAll(queue)).map(({ content }) => content);
     expect(arrived.length).toBe(bodies.length);
     expect(bodies.findIndex((body, n) => !body.equals(arrived[n]!))).toBe(-1);
   });

@@ -240,10 +240,9 @@ describe('a stream', () => {
     [{ queue: { name: 'q', type: 'stream' }, onUndecodable: 'requeue' }, 'onUndecodable'],
     [{ queue: 'q', offset: 'first', onUndecodable: 'requeue' }, 'onUndecodable'],
   ] as const)('refuses %p', (options, option) => {
-    const { connection } = given;
     const refused = (): unknown => {
       try {
-        return consume(connection, options);
+        return consume(given.connection, options);
       } catch (error) {
         return error;
       }

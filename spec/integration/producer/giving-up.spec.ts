@@ -131,8 +131,7 @@ test('many sends with one signal share one listener, which is removed with the l
 });
 
 test('invalid options of a send are refused', async () => {
-  const { newProducer } = given;
-  const producer = newProducer();
+  const producer = given.newProducer();
   for (const options of [
     { timeout: 0 },
     { timeout: -1 },

@@ -54,8 +54,7 @@ test('a message that is nacked until its deadline rejects, and is not in the que
 });
 
 test('with `onNack: reject` a nack rejects at once', async () => {
-  const { newProducer } = given;
-  const producer = newProducer({ onNack: 'reject' });
+  const producer = given.newProducer({ onNack: 'reject' });
   const settled = await outcomes([1, 2, 3].map((body) => producer.send({ queue: full, body })));
   expect(settled).toEqual(['PUBLISH_NACKED', 'PUBLISH_NACKED', 'PUBLISH_NACKED']);
   expect(given.connection.core.counters).toMatchObject({ sent: 3, resent: 0, nacked: 3, confirmed: 0 });
@@ -63,8 +62,7 @@ test('with `onNack: reject` a nack rejects at once', async () => {
 });
 
 test('a close waits for nacked messages, until its deadline', async () => {
-  const { newProducer } = given;
-  const producer = newProducer();
+  const producer = given.newProducer();
   const settled = outcomes([producer.send({ queue: full, body: 'c' })]);
   await eventually(() => given.connection.core.counters.nacked > 0);
   expect(await producer.close({ drainTimeout: 50 })).toEqual({ unsettled: 0, unconfirmed: 1 });
