@@ -1,36 +1,26 @@
-import { InstanceQueue } from 'instance-queue';
-import { sharedBroker } from '../../support/brokers/test-brokers';
-import { Bystander } from '../../support/brokers/bystander';
-import { closeAll, closing } from '../../support/closing';
+import { requestingFixture } from '../../support/fixtures/requesting';
 import { publishError } from '../../support/publish-error';
 import { eventually } from '../../support/waiting';
 
-const { url } = sharedBroker();
 const FULL = { arguments: { 'x-max-length': 1, 'x-overflow': 'reject-publish' } };
-let bystander: Bystander;
-/** Takes no more. */
+const given = requestingFixture();
+/** A queue that nacks: it is full. */
 let full: string;
-let front: InstanceQueue;
-let other: InstanceQueue;
-
 beforeEach(async () => {
-  bystander = closing(await Bystander.at(url));
-  full = await bystander.declareQueue(FULL);
-  await bystander.put(full, 'a');
-  front = closing(new InstanceQueue(url));
-  other = closing(new InstanceQueue(url));
+  full = await given.bystander.declareQueue(FULL);
+  await given.bystander.put(full, 'a');
 });
-afterEach(closeAll);
 
-/** An exchange that routes to a full queue and to another one, whose responder does not answer yet; counts how often it works. */
-async function divided() {
+/** An exchange that routes to the full queue and to one whose responder records the bodies, and answers after `answer`. */
+async function routeToBoth() {
+  const { bystander, responder } = given;
   const [exchange, healthy] = [bystander.freeExchangeName(), await bystander.declareQueue()];
   await bystander.onChannel((channel) => channel.assertExchange(exchange, 'fanout'));
   for (const queue of [full, healthy]) await bystander.onChannel((channel) => channel.bindQueue(queue, exchange, ''));
   let go = (): void => undefined;
   const gate = new Promise<void>((resolve) => (go = resolve));
   const works: unknown[] = [];
-  other
+  responder
     .respond({ queue: healthy, prefetch: 100 }, async ({ body }) => {
       works.push(body);
       await gate;
@@ -40,48 +30,51 @@ async function divided() {
   return { exchange, works, answer: go };
 }
 
-test('a request that is nacked after another queue got it is worked on once, and says that it may have been', async () => {
-  const { exchange, works } = await divided();
-  const error = await publishError(front.request({ exchange, body: 'pay' }));
+test('a request that is nacked although another queue has it is handled once, and rejects as maybe delivered', async () => {
+  const { requester } = given;
+  const { exchange, works } = await routeToBoth();
+  const error = await publishError(requester.request({ exchange, body: 'pay' }));
   expect(error).toMatchObject({ code: 'PUBLISH_NACKED', maybeDelivered: true });
   await eventually(() => works.length > 0);
-  // What comes later on the same way would come behind a repetition.
-  await publishError(front.request({ exchange, body: 'next' }));
+  // A resend would arrive before this request.
+  await publishError(requester.request({ exchange, body: 'next' }));
   await eventually(() => works.includes('next'));
   expect(works).toEqual(['pay', 'next']);
-  expect(front.metrics.resent).toBe(0);
+  expect(requester.metrics.resent).toBe(0);
 });
 
-test('a request to a queue that is full rejects at once: it was not worked on', async () => {
-  const error = await publishError(front.request({ queue: full, body: 'pay' }));
+test('a request to a full queue rejects at once as not delivered', async () => {
+  const error = await publishError(given.requester.request({ queue: full, body: 'pay' }));
   expect(error).toMatchObject({ code: 'PUBLISH_NACKED', maybeDelivered: false });
-  expect(front.metrics).toMatchObject({ nacked: 1, resent: 0 });
+  expect(given.requester.metrics).toMatchObject({ nacked: 1, resent: 0 });
 });
 
-test('an idempotent request to a queue that is full waits for room, and is answered', async () => {
-  const asked = front.request({ queue: full, body: 'read' }, { idempotent: true });
-  await eventually(() => front.metrics.nacked > 0);
+test('an idempotent request to a full queue waits for room, and is answered', async () => {
+  const { bystander, requester, responder } = given;
+  const asked = requester.request({ queue: full, body: 'read' }, { idempotent: true });
+  await eventually(() => requester.metrics.nacked > 0);
   await bystander.purge(full);
-  other.respond({ queue: full }, ({ body }) => body).subscribe();
+  responder.respond({ queue: full }, ({ body }) => body).subscribe();
   expect((await asked).body).toBe('read');
 });
 
-test('what a producer is told to do with nacks does not make a request be worked on twice', async () => {
-  const { exchange, works } = await divided();
-  front = closing(new InstanceQueue({ url, producer: { onNack: 'resend', onUnknown: 'resend' } }));
-  expect(await publishError(front.request({ exchange, body: 'pay' }))).toMatchObject({ code: 'PUBLISH_NACKED' });
+test('the `onNack` of the producer options does not make a request be handled twice', async () => {
+  const { exchange, works } = await routeToBoth();
+  const resending = given.newClient({ producer: { onNack: 'resend', onUnknown: 'resend' } });
+  expect(await publishError(resending.request({ exchange, body: 'pay' }))).toMatchObject({ code: 'PUBLISH_NACKED' });
   await eventually(() => works.length > 0);
-  expect(front.metrics.resent).toBe(0);
+  expect(resending.metrics.resent).toBe(0);
 });
 
-test('a reply that is nacked is sent again until it is taken, and the work is done once', async () => {
+test('a reply that is nacked is sent again until it is confirmed, and the work is done once', async () => {
+  const { bystander, responder } = given;
   const [requests, replies] = [await bystander.declareQueue(), full];
   let works = 0;
-  other.respond({ queue: requests }, () => ++works).subscribe();
+  responder.respond({ queue: requests }, () => ++works).subscribe();
   await bystander.publishRaw('', requests, [Buffer.from('1')], { contentType: 'application/json', replyTo: replies });
-  await eventually(() => other.metrics.nacked > 1);
+  await eventually(() => responder.metrics.nacked > 1);
   await bystander.purge(replies);
   expect(await eventually(() => bystander.take(replies))).toMatchObject({ body: 1 });
-  await eventually(() => other.metrics.acked === 1);
+  await eventually(() => responder.metrics.acked === 1);
   expect([works, (await bystander.count(replies)).ready, (await bystander.count(requests)).ready]).toEqual([1, 0, 0]);
 });
