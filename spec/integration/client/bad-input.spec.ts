@@ -1,11 +1,11 @@
 import { InstanceQueue, OptionsError, type InstanceQueueOptions } from 'instance-queue';
 
 const url = 'amqp://localhost';
-/** As from a caller without types. */
+/** Options of a caller without types. */
 const untyped = (options: unknown): InstanceQueueOptions => options as InstanceQueueOptions;
 
-/** What is given, the option at fault, and the sentence. */
-const wrong: readonly (readonly [unknown, string, RegExp])[] = [
+/** Invalid options, the option that the error names, and its message. */
+const INVALID: readonly (readonly [unknown, string, RegExp])[] = [
   ['', 'url', /^Expected `url` to be an AMQP URL such as amqp:\/\/user:password@host:5672\/vhost, got ``\.$/],
   ['localhost', 'url', /^Expected `url` .* got `localhost`/],
   ['http://user:hush@localhost', 'url', /got `\*\*\*@localhost` with another protocol/],
@@ -43,9 +43,9 @@ const wrong: readonly (readonly [unknown, string, RegExp])[] = [
   [{ url, topology: { queues: [{}] } }, 'topology', /^Expected `topology/],
 ];
 
-describe('what cannot be right is refused at once, in one sentence that names it', () => {
-  it.each(wrong.map(([options, option, sentence]) => ({ options, option, sentence })))(
-    'a wrong `$option`: $sentence',
+describe('invalid options are refused at once, with the option in the message', () => {
+  it.each(INVALID.map(([options, option, sentence]) => ({ options, option, sentence })))(
+    'an invalid `$option`: $sentence',
     ({ options, option, sentence }) => {
       let refused: unknown;
       try {
@@ -64,10 +64,10 @@ describe('what cannot be right is refused at once, in one sentence that names it
     },
   );
 
-  it('a refused close() closes nothing', async () => {
-    const queue = new InstanceQueue(url);
-    expect(() => queue.close({ drainTimeout: -1 })).toThrow(OptionsError);
-    expect(queue.state.producer.status).toBe('disconnected');
-    expect(await queue.close()).toEqual({ unsettled: 0, unconfirmed: 0 });
+  it('a close() with invalid options closes nothing', async () => {
+    const client = new InstanceQueue(url);
+    expect(() => client.close({ drainTimeout: -1 })).toThrow(OptionsError);
+    expect(client.state.producer.status).toBe('disconnected');
+    expect(await client.close()).toEqual({ unsettled: 0, unconfirmed: 0 });
   });
 });

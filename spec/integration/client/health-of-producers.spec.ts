@@ -1,113 +1,113 @@
 import { InstanceQueue } from 'instance-queue';
 import { of } from 'rxjs';
-import { FakeBroker } from '../../support/fake-broker/fake-broker';
-import { sharedBroker } from '../../support/brokers/test-brokers';
-import { Bystander } from '../../support/brokers/bystander';
-import { closeAll, closing } from '../../support/closing';
+import { closing } from '../../support/closing';
+import { fakeBrokerFixture } from '../../support/fixtures/fake-broker';
+import { rabbitmqFixture } from '../../support/fixtures/rabbitmq';
 import { outcomes, publishError } from '../../support/publish-error';
 import { eventually, until } from '../../support/waiting';
 
-const { url } = sharedBroker();
+const given = rabbitmqFixture();
+const { start } = fakeBrokerFixture();
 const reopen = { min: 10, max: 20 };
-afterEach(closeAll);
 
-/** What its producer needs and does not declare. */
+/** Options of a producer that needs a queue and does not declare it. */
 const needing = (name: string) => ({ topology: { queues: [{ name, passive: true }] } });
 
-it('is up when a producer that was used can confirm, and counts no producer that was not', async () => {
-  const bystander = closing(await Bystander.at(url));
-  const queue = closing(new InstanceQueue(url));
-  await queue.connect();
-  queue.producer();
-  expect(queue.health).toMatchObject({ status: 'up', producers: [] });
-  await queue.send({ queue: await bystander.declareQueue(), body: 1 });
-  expect(queue.health).toMatchObject({ status: 'up', producers: [{ status: 'open', epoch: 1 }] });
+it('health is up when every producer in use can confirm; unused producers do not count', async () => {
+  const { bystander, newClient } = given;
+  const client = newClient();
+  await client.connect();
+  client.producer();
+  expect(client.health).toMatchObject({ status: 'up', producers: [] });
+  await client.send({ queue: await bystander.declareQueue(), body: 1 });
+  expect(client.health).toMatchObject({ status: 'up', producers: [{ status: 'open', epoch: 1 }] });
 });
 
-it.each<[string, (queue: InstanceQueue, name: string) => Promise<unknown>]>([
-  ['both connections', (queue) => queue.connect()],
+it.each<[string, (client: InstanceQueue, name: string) => Promise<unknown>]>([
+  ['both connections', (client) => client.connect()],
   [
     'a consumer',
-    (queue, name) => {
-      queue.consume({ queue: name }).subscribe();
-      return until(queue.health$, ({ status }) => status === 'up');
+    (client, name) => {
+      client.consume({ queue: name }).subscribe();
+      return until(client.health$, ({ status }) => status === 'up');
     },
   ],
-])('stays up, with %s up before, while the first message opens what it needs', async (_what, use) => {
-  const bystander = closing(await Bystander.at(url));
+])('health stays up, with %s up before, while the first message opens its channel', async (_what, use) => {
+  const { bystander, newClient } = given;
   const name = await bystander.declareQueue();
-  const queue = closing(new InstanceQueue(url));
-  await use(queue, name);
+  const client = newClient();
+  await use(client, name);
   const seen = new Set<string>();
-  queue.health$.subscribe(({ status }) => seen.add(status));
-  await queue.send({ queue: name, body: 1 });
-  await queue.producer().send({ queue: name, body: 2 });
+  client.health$.subscribe(({ status }) => seen.add(status));
+  await client.send({ queue: name, body: 1 });
+  await client.producer().send({ queue: name, body: 2 });
   expect([...seen]).toEqual(['up']);
-  expect(queue.health.producers).toMatchObject([{ status: 'open' }, { status: 'open' }]);
+  expect(client.health.producers).toMatchObject([{ status: 'open' }, { status: 'open' }]);
 });
 
-it('is degraded when the channel of a producer does not open for a second, however well its connection is', async () => {
+it('health is degraded if the channel of a producer does not open within a second, even if its connection is up', async () => {
   let silent = true;
-  const fake = closing(
-    await FakeBroker.start((client) => {
-      client.onMethod('confirm.select', () => (silent ? undefined : 'default'));
-    }),
-  );
-  const queue = closing(new InstanceQueue({ url: fake.url, reconnect: reopen }));
-  await queue.connect();
-  const sent = queue.send({ queue: 'q', body: 1 });
+  const { fake } = await start((peer) => {
+    peer.onMethod('confirm.select', () => (silent ? undefined : 'default'));
+  });
+  const client = closing(new InstanceQueue({ url: fake.url, reconnect: reopen }));
+  await client.connect();
+  const sent = client.send({ queue: 'q', body: 1 });
   await eventually(() => fake.clients.some(({ received }) => received.some(({ name }) => name === 'confirm.select')));
-  // Up for the second that opening a channel may take.
-  expect(queue.health).toMatchObject({ status: 'up', producers: [{ status: 'opening' }] });
-  await until(queue.health$, ({ status }) => status === 'degraded');
-  expect(queue.health).toMatchObject({
+  // Still up during the second that opening a channel may take.
+  expect(client.health).toMatchObject({ status: 'up', producers: [{ status: 'opening' }] });
+  await until(client.health$, ({ status }) => status === 'degraded');
+  expect(client.health).toMatchObject({
     connections: { producer: { status: 'connected' } },
     producers: [{ status: 'opening' }],
   });
   silent = false;
-  for (const client of fake.clients) client.reset();
+  for (const peer of fake.clients) peer.reset();
   await sent;
-  await until(queue.health$, ({ status }) => status === 'up');
+  await until(client.health$, ({ status }) => status === 'up');
 });
 
-it('says why a producer cannot confirm, is down when that lasts, and up when it is mended', async () => {
-  const bystander = closing(await Bystander.at(url));
+it('health has the cause why a producer cannot confirm, is down if that lasts, and up afterwards', async () => {
+  const { bystander, newClient } = given;
   const name = bystander.freeQueueName();
-  const queue = closing(new InstanceQueue({ url, reopen, downAfter: 150 }));
-  await queue.connect();
-  const producer = queue.producer(needing(name));
+  const client = newClient({ reopen, downAfter: 150 });
+  await client.connect();
+  const producer = client.producer(needing(name));
   const sent = producer.send({ queue: name, body: 1 });
   const settled = outcomes([sent]);
   const seen: string[] = [];
-  queue.health$.subscribe(({ status }) => {
+  client.health$.subscribe(({ status }) => {
     if (seen.at(-1) !== status) seen.push(status);
   });
-  const told = await until(queue.health$, ({ producers: [first] }) => first?.status === 'opening' && !!first.cause);
-  expect(told.producers).toMatchObject([{ cause: { code: 'CHANNEL_CLOSED', replyCode: 404 } }]);
-  await until(queue.health$, ({ status }) => status === 'down');
+  const degraded = await until(
+    client.health$,
+    ({ producers: [first] }) => first?.status === 'opening' && !!first.cause,
+  );
+  expect(degraded.producers).toMatchObject([{ cause: { code: 'CHANNEL_CLOSED', replyCode: 404 } }]);
+  await until(client.health$, ({ status }) => status === 'down');
   await bystander.declareQueue({}, name);
-  await until(queue.health$, ({ status }) => status === 'up');
+  await until(client.health$, ({ status }) => status === 'up');
   expect(seen).toEqual(['up', 'degraded', 'down', 'up']);
   expect(await settled).toEqual(['confirmed']);
 });
 
-it('is down while a producer has given up, until that is closed', async () => {
-  const bystander = closing(await Bystander.at(url));
+it('health is down while a producer has given up, until that is closed', async () => {
+  const { bystander, newClient } = given;
   const name = bystander.freeQueueName();
-  const queue = closing(new InstanceQueue({ url, reopen: { ...reopen, initialAttempts: 2 } }));
-  await queue.connect();
-  const producer = queue.producer(needing(name));
+  const client = newClient({ reopen: { ...reopen, initialAttempts: 2 } });
+  await client.connect();
+  const producer = client.producer(needing(name));
   const error = await publishError(producer.send({ queue: name, body: 1 }));
   expect(error.code).toBe('PUBLISH_CLOSED');
-  expect(queue.health).toMatchObject({ status: 'down', producers: [{ status: 'stopped', cause: error.cause }] });
+  expect(client.health).toMatchObject({ status: 'down', producers: [{ status: 'stopped', cause: error.cause }] });
   await producer.close();
-  expect(queue.health).toMatchObject({ status: 'up', producers: [] });
+  expect(client.health).toMatchObject({ status: 'up', producers: [] });
 });
 
-it('counts a pause on purpose as up', async () => {
-  const bystander = closing(await Bystander.at(url));
-  const queue = closing(new InstanceQueue(url));
-  queue.consume({ queue: await bystander.declareQueue(), pause: of(true) }).subscribe();
-  const { consumers } = await until(queue.health$, ({ status }) => status === 'up');
+it('health counts a paused consumer as up', async () => {
+  const { bystander, newClient } = given;
+  const client = newClient();
+  client.consume({ queue: await bystander.declareQueue(), pause: of(true) }).subscribe();
+  const { consumers } = await until(client.health$, ({ status }) => status === 'up');
   expect(consumers).toMatchObject([{ status: 'paused' }]);
 });

@@ -1,13 +1,12 @@
 import { InstanceQueue, handle, type Message } from 'instance-queue';
-import { FaultProxy } from 'instance-queue/testing';
 import { freePort } from '../../../compose/ports';
-import { sharedBroker } from '../../support/brokers/test-brokers';
-import { closeAll, closing } from '../../support/closing';
+import { closing } from '../../support/closing';
+import { proxiedFixture } from '../../support/fixtures/rabbitmq';
 import { uniqueName } from '../../support/unique-name';
 import { eventually, until } from '../../support/waiting';
 
-const broker = sharedBroker();
-afterEach(closeAll);
+const given = proxiedFixture();
+const { broker } = given;
 
 const statusIs =
   (wanted: string) =>
@@ -15,78 +14,75 @@ const statusIs =
     status === wanted;
 
 describe('health', () => {
-  it('is down before anything is asked for, and up when all that is in use is', async () => {
-    const queue = closing(new InstanceQueue(broker.url));
-    expect(queue.health).toMatchObject({
+  it('is down before the client is used, and up when everything in use is up', async () => {
+    const client = given.newClient();
+    expect(client.health).toMatchObject({
       status: 'down',
       consumers: [],
       outbox: { queued: 0, unconfirmed: 0, bytes: 0 },
     });
     const name = uniqueName();
-    queue.consume({ queue: { name, expires: 5000 } }).subscribe();
-    await until(queue.health$, statusIs('up'));
-    expect(queue.health.connections.producer.status).toBe('disconnected');
-    expect(queue.health.consumers).toEqual([
+    client.consume({ queue: { name, expires: 5000 } }).subscribe();
+    await until(client.health$, statusIs('up'));
+    expect(client.health.connections.producer.status).toBe('disconnected');
+    expect(client.health.consumers).toEqual([
       expect.objectContaining({ status: 'attached', queue: name, queueName: name }),
     ]);
-    expect(Object.isFrozen(queue.health)).toBe(true);
+    expect(Object.isFrozen(client.health)).toBe(true);
   });
 
-  it('is degraded while recovering, down when that takes longer than `downAfter`, and up again', async () => {
-    const proxy = await FaultProxy.before(broker.url);
+  it('is degraded while it recovers, down after `downAfter`, and then up again', async () => {
+    const { newClient, proxy } = given;
     const reconnect = { min: 10, max: 50 };
-    const queue = closing(new InstanceQueue({ url: proxy.url(broker.url), downAfter: 150, reconnect }));
-    await queue.connect();
+    const client = newClient({ downAfter: 150, reconnect });
+    await client.connect();
     const seen: string[] = [];
-    queue.health$.subscribe(({ status }) => {
+    client.health$.subscribe(({ status }) => {
       if (seen.at(-1) !== status) seen.push(status);
     });
     proxy.refuse();
     proxy.cut();
-    await until(queue.health$, statusIs('down'));
+    await until(client.health$, statusIs('down'));
     await proxy.restore();
-    await until(queue.health$, statusIs('up'));
+    await until(client.health$, statusIs('up'));
     expect(seen).toEqual(['up', 'degraded', 'down', 'up']);
-    await closeAll();
-    await proxy.close();
   });
 
-  it('is down while a consumer has given up, until somebody consumes from that queue again', async () => {
-    const queue = closing(new InstanceQueue(broker.url));
+  it('is down while a consumer has given up, until the client consumes from that queue again', async () => {
+    const client = given.newClient();
     const name = uniqueName();
     const missing = { name, passive: true };
-    const given = new Promise((resolve) => queue.consume({ queue: missing }).subscribe({ error: resolve }));
-    const error = await given;
-    expect(queue.health).toMatchObject({
+    const error = await new Promise((resolve) => client.consume({ queue: missing }).subscribe({ error: resolve }));
+    expect(client.health).toMatchObject({
       status: 'down',
       consumers: [{ status: 'stopped', queueName: name, cause: error }],
     });
-    const again = queue.consume({ queue: { name, expires: 5000 } }).subscribe();
-    await until(queue.health$, statusIs('up'));
+    const again = client.consume({ queue: { name, expires: 5000 } }).subscribe();
+    await until(client.health$, statusIs('up'));
     again.unsubscribe();
-    await until(queue.health$, ({ consumers }) => consumers.length === 0);
+    await until(client.health$, ({ consumers }) => consumers.length === 0);
   });
 
-  it('samples what waits for the wire', async () => {
+  it('holds the messages that wait to be sent', async () => {
     const url = `amqp://127.0.0.1:${await freePort()}`;
-    const queue = closing(new InstanceQueue(url));
-    const sends = [1, 2, 3].map((body) => queue.send({ queue: 'q', body }).catch(() => undefined));
-    await eventually(() => queue.health.outbox.queued === 3);
-    expect(queue.health.outbox.bytes).toBeGreaterThan(0);
-    await queue.close({ drainTimeout: 0 });
+    const client = closing(new InstanceQueue(url));
+    const sends = [1, 2, 3].map((body) => client.send({ queue: 'q', body }).catch(() => undefined));
+    await eventually(() => client.health.outbox.queued === 3);
+    expect(client.health.outbox.bytes).toBeGreaterThan(0);
+    await client.close({ drainTimeout: 0 });
     await Promise.all(sends);
-    expect(queue.health).toMatchObject({ status: 'down', outbox: { queued: 0, unconfirmed: 0, bytes: 0 } });
+    expect(client.health).toMatchObject({ status: 'down', outbox: { queued: 0, unconfirmed: 0, bytes: 0 } });
   });
 });
 
 describe('metrics', () => {
-  it('count what was sent and what became of what came', async () => {
-    const queue = closing(new InstanceQueue(broker.url));
+  it('count sends and deliveries by their outcome', async () => {
+    const client = given.newClient();
     const name = uniqueName();
-    await queue.send({ queue: name, body: 'warm-up' });
+    await client.send({ queue: name, body: 'warm-up' });
     const seen: string[] = [];
     const policy = ({ message }: Error): 'reject' | 'requeue' => (message === 'reject' ? 'reject' : 'requeue');
-    queue
+    client
       .consume<string>({ queue: name })
       .pipe(
         handle(
@@ -98,10 +94,10 @@ describe('metrics', () => {
         ),
       )
       .subscribe();
-    for (const body of ['ack', 'reject', 'requeue']) await queue.send({ queue: name, body });
-    await queue.send({ exchange: 'amq.direct', routingKey: name, body: 1 }).catch(() => undefined);
-    await eventually(() => queue.metrics.acked === 3);
-    expect(queue.metrics).toEqual({
+    for (const body of ['ack', 'reject', 'requeue']) await client.send({ queue: name, body });
+    await client.send({ exchange: 'amq.direct', routingKey: name, body: 1 }).catch(() => undefined);
+    await eventually(() => client.metrics.acked === 3);
+    expect(client.metrics).toEqual({
       ...{ sent: 5, confirmed: 4, resent: 0, returned: 1, nacked: 0, timedOut: 0, dropped: 0, unclaimed: 0 },
       ...{
         delivered: 5,
@@ -116,7 +112,7 @@ describe('metrics', () => {
       },
       ...{ reconnects: 0, reopens: 0, inFlight: 0, outbox: { queued: 0, unconfirmed: 0, bytes: 0 } },
     });
-    await queue.close();
+    await client.close();
     expect(seen.sort()).toEqual(['ack', 'requeue', 'warm-up']);
     await broker.ctl('delete_queue', name);
   });

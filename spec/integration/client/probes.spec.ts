@@ -1,15 +1,13 @@
 import { InstanceQueue } from 'instance-queue';
 import { createServer, request } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { FaultProxy } from 'instance-queue/testing';
 import { probes, type ProbesOptions } from 'instance-queue/health';
-import { sharedBroker } from '../../support/brokers/test-brokers';
-import { Bystander } from '../../support/brokers/bystander';
-import { closeAll, closing } from '../../support/closing';
+import { closing } from '../../support/closing';
+import { proxiedFixture } from '../../support/fixtures/rabbitmq';
 import { until } from '../../support/waiting';
 
-const { url } = sharedBroker();
-afterEach(closeAll);
+const given = proxiedFixture();
+const { url } = given;
 
 interface Answer {
   readonly statusCode: number | undefined;
@@ -17,9 +15,9 @@ interface Answer {
   readonly text: string;
 }
 
-/** A server with the handler; asks it. */
-async function serving(queue: InstanceQueue, options?: ProbesOptions) {
-  const server = createServer(probes(queue, options));
+/** Starts a server with the handler, and gives a function that sends it a request. */
+async function serve(client: InstanceQueue, options?: ProbesOptions) {
+  const server = createServer(probes(client, options));
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const { port } = server.address() as AddressInfo;
   closing({ close: () => new Promise((resolve) => server.close(resolve)) });
@@ -34,110 +32,109 @@ async function serving(queue: InstanceQueue, options?: ProbesOptions) {
     });
 }
 
-test('a broker that is away makes a service not ready, says which part and why, and leaves it alive', async () => {
-  const bystander = closing(await Bystander.at(url));
-  const proxy = closing(await FaultProxy.before(url));
-  const queue = closing(new InstanceQueue({ url: proxy.url(url), reconnect: { min: 10, max: 50 } }));
-  const ask = await serving(queue);
+test('a service without a connection is alive but not ready, and the answer says which part and why', async () => {
+  const { bystander, newClient, proxy } = given;
+  const client = newClient({ reconnect: { min: 10, max: 50 } });
+  const ask = await serve(client);
   expect(await ask('/ready')).toMatchObject({ statusCode: 503 });
 
-  const name = await bystander.declareQueue();
-  queue.consume({ queue: name }).subscribe();
-  await queue.send({ queue: name, body: 1 });
-  await until(queue.health$, ({ status }) => status === 'up');
+  const queue = await bystander.declareQueue();
+  client.consume({ queue }).subscribe();
+  await client.send({ queue, body: 1 });
+  await until(client.health$, ({ status }) => status === 'up');
   const ready = await ask('/ready');
   expect(ready).toMatchObject({ statusCode: 200, headers: { 'cache-control': 'no-store' } });
   expect(JSON.parse(ready.text)).toMatchObject({ ready: true, reasons: [] });
 
   proxy.refuse();
   proxy.cut();
-  await until(queue.health$, ({ connections }) => connections.consumer.status === 'reconnecting');
+  await until(client.health$, ({ connections }) => connections.consumer.status === 'reconnecting');
   const away = await ask('/ready?verbose');
   expect(away.statusCode).toBe(503);
   expect(JSON.parse(away.text)).toMatchObject({
     ready: false,
     reasons: expect.arrayContaining([
       expect.objectContaining({ of: 'connection', role: 'consumer', status: 'reconnecting' }),
-      expect.objectContaining({ of: 'consumer', queue: name, status: 'detached' }),
+      expect.objectContaining({ of: 'consumer', queue, status: 'detached' }),
     ]) as unknown,
   });
   expect(await ask('/live')).toMatchObject({ statusCode: 200, text: '{"alive":true}' });
 
   await proxy.restore();
-  await until(queue.health$, ({ status }) => status === 'up');
+  await until(client.health$, ({ status }) => status === 'up');
   expect(await ask('/ready')).toMatchObject({ statusCode: 200 });
 });
 
-test('an answer holds no credentials, also when they are what is wrong', async () => {
+test('an answer holds no credentials, even if they are wrong', async () => {
   const wrong = new URL(url);
   wrong.username = 'somebody';
   wrong.password = 'a-wrong-secret';
-  const queue = closing(new InstanceQueue(wrong.href));
-  const ask = await serving(queue);
-  await queue.connect().catch(() => undefined);
-  // It rejects with the first of the two.
-  await until(queue.state$, ({ producer, consumer }) => producer.status === 'closed' && consumer.status === 'closed');
+  const client = closing(new InstanceQueue(wrong.href));
+  const ask = await serve(client);
+  await client.connect().catch(() => undefined);
+  // It rejects when the first connection is refused.
+  await until(client.state$, ({ producer, consumer }) => producer.status === 'closed' && consumer.status === 'closed');
   const { statusCode, text } = await ask('/ready');
   expect(statusCode).toBe(503);
   expect(JSON.parse(text)).toMatchObject({ reasons: [{ status: 'closed', replyCode: 403 }, {}] });
   expect(text).not.toMatch(/a-wrong-secret|amqp:/);
 });
 
-test('a service that only publishes becomes ready by being asked, before its first message', async () => {
-  const queue = closing(new InstanceQueue(url));
-  const ask = await serving(queue);
+test('a probe connects a client that is unused yet, so that a service that only publishes becomes ready', async () => {
+  const client = given.newClient();
+  const ask = await serve(client);
   expect(await ask('/live')).toMatchObject({ statusCode: 200 });
-  expect(queue.state.producer.status).toBe('disconnected');
+  expect(client.state.producer.status).toBe('disconnected');
   expect(JSON.parse((await ask('/ready')).text)).toMatchObject({ ready: false, status: 'degraded' });
-  await until(queue.health$, ({ status }) => status === 'up');
+  await until(client.health$, ({ status }) => status === 'up');
   expect(await ask('/ready')).toMatchObject({ statusCode: 200 });
 });
 
-test('a service that has begun to use its queue opens nothing else for being asked', async () => {
-  const bystander = closing(await Bystander.at(url));
-  const queue = closing(new InstanceQueue(url));
-  const ask = await serving(queue);
-  queue.consume({ queue: await bystander.declareQueue() }).subscribe();
-  await until(queue.health$, ({ status }) => status === 'up');
+test('a probe opens no further connection of a client in use', async () => {
+  const { bystander, newClient } = given;
+  const client = newClient();
+  const ask = await serve(client);
+  client.consume({ queue: await bystander.declareQueue() }).subscribe();
+  await until(client.health$, ({ status }) => status === 'up');
   expect(await ask('/ready')).toMatchObject({ statusCode: 200 });
-  expect(queue.state.producer.status).toBe('disconnected');
+  expect(client.state.producer.status).toBe('disconnected');
 });
 
-test('with `connect: false` nothing is opened, and the answer says what would open it', async () => {
-  const queue = closing(new InstanceQueue(url));
-  const ask = await serving(queue, { connect: false });
+test('with `connect: false` a probe opens nothing, and the answer says so', async () => {
+  const client = given.newClient();
+  const ask = await serve(client, { connect: false });
   const { statusCode, text } = await ask('/ready');
   expect(statusCode).toBe(503);
   expect(JSON.parse(text)).toMatchObject({ status: 'down', reasons: [{ of: 'nothing' }] });
-  expect(queue.state.producer.status).toBe('disconnected');
+  expect(client.state.producer.status).toBe('disconnected');
 });
 
-test('a probe of a queue that is closed, or was refused, answers and disturbs nobody', async () => {
+test('a probe of a client that is closed or was refused answers with 503', async () => {
   const wrong = Object.assign(new URL(url), { username: 'somebody', password: 'else' });
   const refused = closing(new InstanceQueue(wrong.href));
-  const askRefused = await serving(refused);
+  const askRefused = await serve(refused);
   await askRefused('/ready');
   await until(refused.health$, ({ connections }) => connections.producer.status === 'closed');
   expect(await askRefused('/ready')).toMatchObject({ statusCode: 503 });
-  const closed = new InstanceQueue(url);
-  const askClosed = await serving(closed);
+  const closed = given.newClient();
+  const askClosed = await serve(closed);
   await closed.close();
   expect(await askClosed('/ready')).toMatchObject({ statusCode: 503 });
 });
 
-test('other paths and methods are told so, and passed on to whoever comes next', async () => {
-  const queue = closing(new InstanceQueue(url));
-  const ask = await serving(queue, { ready: '/readyz', live: '/livez' });
+test('other paths and methods are answered with 404 and 405', async () => {
+  const client = given.newClient();
+  const ask = await serve(client, { ready: '/readyz', live: '/livez' });
   expect(await ask('/ready')).toMatchObject({ statusCode: 404 });
   expect(await ask('/livez', 'HEAD')).toMatchObject({ statusCode: 200, text: '' });
   expect(await ask('/livez', 'POST')).toMatchObject({ statusCode: 405, headers: { allow: 'GET, HEAD' } });
-  expect(() => probes(queue, { ready: '/live' })).toThrow('another path than `ready`');
-  expect(() => probes(queue, { live: 'live' })).toThrow('a path that begins with /');
+  expect(() => probes(client, { ready: '/live' })).toThrow('another path than `ready`');
+  expect(() => probes(client, { live: 'live' })).toThrow('a path that begins with /');
 });
 
-test('as middleware it passes on what it has no answer to', async () => {
-  const queue = closing(new InstanceQueue(url));
-  const probe = probes(queue);
+test('as middleware it passes other requests on', async () => {
+  const client = given.newClient();
+  const probe = probes(client);
   const server = createServer((incoming, response) => {
     probe(incoming, response, () => response.end('the app'));
   });
