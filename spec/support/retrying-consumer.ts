@@ -19,7 +19,7 @@ export interface Run {
 }
 
 export interface RetryingConsumer {
-  readonly front: InstanceQueue;
+  readonly client: InstanceQueue;
   readonly runs: readonly Run[];
   readonly handled: Collected<Handled<unknown, unknown>>;
 }
@@ -30,15 +30,15 @@ export function retryingConsumer(
   queue: string | QueueSpec,
   options: RetryOptions,
   fails: (message: Message<unknown>) => boolean = () => true,
-  heard: (handled: Handled<unknown, unknown>) => void = () => undefined,
+  onSettled: (handled: Handled<unknown, unknown>) => void = () => undefined,
 ): RetryingConsumer {
-  const front = closing(new InstanceQueue(target));
+  const client = closing(new InstanceQueue(target));
   const runs: Run[] = [];
   const work = (message: Message<unknown>): void => {
     runs.push({ message, at: performance.now() });
     if (fails(message)) throw new RangeError(`run ${String(message.deliveryCount + 1)} failed`);
   };
-  const handled$ = front.consume({ queue }).pipe(handle(work, { onError: front.retry(options) }), tap(heard));
+  const handled$ = client.consume({ queue }).pipe(handle(work, { onError: client.retry(options) }), tap(onSettled));
   const handled = collect(handled$);
-  return { front, runs, handled };
+  return { client, runs, handled };
 }

@@ -1,31 +1,19 @@
-import { FaultProxy } from 'instance-queue/testing';
-import { FrameLog } from '../../support/frames/frames';
-import { sharedBroker } from '../../support/brokers/test-brokers';
-import { Bystander } from '../../support/brokers/bystander';
-import { closeAll, closing } from '../../support/closing';
+import { consumingFixture } from '../../support/fixtures/consuming';
 import { retryingConsumer, type RetryingConsumer } from '../../support/retrying-consumer';
 import { eventually } from '../../support/waiting';
 
-const { url } = sharedBroker();
-let bystander: Bystander;
-let proxy: FaultProxy;
-let queue: string;
+const given = consumingFixture();
 let wait: string;
-
-beforeEach(async () => {
-  bystander = closing(await Bystander.at(url));
-  proxy = closing(await FaultProxy.before(url));
-  queue = await bystander.declareQueue();
-  wait = bystander.deletesQueue(`${queue}.retry.2500`);
+beforeEach(() => {
+  wait = given.bystander.deletesQueue(`${given.queue}.retry.2500`);
 });
-afterEach(closeAll);
 
 const options = { attempts: 3, delay: 2500 };
 
-/** A consumer that has a wait queue and whose next message fails after `fault`; `heard` is called when that is settled. */
-async function failing(fault: () => void, heard: () => void = () => undefined): Promise<RetryingConsumer> {
-  const log = new FrameLog(proxy);
-  const one = retryingConsumer(
+/** A retrying consumer with a wait queue. When 'bad' comes, it calls `fault` and fails; then it calls `onSettled`. */
+async function failing(fault: () => void, onSettled: () => void = () => undefined): Promise<RetryingConsumer> {
+  const { url, bystander, proxy, queue, log } = given;
+  const consumer = retryingConsumer(
     proxy.url(url),
     queue,
     options,
@@ -34,27 +22,31 @@ async function failing(fault: () => void, heard: () => void = () => undefined): 
       return body === 'bad' || deliveryCount === 0;
     },
     ({ message }) => {
-      if (message.body === 'bad') heard();
+      if (message.body === 'bad') onSettled();
     },
   );
   await bystander.put(queue, 'warm');
-  await eventually(() => one.handled.values.length === 2);
-  // Acks are written a little later. If the fault held them back, there would be one message more.
+  await eventually(() => consumer.handled.values.length === 2);
+  // Acks are written a little later. If the fault held them back, their messages would be redelivered, too.
   await eventually(() => log.of('basic.ack').filter(({ direction }) => direction === 'toBroker').length === 2);
-  return one;
+  return consumer;
 }
 
 const bad = (): Promise<void> =>
-  bystander.publishRaw('', queue, [Buffer.from('"bad"')], { contentType: 'application/json', messageId: 'm1' });
+  given.bystander.publishRaw('', given.queue, [Buffer.from('"bad"')], {
+    contentType: 'application/json',
+    messageId: 'm1',
+  });
 
-/** As the broker sees a process that was killed. */
+/** To the broker this looks as if the process was killed. */
 function kill(): void {
-  proxy.refuse();
-  proxy.cut();
+  given.proxy.refuse();
+  given.proxy.cut();
 }
 
-/** Asserts that the next process finds this many messages with the id, and that none is left. */
-async function survivors(count: number): Promise<RetryingConsumer> {
+/** Consumes as the next process would, and expects this many messages with the id 'm1' and no others. */
+async function nextProcess(count: number): Promise<RetryingConsumer> {
+  const { url, bystander, queue } = given;
   const next = retryingConsumer(url, queue, options, () => false);
   await eventually(() => next.handled.values.length === count);
   expect(next.runs.map(({ message }) => message.properties.messageId)).toEqual(Array(count).fill('m1'));
@@ -63,59 +55,62 @@ async function survivors(count: number): Promise<RetryingConsumer> {
   return next;
 }
 
-test('a process killed before the copy is published leaves the original', async () => {
-  const one = await failing(() => proxy.hold('toBroker'));
+test('if the process is killed before the copy is published, the original is redelivered', async () => {
+  const { bystander, proxy } = given;
+  const consumer = await failing(() => proxy.hold('toBroker'));
   await bad();
-  await eventually(() => one.front.health.outbox.unconfirmed === 1);
+  await eventually(() => consumer.client.health.outbox.unconfirmed === 1);
   expect((await bystander.count(wait)).ready).toBe(0);
   kill();
-  const next = await survivors(1);
+  const next = await nextProcess(1);
   expect(next.runs[0]?.message).toMatchObject({ redelivered: true, deliveryCount: 1 });
 });
 
-test('a process killed between the copy and its confirm leaves two messages with one id', async () => {
-  const one = await failing(() => proxy.hold('toClient'));
+test('if the process is killed between the copy and its confirm, there are two messages with one id', async () => {
+  const { bystander, proxy } = given;
+  const consumer = await failing(() => proxy.hold('toClient'));
   await bad();
   await eventually(async () => (await bystander.count(wait)).ready === 1);
-  expect(one.handled.values).toHaveLength(2);
+  expect(consumer.handled.values).toHaveLength(2);
   kill();
-  const next = await survivors(2);
+  const next = await nextProcess(2);
   expect(next.runs.map(({ message }) => [message.redelivered, message.deliveryCount])).toEqual([
     [true, 1],
     [false, 1],
   ]);
 });
 
-test('a process killed between the confirm and the ack leaves two messages with one id', async () => {
+test('if the process is killed between the confirm and the ack, there are two messages with one id', async () => {
   let settled = false;
   const hold = (): void => {
     // Acks are batched: this one is not written in the turn in which the run ends.
-    proxy.hold('toBroker');
+    given.proxy.hold('toBroker');
     settled = true;
   };
-  const one = await failing(() => undefined, hold);
+  const consumer = await failing(() => undefined, hold);
   await bad();
   await eventually(() => settled);
-  expect(one.handled.values.at(-1)).toMatchObject({ settlement: 'ack', sent: true });
-  expect(one.front.health.outbox).toMatchObject({ queued: 0, unconfirmed: 0 });
+  expect(consumer.handled.values.at(-1)).toMatchObject({ settlement: 'ack', sent: true });
+  expect(consumer.client.health.outbox).toMatchObject({ queued: 0, unconfirmed: 0 });
   kill();
-  const next = await survivors(2);
+  const next = await nextProcess(2);
   expect(next.runs.map(({ message }) => message.redelivered)).toEqual([true, false]);
 });
 
-test('a process cut off between the copy and its confirm goes on by itself', async () => {
+test('if the connection is lost between the copy and its confirm, the consumer goes on', async () => {
+  const { bystander, proxy, queue } = given;
   let faults = 0;
-  const one = await failing(() => {
+  const consumer = await failing(() => {
     if (faults++ === 0) proxy.hold('toClient');
   });
   await bad();
   await eventually(async () => (await bystander.count(wait)).ready === 1);
   proxy.cut();
   await proxy.restore();
-  // The confirm of the first copy is lost and the original is redelivered: each runs until its attempts are spent.
-  await eventually(() => one.handled.values.some(({ settlement }) => settlement === 'reject'), 20_000);
+  // The confirm of the first copy is lost and the original is redelivered: both are retried until their last attempt.
+  await eventually(() => consumer.handled.values.some(({ settlement }) => settlement === 'reject'), 20_000);
   await eventually(async () => (await bystander.count(queue)).ready === 0 && (await bystander.count(wait)).ready === 0);
-  const mine = one.runs.filter(({ message }) => message.body === 'bad');
+  const mine = consumer.runs.filter(({ message }) => message.body === 'bad');
   expect(new Set(mine.map(({ message }) => message.properties.messageId))).toEqual(new Set(['m1']));
   expect(mine.length).toBeGreaterThanOrEqual(4);
 });

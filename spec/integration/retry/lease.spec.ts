@@ -1,30 +1,19 @@
-import { Connection, Producer, type QueueSpec } from 'instance-queue';
+import type { QueueSpec } from 'instance-queue';
 import { FORWARDING, Forwarder } from '../../../lib/retry/forwarder';
-import { FaultProxy } from 'instance-queue/testing';
-import { sharedBroker } from '../../support/brokers/test-brokers';
-import { Bystander } from '../../support/brokers/bystander';
-import { closeAll, closing } from '../../support/closing';
 import { bodies } from '../../support/brokers/messages';
+import { producingFixture } from '../../support/fixtures/producing';
+import { numbers } from '../../support/numbers';
 import { eventually } from '../../support/waiting';
 
-const { url } = sharedBroker();
-let bystander: Bystander;
-let proxy: FaultProxy;
-let connection: Connection;
+const given = producingFixture({ connection: { reconnect: { min: 10, max: 10 } } });
 let forwarder: Forwarder;
-let origin: string;
 let into: QueueSpec;
-
-beforeEach(async () => {
-  bystander = closing(await Bystander.at(url));
-  proxy = closing(await FaultProxy.before(url));
-  connection = closing(new Connection({ url: proxy.url(url), reconnect: { min: 10, max: 10 } }));
-  forwarder = new Forwarder(connection.core, closing(new Producer(connection, FORWARDING)));
-  origin = await bystander.declareQueue();
-  const name = bystander.deletesQueue(`${origin}.wait`);
-  into = { name, type: 'classic', messageTtl: 400, expires: 1400, deadLetter: { queue: origin } };
+beforeEach(() => {
+  const { bystander, queue, connection, newProducer } = given;
+  forwarder = new Forwarder(connection.core, newProducer(FORWARDING));
+  const name = bystander.deletesQueue(`${queue}.wait`);
+  into = { name, type: 'classic', messageTtl: 400, expires: 1400, deadLetter: { queue } };
 });
-afterEach(closeAll);
 
 const { signal } = new AbortController();
 const forward = (body: number): Promise<void> => {
@@ -32,29 +21,31 @@ const forward = (body: number): Promise<void> => {
   return forwarder.forward({ route: { queue: into.name }, content, properties: {} }, { into, signal });
 };
 
-test('a wait queue in use never expires with messages in it, and one out of use expires', async () => {
+test('a wait queue in use never expires with messages in it, and an unused one expires', async () => {
+  const { broker, bystander, queue } = given;
   const began = performance.now();
   let body = 0;
-  // Three times as long as an unused queue lives: publishing does not renew its lease.
+  // Three times as long as `expires`, which publishing does not renew.
   while (performance.now() < began + 4200) {
     await forward(body++);
     await eventually(() => performance.now() > began + body * 50);
   }
-  // A copy whose confirm comes too late is sent again.
+  // There may be duplicates: a copy whose confirm takes too long is sent again.
   const arrived = new Set<unknown>();
   await eventually(async () => {
-    for (const one of bodies(await bystander.takeAll(origin))) arrived.add(one);
+    for (const one of bodies(await bystander.takeAll(queue))) arrived.add(one);
     return arrived.size === body;
   });
-  expect([...arrived]).toEqual(Array.from({ length: body }, (_, i) => i));
+  expect([...arrived]).toEqual(numbers(body));
   await eventually(async () => {
-    // Listed through the broker, because a passive declare would count as use.
-    const rows = await sharedBroker().queues();
+    // Listed, because a declare would renew it.
+    const rows = await broker.queues();
     return !rows.some(({ name }) => name === into.name);
   });
 });
 
-test('a copy is sent again when its confirm comes so late that the queue may expire before it', async () => {
+test('a copy that is confirmed so late that its queue may have expired is sent again', async () => {
+  const { bystander, proxy, queue } = given;
   await forward(0);
   proxy.hold('toClient');
   const late = forward(1);
@@ -62,12 +53,12 @@ test('a copy is sent again when its confirm comes so late that the queue may exp
   await eventually(() => performance.now() > began + 1000);
   proxy.release();
   await late;
-  const [first, ...copies] = bodies(await bystander.takeAtLeast(origin, 3));
+  const [first, ...copies] = bodies(await bystander.takeAtLeast(queue, 3));
   expect([first, ...new Set(copies)]).toEqual([0, 1]);
 });
 
-test('forwarding that is aborted while it waits for the connection rejects', async () => {
-  proxy.refuse();
+test('a forward that is aborted while it waits for the connection rejects', async () => {
+  given.proxy.refuse();
   const controller = new AbortController();
   const waiting = forwarder.forward(
     { route: { queue: into.name }, content: Buffer.alloc(0), properties: {} },
@@ -77,7 +68,7 @@ test('forwarding that is aborted while it waits for the connection rejects', asy
   await expect(waiting).rejects.toMatchObject({ name: 'AbortError' });
 });
 
-test('forwarding rejects when the connection is closed for good', async () => {
-  await connection.close();
+test('a forward on a closed connection rejects', async () => {
+  await given.connection.close();
   await expect(forward(1)).rejects.toMatchObject({ code: 'CONNECTION_CLOSED' });
 });

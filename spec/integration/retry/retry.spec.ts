@@ -1,33 +1,29 @@
 import { InstanceQueue, handle } from 'instance-queue';
-import { sharedBroker } from '../../support/brokers/test-brokers';
-import { Bystander } from '../../support/brokers/bystander';
-import { closeAll, closing } from '../../support/closing';
 import { bodies } from '../../support/brokers/messages';
+import { closing } from '../../support/closing';
+import { rabbitmqFixture } from '../../support/fixtures/rabbitmq';
 import { retryingConsumer } from '../../support/retrying-consumer';
 import { eventually, until } from '../../support/waiting';
 
-const broker = sharedBroker();
-const { url } = broker;
-let bystander: Bystander;
+const given = rabbitmqFixture();
+const { broker, url } = given;
 let queue: string;
 let dead: string;
-
 beforeEach(async () => {
-  bystander = closing(await Bystander.at(url));
-  queue = bystander.freeQueueName();
-  dead = await bystander.declareQueue({}, `${queue}.dead`);
+  queue = given.bystander.freeQueueName();
+  dead = await given.bystander.declareQueue({}, `${queue}.dead`);
 });
-afterEach(closeAll);
-/** Registers the wait queue to be deleted after the test. */
-const waiting = (delay: number, more = ''): string => bystander.deletesQueue(`${queue}.retry.${String(delay)}${more}`);
+/** The wait queue of this delay, which is deleted after the test. */
+const waitQueue = (delay: number, more = ''): string =>
+  given.bystander.deletesQueue(`${queue}.retry.${String(delay)}${more}`);
 
 describe.each(['classic', 'quorum'] as const)('retry on a %s queue', (type) => {
-  it('runs a failing message `attempts` times, `delay` apart, then dead-letters it', async () => {
-    waiting(300);
+  it('handles a failing message `attempts` times, with the delay in between, then dead-letters it', async () => {
+    waitQueue(300);
     const spec = { name: queue, type, deadLetter: { queue: dead } };
-    const { front, runs, handled } = retryingConsumer(url, spec, { attempts: 3, delay: 300 });
-    await front.send({ queue, body: 'bad', messageId: 'm1' });
-    const [letter] = await bystander.takeAtLeast(dead, 1);
+    const { client, runs, handled } = retryingConsumer(url, spec, { attempts: 3, delay: 300 });
+    await client.send({ queue, body: 'bad', messageId: 'm1' });
+    const [message] = await given.bystander.takeAtLeast(dead, 1);
     expect(runs.map(({ message }) => message.deliveryCount)).toEqual([0, 1, 2]);
     const gaps = runs.slice(1).map(({ at }, i) => at - runs[i]!.at);
     for (const gap of gaps) expect(gap).toBeGreaterThan(290);
@@ -36,39 +32,40 @@ describe.each(['classic', 'quorum'] as const)('retry on a %s queue', (type) => {
       ['ack', true],
       ['reject', true],
     ]);
-    expect(letter?.properties.messageId).toBe('m1');
-    expect((await bystander.count(dead)).ready).toBe(0);
-    expect(front.metrics).toMatchObject({ retried: 2, acked: 2, rejected: 1 });
+    expect(message?.properties.messageId).toBe('m1');
+    expect((await given.bystander.count(dead)).ready).toBe(0);
+    expect(client.metrics).toMatchObject({ retried: 2, acked: 2, rejected: 1 });
   });
 
   it('ends when a run succeeds', async () => {
-    waiting(50);
+    waitQueue(50);
     const spec = { name: queue, type };
-    const { front, runs, handled } = retryingConsumer(
+    const { client, runs, handled } = retryingConsumer(
       url,
       spec,
       { attempts: 5, delay: 50 },
       ({ deliveryCount }) => deliveryCount < 2,
     );
-    await front.send({ queue, body: 'good in the end' });
+    await client.send({ queue, body: 'good in the end' });
     await eventually(() => handled.values.length === 3);
     expect(runs).toHaveLength(3);
     expect(handled.values.map(({ error }) => error instanceof RangeError)).toEqual([true, true, false]);
-    await eventually(async () => (await bystander.count(queue)).ready === 0);
-    expect(front.metrics).toMatchObject({ retried: 2, acked: 3, rejected: 0 });
+    await eventually(async () => (await given.bystander.count(queue)).ready === 0);
+    expect(client.metrics).toMatchObject({ retried: 2, acked: 3, rejected: 0 });
   });
 });
 
-describe('a message that waits', () => {
-  it('comes back with its id, properties and headers, and with the route it was published to', async () => {
-    waiting(50);
+describe('a message that waits for a retry', () => {
+  it('comes back with its id, properties and headers, and with its original route', async () => {
+    const { bystander } = given;
+    waitQueue(50);
     const exchange = bystander.freeExchangeName();
     const [carbon, blind] = [await bystander.declareQueue(), await bystander.declareQueue()];
     await bystander.declareQueue({}, queue);
     await bystander.onChannel(async (channel) => {
       await channel.assertExchange(exchange, 'topic', { durable: false });
       await channel.bindQueue(queue, exchange, 'order.#');
-      // CC and BCC are further routing keys.
+      // CC and BCC hold further routing keys.
       for (const name of [carbon, blind]) await channel.bindQueue(name, exchange, name);
     });
     const { runs, handled } = retryingConsumer(
@@ -110,15 +107,16 @@ describe('a message that waits', () => {
     });
     const since = Date.parse(String(second!.properties.headers?.['x-instance-queue-first-failed']));
     expect(Math.abs(Date.now() - since)).toBeLessThan(60_000);
-    // The copy is not routed to CC and BCC again.
+    // The copy does not go to the CC and BCC queues again.
     expect(await Promise.all([carbon, blind].map((name) => bystander.count(name)))).toEqual([
       { ready: 1, consumers: 0 },
       { ready: 1, consumers: 0 },
     ]);
   });
 
-  it('comes back to the queue in which it failed, and to no other', async () => {
-    waiting(50);
+  it('comes back to the queue in which it failed, and to no other queue', async () => {
+    const { bystander } = given;
+    waitQueue(50);
     const other = await bystander.declareQueue();
     await bystander.declareQueue({}, queue);
     await bystander.onChannel(async (channel) => {
@@ -130,10 +128,10 @@ describe('a message that waits', () => {
     expect((await bystander.count(other)).ready).toBe(1);
   });
 
-  it('waits for each delay of a list in turn, and repeats the last', async () => {
-    for (const delay of [0, 150]) waiting(delay);
-    const { front, runs } = retryingConsumer(url, queue, { attempts: 4, delay: [0, 150] });
-    await front.send({ queue, body: 1 });
+  it('waits by the list of delays, whose last one repeats', async () => {
+    for (const delay of [0, 150]) waitQueue(delay);
+    const { client, runs } = retryingConsumer(url, queue, { attempts: 4, delay: [0, 150] });
+    await client.send({ queue, body: 1 });
     await eventually(() => runs.length === 4);
     const gaps = runs.slice(1).map(({ at }, i) => at - runs[i]!.at);
     for (const gap of gaps.slice(1)) expect(gap).toBeGreaterThan(140);
@@ -144,10 +142,10 @@ describe('a message that waits', () => {
     ]);
   });
 
-  it('waits in a quorum queue with `waitIn`, which returns it at least once', async () => {
-    waiting(100, '.quorum');
-    const { front, runs } = retryingConsumer(url, queue, { attempts: 3, delay: 100, waitIn: 'quorum' });
-    await front.send({ queue, body: 1 });
+  it('waits in a quorum queue with `waitIn: quorum`, which dead-letters at least once', async () => {
+    waitQueue(100, '.quorum');
+    const { client, runs } = retryingConsumer(url, queue, { attempts: 3, delay: 100, waitIn: 'quorum' });
+    await client.send({ queue, body: 1 });
     await eventually(() => runs.length === 3);
     const rows = (await broker.ctl('list_queues', 'name', 'type', 'arguments', '--silent')).split('\n');
     const row = rows.find((line) => line.startsWith(`${queue}.retry.100.quorum\t`));
@@ -155,13 +153,13 @@ describe('a message that waits', () => {
     expect(row).not.toMatch(/x-expires/);
   });
 
-  it('comes back to a server-named queue while its connection lasts', async () => {
-    const { front, runs } = retryingConsumer(url, { name: '', exclusive: true }, { attempts: 3, delay: 50 });
-    await until(front.health$, ({ status }) => status === 'up');
-    const [consumer] = front.health.consumers;
+  it('comes back to a server-named queue, while its connection lasts', async () => {
+    const { client, runs } = retryingConsumer(url, { name: '', exclusive: true }, { attempts: 3, delay: 50 });
+    await until(client.health$, ({ status }) => status === 'up');
+    const [consumer] = client.health.consumers;
     const named = consumer?.status === 'attached' ? consumer.queue : '';
-    bystander.deletesQueue(`${named.replace('amq.', '')}.retry.50`);
-    await front.send({ queue: named, body: 1 });
+    given.bystander.deletesQueue(`${named.replace('amq.', '')}.retry.50`);
+    await client.send({ queue: named, body: 1 });
     await eventually(() => runs.length === 3);
     expect(runs.map(({ message }) => [message.queue, message.deliveryCount])).toEqual([
       [named, 0],
@@ -171,14 +169,14 @@ describe('a message that waits', () => {
   });
 });
 
-describe('when the attempts are spent', () => {
-  it('a copy with the error goes to a route, and the original is acked', async () => {
-    waiting(50);
-    const { front, runs, handled } = retryingConsumer(url, queue, { attempts: 2, delay: 50, then: { queue: dead } });
-    await front.send({ queue, body: { id: 1 }, messageId: 'm1', headers: { mine: true } });
-    const [moved] = await bystander.takeAtLeast(dead, 1);
+describe('after the last attempt', () => {
+  it('a copy with the error goes to the route of `then`, and the original is acked', async () => {
+    waitQueue(50);
+    const { client, runs, handled } = retryingConsumer(url, queue, { attempts: 2, delay: 50, then: { queue: dead } });
+    await client.send({ queue, body: { id: 1 }, messageId: 'm1', headers: { mine: true } });
+    const [moved] = await given.bystander.takeAtLeast(dead, 1);
     expect(runs).toHaveLength(2);
-    // Handled after the confirm of the copy that has already arrived.
+    // The copy may be in the queue before its confirm has arrived.
     await eventually(() => handled.values.length === 2);
     expect(handled.values.map(({ settlement }) => settlement)).toEqual(['ack', 'ack']);
     expect(bodies([moved!])).toEqual([{ id: 1 }]);
@@ -197,26 +195,27 @@ describe('when the attempts are spent', () => {
     expect(moved?.properties.headers).not.toHaveProperty('x-death');
   });
 
-  it('with one attempt nothing waits', async () => {
+  it('of one, no wait queue is declared', async () => {
+    const { bystander } = given;
     await bystander.deleteQueue(dead);
-    const { front, runs, handled } = retryingConsumer(url, queue, { attempts: 1, delay: 50, then: { queue: dead } });
-    await front.send({ queue, body: 1 });
+    const { client, runs, handled } = retryingConsumer(url, queue, { attempts: 1, delay: 50, then: { queue: dead } });
+    await client.send({ queue, body: 1 });
     await eventually(() => handled.values.length === 1);
-    // It is declared, like the queue of every route.
+    // The queue of `then` is declared like that of any route.
     await bystander.takeAtLeast(dead, 1);
     expect(runs).toHaveLength(1);
     expect(await bystander.hasQueue(`${queue}.retry.50`)).toBe(false);
   });
 
-  it.each(['reject', 'move'] as const)('the count starts over in the dead-letter queue (%s)', async (how) => {
-    waiting(50);
-    bystander.deletesQueue(`${dead}.retry.50`);
+  it.each(['reject', 'move'] as const)('the delivery count starts over in the dead-letter queue (%s)', async (how) => {
+    waitQueue(50);
+    given.bystander.deletesQueue(`${dead}.retry.50`);
     const spec = { name: queue, deadLetter: { queue: dead } };
     const then = how === 'reject' ? 'reject' : { queue: dead };
     const first = retryingConsumer(url, spec, { attempts: 2, delay: 50, then });
     const second = retryingConsumer(url, dead, { attempts: 2, delay: 50 });
-    await eventually(() => second.front.health.status === 'up');
-    await first.front.send({ queue, body: 1 });
+    await eventually(() => second.client.health.status === 'up');
+    await first.client.send({ queue, body: 1 });
     await eventually(() => second.runs.length === 2);
     expect(second.runs.map(({ message }) => message.deliveryCount)).toEqual([0, 1]);
   });
@@ -226,28 +225,29 @@ describe('when the attempts are spent', () => {
     ['reject', 'send'],
     ['move', 'another client'],
     ['move', 'send'],
-  ] as const)('and it starts over for a message that is put back by hand (%s, by %s)', async (how, by) => {
-    waiting(50);
+  ] as const)('the delivery count starts over for a message that is put back by hand (%s, by %s)', async (how, by) => {
+    const { bystander } = given;
+    waitQueue(50);
     const spec = { name: queue, deadLetter: { queue: dead } };
     const then = how === 'reject' ? 'reject' : { queue: dead };
-    const { front, runs } = retryingConsumer(url, spec, { attempts: 2, delay: 50, then });
-    await front.send({ queue, body: 1 });
-    const [letter] = await bystander.takeAtLeast(dead, 1);
-    const { content, properties } = letter!;
+    const { client, runs } = retryingConsumer(url, spec, { attempts: 2, delay: 50, then });
+    await client.send({ queue, body: 1 });
+    const [message] = await bystander.takeAtLeast(dead, 1);
+    const { content, properties } = message!;
     const contentType = 'application/json';
     const headers = properties.headers ?? {};
-    if (by === 'send') await front.send({ queue, body: content, contentType, headers });
+    if (by === 'send') await client.send({ queue, body: content, contentType, headers });
     else await bystander.publishRaw('', queue, [content], { contentType, headers });
     await bystander.takeAtLeast(dead, 1);
     expect(runs.map(({ message }) => message.deliveryCount)).toEqual([0, 1, 0, 1]);
   });
 });
 
-describe('a retry that cannot be made', () => {
-  it('for lack of room in the headers leaves the message to the default policy, with both errors', async () => {
-    waiting(50);
-    const { front, runs, handled } = retryingConsumer(url, queue, { attempts: 9, delay: 50 });
-    await front.send({ queue, body: 1, headers: { large: 'x'.repeat(65_300) } });
+describe('retry', () => {
+  it('leaves a message without room for its headers to the default policy, and reports why', async () => {
+    waitQueue(50);
+    const { client, runs, handled } = retryingConsumer(url, queue, { attempts: 9, delay: 50 });
+    await client.send({ queue, body: 1, headers: { large: 'x'.repeat(65_300) } });
     await eventually(() => handled.values.length === 2);
     expect(handled.values.map(({ settlement }) => settlement)).toEqual(['requeue', 'reject']);
     expect(runs).toHaveLength(2);
@@ -255,29 +255,29 @@ describe('a retry that cannot be made', () => {
     expect(errors).toEqual([expect.any(RangeError), expect.objectContaining({ code: 'PUBLISH_INVALID' })]);
   });
 
-  it('is the decision of a policy of your own that calls it for some messages', async () => {
-    waiting(50);
-    const front = closing(new InstanceQueue(url));
-    const retry = front.retry({ attempts: 3, delay: 50 });
+  it('can be called by an error policy', async () => {
+    waitQueue(50);
+    const client = closing(new InstanceQueue(url));
+    const retry = client.retry({ attempts: 3, delay: 50 });
     const seen: unknown[] = [];
-    front
+    client
       .consume({ queue })
       .pipe(
         handle(
           () => {
             throw new TypeError('a bug');
           },
-          { onError: (error, message) => (message.body === 'patient' ? retry(error, message) : 'reject') },
+          { onError: (error, message) => (message.body === 'retried' ? retry(error, message) : 'reject') },
         ),
       )
       .subscribe(({ message, settlement }) => seen.push([message.body, settlement]));
-    for (const body of ['hasty', 'patient']) await front.send({ queue, body });
+    for (const body of ['rejected', 'retried']) await client.send({ queue, body });
     await eventually(() => seen.length === 4);
     expect(seen).toEqual([
-      ['hasty', 'reject'],
-      ['patient', 'ack'],
-      ['patient', 'ack'],
-      ['patient', 'reject'],
+      ['rejected', 'reject'],
+      ['retried', 'ack'],
+      ['retried', 'ack'],
+      ['retried', 'reject'],
     ]);
   });
 });
