@@ -1,11 +1,9 @@
 import { BehaviorSubject, type Observable, map, timer } from 'rxjs';
-import { InstanceQueue, handle, type Message } from 'instance-queue';
-import { FaultProxy } from 'instance-queue/testing';
-import { sharedBroker } from '../../support/brokers/test-brokers';
-import { Bystander } from '../../support/brokers/bystander';
-import { closeAll, closing } from '../../support/closing';
-import { cutUntil } from '../../support/cut-until';
+import { handle, type Message } from 'instance-queue';
 import { collect } from '../../support/collect';
+import { cutUntil } from '../../support/cut-until';
+import { consumingFixture } from '../../support/fixtures/consuming';
+import { numbers } from '../../support/numbers';
 import { eventually } from '../../support/waiting';
 
 interface Step {
@@ -14,23 +12,12 @@ interface Step {
 }
 
 describe('handling by key', () => {
-  const { url } = sharedBroker();
-  let side: Bystander;
-  let proxy: FaultProxy;
-  let queue: string;
-  beforeEach(async () => {
-    side = await Bystander.at(url);
-    queue = await side.declareQueue();
-    proxy = closing(await FaultProxy.before(url));
-  });
-  afterEach(async () => {
-    await closeAll();
-    await side.close();
-  });
+  const given = consumingFixture();
 
   it('keeps the order of each key, and works on several keys at once, while links are cut', async () => {
+    const { bystander, newClient, proxy, queue } = given;
     const [orders, steps] = [7, 60];
-    const front = closing(new InstanceQueue({ url: proxy.url(url), reconnect: { min: 5, max: 50 } }));
+    const client = newClient({ reconnect: { min: 5, max: 50 } });
     const running = new Map<string, number>();
     const ended = new Map<string, number[]>();
     const clashes: Step[] = [];
@@ -42,7 +29,7 @@ describe('handling by key', () => {
       atOnce = Math.max(atOnce, running.size);
       return timer((step * 7) % 4).pipe(map(() => step));
     };
-    front
+    client
       .consume<Step>({ queue, prefetch: 50 })
       .pipe(handle(work, { key: ({ body }) => body.order }))
       .subscribe(({ message: { body }, value }) => {
@@ -55,24 +42,25 @@ describe('handling by key', () => {
     for (let step = 0; step < steps; step += 20) {
       const part = inOrder.slice(step, step + 20);
       const all = part.flatMap((one) => Array.from({ length: orders }, (_, i) => ({ order: `o${i}`, step: one })));
-      await side.put(queue, ...all);
+      await bystander.put(queue, ...all);
       await eventually(() => ended.get('o0')?.includes(step));
-      await cutUntil(proxy, async () => (await side.count(queue)).consumers === 0);
+      await cutUntil(proxy, async () => (await bystander.count(queue)).consumers === 0);
     }
     const whole = (): boolean => ended.size === orders && [...ended.values()].every((done) => done.length === steps);
     await eventually(whole);
     expect([...ended.values()]).toEqual(Array.from({ length: orders }, () => inOrder));
     expect(clashes).toEqual([]);
     expect(atOnce).toBeGreaterThan(1);
-    expect(front.metrics.reconnects).toBeGreaterThan(0);
+    expect(client.metrics.reconnects).toBeGreaterThan(0);
   });
 
   it('follows a limit that changes while it runs', async () => {
-    await side.put(queue, ...Array.from({ length: 30 }, (_, i) => i));
+    const { bystander, newClient, queue } = given;
+    await bystander.put(queue, ...numbers(30));
     const concurrency = new BehaviorSubject(0);
     const started: number[] = [];
     const gate = new BehaviorSubject(false);
-    const front = closing(new InstanceQueue(url));
+    const client = newClient();
     const work = ({ body }: Message<number>): Promise<void> =>
       new Promise((resolve) => {
         started.push(body);
@@ -80,8 +68,8 @@ describe('handling by key', () => {
           if (open) resolve();
         });
       });
-    const { values } = collect(front.consume<number>({ queue, prefetch: 10 }).pipe(handle(work, { concurrency })));
-    await eventually(() => front.metrics.inFlight === 10);
+    const { values } = collect(client.consume<number>({ queue, prefetch: 10 }).pipe(handle(work, { concurrency })));
+    await eventually(() => client.metrics.inFlight === 10);
     expect(started).toHaveLength(0);
     concurrency.next(3);
     expect(started).toHaveLength(3);
@@ -90,6 +78,6 @@ describe('handling by key', () => {
     concurrency.next(1);
     gate.next(true);
     await eventually(() => values.length === 30);
-    expect(started).toEqual(Array.from({ length: 30 }, (_, i) => i));
+    expect(started).toEqual(numbers(30));
   });
 });
