@@ -1,16 +1,15 @@
 import { createHash } from 'node:crypto';
 import { Connection, Consumer, Producer, bytes, handle, type Message } from 'instance-queue';
-import { sharedBroker } from '../../../support/brokers/test-brokers';
-import { Bystander } from '../../../support/brokers/bystander';
-import { closeAll, closing } from '../../../support/closing';
+import { closing } from '../../../support/closing';
+import { rabbitmqFixture } from '../../../support/fixtures/rabbitmq';
 import { eventually } from '../../../support/waiting';
 
-/** Nothing, a little, a frame of either size and one octet more, what no single read holds. */
+/** Empty, small, around the sizes of a frame, and larger than a single read. */
 const SIZES = [0, 1, 256, 8184, 8185, 16_384, 70_000, 131_064, 131_065, 400_000];
 const EACH = 40;
 
 const digest = (content: Buffer): string => createHash('sha1').update(content).digest('hex');
-/** No two alike: a piece of another message, or a place taken by another, changes it. */
+/** No two bodies are equal, so that a mixed-up piece or a swapped message changes the digest. */
 function bodyOf(line: number, number: number): Buffer {
   const seed = createHash('sha1')
     .update(`${String(line)}.${String(number)}`)
@@ -18,22 +17,14 @@ function bodyOf(line: number, number: number): Buffer {
   return Buffer.alloc(SIZES[(number * 7 + line) % SIZES.length] ?? 0, seed);
 }
 
-describe('bodies of every size, through several channels of one connection at once', () => {
-  const broker = sharedBroker();
-  let side: Bystander;
-  beforeEach(async () => {
-    side = await Bystander.at(broker.url);
-  });
-  afterEach(async () => {
-    await closeAll();
-    await side.close();
-  });
+describe('bodies of any size, over several channels of one connection at once', () => {
+  const given = rabbitmqFixture();
 
-  // RabbitMQ 4.1 and later take no frames below 8 KiB.
+  // RabbitMQ 4.1 and later refuse frame sizes below 8 KiB.
   it.each([8192, 131_072])('arrive whole and in order, in frames of %d', async (frameMax) => {
-    const url = `${broker.url}?frameMax=${String(frameMax)}`;
+    const url = `${given.url}?frameMax=${String(frameMax)}`;
     const [sending, receiving] = [closing(new Connection(url)), closing(new Connection(url))];
-    const queues = await Promise.all(Array.from({ length: 4 }, () => side.declareQueue()));
+    const queues = await Promise.all([1, 2, 3, 4].map(() => given.bystander.declareQueue()));
     const arrived = queues.map((): string[] => []);
     for (const [line, queue] of queues.entries()) {
       const consumer = closing(new Consumer<Buffer>(receiving, { queue, codec: bytes, prefetch: 100 }));
@@ -54,7 +45,7 @@ describe('bodies of every size, through several channels of one connection at on
         const bodies = Array.from({ length: EACH }, (_, number) => bodyOf(line, number));
         await Promise.all(
           bodies.map((body, number) =>
-            // Every third says more: it is written in another way.
+            // One in three has another property, which takes another path in the frame writer.
             producer.send({ queue, body, messageId: String(number), ...(number % 3 === 0 && { type: 'third' }) }),
           ),
         );
