@@ -1,18 +1,15 @@
-import { InstanceQueue, handle, type DiagnosticsEvents, type DiagnosticsTraces } from 'instance-queue';
+import { handle, type DiagnosticsEvents, type DiagnosticsTraces } from 'instance-queue';
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { channel, subscribe, tracingChannel, unsubscribe } from 'node:diagnostics_channel';
-import { FaultProxy } from 'instance-queue/testing';
-import { sharedBroker } from '../../support/brokers/test-brokers';
-import { Bystander } from '../../support/brokers/bystander';
-import { closeAll, closing } from '../../support/closing';
+import { closing } from '../../support/closing';
+import { proxiedFixture } from '../../support/fixtures/rabbitmq';
 import { publishError } from '../../support/publish-error';
 import { eventually, until } from '../../support/waiting';
 
-const { url } = sharedBroker();
-afterEach(closeAll);
+const given = proxiedFixture();
 
-/** What a channel tells from here on. */
-function heard<N extends keyof DiagnosticsEvents>(name: N): readonly DiagnosticsEvents[N][] {
+/** Collects the events of a diagnostics channel from here on. */
+function eventsOf<N extends keyof DiagnosticsEvents>(name: N): readonly DiagnosticsEvents[N][] {
   const events: DiagnosticsEvents[N][] = [];
   const listener = (event: unknown): void => void events.push(event as DiagnosticsEvents[N]);
   subscribe(name, listener);
@@ -20,10 +17,10 @@ function heard<N extends keyof DiagnosticsEvents>(name: N): readonly Diagnostics
   return events;
 }
 
-/** What a tracing channel tells from here on, step by step. */
-function steps<N extends keyof DiagnosticsTraces>(name: N) {
-  const told: { readonly step: string; readonly trace: DiagnosticsTraces[N] }[] = [];
-  const listen = (step: string) => (trace: DiagnosticsTraces[N]) => void told.push({ step, trace });
+/** Collects the events of a tracing channel from here on, with their steps. */
+function tracesOf<N extends keyof DiagnosticsTraces>(name: N) {
+  const traces: { readonly step: string; readonly trace: DiagnosticsTraces[N] }[] = [];
+  const listen = (step: string) => (trace: DiagnosticsTraces[N]) => void traces.push({ step, trace });
   const tracing = tracingChannel<unknown, DiagnosticsTraces[N]>(name);
   const listeners = {
     start: listen('start'),
@@ -38,26 +35,24 @@ function steps<N extends keyof DiagnosticsTraces>(name: N) {
       tracing.unsubscribe(listeners);
     },
   });
-  return told;
+  return traces;
 }
 
-let bystander: Bystander;
-let name: string;
+let queue: string;
 beforeEach(async () => {
-  bystander = closing(await Bystander.at(url));
-  name = await bystander.declareQueue();
+  queue = await given.bystander.declareQueue();
 });
 
-test('a message is published, confirmed, delivered and settled, and each is told with its facts', async () => {
+test('a message publishes one event each when it is published, confirmed, delivered and settled', async () => {
   const [published, confirmed, delivered, settled] = [
-    heard('instance-queue:publish'),
-    heard('instance-queue:confirm'),
-    heard('instance-queue:deliver'),
-    heard('instance-queue:settle'),
+    eventsOf('instance-queue:publish'),
+    eventsOf('instance-queue:confirm'),
+    eventsOf('instance-queue:deliver'),
+    eventsOf('instance-queue:settle'),
   ];
-  const queue = closing(new InstanceQueue(url));
-  queue
-    .consume<string>({ queue: name })
+  const client = given.newClient();
+  client
+    .consume<string>({ queue })
     .pipe(
       handle(
         ({ body }) => {
@@ -67,27 +62,28 @@ test('a message is published, confirmed, delivered and settled, and each is told
       ),
     )
     .subscribe();
-  const { messageId } = await queue.send({ queue: name, body: 'good' });
-  await queue.send({ queue: name, body: 'bad', messageId: 'b' });
+  const { messageId } = await client.send({ queue, body: 'good' });
+  await client.send({ queue, body: 'bad', messageId: 'b' });
   await eventually(() => settled.length === 2);
   expect(published).toEqual([
-    { messageId, exchange: '', routingKey: name, attempt: 1, epoch: 1 },
-    { messageId: 'b', exchange: '', routingKey: name, attempt: 1, epoch: 1 },
+    { messageId, exchange: '', routingKey: queue, attempt: 1, epoch: 1 },
+    { messageId: 'b', exchange: '', routingKey: queue, attempt: 1, epoch: 1 },
   ]);
-  expect(confirmed[1]).toEqual({ messageId: 'b', exchange: '', routingKey: name, attempts: 1, epoch: 1 });
-  expect(delivered[0]).toMatchObject({ message: { body: 'good', queue: name }, epoch: 1 });
+  expect(confirmed[1]).toEqual({ messageId: 'b', exchange: '', routingKey: queue, attempts: 1, epoch: 1 });
+  expect(delivered[0]).toMatchObject({ message: { body: 'good', queue }, epoch: 1 });
   expect(settled.map(({ settlement }) => settlement)).toEqual(['ack', 'reject']);
   expect(settled.map(({ message }) => message)).toEqual(delivered.map(({ message }) => message));
 });
 
-test('states are told as they come, with who they are of', async () => {
-  const states = heard('instance-queue:state');
-  const queue = closing(new InstanceQueue({ url, name: 'svc' }));
-  const consumer = queue.consumer({ queue: name });
+test('every state is an event, with its connection, consumer or producer', async () => {
+  const { bystander, newClient } = given;
+  const states = eventsOf('instance-queue:state');
+  const client = newClient({ name: 'svc' });
+  const consumer = client.consumer({ queue });
   consumer.deliveries$.subscribe();
   await until(consumer.state$, ({ status }) => status === 'attached');
-  await queue.send({ queue: await bystander.declareQueue(), body: 1 });
-  await queue.close();
+  await client.send({ queue: await bystander.declareQueue(), body: 1 });
+  await client.close();
   const statuses = (of: string, connection: string): string[] =>
     states.filter((event) => event.of === of && event.connection === connection).map(({ state }) => state.status);
   expect(statuses('connection', 'svc.producer')).toEqual(
@@ -98,20 +94,21 @@ test('states are told as they come, with who they are of', async () => {
 });
 
 test('a send is traced from its call to its confirm, or to its error', async () => {
-  const told = steps('instance-queue:publish');
-  const queue = closing(new InstanceQueue(url));
-  const confirmation = await queue.send({ queue: name, body: 1, messageId: 'a' });
-  expect(told.map(({ step }) => step)).toEqual(['start', 'end', 'asyncStart', 'asyncEnd']);
-  expect(told[3]?.trace).toMatchObject({ messageId: 'a', routingKey: name, result: confirmation });
-  expect(new Set(told.map(({ trace }) => trace)).size).toBe(1);
+  const traces = tracesOf('instance-queue:publish');
+  const client = given.newClient();
+  const confirmation = await client.send({ queue, body: 1, messageId: 'a' });
+  expect(traces.map(({ step }) => step)).toEqual(['start', 'end', 'asyncStart', 'asyncEnd']);
+  expect(traces[3]?.trace).toMatchObject({ messageId: 'a', routingKey: queue, result: confirmation });
+  expect(new Set(traces.map(({ trace }) => trace)).size).toBe(1);
 
-  told.length = 0;
-  const error = await publishError(queue.send({ exchange: 'amq.direct', routingKey: name, body: 1 }));
-  expect(told.map(({ step }) => step)).toEqual(['start', 'end', 'error', 'asyncStart', 'asyncEnd']);
-  expect(told[4]?.trace).toMatchObject({ exchange: 'amq.direct', messageId: error.messageId, error });
+  traces.length = 0;
+  const error = await publishError(client.send({ exchange: 'amq.direct', routingKey: queue, body: 1 }));
+  expect(traces.map(({ step }) => step)).toEqual(['start', 'end', 'error', 'asyncStart', 'asyncEnd']);
+  expect(traces[4]?.trace).toMatchObject({ exchange: 'amq.direct', messageId: error.messageId, error });
 });
 
-test('headers that the start of a send is given travel with the message, and the caller keeps its own', async () => {
+test('headers added at the start of a send are sent, without changing those of the caller', async () => {
+  const { bystander, newClient } = given;
   const start = (message: unknown): void => {
     (message as DiagnosticsTraces['instance-queue:publish']).headers['added'] = 'yes';
   };
@@ -121,59 +118,61 @@ test('headers that the start of a send is given travel with the message, and the
       unsubscribe('tracing:instance-queue:publish:start', start);
     },
   });
-  const queue = closing(new InstanceQueue(url));
+  const client = newClient();
   const headers = { own: 1 };
-  await queue.send({ queue: name, body: 1, headers });
+  await client.send({ queue, body: 1, headers });
   expect(headers).toEqual({ own: 1 });
-  const [message] = await bystander.onChannel(async (channel) => [await channel.get(name, { noAck: true })]);
+  const [message] = await bystander.onChannel(async (channel) => [await channel.get(queue, { noAck: true })]);
   expect(message && message.properties.headers).toMatchObject({ own: 1, added: 'yes' });
 });
 
-test('a delivery is traced until it is settled; what its start stores is there where it is emitted', async () => {
-  const told = steps('instance-queue:deliver');
+test('a delivery is traced until it is settled, and a store bound at its start is active where it is emitted', async () => {
+  const { bystander, newClient } = given;
+  const traces = tracesOf('instance-queue:deliver');
   const storage = new AsyncLocalStorage<unknown>();
   const started = channel('tracing:instance-queue:deliver:start');
   started.bindStore(storage, (trace) => trace);
   closing({ close: () => started.unbindStore(storage) });
-  const queue = closing(new InstanceQueue(url));
-  await bystander.put(name, 1);
+  const client = newClient();
+  await bystander.put(queue, 1);
   const stored: unknown[] = [];
   const delivery = await new Promise<{ ack(): boolean; body: unknown }>((resolve) => {
-    queue.consume({ queue: name }).subscribe((one) => {
+    client.consume({ queue }).subscribe((one) => {
       stored.push(storage.getStore());
       resolve(one);
     });
   });
-  expect(told.map(({ step }) => step)).toEqual(['start', 'end']);
-  expect(stored).toEqual([told[0]?.trace]);
+  expect(traces.map(({ step }) => step)).toEqual(['start', 'end']);
+  expect(stored).toEqual([traces[0]?.trace]);
   delivery.ack();
-  expect(told.map(({ step }) => step)).toEqual(['start', 'end', 'asyncStart', 'asyncEnd']);
-  expect(told[3]?.trace).toMatchObject({ message: delivery, settlement: 'ack' });
+  expect(traces.map(({ step }) => step)).toEqual(['start', 'end', 'asyncStart', 'asyncEnd']);
+  expect(traces[3]?.trace).toMatchObject({ message: delivery, settlement: 'ack' });
 });
 
-test('a delivery whose channel goes is told as lost, once, also when it is settled too late', async () => {
-  const settled = heard('instance-queue:settle');
-  const proxy = closing(await FaultProxy.before(url));
-  const queue = closing(new InstanceQueue({ url: proxy.url(url), reconnect: { min: 10, max: 10 } }));
-  await bystander.put(name, 1);
-  const come: { ack(): boolean }[] = [];
-  queue.consume({ queue: name }).subscribe((delivery) => come.push(delivery));
-  await eventually(() => come.length === 1);
+test('a delivery whose channel is lost has one event, `lost`, even if it is settled afterwards', async () => {
+  const { bystander, newClient, proxy } = given;
+  const settled = eventsOf('instance-queue:settle');
+  const client = newClient({ reconnect: { min: 10, max: 10 } });
+  await bystander.put(queue, 1);
+  const deliveries: { ack(): boolean }[] = [];
+  client.consume({ queue }).subscribe((delivery) => deliveries.push(delivery));
+  await eventually(() => deliveries.length === 1);
   proxy.cut();
-  await eventually(() => come.length === 2);
-  expect(come[0]?.ack()).toBe(false);
-  expect(come[1]?.ack()).toBe(true);
+  await eventually(() => deliveries.length === 2);
+  expect(deliveries[0]?.ack()).toBe(false);
+  expect(deliveries[1]?.ack()).toBe(true);
   expect(settled).toEqual([
-    { message: come[0], settlement: 'lost' },
-    { message: come[1], settlement: 'ack' },
+    { message: deliveries[0], settlement: 'lost' },
+    { message: deliveries[1], settlement: 'ack' },
   ]);
 });
 
-test('without settling there are deliveries and no settlements', async () => {
-  const [delivered, settled] = [heard('instance-queue:deliver'), heard('instance-queue:settle')];
-  const queue = closing(new InstanceQueue(url));
-  await bystander.put(name, 1);
-  queue.consume({ queue: name, noAck: true }).subscribe();
+test('with noAck there are events of deliveries and none of settlements', async () => {
+  const { bystander, newClient } = given;
+  const [delivered, settled] = [eventsOf('instance-queue:deliver'), eventsOf('instance-queue:settle')];
+  const client = newClient();
+  await bystander.put(queue, 1);
+  client.consume({ queue, noAck: true }).subscribe();
   await eventually(() => delivered.length === 1);
   expect(settled).toEqual([]);
 });

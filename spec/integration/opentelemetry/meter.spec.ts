@@ -6,18 +6,15 @@ import {
   type Histogram,
   type MetricData,
 } from '@opentelemetry/sdk-metrics';
-import { handle, InstanceQueue, OptionsError } from 'instance-queue';
+import { handle, OptionsError, type InstanceQueue } from 'instance-queue';
 import { meter } from 'instance-queue/opentelemetry';
-import { sharedBroker } from '../../support/brokers/test-brokers';
-import { Bystander } from '../../support/brokers/bystander';
-import { closeAll, closing } from '../../support/closing';
+import { rabbitmqFixture } from '../../support/fixtures/rabbitmq';
 import { publishError } from '../../support/publish-error';
 import { eventually } from '../../support/waiting';
 
-const { url } = sharedBroker();
-const { hostname, port } = new URL(url);
+const given = rabbitmqFixture();
+const { hostname, port } = new URL(given.url);
 const server = { 'server.address': hostname, 'server.port': Number(port) };
-afterEach(closeAll);
 
 /** Reads when it is asked. */
 class Reader extends MetricReader {
@@ -46,16 +43,16 @@ class Reader extends MetricReader {
 
 let reader: Reader;
 let meterProvider: MeterProvider;
-let queue: InstanceQueue;
-let name: string;
+let client: InstanceQueue;
+let queue: string;
 beforeEach(async () => {
   reader = new Reader();
   meterProvider = new MeterProvider({ readers: [reader] });
-  queue = closing(new InstanceQueue(url));
-  name = await closing(await Bystander.at(url)).declareQueue();
+  client = given.newClient();
+  queue = await given.bystander.declareQueue();
 });
 
-const of = (operation: string, destination = name) => ({
+const of = (operation: string, destination = queue) => ({
   'messaging.system': 'rabbitmq',
   'messaging.operation.name': operation,
   'messaging.destination.name': destination,
@@ -63,13 +60,13 @@ const of = (operation: string, destination = name) => ({
 });
 
 test('a message that is sent, handed out and worked on is measured by the conventions', async () => {
-  meter(queue, { meterProvider });
-  queue
-    .consume({ queue: name })
+  meter(client, { meterProvider });
+  client
+    .consume({ queue })
     .pipe(handle(() => undefined))
     .subscribe();
-  for (const body of [1, 2]) await queue.send({ queue: name, body });
-  await eventually(() => queue.metrics.acked === 2);
+  for (const body of [1, 2]) await client.send({ queue, body });
+  await eventually(() => client.metrics.acked === 2);
   expect(await reader.points('messaging.client.sent.messages')).toEqual([{ attributes: of('send'), value: 2 }]);
   expect(await reader.points('messaging.client.operation.duration')).toEqual([
     { attributes: { ...of('send'), 'messaging.operation.type': 'send' }, value: 2 },
@@ -84,13 +81,13 @@ test.each([
   ['messaging.client.operation.duration', 's'],
   ['messaging.process.duration', 's'],
 ])('%s has the unit %s, and buckets in seconds', async (metric, unit) => {
-  meter(queue, { meterProvider });
-  queue
-    .consume({ queue: name })
+  meter(client, { meterProvider });
+  client
+    .consume({ queue })
     .pipe(handle(() => undefined))
     .subscribe();
-  await queue.send({ queue: name, body: 1 });
-  await eventually(() => queue.metrics.acked === 1);
+  await client.send({ queue, body: 1 });
+  await eventually(() => client.metrics.acked === 1);
   const data = await reader.metric(metric);
   expect(data?.descriptor.unit).toBe(unit);
   const [point] = (data?.dataPoints ?? []) as readonly DataPoint<number | Histogram>[];
@@ -103,10 +100,10 @@ test.each([
 });
 
 test('a send that failed has the code as error.type, and is not counted as sent if it was never tried', async () => {
-  meter(queue, { meterProvider });
-  await queue.connect();
-  const returned = await publishError(queue.send({ exchange: 'amq.direct', routingKey: name, body: 1 }));
-  const refused = await publishError(queue.send({ queue: name, body: 1, headers: { big: 'x'.repeat(200_000) } }));
+  meter(client, { meterProvider });
+  await client.connect();
+  const returned = await publishError(client.send({ exchange: 'amq.direct', routingKey: queue, body: 1 }));
+  const refused = await publishError(client.send({ queue, body: 1, headers: { big: 'x'.repeat(200_000) } }));
   expect([returned.code, refused.code]).toEqual(['PUBLISH_RETURNED', 'PUBLISH_INVALID']);
   expect(await reader.points('messaging.client.sent.messages')).toEqual([
     { attributes: { ...of('send', 'amq.direct'), 'error.type': 'PUBLISH_RETURNED' }, value: 1 },
@@ -114,19 +111,19 @@ test('a send that failed has the code as error.type, and is not counted as sent 
   const durations = await reader.points('messaging.client.operation.duration');
   expect(durations.map(({ attributes }) => attributes)).toEqual([
     expect.objectContaining({ 'messaging.destination.name': 'amq.direct', 'error.type': 'PUBLISH_RETURNED' }),
-    expect.objectContaining({ 'messaging.destination.name': name, 'error.type': 'PUBLISH_INVALID' }),
+    expect.objectContaining({ 'messaging.destination.name': queue, 'error.type': 'PUBLISH_INVALID' }),
   ]);
 });
 
 test('a delivery that was rejected has its settlement as error.type; one that was released was not processed', async () => {
-  meter(queue, { meterProvider });
+  meter(client, { meterProvider });
   const settle = ['reject', 'release', 'ack'] as const;
   let next = 0;
-  queue.consume({ queue: name, prefetch: 1 }).subscribe((delivery) => delivery[settle[next++ % 3]!]());
-  await queue.send({ queue: name, body: 1 });
-  await queue.send({ queue: name, body: 2 });
-  await eventually(() => queue.metrics.acked === 1);
-  expect(queue.metrics).toMatchObject({ rejected: 1, released: 1, acked: 1 });
+  client.consume({ queue, prefetch: 1 }).subscribe((delivery) => delivery[settle[next++ % 3]!]());
+  await client.send({ queue, body: 1 });
+  await client.send({ queue, body: 2 });
+  await eventually(() => client.metrics.acked === 1);
+  expect(client.metrics).toMatchObject({ rejected: 1, released: 1, acked: 1 });
   const points = await reader.points('messaging.process.duration');
   expect(points).toEqual([
     { attributes: { ...of('process'), 'error.type': 'reject' }, value: 1 },
@@ -135,9 +132,9 @@ test('a delivery that was rejected has its settlement as error.type; one that wa
 });
 
 test('queues with generated names are measured as one', async () => {
-  meter(queue, { meterProvider });
-  queue.respond({ queue: name }, () => 'reply').subscribe();
-  await queue.request({ queue: name, body: 1 });
+  meter(client, { meterProvider });
+  client.respond({ queue }, () => 'reply').subscribe();
+  await client.request({ queue, body: 1 });
   const sent = await reader.points('messaging.client.sent.messages');
   const { 'messaging.destination.name': _, ...reply } = of('send');
   expect(sent).toContainEqual({
@@ -148,17 +145,17 @@ test('queues with generated names are measured as one', async () => {
 
 test('the global MeterProvider is the default; after stop(), and of another InstanceQueue, nothing is measured', async () => {
   metrics.setGlobalMeterProvider(meterProvider);
-  const stop = meter(queue);
+  const stop = meter(client);
   metrics.disable();
-  const other = closing(new InstanceQueue(url));
-  await other.send({ queue: name, body: 0 });
-  await queue.send({ queue: name, body: 1 });
+  const other = given.newClient();
+  await other.send({ queue, body: 0 });
+  await client.send({ queue, body: 1 });
   stop();
-  await queue.send({ queue: name, body: 2 });
+  await client.send({ queue, body: 2 });
   expect((await reader.points('messaging.client.sent.messages')).map(({ value }) => value)).toEqual([1]);
 });
 
 test('what is not a MeterProvider is refused', () => {
   // @ts-expect-error: a meter is not a provider
-  expect(() => meter(queue, { meterProvider: meterProvider.getMeter('x') })).toThrow(OptionsError);
+  expect(() => meter(client, { meterProvider: meterProvider.getMeter('x') })).toThrow(OptionsError);
 });

@@ -1,4 +1,4 @@
-/** Imported before everything that loads amqplib: the instrumentation patches it as it is loaded. */
+/** Must be imported before anything that loads amqplib, which the instrumentation patches while it is loaded. */
 import { AmqplibInstrumentation } from '@opentelemetry/instrumentation-amqplib';
 import { InMemorySpanExporter, NodeTracerProvider, SimpleSpanProcessor } from '@opentelemetry/sdk-trace-node';
 

@@ -1,4 +1,4 @@
-/** `node official.program.ts <url> <queue>`: one message there and back under the official instrumentation; the spans as JSON. */
+/** `official.program.ts <url> <queue>`: sends and consumes one message under the official instrumentation; writes the spans as JSON. */
 import { exporter } from './official-instrumentation';
 import { SpanKind, trace } from '@opentelemetry/api';
 import { handle } from '../../../lib/operators/handle';

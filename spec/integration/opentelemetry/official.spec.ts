@@ -1,22 +1,20 @@
-import { sharedBroker } from '../../support/brokers/test-brokers';
-import { Bystander } from '../../support/brokers/bystander';
 import { runChild } from '../../support/child';
-import { closeAll, closing } from '../../support/closing';
+import { rabbitmqFixture } from '../../support/fixtures/rabbitmq';
 
-const { url } = sharedBroker();
-afterEach(closeAll);
+const given = rabbitmqFixture();
 
-interface Told {
-  /** The trace that was active in the work. */
+interface Output {
+  /** The trace that was active in the handler. */
   readonly active: string | undefined;
   readonly spans: readonly { kind: string; name: string; id: string; trace: string; parent?: string }[];
 }
 
-test('under the official amqplib instrumentation a trace leads from the send to the work', async () => {
-  const name = await closing(await Bystander.at(url)).declareQueue();
-  const { stdout, stderr } = await runChild('integration/opentelemetry/official.program.ts', [url, name]);
+test('under the official amqplib instrumentation a trace goes from the send to the handler', async () => {
+  const { url, bystander } = given;
+  const queue = await bystander.declareQueue();
+  const { stdout, stderr } = await runChild('integration/opentelemetry/official.program.ts', [url, queue]);
   expect(stderr).toBe('');
-  const { active, spans } = JSON.parse(stdout) as Told;
+  const { active, spans } = JSON.parse(stdout) as Output;
   const sent = spans.find(({ kind }) => kind === 'PRODUCER');
   const worked = spans.find(({ kind }) => kind === 'CONSUMER');
   expect(sent).toBeDefined();

@@ -5,21 +5,20 @@ import {
   SimpleSpanProcessor,
   type ReadableSpan,
 } from '@opentelemetry/sdk-trace-node';
-import { InstanceQueue, handle, publish } from 'instance-queue';
+import { handle, publish, type InstanceQueue } from 'instance-queue';
 import { traceSends, traced } from 'instance-queue/opentelemetry';
 import { defer, from, map, timer } from 'rxjs';
-import { sharedBroker } from '../../support/brokers/test-brokers';
-import { Bystander } from '../../support/brokers/bystander';
-import { closeAll, closing } from '../../support/closing';
+import { rabbitmqFixture } from '../../support/fixtures/rabbitmq';
+import { numbers } from '../../support/numbers';
 import { publishError } from '../../support/publish-error';
 import { eventually } from '../../support/waiting';
 
-const { url } = sharedBroker();
+const given = rabbitmqFixture();
 const exporter = new InMemorySpanExporter();
 const provider = new NodeTracerProvider({ spanProcessors: [new SimpleSpanProcessor(exporter)] });
 let stop: () => void;
-let queue: InstanceQueue;
-let name: string;
+let client: InstanceQueue;
+let queue: string;
 
 beforeAll(() => {
   provider.register();
@@ -27,12 +26,11 @@ beforeAll(() => {
 beforeEach(async () => {
   exporter.reset();
   stop = traceSends();
-  name = await closing(await Bystander.at(url)).declareQueue();
-  queue = closing(new InstanceQueue(url));
+  queue = await given.bystander.declareQueue();
+  client = given.newClient();
 });
-afterEach(async () => {
+afterEach(() => {
   stop();
-  await closeAll();
 });
 afterAll(async () => {
   await provider.shutdown();
@@ -46,8 +44,8 @@ const activeTrace = (): string | undefined => trace.getActiveSpan()?.spanContext
 const finished = (kind: SpanKind, count: number): Promise<ReadableSpan[]> =>
   eventually(() => (spans(kind).length === count ? spans(kind) : undefined));
 
-test('a trace leads from the request over the send into the work, and to what the work sends', async () => {
-  const next = await closing(await Bystander.at(url)).declareQueue();
+test('a trace goes from the request through the send into the handler, and on to what the handler sends', async () => {
+  const next = await given.bystander.declareQueue();
   const request = provider.getTracer('app').startSpan('request');
   const { traceId, spanId } = request.spanContext();
   const seen: unknown[] = [];
@@ -55,41 +53,41 @@ test('a trace leads from the request over the send into the work, and to what th
     seen.push(activeTrace());
     await new Promise((resolve) => setImmediate(resolve));
     seen.push(activeTrace());
-    await queue.send({ queue: next, body: 'shipped' });
+    await client.send({ queue: next, body: 'shipped' });
   });
-  queue.consume({ queue: name }).pipe(handle(ship)).subscribe();
+  client.consume({ queue }).pipe(handle(ship)).subscribe();
   const sent = context.with(trace.setSpan(context.active(), request), () =>
-    queue.send({ queue: name, body: 1, messageId: 'm' }),
+    client.send({ queue, body: 1, messageId: 'm' }),
   );
   await sent;
   request.end();
   const [work] = await finished(SpanKind.CONSUMER, 1);
   const [first, second] = await finished(SpanKind.PRODUCER, 2);
-  expect(first).toMatchObject({ name: `send ${name}`, parentSpanContext: { spanId } });
+  expect(first).toMatchObject({ name: `send ${queue}`, parentSpanContext: { spanId } });
   expect(first?.attributes).toMatchObject({
     'messaging.system': 'rabbitmq',
-    'messaging.destination.name': name,
+    'messaging.destination.name': queue,
     'messaging.message.id': 'm',
     'instance_queue.attempts': 1,
   });
-  expect(work).toMatchObject({ name: `process ${name}`, parentSpanContext: { spanId: first?.spanContext().spanId } });
+  expect(work).toMatchObject({ name: `process ${queue}`, parentSpanContext: { spanId: first?.spanContext().spanId } });
   expect(second).toMatchObject({ name: `send ${next}`, parentSpanContext: { spanId: work?.spanContext().spanId } });
   expect([first, work, second].map((span) => span?.spanContext().traceId)).toEqual([traceId, traceId, traceId]);
   expect(seen).toEqual([traceId, traceId]);
 });
 
-test('each of many messages keeps its own trace, also behind others that wait for a place', async () => {
-  const bodies = Array.from({ length: 30 }, (_, i) => i);
+test('each of many messages keeps its own trace, even if it waits for others', async () => {
+  const bodies = numbers(30);
   const own = new Map<number, string>();
-  const messages$ = from(bodies).pipe(map((body) => ({ queue: name, body, headers: { body } })));
+  const messages$ = from(bodies).pipe(map((body) => ({ queue, body, headers: { body } })));
   const worked = new Map<number, unknown>();
   const work = traced<number, undefined>(async ({ body }) => {
     await new Promise((resolve) => setImmediate(resolve));
     worked.set(body, activeTrace());
     return undefined;
   });
-  queue
-    .consume<number>({ queue: name })
+  client
+    .consume<number>({ queue })
     .pipe(
       handle(
         (message, given) => {
@@ -100,19 +98,19 @@ test('each of many messages keeps its own trace, also behind others that wait fo
       ),
     )
     .subscribe();
-  messages$.pipe(publish(queue)).subscribe();
+  messages$.pipe(publish(client)).subscribe();
   await finished(SpanKind.CONSUMER, bodies.length);
   expect(new Set(own.values()).size).toBe(bodies.length);
   expect(worked).toEqual(own);
 });
 
-test('work that is an Observable runs in its span, until it ends', async () => {
+test('work that is an Observable runs in its span until it completes', async () => {
   const seen: unknown[] = [];
   const work = traced(() =>
     defer(() => (seen.push(activeTrace()), timer(5))).pipe(map(() => seen.push(activeTrace()))),
   );
-  queue.consume({ queue: name }).pipe(handle(work)).subscribe();
-  await queue.send({ queue: name, body: 1 });
+  client.consume({ queue }).pipe(handle(work)).subscribe();
+  await client.send({ queue, body: 1 });
   const [span] = await finished(SpanKind.CONSUMER, 1);
   expect(seen).toEqual([span?.spanContext().traceId, span?.spanContext().traceId]);
 });
@@ -132,13 +130,13 @@ test.each([
         throw new RangeError('no');
       }),
   ],
-])('work that %s fails its span, and the message', async (_how, work) => {
+])('work that %s sets the error status of its span, and the message is rejected', async (_how, work) => {
   const handled: unknown[] = [];
-  queue
-    .consume({ queue: name })
+  client
+    .consume({ queue })
     .pipe(handle(traced(work), { onError: 'reject' }))
     .subscribe((one) => handled.push(one));
-  await queue.send({ queue: name, body: 1 });
+  await client.send({ queue, body: 1 });
   const [span] = await finished(SpanKind.CONSUMER, 1);
   expect(span).toMatchObject({ status: { code: SpanStatusCode.ERROR, message: 'no' } });
   expect(span?.attributes['error.type']).toBe('RangeError');
@@ -147,8 +145,8 @@ test.each([
   expect(handled).toMatchObject([{ settlement: 'reject' }]);
 });
 
-test('a send that fails fails its span with its code', async () => {
-  await publishError(queue.send({ exchange: 'amq.direct', routingKey: name, body: 1 }));
+test('a send that fails sets the error status of its span, with its code', async () => {
+  await publishError(client.send({ exchange: 'amq.direct', routingKey: queue, body: 1 }));
   expect(spans(SpanKind.PRODUCER)).toMatchObject([
     {
       name: 'send amq.direct',
@@ -158,26 +156,26 @@ test('a send that fails fails its span with its code', async () => {
   ]);
 });
 
-test('a message without a context, or with nonsense for one, begins a trace of its own', async () => {
+test('a message without a valid context starts a new trace', async () => {
   const seen: unknown[] = [];
-  queue
-    .consume({ queue: name })
+  client
+    .consume({ queue })
     .pipe(handle(traced(() => void seen.push(activeTrace()))))
     .subscribe();
   stop();
   for (const headers of [{}, { traceparent: 'nonsense' }, { traceparent: 5 }])
-    await queue.send({ queue: name, body: 1, headers });
+    await client.send({ queue, body: 1, headers });
   const all = await finished(SpanKind.CONSUMER, 3);
   expect(all.map(({ parentSpanContext }) => parentSpanContext)).toEqual([undefined, undefined, undefined]);
   expect(new Set(seen).size).toBe(3);
   expect(spans(SpanKind.PRODUCER)).toEqual([]);
 });
 
-test('asked for twice, sends have one span, and keep it until both have stopped', async () => {
+test('called twice, traceSends makes one span per send, until both calls are stopped', async () => {
   const again = traceSends();
-  await queue.send({ queue: name, body: 1 });
+  await client.send({ queue, body: 1 });
   again();
   again();
-  await queue.send({ queue: name, body: 2 });
+  await client.send({ queue, body: 2 });
   expect(spans(SpanKind.PRODUCER)).toHaveLength(2);
 });
