@@ -1,27 +1,24 @@
 import type { LRParser } from '@lezer/lr';
-import { handle, InstanceQueue, OptionsError } from 'instance-queue';
+import { handle, OptionsError, type InstanceQueue } from 'instance-queue';
 import { register } from 'instance-queue/prometheus';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { Registry } from 'prom-client';
 import { parse } from 'yaml';
-import { sharedBroker } from '../../support/brokers/test-brokers';
-import { Bystander } from '../../support/brokers/bystander';
-import { closeAll, closing } from '../../support/closing';
 import { root } from '../../support/compiler';
+import { rabbitmqFixture } from '../../support/fixtures/rabbitmq';
 import { publishError } from '../../support/publish-error';
 import { eventually } from '../../support/waiting';
 
-const { url } = sharedBroker();
-afterEach(closeAll);
+const given = rabbitmqFixture();
 
-let name: string;
-let queue: InstanceQueue;
+let queue: string;
+let client: InstanceQueue;
 let registry: Registry;
 beforeEach(async () => {
-  name = await closing(await Bystander.at(url)).declareQueue();
-  queue = closing(new InstanceQueue(url));
+  queue = await given.bystander.declareQueue();
+  client = given.newClient();
   registry = new Registry();
 });
 
@@ -42,17 +39,17 @@ async function sum(metric: string): Promise<number> {
 const snakeCase = (counter: string): string => counter.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 
 async function expectCounters(): Promise<void> {
-  const { inFlight: _, outbox: __, ...counters } = queue.metrics;
+  const { inFlight: _, outbox: __, ...counters } = client.metrics;
   for (const [counter, count] of Object.entries(counters))
     expect([counter, await sum(`instance_queue_${snakeCase(counter)}_total`)]).toEqual([counter, count]);
 }
 
 test('every counter and gauge is as it is when Prometheus scrapes', async () => {
-  register(queue, registry);
+  register(client, registry);
   await expectCounters();
   expect(await value('instance_queue_up')).toBe(0);
-  queue
-    .consume<number>({ queue: name })
+  client
+    .consume<number>({ queue })
     .pipe(
       handle(
         ({ body }) => {
@@ -62,87 +59,87 @@ test('every counter and gauge is as it is when Prometheus scrapes', async () => 
       ),
     )
     .subscribe();
-  for (const body of [1, 2, 3]) await queue.send({ queue: name, body });
-  await eventually(() => queue.metrics.acked + queue.metrics.rejected === 3);
+  for (const body of [1, 2, 3]) await client.send({ queue, body });
+  await eventually(() => client.metrics.acked + client.metrics.rejected === 3);
   await expectCounters();
   expect(await value('instance_queue_sent_total')).toBe(3);
-  expect(await value(`instance_queue_acked_total{queue="${name}"}`)).toBe(2);
-  expect(await value(`instance_queue_rejected_total{queue="${name}"}`)).toBe(1);
+  expect(await value(`instance_queue_acked_total{queue="${queue}"}`)).toBe(2);
+  expect(await value(`instance_queue_rejected_total{queue="${queue}"}`)).toBe(1);
   expect(await value('instance_queue_in_flight')).toBe(0);
   expect(await value('instance_queue_outbox_queued')).toBe(0);
   expect(await value('instance_queue_up')).toBe(1);
   expect(await value('instance_queue_connected{role="consumer"}')).toBe(1);
-  expect(await value(`instance_queue_consumers{queue="${name}",status="attached"}`)).toBe(1);
+  expect(await value(`instance_queue_consumers{queue="${queue}",status="attached"}`)).toBe(1);
 });
 
 test('deliveries are counted by their queue, those without settling too, and those from before under no name', async () => {
-  await queue.send({ queue: name, body: 1 });
+  await client.send({ queue, body: 1 });
   const early = await new Promise<{ ack(): boolean }>((resolve) => {
-    queue.consume({ queue: name, prefetch: 1 }).subscribe(resolve);
+    client.consume({ queue, prefetch: 1 }).subscribe(resolve);
   });
-  register(queue, registry);
+  register(client, registry);
   early.ack();
-  await queue.send({ queue: name, body: 2 });
-  await eventually(() => queue.metrics.delivered === 2);
+  await client.send({ queue, body: 2 });
+  await eventually(() => client.metrics.delivered === 2);
   expect(await value('instance_queue_delivered_total{queue=""}')).toBe(1);
-  expect(await value(`instance_queue_delivered_total{queue="${name}"}`)).toBe(1);
+  expect(await value(`instance_queue_delivered_total{queue="${queue}"}`)).toBe(1);
   expect(await value('instance_queue_acked_total{queue=""}')).toBe(1);
-  const other = await closing(await Bystander.at(url)).declareQueue();
-  queue.consume({ queue: other, noAck: true }).subscribe();
-  await queue.send({ queue: other, body: 3 });
-  await eventually(() => queue.metrics.delivered === 3);
+  const other = await given.bystander.declareQueue();
+  client.consume({ queue: other, noAck: true }).subscribe();
+  await client.send({ queue: other, body: 3 });
+  await eventually(() => client.metrics.delivered === 3);
   expect(await value(`instance_queue_delivered_total{queue="${other}"}`)).toBe(1);
   await expectCounters();
 });
 
 test('the duration of sends is measured by destination and outcome', async () => {
-  register(queue, registry);
-  await queue.send({ queue: name, body: 1 });
-  await queue.send({ exchange: 'amq.fanout', body: 1 }, { timeout: 5000 }).catch(() => undefined);
-  const { code } = await publishError(queue.send({ exchange: 'amq.direct', routingKey: name, body: 1 }));
+  register(client, registry);
+  await client.send({ queue, body: 1 });
+  await client.send({ exchange: 'amq.fanout', body: 1 }, { timeout: 5000 }).catch(() => undefined);
+  const { code } = await publishError(client.send({ exchange: 'amq.direct', routingKey: queue, body: 1 }));
   const count = (labels: string) => value(`instance_queue_send_duration_seconds_count{${labels}}`);
-  expect(await count(`queue="${name}",exchange="",outcome="confirmed"`)).toBe(1);
+  expect(await count(`queue="${queue}",exchange="",outcome="confirmed"`)).toBe(1);
   expect(await count(`queue="",exchange="amq.direct",outcome="${code}"`)).toBe(1);
   const total = await value(
-    `instance_queue_send_duration_seconds_sum{queue="${name}",exchange="",outcome="confirmed"}`,
+    `instance_queue_send_duration_seconds_sum{queue="${queue}",exchange="",outcome="confirmed"}`,
   );
   expect(total).toBeGreaterThan(0);
   expect(total).toBeLessThan(20);
 });
 
 test('the duration of deliveries is measured by queue and settlement', async () => {
-  register(queue, registry);
-  queue
-    .consume({ queue: name })
+  register(client, registry);
+  client
+    .consume({ queue })
     .pipe(handle(() => undefined))
     .subscribe();
-  await queue.send({ queue: name, body: 1 });
-  await eventually(() => queue.metrics.acked === 1);
-  expect(await value(`instance_queue_handle_duration_seconds_count{queue="${name}",settlement="ack"}`)).toBe(1);
+  await client.send({ queue, body: 1 });
+  await eventually(() => client.metrics.acked === 1);
+  expect(await value(`instance_queue_handle_duration_seconds_count{queue="${queue}",settlement="ack"}`)).toBe(1);
 });
 
 test('queues with generated names share a series', async () => {
-  register(queue, registry);
-  queue
+  register(client, registry);
+  client
     .consume({ queue: '' })
     .pipe(handle(() => undefined))
     .subscribe();
   const { queueName } = await eventually(() => {
-    const [consumer] = queue.health.consumers;
+    const [consumer] = client.health.consumers;
     return consumer?.status === 'attached' ? { queueName: consumer.queue } : undefined;
   });
-  await queue.send({ exchange: '', routingKey: queueName, body: 1 });
-  await eventually(() => queue.metrics.acked === 1);
+  await client.send({ exchange: '', routingKey: queueName, body: 1 });
+  await eventually(() => client.metrics.acked === 1);
   expect(await value('instance_queue_acked_total{queue="amq.gen-*"}')).toBe(1);
 });
 
 test('each InstanceQueue counts its own messages; a second one in the same registry needs a prefix', async () => {
-  const second = closing(new InstanceQueue(url));
-  register(queue, registry);
+  const second = given.newClient();
+  register(client, registry);
   expect(() => register(second, registry)).toThrow(OptionsError);
   register(second, registry, { prefix: 'second_' });
-  await second.send({ queue: name, body: 1 });
-  const labels = `{queue="${name}",exchange="",outcome="confirmed"}`;
+  await second.send({ queue, body: 1 });
+  const labels = `{queue="${queue}",exchange="",outcome="confirmed"}`;
   expect(await value(`second_send_duration_seconds_count${labels}`)).toBe(1);
   expect(await value(`instance_queue_send_duration_seconds_count${labels}`)).toBeUndefined();
   expect(await value('second_sent_total')).toBe(1);
@@ -150,14 +147,14 @@ test('each InstanceQueue counts its own messages; a second one in the same regis
 });
 
 test('a prefix that cannot begin a metric name is refused', () => {
-  expect(() => register(queue, registry, { prefix: '1-bad' })).toThrow(/Expected `prefix` to be/);
+  expect(() => register(client, registry, { prefix: '1-bad' })).toThrow(/Expected `prefix` to be/);
 });
 
 test('what is returned stops it, and empties the registry', async () => {
-  const unregister = register(queue, registry);
+  const unregister = register(client, registry);
   unregister();
   expect(await registry.metrics()).toBe('\n');
-  register(queue, registry);
+  register(client, registry);
 });
 
 describe('what the guide offers', () => {
@@ -193,8 +190,8 @@ describe('what the guide offers', () => {
   );
 
   it.each([...dashboard, ...alerts])('%s names metrics that exist', async (_name, expression) => {
-    register(queue, registry);
-    await queue.send({ queue: name, body: 1 });
+    register(client, registry);
+    await client.send({ queue, body: 1 });
     const exposed = await registry.getMetricsAsJSON();
     const names = exposed.flatMap(({ name: metric, type }) =>
       String(type) === 'histogram' ? ['bucket', 'sum', 'count'].map((part) => `${metric}_${part}`) : [metric],
@@ -205,7 +202,7 @@ describe('what the guide offers', () => {
   });
 
   it('the table of metrics is complete', async () => {
-    register(queue, registry);
+    register(client, registry);
     const listed = [...read('prometheus.md').matchAll(/^\| (`.*?) \|/gm)].flatMap(([, cell = '']) =>
       [...cell.matchAll(/`(\w+)`/g)].map(([, metric]) => `instance_queue_${metric ?? ''}`),
     );
