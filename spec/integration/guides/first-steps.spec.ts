@@ -6,15 +6,14 @@ import { promisify } from 'node:util';
 import type { Subscription } from 'rxjs';
 import type { InstanceQueue } from 'instance-queue';
 import { FakeInstanceQueue } from 'instance-queue/testing';
-import { sharedBroker } from '../../support/brokers/test-brokers';
-import { Bystander } from '../../support/brokers/bystander';
-import { closeAll, closing } from '../../support/closing';
+import { closing } from '../../support/closing';
 import { root } from '../../support/compiler';
+import { rabbitmqFixture } from '../../support/fixtures/rabbitmq';
 import { runRecipe } from '../../support/guides/run-recipe';
 import { eventually } from '../../support/waiting';
 
-const { url } = sharedBroker();
-afterEach(closeAll);
+const given = rabbitmqFixture();
+const { url } = given;
 
 describe('getting started', () => {
   const GUIDE = 'demo/guides/getting-started.md';
@@ -27,10 +26,10 @@ describe('getting started', () => {
   };
 
   it('the program says when it is connected, ships the orders it sends, and ends at SIGINT', async () => {
-    const side = closing(await Bystander.at(url));
+    const { bystander } = given;
     for (const name of ['orders', 'shipments']) {
-      side.deletesQueue(name);
-      await side.deleteQueue(name);
+      bystander.deletesQueue(name);
+      await bystander.deleteQueue(name);
     }
     const lines: string[] = [];
     const ends: (() => void)[] = [];
@@ -43,7 +42,7 @@ describe('getting started', () => {
     expect(lines.slice(0, 3)).toEqual(['disconnected', 'connecting', 'connected']);
     for (const end of ends) end();
     await eventually(() => lines.includes('closed'));
-    expect((await side.count('orders')).ready).toBe(0);
+    expect((await bystander.count('orders')).ready).toBe(0);
   });
 
   it('its test passes, and an order without an address is rejected', async () => {

@@ -6,16 +6,13 @@ import type { FastifyInstance } from 'fastify';
 import { createServer, get, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { InstanceQueue } from 'instance-queue';
-import { FaultProxy } from 'instance-queue/testing';
-import { sharedBroker } from '../../support/brokers/test-brokers';
-import { Bystander } from '../../support/brokers/bystander';
-import { closeAll, closing } from '../../support/closing';
+import { closing } from '../../support/closing';
+import { proxiedFixture } from '../../support/fixtures/rabbitmq';
 import { runRecipe } from '../../support/guides/run-recipe';
 import { until } from '../../support/waiting';
 
 const GUIDE = 'demo/guides/health.md';
-const { url } = sharedBroker();
-afterEach(closeAll);
+const given = proxiedFixture();
 
 interface Answer {
   readonly statusCode: number | undefined;
@@ -23,7 +20,7 @@ interface Answer {
 }
 type Ask = (path: string) => Promise<Answer>;
 
-/** Asks over HTTP, as a kubelet does: a connection of its own each time. */
+/** Sends requests as a kubelet does: each on its own connection. */
 const asking =
   (base: string): Ask =>
   (path) =>
@@ -70,30 +67,29 @@ describe.each([
   ['Fastify', fastify],
   ['Nest', nest],
 ])('the health checks of the guide, in %s,', (_name, serve) => {
-  it('are ready with the broker, not ready without it, ready again, and always alive', async () => {
-    const side = closing(await Bystander.at(url));
-    const proxy = closing(await FaultProxy.before(url));
-    const queue = closing(new InstanceQueue({ url: proxy.url(url), reconnect: { min: 10, max: 50 } }));
-    const ask = await serve(queue);
+  it('are ready while connected to the broker, not ready without it, and always alive', async () => {
+    const { bystander, newClient, proxy } = given;
+    const client = newClient({ reconnect: { min: 10, max: 50 } });
+    const ask = await serve(client);
     expect(await ask('/ready')).toMatchObject({
       statusCode: 503,
       body: { ready: false, reasons: [{ of: 'nothing' }] },
     });
 
-    queue.consume({ queue: await side.declareQueue() }).subscribe();
-    await until(queue.health$, ({ status }) => status === 'up');
+    client.consume({ queue: await bystander.declareQueue() }).subscribe();
+    await until(client.health$, ({ status }) => status === 'up');
     expect(await ask('/ready')).toMatchObject({ statusCode: 200, body: { ready: true, status: 'up' } });
 
     proxy.refuse();
     proxy.cut();
-    await until(queue.health$, ({ status }) => status === 'degraded');
+    await until(client.health$, ({ status }) => status === 'degraded');
     const away = await ask('/ready');
     expect(away).toMatchObject({ statusCode: 503, body: { ready: false, status: 'degraded' } });
     expect(JSON.stringify(away.body)).toContain('"of":"consumer"');
     expect(await ask('/live')).toEqual({ statusCode: 200, body: { alive: true } });
 
     await proxy.restore();
-    await until(queue.health$, ({ status }) => status === 'up');
+    await until(client.health$, ({ status }) => status === 'up');
     expect(await ask('/ready')).toMatchObject({ statusCode: 200 });
   });
 });

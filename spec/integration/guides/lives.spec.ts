@@ -1,30 +1,21 @@
 import { createServer, type Server } from 'node:http';
-import { handle, InstanceQueue } from 'instance-queue';
-import { privateBroker } from '../../support/brokers/test-brokers';
-import { Bystander } from '../../support/brokers/bystander';
-import { closeAll, closing } from '../../support/closing';
+import { handle, type InstanceQueue } from 'instance-queue';
 import { collect } from '../../support/collect';
+import { rabbitmqFixture } from '../../support/fixtures/rabbitmq';
 import { runRecipe } from '../../support/guides/run-recipe';
 import { eventually, until } from '../../support/waiting';
 
 // Its queues have the names that the guide gives them.
-const { url } = privateBroker();
-let side: Bystander;
-beforeEach(async () => {
-  side = await Bystander.at(url);
-});
-afterEach(async () => {
-  await closeAll();
-  await side.close();
-});
+const given = rabbitmqFixture({ private: true });
+const { url } = given;
 
 interface Order {
   readonly id: number;
 }
 
 test('the first example of the README says when it is connected, receives the order it sends, and closes on SIGINT', async () => {
-  side.deletesQueue('orders');
-  await side.deleteQueue('orders');
+  given.bystander.deletesQueue('orders');
+  await given.bystander.deleteQueue('orders');
   const lines: unknown[][] = [];
   const ends: (() => void)[] = [];
   const fakes = {
@@ -41,11 +32,12 @@ test('the first example of the README says when it is connected, receives the or
 });
 
 test('shutting down as the guide does lets work end, settles it, and tells that nothing is left', async () => {
+  const { bystander, newClient } = given;
   const { shutDown } = await runRecipe<{
     shutDown(server: Server, queue: InstanceQueue, within: number): Promise<boolean>;
   }>('demo/guides/closing.md', 'export async function shutDown');
-  const name = await side.declareQueue();
-  const queue = closing(new InstanceQueue(url));
+  const name = await bystander.declareQueue();
+  const queue = newClient();
   const server = createServer();
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   let end: (() => void) | undefined;
@@ -54,21 +46,22 @@ test('shutting down as the guide does lets work end, settles it, and tells that 
     await queue.send({ queue: name, body: 'from the work' }, { timeout: 5000 });
   };
   collect(queue.consume({ queue: name, prefetch: 1 }).pipe(handle(work)));
-  await side.put(name, 'work');
+  await bystander.put(name, 'work');
   await eventually(() => end !== undefined);
   const clean = shutDown(server, queue, 10_000);
   await until(queue.state$, ({ consumer }) => consumer.status === 'closing');
   end?.();
   expect(await clean).toBe(true);
   expect(server.listening).toBe(false);
-  expect(await side.take(name)).toMatchObject({ body: 'from the work' });
-  expect(await side.take(name)).toBeUndefined();
+  expect(await bystander.take(name)).toMatchObject({ body: 'from the work' });
+  expect(await bystander.take(name)).toBeUndefined();
 });
 
 test('what failed for good waits where the guide says, and is put back as it says', async () => {
+  const { bystander, newClient } = given;
   for (const name of ['orders', 'orders.dead', 'orders.retry.30000']) {
-    side.deletesQueue(name);
-    await side.deleteQueue(name);
+    bystander.deletesQueue(name);
+    await bystander.deleteQueue(name);
   }
   const ids: number[] = [];
   const charge = (order: Order): Promise<void> => {
@@ -80,12 +73,12 @@ test('what failed for good waits where the guide says, and is put back as it say
   const { putBack } = await runRecipe<{
     putBack(queue: InstanceQueue, from: string, to: string, quiet: number): Promise<number>;
   }>('demo/guides/retrying.md', 'export async function putBack');
-  const queue = closing(new InstanceQueue(url));
-  await eventually(() => side.hasQueue('orders.dead'));
-  await side.put('orders.dead', { id: 1 }, { id: 2 });
+  const queue = newClient();
+  await eventually(() => bystander.hasQueue('orders.dead'));
+  await bystander.put('orders.dead', { id: 1 }, { id: 2 });
   await queue.connect();
   expect(await putBack(queue, 'orders.dead', 'orders', 2000)).toBe(2);
   await eventually(() => ids.length === 2);
   expect([...ids].sort()).toEqual([1, 2]);
-  expect((await side.count('orders.dead')).ready).toBe(0);
+  expect((await bystander.count('orders.dead')).ready).toBe(0);
 });

@@ -2,16 +2,13 @@ import 'reflect-metadata';
 import type { Type } from '@nestjs/common';
 import { Test } from '@nestjs/testing';
 import { InstanceQueue } from 'instance-queue';
-import { privateBroker } from '../../support/brokers/test-brokers';
-import { Bystander } from '../../support/brokers/bystander';
-import { closeAll, closing } from '../../support/closing';
+import { rabbitmqFixture } from '../../support/fixtures/rabbitmq';
 import { runRecipe } from '../../support/guides/run-recipe';
 import { eventually } from '../../support/waiting';
 
 const GUIDE = 'demo/guides/nest.md';
 // Its queues have the names that the guide gives them.
-const { url } = privateBroker();
-afterEach(closeAll);
+const given = rabbitmqFixture({ private: true });
 
 interface OrdersService {
   readonly shipped: readonly number[];
@@ -23,10 +20,10 @@ interface Application {
 }
 
 test('the application of the guide ships what is placed, and closes its InstanceQueue', async () => {
-  const bystander = closing(await Bystander.at(url));
+  const { bystander, newClient } = given;
   bystander.deletesQueue('orders');
   const { AppModule, OrdersService } = await runRecipe<Application>(GUIDE, 'async place(order: Order)');
-  const queue = closing(new InstanceQueue(url));
+  const queue = newClient();
   const module = await Test.createTestingModule({ imports: [AppModule] })
     .overrideProvider(InstanceQueue)
     .useValue(queue)

@@ -2,6 +2,7 @@ import { handle, type InstanceQueue } from 'instance-queue';
 import { collect } from '../../support/collect';
 import { rabbitmqFixture } from '../../support/fixtures/rabbitmq';
 import { runRecipe } from '../../support/guides/run-recipe';
+import { numbers } from '../../support/numbers';
 import { eventually } from '../../support/waiting';
 
 type PutBack = (queue: InstanceQueue, from: string, to: string, quiet: number) => Promise<number>;
@@ -33,7 +34,7 @@ describe('putting dead letters back as the guide does', () => {
 
   it('ends though every letter fails again at once, and leaves each where it was', async () => {
     const { bystander } = given;
-    const bodies = Array.from({ length: 50 }, (_, i) => i);
+    const bodies = numbers(50);
     const { client, worked, handled } = consumer(() => true);
     await bystander.declareQueue({}, dead);
     await bystander.put(dead, ...bodies);

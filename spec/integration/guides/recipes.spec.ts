@@ -1,47 +1,38 @@
 import type { Observable } from 'rxjs';
 import { lastValueFrom, take } from 'rxjs';
-import { InstanceQueue, type Delivery, type Message } from 'instance-queue';
-import { FaultProxy } from 'instance-queue/testing';
-import { sharedBroker } from '../../support/brokers/test-brokers';
-import { Bystander } from '../../support/brokers/bystander';
-import { closeAll, closing } from '../../support/closing';
+import { type InstanceQueue, type Delivery, type Message } from 'instance-queue';
 import { collect } from '../../support/collect';
+import { proxiedFixture } from '../../support/fixtures/rabbitmq';
 import { runRecipe } from '../../support/guides/run-recipe';
 import { eventually, until } from '../../support/waiting';
 
 const GUIDE = 'demo/guides/recipes.md';
-const { url } = sharedBroker();
-let side: Bystander;
-beforeEach(async () => {
-  side = await Bystander.at(url);
-});
-afterEach(async () => {
-  await closeAll();
-  await side.close();
-});
+const given = proxiedFixture();
 
-test('the rate limit begins no more than one message per interval, and loses none', async () => {
+test('the rate limit starts at most one message per interval, and loses none', async () => {
+  const { bystander, newClient } = given;
   const { polite } = await runRecipe<{
     polite(deliveries$: Observable<Delivery<number>>, call: (id: number) => Promise<void>): Observable<unknown>;
   }>(GUIDE, 'polite');
-  const name = await side.declareQueue();
-  await side.put(name, 1, 2, 3, 4);
+  const name = await bystander.declareQueue();
+  await bystander.put(name, 1, 2, 3, 4);
   const began: [number, number][] = [];
-  const queue = closing(new InstanceQueue(url));
+  const client = newClient();
   const call = (id: number): Promise<void> => Promise.resolve(void began.push([id, performance.now()]));
-  await lastValueFrom(polite(queue.consume<number>({ queue: name }), call).pipe(take(4)));
+  await lastValueFrom(polite(client.consume<number>({ queue: name }), call).pipe(take(4)));
   expect(began.map(([id]) => id)).toEqual([1, 2, 3, 4]);
   // Timers may be a millisecond early.
   for (const [index, [, at]] of began.entries()) if (index > 0) expect(at - began[index - 1]![1]).toBeGreaterThan(95);
 });
 
-test('fan-in works on several queues, and its concurrency bounds them together', async () => {
+test('fan-in consumes several queues, and its concurrency bounds them together', async () => {
+  const { bystander, newClient } = given;
   const { fanIn } = await runRecipe<{
     fanIn(queue: InstanceQueue, names: string[], work: (body: string) => Promise<void>): Observable<unknown>;
   }>(GUIDE, 'fanIn');
-  const names = await Promise.all([side.declareQueue(), side.declareQueue(), side.declareQueue()]);
-  for (const name of names) await side.put(name, `${name}-1`, `${name}-2`, `${name}-3`);
-  const queue = closing(new InstanceQueue(url));
+  const names = await Promise.all([bystander.declareQueue(), bystander.declareQueue(), bystander.declareQueue()]);
+  for (const name of names) await bystander.put(name, `${name}-1`, `${name}-2`, `${name}-3`);
+  const client = newClient();
   const [done, ends] = [new Set<string>(), [] as (() => void)[]];
   let [running, most] = [0, 0];
   const work = async (body: string): Promise<void> => {
@@ -50,7 +41,7 @@ test('fan-in works on several queues, and its concurrency bounds them together',
     running--;
     done.add(body);
   };
-  const { subscription } = collect(fanIn(queue, names, work));
+  const { subscription } = collect(fanIn(client, names, work));
   await eventually(() => running === 4);
   await eventually(() => {
     ends.shift()?.();
@@ -61,12 +52,13 @@ test('fan-in works on several queues, and its concurrency bounds them together',
 });
 
 test('the circuit breaker stops receiving after three failures, and goes on later, with nothing lost', async () => {
+  const { bystander, newClient } = given;
   const { payInvoices } = await runRecipe<{
     payInvoices(queue: InstanceQueue, name: string, pay: (id: number) => Promise<void>): Observable<unknown>;
   }>(GUIDE, 'payInvoices');
-  const name = await side.declareQueue();
-  await side.put(name, 1, 2);
-  const queue = closing(new InstanceQueue(url));
+  const name = await bystander.declareQueue();
+  await bystander.put(name, 1, 2);
+  const client = newClient();
   let [calls, broken] = [0, true];
   const paid = new Set<number>();
   const pay = (id: number): Promise<void> => {
@@ -75,15 +67,16 @@ test('the circuit breaker stops receiving after three failures, and goes on late
     paid.add(id);
     return Promise.resolve();
   };
-  collect(payInvoices(queue, name, pay));
-  await until(queue.health$, ({ consumers }) => consumers.some(({ status }) => status === 'paused'));
+  collect(payInvoices(client, name, pay));
+  await until(client.health$, ({ consumers }) => consumers.some(({ status }) => status === 'paused'));
   expect(calls).toBe(3);
-  expect(queue.health.status).toBe('up');
+  expect(client.health.status).toBe('up');
   broken = false;
   await eventually(() => paid.size === 2);
 });
 
-test('what is in the outbox of the database is sent while the broker comes and goes, and removed when confirmed', async () => {
+test('the rows of a database outbox are sent once the broker is up, and removed when confirmed', async () => {
+  const { bystander, newClient, proxy } = given;
   interface Row {
     readonly id: string;
     readonly queue: string;
@@ -96,7 +89,7 @@ test('what is in the outbox of the database is sent while the broker comes and g
   const { relay } = await runRecipe<{
     relay(queue: InstanceQueue, table: Table, every: number): Observable<never>;
   }>(GUIDE, 'relay');
-  const name = await side.declareQueue();
+  const name = await bystander.declareQueue();
   const rows = [1, 2, 3, 4, 5].map((body) => ({ id: `row-${String(body)}`, queue: name, body }));
   const table: Table = {
     next: () => Promise.resolve(rows.slice(0, 2)),
@@ -109,19 +102,17 @@ test('what is in the outbox of the database is sent while the broker comes and g
       return Promise.resolve();
     },
   };
-  const proxy = closing(await FaultProxy.before(url));
   proxy.refuse();
-  const options = { url: proxy.url(url), reconnect: { min: 10, max: 50 }, producer: { timeout: 100 } };
-  const queue = closing(new InstanceQueue(options));
-  const { subscription } = collect(relay(queue, table, 20));
-  await eventually(() => queue.metrics.timedOut > 0);
+  const client = newClient({ reconnect: { min: 10, max: 50 }, producer: { timeout: 100 } });
+  const { subscription } = collect(relay(client, table, 20));
+  await eventually(() => client.metrics.timedOut > 0);
   expect(rows).toHaveLength(5);
   await proxy.restore();
   await eventually(() => rows.length === 0);
   subscription.unsubscribe();
-  // What was confirmed behind its deadline is sent again, so there may be more than five.
+  // A row whose confirm arrives after its timeout is sent again, so there may be more than five.
   const messages: Message<unknown>[] = [];
-  await until(queue.consume({ queue: name, noAck: true }), (message) => {
+  await until(client.consume({ queue: name, noAck: true }), (message) => {
     messages.push(message);
     return new Set(messages.map(({ body }) => body)).size === 5;
   });
