@@ -1,29 +1,22 @@
-import { Connection, consume, handle } from 'instance-queue';
-import { privateBroker } from '../../support/brokers/test-brokers';
-import { Bystander } from '../../support/brokers/bystander';
-import { closeAll, closing } from '../../support/closing';
-import { collect } from '../../support/collect';
+import { consume, handle, type Connection } from 'instance-queue';
 import { isAtLeast } from '../../support/brokers/version';
+import { collect } from '../../support/collect';
+import { rabbitmqFixture } from '../../support/fixtures/rabbitmq';
 import { eventually } from '../../support/waiting';
 
 const LIMIT = 2;
 
 // https://www.rabbitmq.com/docs/quorum-queues#poison-message-handling
 describe('a delivery limit', () => {
-  const broker = privateBroker();
-  let side: Bystander;
+  const given = rabbitmqFixture({ private: true });
+  const { broker } = given;
   let connection: Connection;
   let dead: string;
   let queue: string;
   beforeEach(async () => {
-    side = await Bystander.at(broker.url);
-    dead = await side.declareQueue();
-    queue = side.freeQueueName();
-    connection = closing(new Connection(broker.url));
-  });
-  afterEach(async () => {
-    await closeAll();
-    await side.close();
+    dead = await given.bystander.declareQueue();
+    queue = given.bystander.freeQueueName();
+    connection = given.newConnection();
   });
   const limited = (): {
     readonly name: string;
@@ -37,7 +30,8 @@ describe('a delivery limit', () => {
     deadLetter: { queue: dead },
   });
 
-  it('is reached by what fails, and the count told with each delivery: the message ends as a dead letter', async () => {
+  it('is reached by a failing message, which is dead-lettered, and each delivery carries its count', async () => {
+    const { bystander } = given;
     const runs: number[] = [];
     collect(
       consume(connection, { queue: limited() }).pipe(
@@ -50,27 +44,28 @@ describe('a delivery limit', () => {
         ),
       ),
     );
-    await eventually(() => side.hasQueue(queue));
-    await side.put(queue, 'poison');
-    await eventually(async () => (await side.count(dead)).ready === 1);
+    await eventually(() => bystander.hasQueue(queue));
+    await bystander.put(queue, 'poison');
+    await eventually(async () => (await bystander.count(dead)).ready === 1);
     expect(runs).toEqual([0, 1, 2]);
   });
 
-  it('counts what was released unstarted before 4.3, and not since', async () => {
+  it('counts released deliveries before RabbitMQ 4.3, and not since', async () => {
+    const { bystander } = given;
     const counts: number[] = [];
-    const enough = LIMIT + 3;
+    const deliveries = LIMIT + 3;
     consume(connection, { queue: limited() }).subscribe((delivery) => {
       counts.push(delivery.deliveryCount);
-      if (counts.length < enough) delivery.release();
+      if (counts.length < deliveries) delivery.release();
       else delivery.ack();
     });
-    await eventually(() => side.hasQueue(queue));
-    await side.put(queue, 'never tried');
+    await eventually(() => bystander.hasQueue(queue));
+    await bystander.put(queue, 'released');
     if (isAtLeast(broker, '4.3')) {
-      await eventually(() => counts.length === enough);
-      expect((await side.count(dead)).ready).toBe(0);
+      await eventually(() => counts.length === deliveries);
+      expect((await bystander.count(dead)).ready).toBe(0);
     } else {
-      await eventually(async () => (await side.count(dead)).ready === 1);
+      await eventually(async () => (await bystander.count(dead)).ready === 1);
       expect(counts).toEqual([0, 1, 2]);
     }
   });

@@ -10,7 +10,7 @@ import { eventually, rejection } from '../../support/waiting';
 // https://www.rabbitmq.com/docs/deprecated-features
 describe('a transient queue that is not exclusive', () => {
   const broker = privateBroker();
-  /** Not every release of 4.x denies them unasked; by configuration all do, from its next start on. */
+  /** Not every release of 4.x denies them by default, but all do if configured to, from the next start on. */
   const deniable = isAtLeast(broker, '4.0');
   const configure = async (how: string): Promise<void> => {
     if (!deniable) return;
@@ -19,7 +19,7 @@ describe('a transient queue that is not exclusive', () => {
     await broker.startApp();
   };
   beforeAll(async () => {
-    // It does not start where one is in use, and those of tests before may still be on their way out.
+    // The broker does not start while one is in use, and those of earlier tests may still be being deleted.
     await eventually(async () => (await broker.queues()).every(({ durable }) => durable));
     await configure('application:set_env(rabbit, permit_deprecated_features, #{transient_nonexcl_queues => false}).');
   });
@@ -28,7 +28,7 @@ describe('a transient queue that is not exclusive', () => {
     await configure('application:unset_env(rabbit, permit_deprecated_features).');
   });
 
-  it('costs a client its whole connection where it is denied (541, from 4.0 on); ours never asks for one', async () => {
+  it('closes the connection of its client where it is denied (541, from 4.0 on), so that the library never declares one', async () => {
     const name = uniqueName('transient');
     const raw = await connect(broker.url);
     const ends: unknown[] = [];
