@@ -143,7 +143,7 @@ module.exports = {
       'demo-is-a-user',
       'The demo uses the library as its users do: through the door.',
       { path: '^demo/' },
-      { path: ['^lib/', '^spec/'], pathNot: '^lib/((dashboard|testing)/)?index\\.ts$' },
+      { path: ['^lib/', '^spec/'], pathNot: '^lib/(testing/index|dashboard/dashboard|index)\\.ts$' },
     ),
     forbid(
       'compose-knows-brokers-only',

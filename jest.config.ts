@@ -16,10 +16,10 @@ function project(name: string, rooms: string[], more: Partial<Project> = {}): Pr
     transform: { '^.+\\.ts$': ['ts-jest', { tsconfig: '<rootDir>/tsconfig.json' }] },
     moduleNameMapper: {
       '^instance-queue$': '<rootDir>/lib/index.ts',
-      '^instance-queue/dashboard$': '<rootDir>/lib/dashboard/index.ts',
+      '^instance-queue/dashboard$': '<rootDir>/lib/dashboard/dashboard.ts',
       '^instance-queue/health$': '<rootDir>/lib/health/index.ts',
       '^instance-queue/opentelemetry$': '<rootDir>/lib/opentelemetry/index.ts',
-      '^instance-queue/prometheus$': '<rootDir>/lib/prometheus/index.ts',
+      '^instance-queue/prometheus$': '<rootDir>/lib/prometheus/register.ts',
       '^instance-queue/nestjs$': '<rootDir>/lib/nestjs/index.ts',
       '^instance-queue/testing$': '<rootDir>/lib/testing/index.ts',
     },

@@ -1,4 +1,4 @@
-import { PORTS, listenAt, randomPort } from '../lib/testing/faults/listening';
+import { PORTS, listenAt, randomPort } from '../lib/testing/faults/fault-proxy';
 
 const given = new Set<number>();
 

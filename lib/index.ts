@@ -47,7 +47,7 @@ export { Producer } from './producer/producer';
 export { publish } from './producer/publish';
 export type { Confirmation } from './producer/pending-send';
 export type { OutboundMessage } from './producer/outbound-message';
-export type { OutboxState } from './producer/producer';
+export type { OutboxState } from './producer/producer-state';
 export type { ProducerEvents } from './producer/producer-events';
 export type { ProducerState } from './producer/producer-state';
 export type { OutboxOptions, ProducerOptions, SendOptions } from './producer/producer-options';

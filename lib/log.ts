@@ -1,6 +1,6 @@
-import { pino, type LevelWithSilent, type Logger as PinoLogger } from 'pino';
-import { DEFAULTS, type Check } from './options';
-import { plainError } from './plain-error';
+import { type LevelWithSilent, type Logger as PinoLogger, pino } from 'pino';
+import { isError } from './errors';
+import { type Check, DEFAULTS } from './options';
 
 type Level = 'debug' | 'info' | 'warn' | 'error';
 type Fields = Readonly<Record<string, unknown>>;
@@ -124,3 +124,26 @@ const serializesErrors = (target: unknown): boolean =>
   (typeof target === 'object' && target !== null && 'serializers' in target && has(target.serializers, 'err'));
 
 const asData = (fields: Fields): Fields => ('err' in fields ? { ...fields, err: plainError(fields['err']) } : fields);
+
+/** Causes of causes beyond this are left out. */
+const DEEPEST = 5;
+
+/**
+ * An error as plain data, for loggers that would write it as `{}`: its name, message and stack, those of its own fields
+ * that are strings, numbers or booleans, and its causes as far as they are errors. Anything else stays what it is.
+ */
+function plainError(error: unknown, depth = 0): unknown {
+  if (!isError(error)) return error;
+  const { name, message, stack, cause } = error;
+  const own = Object.entries(error).filter(([, value]) => ['string', 'number', 'boolean'].includes(typeof value));
+  const errors: unknown = Reflect.get(error, 'errors');
+  return {
+    name,
+    message,
+    ...Object.fromEntries(own),
+    stack,
+    ...(isError(cause) && depth < DEEPEST && { cause: plainError(cause, depth + 1) }),
+    ...(Array.isArray(errors) &&
+      depth < DEEPEST && { errors: errors.filter(isError).map((one) => plainError(one, depth + 1)) }),
+  };
+}

@@ -1,4 +1,4 @@
-import type { OutboxState } from '../producer/producer';
+import type { OutboxState } from '../producer/producer-state';
 
 /** Counters since the start, and gauges now. */
 export interface Metrics {

@@ -1,29 +1,44 @@
 import type { ConnectionOptions as TlsOptions } from 'node:tls';
-import { skip, type Observable } from 'rxjs';
-import { loggerFrom, logger, type LoggerOption } from '../log';
 import {
-  DEFAULTS,
+  distinctUntilChanged,
+  filter,
+  map,
+  NEVER,
+  type Observable,
+  skip,
+  switchMap,
+  take,
+  takeUntil,
+  timer,
+} from 'rxjs';
+import { amqpTransport } from '../amqp/amqp-transport';
+import { logger, loggerFrom, type LoggerOption } from '../log';
+import {
   boolean,
   checkOptions,
   countFrom,
+  DEFAULTS,
   duration,
   either,
   func,
   heartbeat,
   list,
   number,
+  object,
+  oneOf,
+  type Shape,
+  shortString,
+  string,
+  withDefaults,
 } from '../options';
-import { object, oneOf, shortString, string, withDefaults, type Shape } from '../options';
+import type { EventsOf } from '../reactive/state-subject';
+import { TypedEmitter } from '../reactive/typed-emitter';
+import { endpointSource, type EndpointSource } from '../transport/endpoints';
+import type { Transport } from '../transport/transport';
 import type { Backoff, BackoffOptions } from './backoff';
 import { ConnectionCore } from './connection-core';
-import type { CloseOptions, CloseReport } from './member';
-import { amqpTransport } from '../amqp/amqp-transport';
-import type { Transport } from '../transport/transport';
-import { endpointSource, type EndpointSource } from '../transport/endpoints';
-import type { EventsOf } from '../reactive/state-subject';
-import { warnWithoutConnection } from './no-connection-warning';
 import type { ConnectionState } from './connection-state';
-import { TypedEmitter } from '../reactive/typed-emitter';
+import type { CloseOptions, CloseReport } from './member';
 
 /** One event per status, with the state as payload, and the broker's back-pressure. There is no 'error' event. */
 export type ConnectionEvents = EventsOf<ConnectionState> & { blocked: [reason: string]; unblocked: [] };
@@ -233,4 +248,43 @@ function emitState(emitter: TypedEmitter<ConnectionEvents>, state: ConnectionSta
       emitter.emit('closed', state);
       break;
   }
+}
+
+/** ms of trying in vain after which somebody should know. */
+const PATIENCE = 5000;
+/** Stable: for `process.on('warning')`, and `node --disable-warning`. */
+const CODE = 'INSTANCE_QUEUE_NOT_CONNECTED';
+
+/** A process is warned once: both connections of an InstanceQueue tell the same. */
+let warned = false;
+
+/**
+ * Warns on standard error when a connection has tried for some seconds and never came up, for callers without a logger:
+ * a wrong URL would be silent for ever. Stops with the first connection, and when it is closed.
+ */
+export function warnWithoutConnection(state$: Observable<ConnectionState>): void {
+  let causes: readonly string[] = [];
+  const settled$ = state$.pipe(
+    filter(({ status }) => status === 'connected' || status === 'closing' || status === 'closed'),
+  );
+  state$
+    .pipe(
+      map((state) => {
+        if (state.status === 'reconnecting') causes = [state.cause.message];
+        return state.status !== 'disconnected';
+      }),
+      distinctUntilChanged(),
+      switchMap((trying) => (trying ? timer(PATIENCE) : NEVER)),
+      take(1),
+      takeUntil(settled$),
+    )
+    .subscribe(() => {
+      if (warned) return;
+      warned = true;
+      process.emitWarning([`No connection to RabbitMQ within ${String(PATIENCE / 1000)} s.`, ...causes].join(' '), {
+        type: 'InstanceQueueWarning',
+        code: CODE,
+        detail: "Give a `logger` to see what happens, or `logger: 'silent'` to get no such warning.",
+      });
+    });
 }

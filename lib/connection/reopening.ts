@@ -1,9 +1,23 @@
-import { EMPTY, asapScheduler, defer, mergeMap, retry, switchMap, tap, timer } from 'rxjs';
-import type { Observable, Subscription } from 'rxjs';
+import {
+  asapScheduler,
+  defer,
+  EMPTY,
+  map,
+  mergeMap,
+  type Observable,
+  of,
+  retry,
+  startWith,
+  Subject,
+  type Subscription,
+  switchMap,
+  take,
+  tap,
+  timer,
+} from 'rxjs';
 import { ChannelError, type InstanceQueueError } from '../errors';
 import type { Link } from '../transport/transport';
 import { backoffDelay } from './backoff';
-import { CloseAttribution, isOwnRefusal } from './close-attribution';
 import type { ConnectionCore } from './connection-core';
 
 export interface ReopeningOptions {
@@ -139,5 +153,127 @@ export class Reopening {
   #gaveUp(cause: InstanceQueueError): ChannelError {
     const message = `Gave up ${this.#options.what} after ${String(this.#failures)} failed attempts. ${cause.message}`;
     return new ChannelError(message, { cause, replyCode: cause.replyCode });
+  }
+}
+
+/** An operator closed it, or the broker went down. https://www.rabbitmq.com/amqp-0-9-1-reference#constants */
+const CONNECTION_FORCED = 320;
+
+/**
+ * Finds out whose setup made the broker close a whole connection (503, 530, 541). The broker does not say. So all setups that
+ * were under way are suspects, and try again one at a time: the one that is alone when it happens again is guilty.
+ */
+export class CloseAttribution {
+  #suspect = false;
+  #turn: SetupTurn | undefined;
+
+  /** Cold. Emits: once, when this setup may begin. Errors: ConnectionError, when the link is lost by then. */
+  turn(link: Pick<Link, 'lost'>): Observable<void> {
+    return SetupLock.of(link)
+      .take(this.#suspect)
+      .pipe(
+        map((turn) => {
+          if (link.lost) throw link.lost;
+          this.#turn = turn;
+        }),
+      );
+  }
+
+  /** Setup succeeded: what ends it later is no refusal of it. */
+  cleared(): void {
+    this.#suspect = false;
+    this.#turn?.end();
+    this.#turn = undefined;
+  }
+
+  /** Setup failed, or what it set up ended: is this setup the reason? */
+  guilty({ lost }: Pick<Link, 'lost'>, error: InstanceQueueError): boolean {
+    const turn = this.#turn;
+    this.#turn = undefined;
+    turn?.end();
+    // It had not begun.
+    if (error === lost) return false;
+    if (lost === undefined || isOwnRefusal(error, lost)) return true;
+    // A connection that was lost without a reason refused no setup: all that were on it come back side by side.
+    if (turn === undefined || lost.replyCode === undefined || lost.replyCode === CONNECTION_FORCED) return false;
+    if (turn.alone) return true;
+    this.#suspect = true;
+    return false;
+  }
+}
+
+/** Did the broker answer this channel alone, with a code of its own? A channel that ended with its connection has none. */
+const isOwnRefusal = (error: InstanceQueueError, lost: unknown): boolean =>
+  error.replyCode !== undefined && error.cause !== lost;
+
+/** ms after which a setup without an answer is no longer waited for, nor suspected of closing the connection. */
+const ANSWERED_WITHIN = 3000;
+
+/** The setup of one consumer or producer (declare, open, consume). The broker may answer any step by closing the connection. */
+interface SetupTurn {
+  /** Was no other setup under way at any time? */
+  readonly alone: boolean;
+  /** The broker has answered. A turn given up earlier stays under way for a while: the answer may still come. */
+  end(): void;
+}
+
+interface UnderWay {
+  alone: boolean;
+  readonly exclusive: boolean;
+  readonly overdue: number;
+}
+
+/** The setups under way on one connection: side by side, unless one asks to be alone. */
+class SetupLock {
+  static readonly #locks = new WeakMap<object, SetupLock>();
+
+  readonly #underWay = new Set<UnderWay>();
+  readonly #changed = new Subject<void>();
+
+  /** The lock of a connection, one for all who use it. */
+  static of(link: object): SetupLock {
+    let lock = this.#locks.get(link);
+    if (!lock) this.#locks.set(link, (lock = new SetupLock()));
+    return lock;
+  }
+
+  /** Cold. Emits: the turn when it comes, once; then completes. Errors: never. Unsubscribe: waits no longer. */
+  take(exclusive: boolean): Observable<SetupTurn> {
+    return this.#changed.pipe(
+      startWith(undefined),
+      switchMap(() => {
+        const wait = this.#wait(exclusive);
+        return wait > 0 ? timer(Math.ceil(wait)) : of(0);
+      }),
+      take(1),
+      map(() => this.#begin(exclusive)),
+    );
+  }
+
+  /** ms until no turn is in the way any more, unless those end sooner. */
+  #wait(exclusive: boolean): number {
+    const now = performance.now();
+    const inTheWay = [...this.#underWay].filter((turn) => exclusive || turn.exclusive);
+    return Math.max(0, ...inTheWay.map(({ overdue }) => overdue - now));
+  }
+
+  #begin(exclusive: boolean): SetupTurn {
+    const now = performance.now();
+    const others = [...this.#underWay];
+    for (const other of others) {
+      other.alone = false;
+      if (other.overdue <= now) this.#underWay.delete(other);
+    }
+    const turn: UnderWay = { alone: this.#underWay.size === 0, exclusive, overdue: now + ANSWERED_WITHIN };
+    this.#underWay.add(turn);
+    this.#changed.next();
+    return {
+      get alone() {
+        return turn.alone;
+      },
+      end: () => {
+        if (this.#underWay.delete(turn)) this.#changed.next();
+      },
+    };
   }
 }

@@ -11,7 +11,7 @@ import type { ConsumerChannel } from './consumer-channel';
 import type { Backlog, ConsumerState } from './consumer-state';
 import type { Delivery, Message } from './delivery';
 import type { Undecodable } from './delivery-decoder';
-import { Draining } from './draining';
+import { Draining } from './consumer-channel';
 
 const NOTHING_LEFT: CloseReport = { unsettled: 0, unconfirmed: 0 };
 

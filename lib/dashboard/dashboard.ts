@@ -1,8 +1,15 @@
+/// <reference types="node" preserve="true" />
+/**
+ * A page that shows a queue live, for the service that uses it.
+ * @module instance-queue/dashboard
+ */
+
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { checkOptions, func, isObject, string, type Check, type Shape } from '../options';
 import { pageFile } from './page-files';
 import { sendEvents } from './send-events';
 import { Watch, type HasMetrics } from './watch';
+export type { HasMetrics } from './watch';
 
 /** A module of your own that the page loads, to add to it. Both are addresses on the origin of the page. */
 export interface DashboardPanel {

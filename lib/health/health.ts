@@ -20,7 +20,7 @@ import {
 } from 'rxjs';
 import type { ConnectionState } from '../connection/connection-state';
 import type { ConsumerState } from '../consumer/consumer-state';
-import type { OutboxState } from '../producer/producer';
+import type { OutboxState } from '../producer/producer-state';
 import type { ProducerState } from '../producer/producer-state';
 import type { Stall } from './stall';
 

@@ -9,5 +9,5 @@
 
 export { meter } from './meter';
 export type { MeterOptions } from './meter';
-export { traceSends } from './trace-sends';
-export { traced } from './traced';
+export { traceSends } from './tracing';
+export { traced } from './tracing';

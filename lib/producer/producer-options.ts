@@ -14,6 +14,8 @@ import {
 } from '../options';
 import type { Topology } from '../topology';
 import { checkTopology } from '../topology-checks';
+import type { Encoded } from './outbound-message';
+import type { Prepare } from './publishing-loop';
 
 /** For one message. */
 export interface SendOptions {
@@ -102,4 +104,11 @@ export function resolveProducerOptions<T>(given: ProducerOptions<T>): ResolvedPr
     topology: given.topology,
     outbox: withDefaults(outbox, given.outbox),
   };
+}
+
+/** What an `InstanceQueue` adds to the producers it makes. */
+export interface ProducerInside {
+  readonly prepare?: Prepare | undefined;
+  /** Refuses a route by throwing a PublishError. */
+  readonly checkRoute?: ((message: Encoded) => void) | undefined;
 }

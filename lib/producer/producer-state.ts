@@ -9,3 +9,13 @@ export type ProducerState =
   | { readonly status: 'opening'; readonly cause?: InstanceQueueError; readonly retryIn?: number }
   | { readonly status: 'open'; readonly epoch: number }
   | { readonly status: 'stopped'; readonly cause?: InstanceQueueError };
+
+/** What is on its way. A gauge. */
+export interface OutboxState {
+  /** Waiting for the wire. */
+  readonly queued: number;
+  /** On the wire, not confirmed. */
+  readonly unconfirmed: number;
+  /** Bytes of what is queued. */
+  readonly bytes: number;
+}

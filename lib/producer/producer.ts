@@ -15,37 +15,19 @@ import { TypedEmitter } from '../reactive/typed-emitter';
 import { publishingLoop, type Prepare } from './publishing-loop';
 import { Deadlines } from '../collections/deadlines';
 import { PendingSend, type Confirmation } from './pending-send';
+import { delayingExchanges, encode, givenId, type MessageDefaults, type OutboundMessage } from './outbound-message';
 import {
-  delayingExchanges,
-  encode,
-  givenId,
-  type Encoded,
-  type MessageDefaults,
-  type OutboundMessage,
-} from './outbound-message';
-import { SEND, resolveProducerOptions, type ProducerOptions, type SendOptions } from './producer-options';
+  SEND,
+  resolveProducerOptions,
+  type ProducerInside,
+  type ProducerOptions,
+  type SendOptions,
+} from './producer-options';
 import { emitting, type ProducerEvents } from './producer-events';
-import type { ProducerState } from './producer-state';
+import type { OutboxState, ProducerState } from './producer-state';
 import { areSendsTraced, tracedSend } from './publish-telemetry';
 import { Pump } from './pump';
 import { aborted, droppedForNewer, outboxFull, producerClosed, timedOut } from './send-errors';
-
-/** What is on its way. A gauge. */
-export interface OutboxState {
-  /** Waiting for the wire. */
-  readonly queued: number;
-  /** On the wire, not confirmed. */
-  readonly unconfirmed: number;
-  /** Bytes of what is queued. */
-  readonly bytes: number;
-}
-
-/** What an `InstanceQueue` adds to the producers it makes. */
-export interface ProducerInside {
-  readonly prepare?: Prepare | undefined;
-  /** Refuses a route by throwing a PublishError. */
-  readonly checkRoute?: ((message: Encoded) => void) | undefined;
-}
 
 /**
  * Sends messages with confirms, over one long-lived channel. While the connection is down, blocked or its socket full

@@ -1,11 +1,10 @@
-import { Observable, Subject, takeUntil, type OperatorFunction, type Subscriber } from 'rxjs';
-import { DEFAULTS, checkOptions, integer, type Shape } from '../options';
-import type { Confirmation } from './pending-send';
+import { Observable, type OperatorFunction, Subject, type Subscriber, takeUntil } from 'rxjs';
+import { Ring } from '../collections/ring';
+import { checkOptions, DEFAULTS, integer, type Shape } from '../options';
 import type { OutboundMessage } from './outbound-message';
+import type { Confirmation } from './pending-send';
 import type { Producer } from './producer';
 import { SEND, type SendOptions } from './producer-options';
-import { Ring } from '../collections/ring';
-import { Sends } from './sends';
 
 /** How a stream is sent: the options of each `send`, and how many are under way. */
 export interface PublishOptions extends SendOptions {
@@ -148,4 +147,60 @@ function pull<T>(
     // What it holds open (a file, a cursor) is let go. Nobody waits for that, nor for what comes of it.
     void Promise.resolve(iterator.return?.()).catch(() => undefined);
   };
+}
+
+/** Sends of one stream: so many at once, each confirmation to its subscriber, the first failure ends it. */
+export class Sends<T> {
+  readonly #producer: Pick<Producer<T>, 'send'>;
+  readonly #options: SendOptions;
+  readonly #most: number;
+  readonly #subscriber: Subscriber<Confirmation>;
+  /** Is told when one was settled. */
+  readonly #settled: () => void;
+  #underWay = 0;
+  #finished = false;
+
+  constructor(
+    producer: Pick<Producer<T>, 'send'>,
+    options: SendOptions,
+    most: number,
+    subscriber: Subscriber<Confirmation>,
+    settled: () => void,
+  ) {
+    this.#producer = producer;
+    this.#options = options;
+    this.#most = most;
+    this.#subscriber = subscriber;
+    this.#settled = settled;
+  }
+
+  /** May another one start? */
+  get room(): boolean {
+    return this.#underWay < this.#most && !this.#subscriber.closed;
+  }
+
+  start(message: OutboundMessage<T>): void {
+    this.#underWay++;
+    this.#producer.send(message, this.#options).then(
+      (confirmation) => {
+        this.#underWay--;
+        this.#subscriber.next(confirmation);
+        this.#settled();
+        this.#completeIfDone();
+      },
+      (error: unknown) => {
+        this.#subscriber.error(error);
+      },
+    );
+  }
+
+  /** There will be no other. */
+  finish(): void {
+    this.#finished = true;
+    this.#completeIfDone();
+  }
+
+  #completeIfDone(): void {
+    if (this.#finished && this.#underWay === 0) this.#subscriber.complete();
+  }
 }

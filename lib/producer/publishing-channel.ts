@@ -1,5 +1,10 @@
-import type { OutboundChannel, Link } from '../transport/transport';
+import type { ConnectionCore } from '../connection/connection-core';
+import { ensureDeadLetterQueues, ensureQueue } from '../connection/declare';
+import { type InstanceQueueError, PublishError } from '../errors';
+import { queueNamed, type Topology } from '../topology';
+import type { Link, OutboundChannel } from '../transport/transport';
 import type { PendingSend } from './pending-send';
+import { culprits } from './poison';
 import { Unconfirmed } from './unconfirmed';
 
 /** What a producer knows of one confirm channel, from its opening to its end. */
@@ -19,4 +24,126 @@ export class PublishingChannel {
     readonly channel: OutboundChannel,
     readonly epoch: number,
   ) {}
+}
+
+/** A queue whose declaration closed this many connections is declared no more: the first may have been a neighbour's doing. */
+const STRIKES = 2;
+
+/** Makes sure that the queue of a `queue` route exists before anything is sent to it, once per channel. */
+export class RouteQueues {
+  readonly #core: ConnectionCore;
+  readonly #topology: () => Topology;
+  /** How often the broker closed the connection while a queue was being ensured. */
+  readonly #strikes = new Map<string, number>();
+
+  constructor(core: ConnectionCore, topology: () => Topology) {
+    this.#core = core;
+    this.#topology = topology;
+  }
+
+  /** Does this queue have to be ensured on this channel? */
+  needs(publishing: PublishingChannel, queue: string | undefined): queue is string {
+    return queue !== undefined && !publishing.ensured.has(queue) && !queue.startsWith('amq.');
+  }
+
+  /** Never rejects: a queue that cannot be declared may be there all the same, and if it is not, the message comes back. */
+  async ensure(publishing: PublishingChannel, queue: string): Promise<void> {
+    const { link } = publishing;
+    const spec = queueNamed(this.#topology(), queue);
+    publishing.ensuring = queue;
+    try {
+      // An exclusive queue belongs to the connection that declares it first, and that must be its consumer's.
+      if (this.#mayDeclare(queue) && spec?.exclusive !== true) {
+        if (spec) {
+          await ensureDeadLetterQueues(this.#core, link, {}, spec, this.#topology());
+          await link.declare({}, spec);
+        } else await ensureQueue(link, queue);
+        this.#strikes.delete(queue);
+      }
+    } catch (err) {
+      // In use or not ours to declare (403, 405); or the broker closed the whole connection over it.
+      if (!link.lost) this.#core.log.warn({ err, queue }, 'cannot ensure the queue of a route: trusted');
+      else if (link.lost.replyCode !== undefined) this.#strike(queue, err);
+    }
+    publishing.ensured.add(queue);
+    publishing.ensuring = undefined;
+  }
+
+  #mayDeclare(queue: string): boolean {
+    return !this.#core.channelsLimited && (this.#strikes.get(queue) ?? 0) < STRIKES;
+  }
+
+  #strike(queue: string, err: unknown): void {
+    const strikes = (this.#strikes.get(queue) ?? 0) + 1;
+    this.#strikes.set(queue, strikes);
+    if (strikes === STRIKES) {
+      this.#core.log.error({ err, queue }, 'the broker closes the connection over the queue of a route: trusted');
+    }
+  }
+}
+
+/** Reply codes with which the broker closes the *connection* over a frame it cannot take. */
+const FRAME_FAULTS: ReadonlySet<number | undefined> = new Set([501, 502, 503, 504, 505, 540]);
+
+/** Judges what was in flight when a channel ended: one message may be the reason, the others are unknown. */
+export class LostInFlight {
+  readonly #core: ConnectionCore;
+  /** What this producer declares by itself with each channel. */
+  readonly #declared: () => Topology;
+  /** In flight when the broker closed a channel over one of them and did not say which. */
+  readonly #suspects = new Set<PendingSend>();
+
+  constructor(core: ConnectionCore, declared: () => Topology) {
+    this.#core = core;
+    this.#declared = declared;
+  }
+
+  /** Is there a suspect? Then messages are sent one at a time: the culprit will be alone, and is known. */
+  get suspecting(): boolean {
+    if (this.#suspects.size === 0) return false;
+    for (const entry of this.#suspects) if (entry.settled) this.#suspects.delete(entry);
+    return this.#suspects.size > 0;
+  }
+
+  /** Rejects the culprits; returns the others, in order. */
+  judge(publishing: PublishingChannel, error: InstanceQueueError): readonly PendingSend[] {
+    // Those given up in flight too: the culprit may be among them.
+    const all = publishing.inFlight.takeAll();
+    const left = all.filter(({ settled }) => !settled);
+    const { lost } = publishing.link;
+    const refused = error.replyCode !== undefined && (!lost || FRAME_FAULTS.has(lost.replyCode));
+    // A lost connection had other producers' messages on it, too: one that is alone here is guilty the second time.
+    const named = refused ? culprits(all, error).filter((entry) => !lost || this.#suspects.has(entry)) : [];
+    // Nobody can tell: one of them will close the channel alone, and is known then.
+    if (refused && named.length === 0) for (const entry of left) this.#suspects.add(entry);
+    const guilty = new Set(named.filter((entry) => !entry.settled && !this.#declaredHere(entry, error)));
+    for (const entry of guilty) this.#refuse(entry, error);
+    return left.filter((entry) => !guilty.has(entry));
+  }
+
+  /** An exchange of our own topology is declared with the next channel: its absence is nobody's fault. */
+  #declaredHere({ exchange }: PendingSend, { replyCode }: InstanceQueueError): boolean {
+    if (replyCode !== 404) return false;
+    return (this.#declared().exchanges ?? []).some(({ name, passive }) => name === exchange && passive !== true);
+  }
+
+  #refuse(entry: PendingSend, cause: InstanceQueueError): void {
+    const { messageId, exchange, routingKey, queue } = entry.message;
+    this.#suspects.delete(entry);
+    entry.declined++;
+    this.#core.log.warn({ messageId, exchange, routingKey, err: cause }, 'message refused');
+    const where = queue === undefined ? `exchange \`${exchange}\`` : `queue \`${queue}\``;
+    const message = `The broker refused the message sent to ${where}. ${cause.message}`;
+    const { maybeDelivered } = entry;
+    entry.reject(
+      new PublishError('PUBLISH_REFUSED', messageId, message, { cause, replyCode: cause.replyCode, maybeDelivered }),
+    );
+  }
+}
+
+/** Rejects a message of which nobody knows whether the broker has it. */
+export function rejectUnknown(entry: PendingSend, cause: InstanceQueueError): void {
+  const { messageId } = entry.message;
+  const message = `The channel was lost before the broker confirmed the message; it may have it. ${cause.message}`;
+  entry.reject(new PublishError('PUBLISH_UNKNOWN', messageId, message, { cause, maybeDelivered: true }));
 }

@@ -1,11 +1,16 @@
-import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
+/// <reference types="node" preserve="true" />
+/**
+ * Metrics for Prometheus, with prom-client.
+ * @module instance-queue/prometheus
+ */
+
+import { Counter, type CounterConfiguration, Gauge, Histogram, type Registry } from 'prom-client';
 import type { InstanceQueue } from '../client/instance-queue';
 import type { Metrics } from '../client/metrics';
 import { lowCardinality, observeTraffic, type SentMessage, type TrafficObserver } from '../client/traffic';
 import type { Settlement } from '../consumer/delivery';
 import { OptionsError } from '../errors';
 import { checkOptions, type Shape } from '../options';
-import { QueueCounter } from './queue-counter';
 
 /** How metrics are registered. */
 export interface RegisterOptions {
@@ -189,4 +194,35 @@ function deliveries(queue: InstanceQueue, named: Named): Omit<TrafficObserver, '
       durations.observe({ queue: lowCardinality(name), settlement }, seconds);
     },
   };
+}
+
+/**
+ * A counter by queue that adds up to the counter of the whole InstanceQueue: what was counted before it was registered
+ * stands under an empty queue name.
+ */
+class QueueCounter {
+  readonly #counts = new Map<string, number>();
+
+  /** `total` reads the counter of the whole. */
+  constructor(configuration: Omit<CounterConfiguration<'queue'>, 'labelNames' | 'collect'>, total: () => number) {
+    const counts = this.#counts;
+    new Counter({
+      ...configuration,
+      labelNames: ['queue'],
+      collect() {
+        this.reset();
+        let rest = total();
+        for (const [queue, count] of counts) {
+          this.inc({ queue }, count);
+          rest -= count;
+        }
+        if (rest > 0 || counts.size === 0) this.inc({ queue: '' }, rest);
+      },
+    });
+  }
+
+  count(queueName: string): void {
+    const queue = lowCardinality(queueName);
+    this.#counts.set(queue, (this.#counts.get(queue) ?? 0) + 1);
+  }
 }

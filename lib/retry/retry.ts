@@ -1,3 +1,15 @@
+import { withoutBrokerHeaders } from '../broker-headers';
+import type { Message, Settlement } from '../consumer/delivery';
+import { historyOf, type RetryHistory } from '../consumer/retry-history';
+import { checkOptions, countFrom, DEFAULTS, either, expected, integer, isObject, oneOf, type Shape } from '../options';
+import { errorHeaders, OWN } from '../own-headers';
+import type { Arguments, MessageProperties, Route } from '../properties';
+import type { QueueSpec } from '../topology';
+import { checkRoute } from '../topology-checks';
+import { workScopeHeaders } from '../work-scope';
+import { forwardThenSettle } from './forward-then-settle';
+import { type WaitIn, waitQueue } from './wait-queues';
+
 /**
  * Delayed retries at the broker: an error policy for `handle` that lets failed messages wait in a queue and come back.
  *
@@ -5,15 +17,6 @@
  * queue, and the original is acked once that is confirmed (`forwardThenSettle`). The broker returns the copy to its queue,
  * where consumer/retry-history.ts reads its count. This room imports operators/, consumer/, producer/ and the layers below.
  */
-import { DEFAULTS, checkOptions, countFrom, either, expected, integer, isObject, oneOf, type Shape } from '../options';
-import type { Route } from '../properties';
-import type { QueueSpec } from '../topology';
-import { checkRoute } from '../topology-checks';
-import type { Message, Settlement } from '../consumer/delivery';
-import { historyOf } from '../consumer/retry-history';
-import { forwardThenSettle } from './forward-then-settle';
-import { copyOf, type Copy } from './retry-copy';
-import { waitQueue, type WaitIn } from './wait-queues';
 
 /** How often a message is worked on, how long it waits between two runs, and what becomes of it after the last. */
 export interface RetryOptions {
@@ -94,4 +97,63 @@ export function retry<T>(options: RetryOptions, forward: Forward): RetryPolicy<T
 
 function noStreams(queue: string): TypeError {
   return new TypeError(`Queue \`${queue}\` is a stream: a message cannot be put back into it to be retried.`);
+}
+
+/** A message to publish over the producing connection, with these bytes. */
+interface Copy {
+  readonly route: Route;
+  readonly content: Buffer;
+  readonly properties: MessageProperties;
+}
+
+/** They already took effect for the original: on the copy they would route it to their queues again. */
+const CARBON_COPIES: readonly string[] = ['CC', 'BCC'];
+
+/** What the headers of a copy say about the failure. */
+interface Failure {
+  readonly error: unknown;
+  /** Runs of the handler, including this one. */
+  readonly attempts: number;
+  readonly history: RetryHistory | undefined;
+  /** No attempt is left: the copy is moved, not retried. */
+  readonly spent: boolean;
+}
+
+/**
+ * A copy of a message whose work failed: the same bytes, id, properties and headers, and headers about the failure. Like
+ * RabbitMQ's own dead letters it has no `expiration`: the message was delivered in time.
+ */
+export function copyOf(message: Message<unknown>, route: Route, failure: Failure): Copy {
+  const { headers = {}, expiration: _, userId, ...properties } = message.properties;
+  return {
+    route,
+    content: message.content,
+    properties: {
+      ...properties,
+      headers: { ...kept(headers, userId), ...workScopeHeaders(message), ...failureHeaders(message, failure) },
+    },
+  };
+}
+
+function kept(headers: Arguments, userId: string | undefined): Arguments {
+  const left = Object.entries(withoutBrokerHeaders(headers)).filter(([name]) => !CARBON_COPIES.includes(name));
+  return { ...Object.fromEntries(left), ...(userId !== undefined && { [OWN.userId]: userId }) };
+}
+
+function failureHeaders(
+  { queue, exchange, routingKey, properties }: Message<unknown>,
+  { error, attempts, history, spent }: Failure,
+): Arguments {
+  const deaths = properties.headers?.['x-death'];
+  return {
+    [OWN.attempts]: attempts,
+    [OWN.queue]: queue,
+    [OWN.firstFailed]: history?.firstFailed ?? new Date().toISOString(),
+    [OWN.exchange]: exchange,
+    [OWN.routingKey]: routingKey,
+    ...errorHeaders(error),
+    [OWN.spent]: spent,
+    // Only at the first failure: later on `x-death` is that of the wait queue.
+    ...(history === undefined && deaths !== undefined && { [OWN.death]: deaths }),
+  };
 }

@@ -1,8 +1,112 @@
-import type { Codec } from '../codec';
-import { ArrivedMessage, type Message } from '../consumer/delivery';
-import { ConsumerError, PublishError } from '../errors';
-import { OWN } from '../own-headers';
+import { randomUUID } from 'node:crypto';
+import { isObservable, last, mergeMap, type Observable } from 'rxjs';
+import { type Codec, contentTypeOf, encodeBody } from '../codec';
+import { ArrivedMessage, type Delivery, type Message, type Settlement } from '../consumer/delivery';
+import { ConsumerError, type ErrorCode, isInstanceQueueError, PublishError } from '../errors';
+import type { Logger } from '../log';
+import { decided, type ErrorPolicy, namedSettlement } from '../operators/error-policy';
+import { handle } from '../operators/handle';
+import { checkHandling, type Handled, type HandleOptions, whyNotRun, type Worker } from '../operators/handle-options';
+import { errorHeaders, OWN } from '../own-headers';
+import type { MessageProperties } from '../properties';
+import { forwardThenSettle } from '../retry/forward-then-settle';
+import type { Forwarder } from '../retry/forwarder';
+import { isSpent } from '../retry/retry';
 import type { InboundMessage } from '../transport/transport';
+import { inWorkScope } from '../work-scope';
+
+/** How replies are encoded and sent. */
+export interface Replies {
+  readonly forwarder: () => Forwarder;
+  readonly codec: Codec<unknown>;
+  readonly log: Logger;
+}
+
+/** The requester is gone: the work is done all the same. */
+const GONE: readonly ErrorCode[] = ['PUBLISH_RETURNED'];
+/** No error reply can be delivered: the failure is settled without one. */
+const REFUSED: readonly ErrorCode[] = ['PUBLISH_RETURNED', 'PUBLISH_REFUSED', 'PUBLISH_INVALID'];
+
+/** Works on requests with `handle`; a request is settled when its reply is confirmed. */
+export function respond<Req, Res>(
+  requests$: Observable<Delivery<Req>>,
+  replies: Replies,
+  work: Worker<Req, Res>,
+  handling: HandleOptions<Req>,
+): Observable<Handled<Req, Res>> {
+  checkHandling(work, handling);
+  const policy = handling.onError ?? 'reject';
+  // 'fail' requeues the request: the next responder to get it replies.
+  const onError = policy === 'fail' ? policy : answering(policy, replies);
+  return requests$.pipe(handle(answered(work, replies), { ...handling, onError }));
+}
+
+/** The work together with its reply: `handle` acks the request when both are done. */
+function answered<Req, Res>(work: Worker<Req, Res>, replies: Replies): Worker<Req, Res> {
+  return (message, context) => {
+    const answer = async (value: Res): Promise<Res> => {
+      const notRun = whyNotRun(value);
+      if (notRun !== undefined) throw notRun;
+      if (message.properties.replyTo === undefined) return value;
+      // A requester waits for an answer, also where the work returns none.
+      const body: unknown = value ?? null;
+      const content = encodeBody(replies.codec, body);
+      const contentType = contentTypeOf(replies.codec, body);
+      const answered = { content, ...(contentType !== undefined && { contentType }) };
+      await inWorkScope(message, () => reply(message, answered, replies, GONE, context.signal));
+      return value;
+    };
+    const result = work(message, context);
+    // `handle` unsubscribes from an Observable to stop its work; a promise cannot be stopped.
+    if (isObservable(result))
+      return result.pipe(
+        last(null, undefined),
+        mergeMap((value) => answer(value as Res)),
+      );
+    return Promise.resolve(result).then(answer);
+  };
+}
+
+/** The policy. When it gives the request up, the error is the reply. */
+function answering<Req>(policy: Exclude<ErrorPolicy<Req>, 'fail'>, replies: Replies) {
+  return async (error: unknown, message: Message<Req>): Promise<Settlement> => {
+    const final = typeof policy === 'function' && isSpent(policy, message);
+    const settlement =
+      typeof policy === 'function' ? decided(await policy(error, message)) : namedSettlement(policy, message);
+    if ((settlement !== 'reject' && !final) || message.properties.replyTo === undefined) return settlement;
+    const failure = { content: Buffer.alloc(0), headers: errorHeaders(error) };
+    return forwardThenSettle(message, (signal) => reply(message, failure, replies, REFUSED, signal), settlement);
+  };
+}
+
+async function reply(
+  { properties: { replyTo = '', correlationId, messageId }, queue }: Message<unknown>,
+  { content, ...properties }: Pick<MessageProperties, 'contentType' | 'headers'> & { readonly content: Buffer },
+  { forwarder, log }: Replies,
+  gone: readonly ErrorCode[],
+  signal: AbortSignal,
+): Promise<void> {
+  const named = correlationId ?? messageId;
+  const direct = replyTo.startsWith(`${REPLY_TO}.`);
+  const copy = {
+    route: { exchange: '', routingKey: replyTo },
+    content,
+    properties: {
+      ...properties,
+      messageId: randomUUID(),
+      ...(named !== undefined && { correlationId: named }),
+      // No queue takes a direct reply: with `mandatory` the broker delivers it to the requester, and returns it to us as well.
+      mandatory: !direct,
+      persistent: !direct,
+    },
+  };
+  try {
+    await forwarder().forward(copy, { signal, giveUpOn: gone });
+  } catch (err) {
+    if (!isInstanceQueueError(err) || !gone.includes(err.code)) throw err;
+    log.warn({ err, queue, correlationId: named }, 'reply dropped: its requester is gone');
+  }
+}
 
 /** The pseudo-queue of direct reply-to: it stands for the channel itself. https://www.rabbitmq.com/docs/direct-reply-to */
 export const REPLY_TO = 'amq.rabbitmq.reply-to';

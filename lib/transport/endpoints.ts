@@ -1,6 +1,7 @@
-import { OptionsError } from '../errors';
-import { expected } from '../options';
-import { parseQuery, type EndpointQuery } from './endpoint-query';
+import { readFileSync } from 'node:fs';
+import type { ConnectionOptions as TlsOptions } from 'node:tls';
+import { OptionsError, sentenceOf } from '../errors';
+import { expected, LONGEST, LONGEST_HEARTBEAT } from '../options';
 
 /** One broker's address, or several of one cluster. */
 export type Endpoints = string | readonly string[];
@@ -94,4 +95,99 @@ export function shuffled<T>(items: readonly T[], random: () => number = Math.ran
     if (a !== undefined && b !== undefined) [all[i], all[j]] = [b, a];
   }
   return all;
+}
+
+/** What the query of an AMQP URL says. */
+interface EndpointQuery {
+  /** SASL EXTERNAL: the client certificate says who the client is. */
+  readonly external: boolean;
+  /** Seconds. */
+  readonly heartbeat?: number;
+  readonly frameMax?: number;
+  readonly channelMax?: number;
+  readonly locale?: string;
+  /** ms for TCP, TLS and handshake together. */
+  readonly connectTimeout?: number;
+  /** Over those of the connection's `tls`. */
+  readonly tls?: TlsOptions;
+}
+
+/** Each parameter by its name and that of RabbitMQ: https://www.rabbitmq.com/docs/uri-query-parameters */
+const NUMBERS = {
+  heartbeat: { names: ['heartbeat'], from: 0, to: LONGEST_HEARTBEAT, unit: ' seconds' },
+  frameMax: { names: ['frameMax', 'frame_max'], from: 0, to: 2 ** 32 - 1, unit: '' },
+  channelMax: { names: ['channelMax', 'channel_max'], from: 0, to: 65_535, unit: '' },
+  connectTimeout: { names: ['connectTimeout', 'connection_timeout'], from: 1, to: LONGEST, unit: ' ms' },
+} as const;
+const FILES = { ca: 'cacertfile', cert: 'certfile', key: 'keyfile' } as const;
+const TLS = [...Object.values(FILES), 'password', 'verify', 'server_name_indication'];
+const KNOWN = [...Object.values(NUMBERS).flatMap(({ names }) => names), 'locale', 'auth_mechanism', ...TLS];
+
+/** What RabbitMQ's own client takes and this one cannot do, and what to do instead. */
+const ELSEWHERE: Readonly<Record<string, string>> = {
+  fail_if_no_peer_cert: 'which is for servers: leave it out, and set `verify=verify_peer`',
+  depth: 'which Node has no option for: check the certificate chain in `tls.checkServerIdentity`',
+};
+
+/**
+ * Reads the query of an AMQP URL. Files are read at once, so that a missing one is refused with the URL.
+ * @param refuse - throws; its text completes the sentence "got <url>…"
+ */
+function parseQuery(query: URLSearchParams, secure: boolean, refuse: (why: string) => never): EndpointQuery {
+  for (const name of query.keys()) {
+    const instead = ELSEWHERE[name];
+    if (instead !== undefined) return refuse(` with the parameter \`${name}\`, ${instead}`);
+    if (!KNOWN.includes(name)) return refuse(` with the unknown parameter \`${name}\` (known: ${KNOWN.join(', ')})`);
+    if (TLS.includes(name) && !secure) return refuse(` with the parameter \`${name}\`, which needs amqps://`);
+    if (name !== 'auth_mechanism' && query.getAll(name).length > 1) return refuse(` with \`${name}\` more than once`);
+  }
+  const numbers = Object.entries(NUMBERS).flatMap(([option, { names, from, to, unit }]) => {
+    const [name, another] = names.filter((alias) => query.has(alias));
+    if (name === undefined) return [];
+    if (another !== undefined) return refuse(` with both \`${name}\` and \`${another}\``);
+    const text = query.get(name) ?? '';
+    const value = /^\d{1,10}$/.test(text) ? Number(text) : refuse(`, whose \`${name}\` is not a whole number`);
+    if (value < from || value > to)
+      return refuse(`, whose \`${name}\` is ${text}: it has to be from ${String(from)} to ${String(to)}${unit}`);
+    return [[option, value] as const];
+  });
+  const locale = query.get('locale');
+  const tls = tlsOf(query, refuse);
+  return {
+    external: isExternal(query, refuse),
+    ...Object.fromEntries(numbers),
+    ...(locale !== null && { locale }),
+    ...(Object.keys(tls).length > 0 && { tls }),
+  };
+}
+
+/** RabbitMQ's client tries several mechanisms in turn; here a client certificate is used if that is one of them. */
+function isExternal(query: URLSearchParams, refuse: (why: string) => never): boolean {
+  const mechanisms = query.getAll('auth_mechanism').map((name) => name.toLowerCase());
+  if (mechanisms.some((name) => name !== 'plain' && name !== 'external'))
+    return refuse(', whose `auth_mechanism` is neither plain nor external');
+  return mechanisms.includes('external');
+}
+
+function tlsOf(query: URLSearchParams, refuse: (why: string) => never): TlsOptions {
+  const files = Object.entries(FILES).flatMap(([option, name]) => {
+    const path = query.get(name);
+    if (path === null) return [];
+    try {
+      return [[option, readFileSync(path)] as const];
+    } catch (error) {
+      return refuse(`, whose \`${name}\` cannot be read (${sentenceOf(error)})`);
+    }
+  });
+  const [password, verify, servername] = ['password', 'verify', 'server_name_indication'].map((name) =>
+    query.get(name),
+  );
+  if (typeof verify === 'string' && verify !== 'verify_peer' && verify !== 'verify_none')
+    return refuse(', whose `verify` is neither verify_peer nor verify_none');
+  return {
+    ...Object.fromEntries(files),
+    ...(typeof password === 'string' && { passphrase: password }),
+    ...(typeof verify === 'string' && { rejectUnauthorized: verify === 'verify_peer' }),
+    ...(typeof servername === 'string' && { servername }),
+  };
 }

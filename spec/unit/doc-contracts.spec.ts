@@ -4,11 +4,11 @@ import { projectConfig, root } from '../support/compiler';
 
 const doors = [
   'index.ts',
-  'dashboard/index.ts',
+  'dashboard/dashboard.ts',
   'health/index.ts',
   'nestjs/index.ts',
   'opentelemetry/index.ts',
-  'prometheus/index.ts',
+  'prometheus/register.ts',
   'testing/index.ts',
 ].map((path) => join(root, 'lib', path));
 const program = ts.createProgram({ rootNames: doors, options: projectConfig().options });

@@ -1,6 +1,6 @@
 import type { ConfirmChannel } from 'amqplib';
 import type { Writable } from 'node:stream';
-import { isObject } from './members';
+import { isObject } from './is-object';
 
 /** What lies below amqplib's documented surface of a confirm channel, and is used here. */
 export interface WritableChannel {

@@ -1,7 +1,6 @@
 import { connect, type Socket } from 'node:net';
-import { FaultLane, type Course } from './fault-lane';
-import { abort } from './abort';
 import { unbracketed } from './address';
+import { type Course, FaultLane } from './fault-lane';
 
 /** The direction in which bytes travel. */
 export type FaultDirection = 'toClient' | 'toBroker';
@@ -82,4 +81,13 @@ export class FaultLink {
 
 function closing(socket: Socket): Promise<void> {
   return new Promise((resolve) => void socket.once('close', () => resolve()));
+}
+
+/** Ends a connection with an RST, and destroys the socket in any case. */
+export function abort(socket: Socket): void {
+  if (socket.destroyed) return;
+  // resetAndDestroy would wait until a pending dial is answered. While a shutdown is pending a reset fails (EINVAL), and
+  // 'close' never comes.
+  if (socket.connecting || (socket.writableEnded && !socket.writableFinished)) socket.destroy();
+  else socket.resetAndDestroy();
 }

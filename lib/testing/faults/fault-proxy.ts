@@ -1,8 +1,7 @@
-import type { Server, Socket } from 'node:net';
-import { clearCourse } from './fault-lane';
-import { FaultLink, type Courses, type FaultDirection, type FaultTarget } from './fault-link';
+import { createServer, type Server, type Socket } from 'node:net';
 import { dialled, unbracketed } from './address';
-import { listenAt, randomPort } from './listening';
+import { clearCourse } from './fault-lane';
+import { type Courses, type FaultDirection, FaultLink, type FaultTarget } from './fault-link';
 
 export type { FaultDirection, FaultTarget } from './fault-link';
 
@@ -223,4 +222,27 @@ const isInUse = (error: unknown): boolean =>
 
 function clearCourses(): Courses {
   return { toClient: clearCourse(), toBroker: clearCourse() };
+}
+
+/**
+ * Below the range from which Linux and macOS take the ports of outgoing connections. A broker or proxy that is down for a
+ * while must get its port back: from that range, a dialling client could take it, or even be connected to itself.
+ */
+export const PORTS = { first: 20_000, last: 32_000 };
+
+/** A random port of that range, free or not. */
+export function randomPort(): number {
+  return PORTS.first + Math.floor(Math.random() * (PORTS.last - PORTS.first));
+}
+
+/** A server that listens on this port. Rejects if the port is taken. */
+export function listenAt(port: number, host = '127.0.0.1'): Promise<Server> {
+  return new Promise((resolve, reject) => {
+    const server = createServer({ allowHalfOpen: true, noDelay: true });
+    server.once('error', reject);
+    server.listen({ host, port, exclusive: true }, () => {
+      server.off('error', reject);
+      resolve(server);
+    });
+  });
 }

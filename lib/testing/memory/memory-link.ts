@@ -12,7 +12,7 @@ import type {
 import { connectionLost } from '../../transport/link-errors';
 import { bindingOf } from './declare-topology';
 import { MemoryChannel, type ChannelConnection } from './memory-channel';
-import { MemoryInboundChannel } from './memory-inbound-channel';
+import { MemoryInboundChannel } from './memory-channel';
 import { MemoryOutboundChannel } from './memory-outbound-channel';
 import type { Refusal } from './refusal';
 import type { ReplyLine } from './reply-line';

@@ -1,6 +1,6 @@
 import type { AddressInfo, Server } from 'node:net';
 import { FakeClient } from './fake-client';
-import { listenAt } from '../../../lib/testing/faults/listening';
+import { listenAt } from '../../../lib/testing/faults/fault-proxy';
 import { freePort } from '../../../compose/ports';
 
 export type { FakeClient, Handler } from './fake-client';

@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import { abort } from '../../../lib/testing/faults/abort';
+import { abort } from '../../../lib/testing/faults/fault-link';
 import { PublishAssembler, type PublishedMessage, type ReceivedMethod } from './publish-assembler';
 import { FrameDecoder, fieldsOf, type Frame } from '../frames/frames';
 import { defaultReply } from './default-reply';

@@ -1,4 +1,4 @@
-import { CloseAttribution } from '../../../lib/connection/close-attribution';
+import { CloseAttribution } from '../../../lib/connection/reopening';
 import { ChannelError, ConnectionError } from '../../../lib/errors';
 
 /** A connection, as far as those who attach to it are concerned. */

@@ -1,5 +1,5 @@
 import type * as Testing from 'rxjs/testing';
-import type * as Warning from '../../../lib/connection/no-connection-warning';
+import type * as Warning from '../../../lib/connection/connection';
 import type { ConnectionState } from '../../../lib/connection/connection-state';
 import { closed, closing, connected, connecting, disconnected, failed, reconnecting } from './supervising';
 
@@ -26,7 +26,7 @@ afterAll(() => {
 function warned(...states: string[]): void {
   // Both of the same fresh registry: virtual time reaches the timers of its own RxJS alone.
   const { TestScheduler } = jest.requireActual<typeof Testing>('rxjs/testing');
-  const { warnWithoutConnection } = jest.requireActual<typeof Warning>('../../../lib/connection/no-connection-warning');
+  const { warnWithoutConnection } = jest.requireActual<typeof Warning>('../../../lib/connection/connection');
   new TestScheduler((actual, expected) => {
     expect(actual).toEqual(expected);
   }).run(({ hot, cold, flush }) => {

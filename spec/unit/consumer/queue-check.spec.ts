@@ -1,6 +1,6 @@
 import { Subject } from 'rxjs';
 import type { QueuePresence } from '../../../lib/transport/transport';
-import { QueueCheck } from '../../../lib/consumer/queue-check';
+import { QueueCheck } from '../../../lib/consumer/attach-loop';
 import { collect } from '../../support/collect';
 
 const AFTER = 1000;

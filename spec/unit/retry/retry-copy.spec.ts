@@ -1,4 +1,4 @@
-import { copyOf } from '../../../lib/retry/retry-copy';
+import { copyOf } from '../../../lib/retry/retry';
 import { fakeDelivery } from '../../support/fake-delivery';
 
 describe('the headers of a copy', () => {

@@ -29,12 +29,16 @@ describe('a FakeInstanceQueue', () => {
     await queue.rest();
     let go = (): void => undefined;
     const gate = new Promise<void>((resolve) => (go = resolve));
+    let begin = (): void => undefined;
+    const begun = new Promise<void>((resolve) => (begin = resolve));
     const work = async ({ body }: Message<unknown>): Promise<void> => {
+      begin();
       await gate;
       await queue.send({ queue: 'done', body });
     };
     queue.consume({ queue: 'orders' }).pipe(handle(work)).subscribe();
     void queue.send({ queue: 'orders', body: 1 });
+    await begun;
     await expect(queue.rest(20)).rejects.toThrow('Not at rest within 20 ms: work on 1 message under way.');
     go();
     await queue.rest();

@@ -3,7 +3,7 @@ import { AmqplibMessage } from '../../../../lib/amqp/amqplib-message';
 import type { InboundMessage } from '../../../../lib/transport/transport';
 import { seenOf } from '../../../support/inbound-message';
 import { encodeContent, encodeMethod } from '../../../support/frames/methods';
-import { Arrival } from '../../../../lib/amqp/wire/arrival';
+import { Arrival } from '../../../../lib/amqp/wire/delivery-frames';
 import { Receiver } from '../../../../lib/amqp/wire/receiver';
 import { MemoryChannel } from '../../../support/amqplib/memory-channel';
 

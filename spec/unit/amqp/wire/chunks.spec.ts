@@ -1,5 +1,5 @@
 // Chunks are compared by `===`: jest would print the half megabyte in which two differ.
-import { Chunks } from '../../../../lib/amqp/wire/chunks';
+import { Chunks } from '../../../../lib/amqp/wire/publisher';
 
 const KIB = 1024;
 

@@ -1,5 +1,5 @@
 import { Subject, Subscription, share, type Observable } from 'rxjs';
-import { Relay } from '../../../lib/reactive/relay';
+import { Relay } from '../../../lib/consumer/consumer';
 
 const relayed = <T>(source$: Observable<T>): Observable<T> => source$.pipe(share({ connector: () => new Relay() }));
 
