@@ -7,6 +7,7 @@ import type { BrokerHandle } from './broker-handle';
 import { ControlledBroker, type Broker } from './control';
 import { dockerHost, startDocker } from './docker-broker';
 import { localHost, startLocal } from './local-broker';
+import type { Extras } from './local-node';
 import { localPrograms } from './local-programs';
 import { urlHost, useUrl } from './url-broker';
 
@@ -14,7 +15,8 @@ export type { BrokerHandle } from './broker-handle';
 export type { Broker } from './control';
 export type { ChannelRow, ConnectionRow, ConsumerRow, QueueRow } from './listings';
 
-export interface BrokerOptions {
+/** With plugins or a configuration of its own, ask for a private one. */
+export interface BrokerOptions extends Extras {
   /** A broker that may be stopped and killed: never the one of `AMQP_URL`. @default false */
   readonly private?: boolean;
   /** The port wished for; another one if it is taken. @default a free one */
@@ -39,7 +41,9 @@ export async function startBroker(options: BrokerOptions = {}): Promise<Broker> 
     return attachBroker(handle);
   }
   const began = performance.now();
-  const started = (await startDocker(options.port, say)) ?? (await startLocal(await localPrograms(say), options.port));
+  const started =
+    (await startDocker(options.port, say, options)) ??
+    (await startLocal(await localPrograms(say), options.port, options));
   const { handle, host } = started;
   const seconds = ((performance.now() - began) / 1000).toFixed(1);
   const where =

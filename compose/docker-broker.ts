@@ -5,6 +5,7 @@ import type { DockerHandle } from './broker-handle';
 import type { BrokerHost, StartedHost } from './broker-host';
 import { containerCtl, containerLog, killContainer, removeContainer, startContainer } from './docker-container';
 import { findEngine, firstLine, prepareReaper, testcontainers, whyNoImage } from './docker-engine';
+import { enabledPlugins, type Extras } from './local-node';
 import { freePort, isFree, isOwnAddress } from './ports';
 import { postWarden } from './post-warden';
 
@@ -16,6 +17,7 @@ const START_LIMIT = 120_000;
 export async function startDocker(
   wished: number | undefined,
   say: (line: string) => void,
+  extras: Extras = {},
 ): Promise<StartedHost<DockerHandle> | undefined> {
   const engine = await findEngine();
   if (engine === undefined) {
@@ -31,7 +33,8 @@ export async function startDocker(
   await prepareReaper(engine, say);
   say(`Starting a container of ${image}`);
   try {
-    return await start(engine, image, wished !== undefined && (await isFree(wished)) ? wished : await freePort());
+    const port = wished !== undefined && (await isFree(wished)) ? wished : await freePort();
+    return await start(engine, image, port, extras);
   } catch (error) {
     say(`The container of ${image} did not start: ${error instanceof Error ? error.message : String(error)}`);
     return undefined;
@@ -50,7 +53,12 @@ export function dockerHost({ container, url }: DockerHandle): BrokerHost {
   };
 }
 
-async function start(engine: ContainerRuntimeClient, image: string, port: number): Promise<StartedHost<DockerHandle>> {
+async function start(
+  engine: ContainerRuntimeClient,
+  image: string,
+  port: number,
+  extras: Extras,
+): Promise<StartedHost<DockerHandle>> {
   const container = `instance-queue-${randomBytes(6).toString('hex')}`;
   const { host } = engine.info.containerRuntime;
   // Published on loopback alone where that will do, which is not so for an engine elsewhere, or outside of our container.
@@ -74,7 +82,11 @@ async function start(engine: ContainerRuntimeClient, image: string, port: number
     getStartupTimeout: () => START_LIMIT,
   };
   try {
-    await brokerContainer(image, port, near).withName(container).withWaitStrategy(answered).start();
+    await brokerContainer(image, port, near)
+      .withName(container)
+      .withCopyContentToContainer(filesOf(extras))
+      .withWaitStrategy(answered)
+      .start();
   } catch (error) {
     log ??= await containerLog(container);
     await warden.dismiss();
@@ -111,6 +123,15 @@ function brokerContainer(
     }
   }
   return new BrokerContainer();
+}
+
+/** Without extras the image's own files stay as they are. */
+function filesOf(extras: Extras): { readonly content: string; readonly target: string }[] {
+  const { plugins, advancedConfig } = extras;
+  return [
+    ...(plugins ? [{ content: enabledPlugins(extras), target: '/etc/rabbitmq/enabled_plugins' }] : []),
+    ...(advancedConfig === undefined ? [] : [{ content: advancedConfig, target: '/etc/rabbitmq/advanced.config' }]),
+  ];
 }
 
 async function whyStopped(engine: ContainerRuntimeClient, container: string): Promise<string | undefined> {

@@ -13,6 +13,7 @@ import {
   nodeRuns,
   prepareNode,
   removeNodes,
+  type Extras,
   type LocalNode,
 } from './local-node';
 import { freePort, isFree } from './ports';
@@ -22,13 +23,17 @@ import { postWarden } from './post-warden';
 const START_LIMIT = 90_000;
 
 /** A private node in a temporary folder, with its own ports, cookie, epmd and home, beside any other broker. */
-export async function startLocal(programs: string, wished?: number): Promise<StartedHost<LocalHandle>> {
+export async function startLocal(
+  programs: string,
+  wished?: number,
+  extras?: Extras,
+): Promise<StartedHost<LocalHandle>> {
   const port = wished !== undefined && (await isFree(wished)) ? wished : await freePort();
   const node = await newNode(programs, port, await freePort());
   const warden = postWarden({ how: 'local', nodes: [node] });
   const url = `amqp://guest:guest@127.0.0.1:${port}/`;
   try {
-    prepareNode(node);
+    prepareNode(node, undefined, extras);
     const version = await launch(node, url);
     const host = localHost({ node, url });
     return {

@@ -30,12 +30,28 @@ export interface Membership {
 
 export const newCookie = (): string => randomBytes(16).toString('hex');
 
-/** Writes what the node reads at its start: settings, cookie, no plugins. Alone it has a cookie of its own. */
-export function prepareNode(node: LocalNode, { cookie, peers }: Membership = { cookie: newCookie(), peers: [] }): void {
+/** What a broker runs with besides the usual settings. */
+export interface Extras {
+  /** Names of plugins that come with RabbitMQ. @default none */
+  readonly plugins?: readonly string[] | undefined;
+  /** The text of `advanced.config`. https://www.rabbitmq.com/docs/configure#advanced-config-file @default none */
+  readonly advancedConfig?: string | undefined;
+}
+
+/** The text of the file `enabled_plugins`. */
+export const enabledPlugins = ({ plugins = [] }: Extras): string => `[${plugins.join(', ')}].\n`;
+
+/** Writes what the node reads at its start: settings, cookie, plugins. Alone it has a cookie of its own. */
+export function prepareNode(
+  node: LocalNode,
+  { cookie, peers }: Membership = { cookie: newCookie(), peers: [] },
+  extras: Extras = {},
+): void {
   const home = join(node.folder, 'home');
   mkdirSync(home);
   writeFileSync(join(home, '.erlang.cookie'), cookie, { mode: 0o400 });
-  writeFileSync(join(node.folder, 'enabled_plugins'), '[].\n');
+  writeFileSync(join(node.folder, 'enabled_plugins'), enabledPlugins(extras));
+  if (extras.advancedConfig !== undefined) writeFileSync(join(node.folder, 'advanced.config'), extras.advancedConfig);
   // Empty, so that the settings of the machine's own broker are not read.
   writeFileSync(join(node.folder, 'rabbitmq-env.conf'), '');
   const settings = [
