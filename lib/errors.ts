@@ -1,7 +1,7 @@
 import { types } from 'node:util';
 
-/** A connection could not be made, was lost, or was closed by us. */
-export type ConnectionErrorCode = 'CONNECT_FAILED' | 'CONNECTION_LOST' | 'CONNECTION_CLOSED';
+/** A connection could not be made, was lost, or was closed by us; or there were no credentials for it. */
+export type ConnectionErrorCode = 'CONNECT_FAILED' | 'CREDENTIALS_FAILED' | 'CONNECTION_LOST' | 'CONNECTION_CLOSED';
 /** The broker cancelled the consumer; a message could not be decoded; work took longer than its `timeout`. */
 export type ConsumerErrorCode = 'CONSUMER_CANCELLED' | 'UNDECODABLE' | 'WORK_TIMEOUT';
 /** Why a message was not confirmed, or a request not answered; `Producer.send` and `InstanceQueue.request` say what each means. */
@@ -25,6 +25,7 @@ export type ErrorCode =
 export const RETRYABLE = {
   OPTIONS_INVALID: false,
   CONNECT_FAILED: true,
+  CREDENTIALS_FAILED: true,
   CONNECTION_LOST: true,
   CONNECTION_CLOSED: false,
   CHANNEL_CLOSED: true,

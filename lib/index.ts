@@ -22,7 +22,8 @@ export type { BackoffOptions } from './connection/backoff';
 export type { CloseOptions, CloseReport } from './connection/member';
 export type { Endpoints, EndpointSource } from './transport/endpoints';
 export type { EventsOf } from './reactive/state-subject';
-export type { ConnectionState } from './connection/connection-state';
+export type { ConnectionState, Expiring } from './connection/connection-state';
+export type { Credentials } from './connection/credentials';
 export type { TypedEmitter } from './reactive/typed-emitter';
 
 // Consuming

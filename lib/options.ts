@@ -152,14 +152,23 @@ function shown(value: unknown): string {
   }
 }
 
-/** The one sentence in which every refusal is told. */
-export function expected(option: string, what: string, value: unknown): OptionsError {
-  return new OptionsError(option, `Expected \`${option}\` to be ${what}, got ${shown(value)}.`);
+/** The same without the value itself. */
+function kindOf(value: unknown): string {
+  const type = typeof value;
+  return type === 'string' || type === 'number' || type === 'boolean' || type === 'bigint' ? `a ${type}` : shown(value);
+}
+
+/** The one sentence in which every refusal is told. Of a `secret` only the kind is shown. */
+export function expected(option: string, what: string, value: unknown, secret = false): OptionsError {
+  return new OptionsError(
+    option,
+    `Expected \`${option}\` to be ${what}, got ${secret ? kindOf(value) : shown(value)}.`,
+  );
 }
 
 /**
- * Refuses unknown and wrong options with a sentence; `undefined` counts as not given. `path` leads nested names.
- * `secret` names options whose values are never shown.
+ * Refuses unknown and wrong options with a sentence; `undefined` counts as not given. `path` leads nested names. With `secret`
+ * no value is shown.
  */
 export function checkOptions<T extends object>(
   given: T,
@@ -168,10 +177,18 @@ export function checkOptions<T extends object>(
     of,
     path = '',
     required = [],
-  }: { readonly of: string; readonly path?: string; readonly required?: readonly (keyof T & string)[] },
+    secret = false,
+  }: {
+    readonly of: string;
+    readonly path?: string;
+    readonly required?: readonly (keyof T & string)[];
+    readonly secret?: boolean;
+  },
 ): void {
-  if (!isObject(given))
-    throw expected(path === '' ? 'options' : path.slice(0, -1), `an object with the options of ${of}`, given);
+  if (!isObject(given)) {
+    const what = `an object with the options of ${of}`;
+    throw expected(path === '' ? 'options' : path.slice(0, -1), what, given, secret);
+  }
   const checks = shape as Readonly<Record<string, Check>>;
   for (const name of Object.keys(given)) {
     const check = Object.hasOwn(checks, name) ? checks[name] : undefined;
@@ -185,7 +202,7 @@ export function checkOptions<T extends object>(
     const value: unknown = given[name as keyof T];
     if (value === undefined) continue;
     const wrong = check(value);
-    if (wrong !== undefined) throw expected(`${path}${name}`, wrong, value);
+    if (wrong !== undefined) throw expected(`${path}${name}`, wrong, value, secret);
   }
   for (const name of required) {
     if (given[name] === undefined) {

@@ -1,5 +1,17 @@
 import type { Channel, ChannelModel, Message as AmqpMessage } from 'amqplib';
-import { BehaviorSubject, firstValueFrom, fromEvent, type Observable, race, take, timer } from 'rxjs';
+import {
+  BehaviorSubject,
+  type Observable,
+  concat,
+  defer,
+  firstValueFrom,
+  fromEvent,
+  ignoreElements,
+  race,
+  take,
+  throwError,
+  timer,
+} from 'rxjs';
 import { ChannelError, type ConnectionError } from '../errors';
 import { plainTable } from '../field-table';
 import type { BindingSpec, QueueSpec, Topology } from '../topology';
@@ -16,6 +28,7 @@ import type {
   Settlement,
 } from '../transport/transport';
 import { AmqpChannel, onScratchChannel, openingChannel } from './amqp-channel';
+import { connectionLost } from './amqp-errors';
 import { AmqplibMessage } from './amqplib-message';
 import type { ChannelHost } from './channel-host';
 import type { Cork } from './cork';
@@ -158,6 +171,25 @@ export class AmqpLink implements Link, ChannelHost {
         ? channel.unbindQueue(queue, exchange, routingKey, args)
         : channel.unbindExchange(toExchange, exchange, routingKey, args),
     );
+  }
+
+  async updateSecret(secret: string): Promise<void> {
+    const lost$ = this.#blocked.pipe(ignoreElements());
+    const gone$ = concat(
+      lost$,
+      defer(() => throwError(() => this.#gone())),
+    );
+    // amqplib leaves its promise pending when the broker refuses the secret, and rejects it on a connection that is closed.
+    const updated = this.model
+      .updateSecret(Buffer.from(secret), 'renewed before it expires')
+      .catch((error: unknown) => {
+        throw this.#gone(error);
+      });
+    await firstValueFrom(race(gone$, updated));
+  }
+
+  #gone(cause?: unknown): ConnectionError {
+    return this.#lost ?? connectionLost(this.endpoint, cause);
   }
 
   #ask<T>(what: string, request: (channel: Channel) => Promise<T>): Promise<T> {

@@ -1,29 +1,25 @@
-import { EMPTY, defer, distinctUntilChanged, filter, firstValueFrom, from, map, of, pairwise } from 'rxjs';
-import { Subject, Subscription, startWith, switchMap, throwError, timeout, type Observable } from 'rxjs';
+import { EMPTY, distinctUntilChanged, filter, firstValueFrom, map, of, pairwise } from 'rxjs';
+import { Subject, Subscription, startWith, switchMap, type Observable } from 'rxjs';
 import { tellState } from '../diagnostics';
 import { ConnectionError } from '../errors';
 import type { Logger } from '../log';
 import { Counters } from '../counters';
 import { mergeTopologies, type QueueSpec, type Topology } from '../topology';
 import type { Backoff } from './backoff';
-import { shuffled, type Endpoint } from '../transport/endpoints';
-import { connectFailed, isChannelLimit } from '../transport/link-errors';
-import type { DialOptions, Link, Transport } from '../transport/transport';
+import { isChannelLimit } from '../transport/link-errors';
+import type { Link } from '../transport/transport';
+import { dialRound, type RoundOptions } from './dial-round';
 import { eventLoopLag } from './event-loop-lag';
-import { happyEyeballs } from './happy-eyeballs';
 import { StateSubject } from '../reactive/state-subject';
 import type { CloseReport, Member } from './member';
+import { StateLog } from './state-log';
 import { Supervisor, type Up } from './supervisor';
 import type { ConnectionState } from './connection-state';
 
-export interface CoreOptions extends DialOptions {
-  readonly transport: Transport;
-  readonly endpoints: () => Promise<readonly Endpoint[]>;
-  readonly reconnect: Backoff;
+export interface CoreOptions extends RoundOptions {
   readonly reopen: Backoff;
   readonly authErrors: 'terminal' | 'retry';
   readonly drainTimeout: number;
-  readonly log: Logger;
 }
 
 /** ms that the closing handshake of the connection may take, at least and at most. */
@@ -45,9 +41,7 @@ export class ConnectionCore {
   readonly #warned = new Set<string>();
   readonly #watches: Subscription;
   readonly #dialOnce: (name: string) => Observable<Link>;
-  #toldCause: string | undefined;
   #channelsLimited = false;
-  #lostAt = 0;
   #closed: Promise<CloseReport> | undefined;
 
   constructor(options: CoreOptions) {
@@ -56,8 +50,12 @@ export class ConnectionCore {
     this.name = options.name;
     this.reopen = options.reopen;
     this.drainTimeout = options.drainTimeout;
-    this.#dialOnce = (name) => round({ ...options, name });
-    this.#supervisor = new Supervisor(() => round(options), {
+    this.#dialOnce = (name) => dialRound({ ...options, name });
+    const dial = (): Observable<Link> =>
+      dialRound(options, (link, expiring) => {
+        this.#supervisor.expiring(link, expiring);
+      });
+    this.#supervisor = new Supervisor(dial, {
       backoff: reconnect,
       failFast: authErrors === 'terminal',
     });
@@ -207,11 +205,15 @@ export class ConnectionCore {
 
   #watch(): Subscription {
     const { log } = this;
+    const states = new StateLog(log, this.counters);
     // Beside one another: the state ends before the link's stream does.
     const watches = new Subscription();
     watches.add(
       this.state$.pipe(startWith(undefined), pairwise()).subscribe(([before, state]) => {
-        if (state) this.#tell(before, state);
+        if (!state) return;
+        tellState({ of: 'connection', connection: this.name, state });
+        if (state.status === 'reconnecting' && isChannelLimit(state.cause)) this.#channelsLimited = true;
+        states.write(before, state);
       }),
     );
     watches.add(
@@ -246,67 +248,4 @@ export class ConnectionCore {
     );
     return watches;
   }
-
-  /** How long there was no connection, ms; nothing of the first one. */
-  #outage(epoch: number): { readonly outage?: number } {
-    return epoch > 1 ? { outage: Math.round(performance.now() - this.#lostAt) } : {};
-  }
-
-  #tell(before: ConnectionState | undefined, state: ConnectionState): void {
-    const { log } = this;
-    tellState({ of: 'connection', connection: this.name, state });
-    switch (state.status) {
-      case 'connecting':
-        log[state.attempt === 1 ? 'info' : 'debug']({ attempt: state.attempt }, 'connecting');
-        break;
-      case 'connected':
-        this.#toldCause = undefined;
-        if (state.epoch > 1) this.counters.reconnects++;
-        log.info({ epoch: state.epoch, endpoint: state.endpoint, ...this.#outage(state.epoch) }, 'connected');
-        break;
-      case 'reconnecting': {
-        if (isChannelLimit(state.cause)) this.#channelsLimited = true;
-        const facts = { attempt: state.attempt, delay: state.delay, err: state.cause };
-        // A night without a broker is one line per cause, and not one per attempt.
-        const again = this.#toldCause === state.cause.message;
-        this.#toldCause = state.cause.message;
-        if (before?.status === 'connected') {
-          this.#lostAt = performance.now();
-          log.warn(facts, 'connection lost');
-        } else log[again ? 'debug' : 'warn'](facts, 'cannot connect');
-        break;
-      }
-      case 'closing':
-        log.info('closing');
-        break;
-      case 'closed':
-        if (state.cause) log.error({ err: state.cause }, 'connection given up');
-        else log.info('closed');
-        break;
-      case 'disconnected':
-        break;
-    }
-  }
-}
-
-/** All endpoints once, in random order; ends with the most telling of their errors. */
-function round(options: CoreOptions): Observable<Link> {
-  return defer(() => from(options.endpoints())).pipe(
-    timeout({ first: options.connectTimeout, with: () => throwError(() => noEndpoints(options.connectTimeout)) }),
-    switchMap((endpoints) =>
-      happyEyeballs(
-        shuffled(endpoints),
-        (endpoint) => options.transport.dial(endpoint, options),
-        (errors) => {
-          const told = errors.map((error) => connectFailed('', error));
-          return told.find((error) => !error.retryable) ?? told.at(-1);
-        },
-      ),
-    ),
-  );
-}
-
-function noEndpoints(within: number): ConnectionError {
-  const message = `Cannot connect to RabbitMQ: the \`url\` function gave no endpoint within ${String(within)} ms (\`connectTimeout\`).`;
-  return new ConnectionError('CONNECT_FAILED', '', message);
 }

@@ -1,10 +1,10 @@
 import type { ConnectionOptions as TlsOptions } from 'node:tls';
 import {
+  NEVER,
+  type Observable,
   distinctUntilChanged,
   filter,
   map,
-  NEVER,
-  type Observable,
   skip,
   switchMap,
   take,
@@ -12,12 +12,13 @@ import {
   timer,
 } from 'rxjs';
 import { amqpTransport } from '../amqp/amqp-transport';
-import { logger, loggerFrom, type LoggerOption } from '../log';
+import { type LoggerOption, logger, loggerFrom } from '../log';
 import {
+  DEFAULTS,
+  type Shape,
   boolean,
   checkOptions,
   countFrom,
-  DEFAULTS,
   duration,
   either,
   func,
@@ -26,18 +27,18 @@ import {
   number,
   object,
   oneOf,
-  type Shape,
   shortString,
   string,
   withDefaults,
 } from '../options';
 import type { EventsOf } from '../reactive/state-subject';
 import { TypedEmitter } from '../reactive/typed-emitter';
-import { endpointSource, type EndpointSource } from '../transport/endpoints';
+import { type EndpointSource, endpointSource } from '../transport/endpoints';
 import type { Transport } from '../transport/transport';
 import type { Backoff, BackoffOptions } from './backoff';
 import { ConnectionCore } from './connection-core';
 import type { ConnectionState } from './connection-state';
+import { CredentialSource, type Credentials } from './credentials';
 import type { CloseOptions, CloseReport } from './member';
 
 /** One event per status, with the state as payload, and the broker's back-pressure. There is no 'error' event. */
@@ -47,13 +48,26 @@ export type ConnectionEvents = EventsOf<ConnectionState> & { blocked: [reason: s
 export interface ConnectionOptions {
   /**
    * `amqp://user:password@host:port/vhost`, `amqps://…` for TLS; several for the nodes of one cluster, tried in random
-   * order; or a function, asked at every attempt: discovery, rotated credentials.
+   * order; or a function, asked at every attempt: discovery. For credentials that change, see `credentials`.
    * Parameters understood, over the options of the same meaning: `heartbeat`, `frameMax`, `channelMax`, `connectTimeout`,
    * `locale`, and those of RabbitMQ (https://www.rabbitmq.com/docs/uri-query-parameters): `frame_max`, `channel_max`,
    * `connection_timeout`, `auth_mechanism` (plain or external), and for amqps `cacertfile`, `certfile`, `keyfile`,
    * `password`, `verify`, `server_name_indication`. Files are read when the URL is.
    */
   readonly url: EndpointSource;
+  /**
+   * Gives user and password, over those of the URL; the password may be a token. Called at each attempt to connect, which fails with
+   * CREDENTIALS_FAILED if it throws, rejects, gives something else or nothing within `connectTimeout`. Connections that are given
+   * the same function, as both of an `InstanceQueue` are, share its calls: one is under way at a time.
+   *
+   * With `expiresAt` it is called again after two thirds of the time until then, and the broker gets what it gives by
+   * `connection.update-secret`: the connection stays, traffic goes on. While it fails it is called again and again, with the delays
+   * of `reconnect`; meanwhile the state has `expiring`, and health is `degraded`. Credentials that expire all the same end the
+   * connection, a little before the broker would refuse everything; so do those of another user, and those that the broker refuses.
+   * Then it is dialled again, and waits as in any outage. Credentials that expired before they were given are refused.
+   * @default none: user and password of the URL
+   */
+  readonly credentials?: () => Credentials | Promise<Credentials>;
   /** Shown by the broker as the connection's name. @default none */
   readonly name?: string;
   /** SECONDS between heartbeats, 600 at most; 0 switches them off. A dead peer is noticed after two to three of them. @default 10 */
@@ -104,6 +118,7 @@ const BACKOFF: Shape<BackoffOptions> = {
 /** The checks of the options every connection takes; the front door adds its own. */
 export const CONNECTION: Shape<ConnectionOptions> = {
   url: either(string, list, func),
+  credentials: func,
   name: shortString(),
   heartbeat,
   connectTimeout: duration(1),
@@ -162,7 +177,8 @@ export class Connection extends TypedEmitter<ConnectionEvents> implements AsyncD
     checkOptions(options, CONNECTION, { of: 'a connection', required: ['url'] });
     this.core = new ConnectionCore({
       transport,
-      endpoints: endpointSource(options.url),
+      endpoints: endpointSource(options.url, options.credentials !== undefined),
+      credentials: options.credentials && CredentialSource.of(options.credentials),
       name: options.name,
       heartbeat: options.heartbeat ?? DEFAULTS.heartbeat,
       connectTimeout: options.connectTimeout ?? DEFAULTS.connectTimeout,
@@ -175,7 +191,7 @@ export class Connection extends TypedEmitter<ConnectionEvents> implements AsyncD
       log: loggerFrom(options.logger, options.name === undefined ? {} : { connection: options.name }),
     });
     if (options.logger === undefined) warnWithoutConnection(this.state$);
-    this.state$.pipe(skip(1)).subscribe((state) => {
+    this.state$.pipe(skip(1), distinctUntilChanged(sameConnection)).subscribe((state) => {
       emitState(this, state);
     });
     let blocked = false;
@@ -225,6 +241,10 @@ export class Connection extends TypedEmitter<ConnectionEvents> implements AsyncD
     await this.close();
   }
 }
+
+/** A connection that is up may have another state because of its credentials: no event, since it did not connect again. */
+const sameConnection = (a: ConnectionState, b: ConnectionState): boolean =>
+  a.status === 'connected' && b.status === 'connected' && a.epoch === b.epoch;
 
 /** Tells a state as the event of its status. One call per status, because only so the types agree. */
 function emitState(emitter: TypedEmitter<ConnectionEvents>, state: ConnectionState): void {

@@ -194,6 +194,8 @@ export class CloseAttribution {
     // It had not begun.
     if (error === lost) return false;
     if (lost === undefined || isOwnRefusal(error, lost)) return true;
+    // The broker refused renewed credentials, and no setup.
+    if (lost.code === 'CREDENTIALS_FAILED') return false;
     // A connection that was lost without a reason refused no setup: all that were on it come back side by side.
     if (turn === undefined || lost.replyCode === undefined || lost.replyCode === CONNECTION_FORCED) return false;
     if (turn.alone) return true;

@@ -3,7 +3,7 @@ import type { Observable, ObservableInput, Subscription } from 'rxjs';
 import { ConnectionError, type InstanceQueueError } from '../errors';
 import { backoffDelay, type Backoff } from './backoff';
 import { connectFailed } from '../transport/link-errors';
-import type { ConnectionState } from './connection-state';
+import type { ConnectionState, Expiring } from './connection-state';
 import { StateSubject } from '../reactive/state-subject';
 
 /** A link as the supervisor sees it: something that was reached somewhere. */
@@ -45,6 +45,7 @@ export class Supervisor<L extends Reached> {
   /** Links lost in a row, none of which had stayed up for `stableAfter`: a flapping broker is not hit at `min` for ever. */
   #flaps = 0;
   #immediate = false;
+  #expiring = false;
   #closing = false;
 
   constructor(dial: () => ObservableInput<L>, options: SupervisorOptions) {
@@ -107,6 +108,15 @@ export class Supervisor<L extends Reached> {
     this.skipWait();
   }
 
+  /** Whether the credentials of this link are about to expire goes into its state. Undefined: they are not, or no longer. */
+  expiring(link: L, expiring: Expiring | undefined): void {
+    const up = this.#present;
+    if (up?.link !== link || (!expiring && !this.#expiring)) return;
+    this.#expiring = expiring !== undefined;
+    const state = { status: 'connected', epoch: up.epoch, endpoint: link.endpoint } as const;
+    this.#write(expiring ? { ...state, expiring: Object.freeze(expiring) } : state);
+  }
+
   /** From here on the state says `closing`; the link is kept up for whoever has something to finish. */
   closing(): void {
     if (this.#closing) return;
@@ -123,6 +133,7 @@ export class Supervisor<L extends Reached> {
   #connected(link: L): void {
     this.#epoch++;
     this.#attempt = 1;
+    this.#expiring = false;
     this.#stability?.unsubscribe();
     this.#stability = timer(this.#options.backoff.stableAfter).subscribe(() => {
       this.#flaps = 0;

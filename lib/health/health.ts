@@ -42,7 +42,8 @@ export interface Health {
   /**
    * `up`: every connection in use is connected, every consumer attached (or paused on purpose), every producer in use has a
    * channel open that confirms, nothing blocked. A first message may take a second to open what it needs.
-   * `degraded`: one of these is recovering. `down`: something gave up, or has not recovered within `downAfter`, or nothing was
+   * `degraded`: one of these is recovering, or a connection's credentials could not be renewed and are about to expire. `down`:
+   * something gave up, or has not recovered within `downAfter` (a connection works until its credentials expire), or nothing was
    * asked of the queue yet.
    */
   readonly status: 'up' | 'degraded' | 'down';
@@ -80,7 +81,8 @@ export function assess(vitals: Vitals): Health['status'] {
   return works(vitals, isConnected, isOpen) ? 'up' : 'degraded';
 }
 
-const isConnected = ({ status }: ConnectionState): boolean => status === 'connected';
+const isConnected = (state: ConnectionState): boolean => state.status === 'connected' && !state.expiring;
+const worksForNow = ({ status }: ConnectionState): boolean => status === 'connected';
 const isOpen = ({ status }: ProducerState): boolean => status === 'open';
 /** In its first attempt: nothing has gone wrong so far. */
 const connects = (state: ConnectionState): boolean =>
@@ -116,7 +118,7 @@ export function diagnose(vitals$: Observable<Vitals>, downAfter: number): Observ
   return vitals$.pipe(
     map((vitals) => ({ ...vitals, status: assess(vitals) })),
     toleratingFirstUse,
-    lasting(({ status }) => status === 'degraded', downAfter),
+    lasting((vitals) => vitals.status === 'degraded' && !works(vitals, worksForNow, isOpen), downAfter),
     map(([vitals, overdue]) => (overdue && vitals.status === 'degraded' ? { ...vitals, status: 'down' } : vitals)),
   );
 }

@@ -1,3 +1,4 @@
+import type { Expiring } from '../connection/connection-state';
 import type { ErrorCode, InstanceQueueError } from '../errors';
 import { isUnused, type ConsumerHealth, type Health } from './health';
 import type { Stall } from './stall';
@@ -9,11 +10,12 @@ interface Because {
   readonly replyCode?: number;
 }
 
-/** A connection in use that is not up, or that the broker blocks. */
+/** A connection in use that is not up, that the broker blocks, or whose credentials are about to expire. */
 export interface ConnectionReason extends Because {
   readonly of: 'connection';
   readonly role: 'producer' | 'consumer';
-  readonly status: 'connecting' | 'reconnecting' | 'closing' | 'closed' | 'blocked';
+  /** `expiring`: it works; its credentials could not be renewed so far. */
+  readonly status: 'connecting' | 'reconnecting' | 'closing' | 'closed' | 'blocked' | 'expiring';
 }
 /** A consumer that is not attached, and not paused on purpose; or one that is `stalled`, which is a hint and makes nothing unready. */
 export interface ConsumerReason extends Because {
@@ -51,7 +53,11 @@ function troubles(health: Health): readonly Reason[] {
   const reasons: Reason[] = [];
   for (const role of ['producer', 'consumer'] as const) {
     const state = connections[role];
-    if (state.status === 'connected' || state.status === 'disconnected') continue;
+    if (state.status === 'disconnected') continue;
+    if (state.status === 'connected') {
+      if (state.expiring) reasons.push({ of: 'connection', role, status: 'expiring', ...expiry(state.expiring) });
+      continue;
+    }
     reasons.push({ of: 'connection', role, status: state.status, ...because(state) });
   }
   if (blocked !== undefined) reasons.push({ of: 'connection', role: 'producer', status: 'blocked', message: blocked });
@@ -64,6 +70,11 @@ function troubles(health: Health): readonly Reason[] {
     reasons.push({ of: 'producer', status: state.status, ...because(state), ...wait(state) });
   }
   return reasons;
+}
+
+function expiry({ cause, expiresAt }: Expiring): Because {
+  const { code, message } = cause;
+  return { code, message: `The credentials expire at ${expiresAt.toISOString()} and could not be renewed. ${message}` };
 }
 
 const stalls = ({ consumers }: Health): readonly ConsumerReason[] =>

@@ -5,7 +5,7 @@ import { expected, LONGEST, LONGEST_HEARTBEAT } from '../options';
 
 /** One broker's address, or several of one cluster. */
 export type Endpoints = string | readonly string[];
-/** Where to connect; a function is asked at every attempt: discovery, rotated credentials. */
+/** Where to connect; a function is asked at every attempt: discovery, credentials that come as a URL. */
 export type EndpointSource = Endpoints | (() => Endpoints | Promise<Endpoints>);
 
 /** A parsed AMQP URL. `label` is all of it that may be shown. */
@@ -79,10 +79,20 @@ export function parseEndpoints(given: unknown): readonly Endpoint[] {
   return urls.map(parseEndpoint);
 }
 
-/** Checks what can be checked now, and returns what is asked at every attempt. */
-export function endpointSource(source: EndpointSource): () => Promise<readonly Endpoint[]> {
-  if (typeof source === 'function') return async () => parseEndpoints(await source());
-  const endpoints = parseEndpoints(source);
+/**
+ * Checks what can be checked now, and returns what is asked at every attempt.
+ * @param credentials - do user and password come from elsewhere?
+ */
+export function endpointSource(source: EndpointSource, credentials = false): () => Promise<readonly Endpoint[]> {
+  const parse = (urls: Endpoints): readonly Endpoint[] => {
+    const endpoints = parseEndpoints(urls);
+    if (!credentials || endpoints.every(({ external }) => !external)) return endpoints;
+    const message =
+      'Expected no `credentials` beside a URL with `auth_mechanism=external`: there the client certificate says who the client is.';
+    throw new OptionsError('credentials', message);
+  };
+  if (typeof source === 'function') return async () => parse(await source());
+  const endpoints = parse(source);
   return () => Promise.resolve(endpoints);
 }
 

@@ -101,9 +101,18 @@ function whyUnreachable(cause: unknown): string {
   return system !== undefined && system in ADVICE ? `${ADVICE[system] ?? ''} (${system})` : sentenceOf(cause);
 }
 
+/** The broker closed a connection because of what `connection.update-secret` gave it. RabbitMQ does so with 530. */
+const SECRET_REFUSED = /\bsecret (?:was refused|update failed)\b/i;
+
 /** Why a connection that was up is gone. An error that says so already is kept. */
 export function connectionLost(endpoint: string, cause: unknown, refusal?: Refusal): ConnectionError {
   if (cause instanceof ConnectionError) return cause;
+  if (refusal && SECRET_REFUSED.test(refusal.text)) {
+    const { replyCode, text } = refusal;
+    const sentence = `Lost the connection to ${endpoint}: the broker refused the renewed credentials: ${String(replyCode)} ${text}`;
+    // The source may give others the next time.
+    return new ConnectionError('CREDENTIALS_FAILED', endpoint, sentence, { cause, replyCode, retryable: true });
+  }
   const why = refusal ? `the broker closed it: ${String(refusal.replyCode)} ${refusal.text}` : whyLost(cause);
   const message = `Lost the connection to ${endpoint}: ${why}`;
   return new ConnectionError('CONNECTION_LOST', endpoint, message, detailsOf(cause, refusal));

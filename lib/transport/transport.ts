@@ -91,6 +91,13 @@ export interface Link {
   deleteExchange(exchange: string, conditions: Pick<DeleteConditions, 'ifUnused'>): Promise<void>;
   /** Removes a binding. On a channel of its own; rejects: ChannelError. */
   unbind(binding: BindingSpec): Promise<void>;
+  /**
+   * Gives the broker another password or token, for this connection and the channels on it. Resolves when the broker took it. A broker
+   * that refuses it closes the connection; one that blocks the connection does not answer before the block ends.
+   * Rejects: ConnectionError, when the connection is or gets lost.
+   * https://www.rabbitmq.com/amqp-0-9-1-reference#connection.update-secret
+   */
+  updateSecret(secret: string): Promise<void>;
   /** The closing handshake, for at most `within` ms, then the end of the connection. Never rejects. */
   close(within: number): Promise<void>;
 }

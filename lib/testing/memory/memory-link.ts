@@ -1,4 +1,4 @@
-import { BehaviorSubject, Observable, Subject, firstValueFrom, race, take, timer } from 'rxjs';
+import { BehaviorSubject, Observable, Subject, firstValueFrom, race, take, takeUntil, timer } from 'rxjs';
 import { ChannelError, type ConnectionError } from '../../errors';
 import type { BindingSpec, QueueSpec, Topology } from '../../topology';
 import type {
@@ -122,6 +122,22 @@ export class MemoryLink implements Link, ChannelConnection {
     return this.#ask(`Cannot unbind from exchange \`${exchange}\``, (vhost) => {
       vhost.unbind(exchange, bindingOf(binding), this);
     });
+  }
+
+  /** There are no users: every secret is fine. */
+  async updateSecret(): Promise<void> {
+    const updated$ = new Observable<void>((subscriber) => {
+      if (this.#ended || this.#lost) subscriber.complete();
+      else
+        this.toBroker(() => {
+          this.replies.send(() => {
+            subscriber.next();
+          });
+        });
+    });
+    const gone = Symbol('gone');
+    const answer = await firstValueFrom(updated$.pipe(takeUntil(this.#ended$)), { defaultValue: gone });
+    if (answer === gone) throw this.#lost ?? connectionLost(this.endpoint, undefined);
   }
 
   async close(within: number): Promise<void> {
