@@ -1,4 +1,4 @@
-import { asyncScheduler, defer, finalize, share, throwError, timeout, type Observable } from 'rxjs';
+import { asyncScheduler, defer, finalize, of, share, tap, throwError, timeout, type Observable } from 'rxjs';
 import { ConnectionError, sentenceOf } from '../errors';
 import { checkOptions, date, string, type Shape } from '../options';
 
@@ -20,6 +20,9 @@ export type CredentialsFunction = () => Credentials | Promise<Credentials>;
 
 const CREDENTIALS: Shape<Credentials> = { username: string, password: string, expiresAt: date };
 
+/** Credentials are renewed when this share of the time that is left to them has passed. */
+export const RENEW_AFTER = 2 / 3;
+
 /** Why there are no credentials that can be used. */
 export const credentialsFailed = (why: string, cause?: unknown, endpoint = ''): ConnectionError =>
   new ConnectionError('CREDENTIALS_FAILED', endpoint, why, { cause });
@@ -32,6 +35,8 @@ export class CredentialSource {
   static readonly #sources = new WeakMap<CredentialsFunction, CredentialSource>();
 
   readonly #call: CredentialsFunction;
+  /** What the last call gave, and until when it will do for a renewal. */
+  #latest: { readonly given: Credentials; readonly until: number } | undefined;
   #underWay$: Observable<Credentials> | undefined;
 
   private constructor(call: CredentialsFunction) {
@@ -54,8 +59,25 @@ export class CredentialSource {
     return defer(() => (this.#underWay$ ??= this.#begin(within))).pipe(answeredIn(within));
   }
 
+  /**
+   * As `ask`, for credentials in the place of these. Without a call if the last one gave such: two connections that are due at the
+   * same time share it, and one that failed does not have to ask again when the other has succeeded.
+   */
+  renew(held: Credentials, within: number): Observable<Credentials> {
+    return defer(() => {
+      const latest = this.#latest;
+      const newer = latest?.given.expiresAt && held.expiresAt && latest.given.expiresAt > held.expiresAt;
+      return newer && asyncScheduler.now() < latest.until ? of(latest.given) : this.ask(within);
+    });
+  }
+
   #begin(within: number): Observable<Credentials> {
     const underWay$ = defer(() => this.#answer()).pipe(
+      tap((given) => {
+        const now = asyncScheduler.now();
+        const left = (given.expiresAt?.getTime() ?? now) - now;
+        this.#latest = { given, until: now + left * RENEW_AFTER };
+      }),
       // For the call itself, too: connections that join it one after the other would wait for ever for one that hangs.
       answeredIn(within),
       finalize(() => {

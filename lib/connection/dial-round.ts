@@ -32,14 +32,13 @@ export function dialRound(
   options: RoundOptions,
   expiring: (link: Link, expiring: Expiring | undefined) => void = () => undefined,
 ): Observable<Link> {
-  const { transport, connectTimeout, reconnect, log } = options;
+  const { transport, connectTimeout, credentials, reconnect, log } = options;
   const endpoints$ = defer(() => from(options.endpoints())).pipe(
     timeout({ first: connectTimeout, with: () => throwError(() => noEndpoints(connectTimeout)) }),
   );
-  const ask$ = options.credentials?.ask(connectTimeout);
-  const renewing = (link: Link, held: Credentials, ask$: Observable<Credentials>): Observable<never> =>
-    keepRenewed(link, held, {
-      ask$,
+  const renewing = (source: CredentialSource, link: Link, first: Credentials): Observable<never> =>
+    keepRenewed(link, first, {
+      ask: (held) => source.renew(held, connectTimeout),
       backoff: reconnect,
       renewed: ({ expiresAt }) => {
         log.debug({ expiresAt }, 'credentials are up to date');
@@ -50,15 +49,15 @@ export function dialRound(
       },
     });
 
-  return combineLatest([endpoints$, ask$ ?? of(undefined)]).pipe(
+  return combineLatest([endpoints$, credentials?.ask(connectTimeout) ?? of(undefined)]).pipe(
     switchMap(([endpoints, held]) => {
       const dialled$ = happyEyeballs(
         shuffled(endpoints),
         (endpoint) => transport.dial(held ? { ...endpoint, ...userOf(held) } : endpoint, options),
         mostTelling,
       );
-      if (!held || !ask$) return dialled$;
-      return dialled$.pipe(switchMap((link) => merge(of(link), renewing(link, held, ask$))));
+      if (!held || !credentials) return dialled$;
+      return dialled$.pipe(switchMap((link) => merge(of(link), renewing(credentials, link, held))));
     }),
   );
 }

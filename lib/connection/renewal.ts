@@ -5,10 +5,8 @@ import { LONGEST } from '../options';
 import type { Link } from '../transport/transport';
 import { backoffDelay, type Backoff } from './backoff';
 import type { Expiring } from './connection-state';
-import { credentialsFailed, type Credentials } from './credentials';
+import { RENEW_AFTER, credentialsFailed, type Credentials } from './credentials';
 
-/** Credentials are renewed when this share of the time that is left to them has passed. */
-const RENEW_AFTER = 2 / 3;
 /**
  * Credentials count as expired a little early, since what is written now is judged by the broker later: by this share of the time that
  * is left to them, and by so many ms at most.
@@ -24,8 +22,8 @@ export interface Renewable extends Pick<Link, 'endpoint' | 'lose'> {
 }
 
 export interface RenewalOptions {
-  /** Asks for credentials when subscribed, and errors when there are none within some time. */
-  readonly ask$: Observable<Credentials>;
+  /** Asks for credentials in the place of these. Errors when there are none within some time. */
+  readonly ask: (held: Credentials) => Observable<Credentials>;
   /** How long to wait after an ask that failed. */
   readonly backoff: Backoff;
   readonly random?: () => number;
@@ -56,7 +54,7 @@ function renewedOnce(
   link: Renewable,
   held: Credentials,
   expiresAt: number,
-  { ask$, backoff, random, renewed, failed }: RenewalOptions,
+  { ask, backoff, random, renewed, failed }: RenewalOptions,
 ): Observable<Credentials> {
   const left = expiresAt - asyncScheduler.now();
   const end = expiresAt - Math.min(MARGIN.atMost, left * MARGIN.share);
@@ -74,7 +72,7 @@ function renewedOnce(
       lose(`The credentials of the connection to ${link.endpoint} expired before they were renewed. ${why}`),
     ),
   );
-  const asked$ = ask$.pipe(
+  const asked$ = ask(held).pipe(
     retry({
       delay: (error: ConnectionError, count) => {
         cause = error;

@@ -363,6 +363,18 @@ export function linkingLaws(dial: () => Promise<Link>): void {
     expect(opening.error).toMatchObject({ code: 'CHANNEL_CLOSED', replyCode: 540 });
   });
 
+  it('another secret is taken while messages flow, and none after the link is closed', async () => {
+    const name = await queue();
+    const { channel } = await open(link.openOutbound());
+    const verdicts = collect(channel.verdicts$);
+    channel.publish(message(name, 'a'), undefined);
+    await Promise.all([link.updateSecret('one'), link.updateSecret('another')]);
+    channel.publish(message(name, 'b'), undefined);
+    await eventually(() => verdicts.values.some((verdict) => verdict.kind === 'ack' && verdict.number === 2));
+    await link.close(5000);
+    expect(await rejection(link.updateSecret('late'))).toMatchObject({ code: 'CONNECTION_LOST' });
+  });
+
   it('a link that is closed ends its channels, and opens none', async () => {
     const { channel, opening } = await open(link.openInbound());
     const blocked = collect(link.blocked$);

@@ -1,5 +1,5 @@
 import { CloseAttribution } from '../../../lib/connection/reopening';
-import { ChannelError, ConnectionError } from '../../../lib/errors';
+import { ChannelError, ConnectionError, type ConnectionErrorCode } from '../../../lib/errors';
 
 /** A connection, as far as those who attach to it are concerned. */
 interface Connected {
@@ -8,8 +8,8 @@ interface Connected {
 const connected = (): Connected => ({ lost: undefined });
 
 /** Ends it; returns what each channel on it is told. */
-function lose(link: Connected, replyCode?: number): ChannelError {
-  link.lost = new ConnectionError('CONNECTION_LOST', 'host:1/', 'Lost the connection.', { replyCode });
+function lose(link: Connected, replyCode?: number, code: ConnectionErrorCode = 'CONNECTION_LOST'): ChannelError {
+  link.lost = new ConnectionError(code, 'host:1/', 'Lost the connection.', { replyCode });
   return new ChannelError('The channel ended with its connection.', { cause: link.lost, replyCode });
 }
 
@@ -59,6 +59,15 @@ describe('after the end of a connection', () => {
     const link = connected();
     one?.turn(link).subscribe();
     expect(one?.guilty(link, lose(link, 541))).toBe(true);
+  });
+
+  it('over refused credentials, nobody is suspect, not even who was alone', () => {
+    const [one] = all;
+    const link = connected();
+    one?.turn(link).subscribe();
+    const error = lose(link, 530, 'CREDENTIALS_FAILED');
+    expect(one?.guilty(link, error)).toBe(false);
+    expect(beginning(connected())).toEqual([0, 1, 2]);
   });
 
   it('over a refusal, who was attached before is not suspect: it begins beside the others', () => {

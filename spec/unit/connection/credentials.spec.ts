@@ -161,3 +161,42 @@ describe('one call is under way at a time', () => {
     expect(next.values).toEqual([good]);
   });
 });
+
+describe('for a renewal', () => {
+  const until = (ms: number, password: string): Credentials => ({
+    ...good,
+    password,
+    expiresAt: new Date(Date.now() + ms),
+  });
+
+  it('what the last call gave will do, if it is newer and not due itself', async () => {
+    const { source, call, answer } = byHand();
+    const held = until(1000, 'held');
+    collect(source.ask(WITHIN));
+    answer(until(3000, 'newer'));
+    await soon(1999);
+    expect(collect(source.renew(held, WITHIN)).values).toMatchObject([{ password: 'newer' }]);
+    expect(call).toHaveBeenCalledTimes(1);
+    await soon(1);
+    const asked = collect(source.renew(held, WITHIN));
+    expect(call).toHaveBeenCalledTimes(2);
+    answer(until(3000, 'newest'));
+    await soon();
+    expect(asked.values).toMatchObject([{ password: 'newest' }]);
+  });
+
+  it('a call is made in the place of the last that was given, and of one that does not expire', async () => {
+    const { source, call, answer } = byHand();
+    const first = collect(source.ask(WITHIN));
+    answer(until(3000, 'first'));
+    await soon();
+    const second = collect(source.renew(first.values[0]!, WITHIN));
+    answer();
+    await soon();
+    const third = collect(source.renew(first.values[0]!, WITHIN));
+    answer(until(3000, 'third'));
+    await soon();
+    expect(call).toHaveBeenCalledTimes(3);
+    expect([second.values, third.values]).toMatchObject([[good], [{ password: 'third' }]]);
+  });
+});

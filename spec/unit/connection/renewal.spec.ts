@@ -57,10 +57,11 @@ function renewing(
     },
   };
   const options: RenewalOptions = {
-    ask$: defer(() => {
-      say('asked');
-      return asks[Math.min(count++, asks.length - 1)]!();
-    }),
+    ask: () =>
+      defer(() => {
+        say('asked');
+        return asks[Math.min(count++, asks.length - 1)]!();
+      }),
     backoff: { ...BACKOFF, ...backoff },
     renewed: ({ password }) => say(`renewed ${password}`),
     failed: ({ attempt, delay, cause }) => {

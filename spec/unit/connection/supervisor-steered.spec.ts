@@ -104,6 +104,26 @@ describe('a supervised link that is told what to do', () => {
     }),
   );
 
+  it(
+    'expiring() goes into the state of the present link alone, until it is taken back or the link is another',
+    marbles((helpers) => {
+      const { cold, expectObservable } = helpers;
+      const [one, other] = [{ ...link }, { ...link }];
+      const { supervisor } = supervise(helpers, [cold('L---------#', { L: one }, lost), cold('L', { L: other })]);
+      const expiring = { expiresAt: new Date(99), attempt: 2, delay: 10, cause: failed };
+      supervisor.start();
+      at(helpers, '--x--x', () => supervisor.expiring(one, expiring));
+      at(helpers, '-x--xx', () => supervisor.expiring(one, undefined));
+      at(helpers, '---------x---------------xx', () => supervisor.expiring(one, expiring));
+      expectObservable(supervisor.state$, '^ 50ms !').toBe('a-b-a(ba)bc---------d', {
+        a: connected(1),
+        b: { ...connected(1), expiring },
+        c: reconnecting(1, 10, lost),
+        d: connected(2),
+      });
+    }),
+  );
+
   describe('is closed', () => {
     const cases = [
       ['before it was started', 'x', ''],

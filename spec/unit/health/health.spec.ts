@@ -8,6 +8,15 @@ import { marbles } from '../../support/marbles';
 const cause = new ConnectionError('CONNECTION_LOST', 'here', 'Lost.');
 const unused: ConnectionState = { status: 'disconnected' };
 const up: ConnectionState = { status: 'connected', epoch: 1, endpoint: 'here' };
+const expiring: ConnectionState = {
+  ...up,
+  expiring: {
+    expiresAt: new Date(0),
+    attempt: 2,
+    delay: 10,
+    cause: new ConnectionError('CREDENTIALS_FAILED', '', 'No.'),
+  },
+};
 const recovering: ConnectionState = { status: 'reconnecting', attempt: 1, delay: 10, cause };
 const closed: ConnectionState = { status: 'closed' };
 const attached: ConsumerHealth = { status: 'attached', tag: 't', queue: 'q', epoch: 1, queueName: 'q' };
@@ -36,6 +45,7 @@ describe('the verdict of the moment', () => {
     ['the other only connection in use is up', vitals(unused, up), 'up'],
     ['one connects for the first time', vitals({ status: 'connecting', attempt: 1 }, up), 'degraded'],
     ['one is lost', vitals(up, recovering), 'degraded'],
+    ['the credentials of one could not be renewed', vitals(up, expiring), 'degraded'],
     ['one is closing', vitals({ status: 'closing' }, up), 'degraded'],
     ['one gave up', vitals(up, { ...closed, cause }), 'down'],
     ['one is closed', vitals(closed, up), 'down'],
@@ -72,6 +82,7 @@ describe('the verdict over time', () => {
     b: vitals(up, up, [], 'low on memory'),
     x: vitals(up, closed),
     n: vitals(unused, unused),
+    e: vitals(expiring, up),
   };
   const told = {
     U: { ...values.u, status: 'up' },
@@ -81,6 +92,7 @@ describe('the verdict over time', () => {
     P: { ...values.b, status: 'down' },
     X: { ...values.x, status: 'down' },
     N: { ...values.n, status: 'down' },
+    E: { ...values.e, status: 'degraded' },
   };
   const diagnosis = (given: string, expected: string) =>
     marbles(({ cold, expectObservable }) => {
@@ -97,6 +109,9 @@ describe('the verdict over time', () => {
   it('counts anew when it was up in between', diagnosis('d---ud------|', 'D---UD----O-|'));
   it('is down at once, and stays so, where something gave up', diagnosis('x-------|', 'X-------|'));
   it('is down before anything was asked for, and up as soon as it is', diagnosis('n-u|', 'N-U|'));
+  it('is never down over credentials that are about to expire: all works', diagnosis('e--------u|', 'E--------U|'));
+  it('counts from their end, when the connection is gone', diagnosis('e----d-----|', 'E----D----O|'));
+  it('is degraded at once when they cannot be renewed', diagnosis('u---e------|', 'U---E------|'));
   it('says what changed while it is overdue', diagnosis('d------b--|', 'D----O-P--|'));
 
   const opening = {

@@ -3,6 +3,7 @@ import type { Health } from 'instance-queue';
 import { ChannelError, ConnectionError } from '../../../lib/errors';
 
 const lost = new ConnectionError('CONNECTION_LOST', 'here:5672/', 'The link to here:5672/ was lost.');
+const expired = new ConnectionError('CREDENTIALS_FAILED', '', 'No tokens.');
 const refused = new ChannelError('No such queue.', { replyCode: 404 });
 const up = { status: 'connected', epoch: 1, endpoint: 'here:5672/' } as const;
 const unused = { status: 'disconnected' } as const;
@@ -35,6 +36,22 @@ it.each<[string, Partial<Health>, object]>([
     'the connection that never was',
     { connections: { producer: unused, consumer: { status: 'connecting', attempt: 1 } } },
     { of: 'connection', role: 'consumer', status: 'connecting' },
+  ],
+  [
+    'until when the connection works whose credentials could not be renewed',
+    {
+      connections: {
+        producer: up,
+        consumer: { ...up, expiring: { expiresAt: new Date(0), attempt: 2, delay: 10, cause: expired } },
+      },
+    },
+    {
+      of: 'connection',
+      role: 'consumer',
+      status: 'expiring',
+      message: 'The credentials expire at 1970-01-01T00:00:00.000Z and could not be renewed. No tokens.',
+      code: 'CREDENTIALS_FAILED',
+    },
   ],
   [
     'why publishing is blocked',

@@ -164,3 +164,22 @@ describe('where to connect', () => {
     expect(all).toEqual(['a', 'b', 'c']);
   });
 });
+
+describe('beside `credentials`', () => {
+  const external = 'amqps://localhost?auth_mechanism=external';
+  const refused = {
+    code: 'OPTIONS_INVALID',
+    option: 'credentials',
+    message: expect.stringContaining('external') as string,
+  };
+
+  it('a URL that logs in by certificate is refused: at once, or when a function gives it', async () => {
+    expect(() => endpointSource(external, true)).toThrow(expect.objectContaining(refused) as Error);
+    await expect(endpointSource(() => ['amqp://localhost', external], true)()).rejects.toMatchObject(refused);
+  });
+
+  it('any other is fine, and so is that one without them', async () => {
+    expect(await endpointSource('amqp://user:password@localhost', true)()).toHaveLength(1);
+    expect(await endpointSource(external)()).toHaveLength(1);
+  });
+});
