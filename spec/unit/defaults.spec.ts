@@ -86,6 +86,7 @@ const IN_WORDS = [
   'BackoffOptions.initialAttempts',
   'BindingSpec.routingKey',
   'CloseOptions.drainTimeout',
+  'ConnectionOptions.credentials',
   'ConnectionOptions.name',
   'ConsumeOptions.codec',
   'ConsumeOptions.exclusive',
