@@ -174,6 +174,7 @@ export class AmqpLink implements Link, ChannelHost {
   }
 
   async updateSecret(secret: string): Promise<void> {
+    if (this.#lost) throw this.#lost;
     const lost$ = this.#blocked.pipe(ignoreElements());
     const gone$ = concat(
       lost$,
