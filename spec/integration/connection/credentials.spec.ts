@@ -61,7 +61,8 @@ function load(queue: InstanceQueue) {
     .pipe(handle(({ body }) => void received.set(body, (received.get(body) ?? 0) + 1)))
     .subscribe({ error: (error: unknown) => errors.push(error) });
   const repeat = async (work: () => Promise<unknown>, failures = errors): Promise<void> => {
-    while (!stopped) await work().catch((error: unknown) => failures.push(error));
+    // A queue that is closed rejects at once.
+    while (!stopped && failures.length < 10) await work().catch((error: unknown) => failures.push(error));
   };
   const running = [
     ...Array.from({ length: 10 }, () => repeat(() => queue.send({ queue: spec.name, body: sent++ }))),
@@ -108,18 +109,20 @@ describe('tokens of 2 s, by the OAuth 2 plugin of RabbitMQ', () => {
     const { queue, source, states } = client();
     const { errors, declaring, progress, stop } = load(queue);
     await eventually(() => progress() > 0);
-    let failures = 0;
     source.give = () => {
-      if (failures++ < 3) throw new Error('no tokens for now');
-      return issuer.credentials(LIFETIME);
+      throw new Error('no tokens for now');
     };
-    await until(queue.health$, ({ status }) => status === 'degraded');
-    expect(queue.state.producer).toMatchObject({
-      status: 'connected',
+    const { producer } = await until(
+      queue.state$,
+      (state) => state.producer.status === 'connected' && state.producer.expiring !== undefined,
+    );
+    source.give = () => issuer.credentials(LIFETIME);
+    expect(producer).toMatchObject({
       expiring: {
         cause: { code: 'CREDENTIALS_FAILED', message: expect.stringContaining('no tokens for now') as string },
       },
     });
+    expect(queue.health.status).toBe('degraded');
     await until(queue.health$, ({ status }) => status === 'up');
     const seen = progress();
     await eventually(() => progress() > seen + 100);
@@ -172,6 +175,25 @@ describe('tokens of 2 s, by the OAuth 2 plugin of RabbitMQ', () => {
     await until(queue.health$, ({ status }) => status === 'up');
     await stop();
     expect(errors).toEqual([]);
+  });
+
+  it('a broker that blocks publishing for longer than the token lives reads no renewal: nothing is refused, nothing is lost', async () => {
+    const { queue, states } = client();
+    const { errors, progress, stop } = load(queue);
+    await eventually(() => progress() > 0);
+    await broker.memoryAlarm(true);
+    try {
+      await until(queue.state$, ({ producer }) => producer.status === 'connected' && producer.epoch >= 2);
+      await until(queue.health$, ({ blocked }) => blocked !== undefined);
+    } finally {
+      await broker.memoryAlarm(false);
+    }
+    await until(queue.health$, ({ status }) => status === 'up');
+    await stop();
+    expect(errors).toEqual([]);
+    expect(states.find(({ status }) => status === 'reconnecting')).toMatchObject({
+      cause: { message: expect.stringContaining('The broker did not confirm the new ones.') as string },
+    });
   });
 
   it('a token that the broker refuses at the first login is the end, as is a wrong password', async () => {
