@@ -1,33 +1,43 @@
-import { Subject, distinctUntilChanged, filter, firstValueFrom, map, skip, startWith, timer } from 'rxjs';
-import type { Observable, Subscription } from 'rxjs';
+import {
+  type Observable,
+  Subject,
+  type Subscription,
+  distinctUntilChanged,
+  filter,
+  firstValueFrom,
+  map,
+  skip,
+  startWith,
+  timer,
+} from 'rxjs';
 import { logBrokerHeaders } from '../broker-headers';
 import type { Codec } from '../codec';
-import { drainTimeoutOf, type Connection } from '../connection/connection';
+import { Deadlines } from '../collections/deadlines';
+import { type Connection, drainTimeoutOf } from '../connection/connection';
 import type { ConnectionCore } from '../connection/connection-core';
 import type { CloseOptions, CloseReport } from '../connection/member';
-import { InstanceQueueError, PublishError, type PublishErrorCode } from '../errors';
 import { tellState } from '../diagnostics';
+import { InstanceQueueError, PublishError } from '../errors';
 import { checkOptions } from '../options';
-import type { Topology } from '../topology';
 import { onAbort } from '../reactive/abort';
 import { StateSubject } from '../reactive/state-subject';
 import { TypedEmitter } from '../reactive/typed-emitter';
-import { publishingLoop, type Prepare } from './publishing-loop';
-import { Deadlines } from '../collections/deadlines';
-import { PendingSend, type Confirmation } from './pending-send';
-import { delayingExchanges, encode, givenId, type MessageDefaults, type OutboundMessage } from './outbound-message';
+import type { Topology } from '../topology';
+import { type MessageDefaults, type OutboundMessage, delayingExchanges, encode, givenId } from './outbound-message';
+import { type Confirmation, PendingSend } from './pending-send';
+import { type ProducerEvents, emitting } from './producer-events';
 import {
-  SEND,
-  resolveProducerOptions,
   type ProducerInside,
   type ProducerOptions,
+  SEND,
   type SendOptions,
+  resolveProducerOptions,
 } from './producer-options';
-import { emitting, type ProducerEvents } from './producer-events';
 import type { OutboxState, ProducerState } from './producer-state';
 import { areSendsTraced, tracedSend } from './publish-telemetry';
+import { type Prepare, publishingLoop } from './publishing-loop';
 import { Pump } from './pump';
-import { aborted, droppedForNewer, outboxFull, producerClosed, timedOut } from './send-errors';
+import { aborted, droppedForNewer, outboxFull, producerClosed, timedOut, topologyRefused } from './send-errors';
 
 /**
  * Sends messages with confirms, over one long-lived channel. While the connection is down, blocked or its socket full
@@ -64,15 +74,14 @@ export class Producer<T = unknown> extends TypedEmitter<ProducerEvents> implemen
   constructor(connection: Connection, options: ProducerOptions<T>, inside: ProducerInside);
   constructor(connection: Connection, options: ProducerOptions<T> = {}, inside: ProducerInside = {}) {
     super();
-    const { prepare, checkRoute } = inside;
     const { codec, declare, timeout, outbox, topology, ...rest } = resolveProducerOptions(options);
     this.#core = connection.core;
     this.#codec = codec;
     this.#defaults = { ...rest, delaying: delayingExchanges(topology) };
     this.#timeout = timeout;
     this.#overflow = outbox.overflow;
-    this.#prepare = prepare;
-    this.#checkRoute = checkRoute;
+    this.#prepare = inside.prepare;
+    this.#checkRoute = inside.checkRoute;
     this.#topology = declare ? topology : undefined;
     this.#pump = new Pump(
       this.#core,
@@ -148,7 +157,7 @@ export class Producer<T = unknown> extends TypedEmitter<ProducerEvents> implemen
       topology: this.#topology,
       prepare: this.#prepare,
       refused: (cause) => {
-        this.#rejectAll('PUBLISH_REFUSED', 'The broker refused the topology of this producer.', cause);
+        this.#refuseAll(cause);
       },
     }).subscribe({
       next: (state) => {
@@ -277,15 +286,10 @@ export class Producer<T = unknown> extends TypedEmitter<ProducerEvents> implemen
     this.#unregister();
   }
 
-  #rejectAll(code: PublishErrorCode, sentence: string, cause: InstanceQueueError): void {
+  #refuseAll(cause: InstanceQueueError): void {
     this.#core.log.error({ err: cause }, 'topology refused');
     for (const entry of this.#left()) {
-      const { messageId } = entry.message;
-      const error = new PublishError(code, messageId, `${sentence} ${cause.message}`, {
-        cause,
-        replyCode: cause.replyCode,
-      });
-      if (entry.reject(error)) this.#pump.settled(entry);
+      if (entry.reject(topologyRefused(entry, cause))) this.#pump.settled(entry);
     }
   }
 }

@@ -2,7 +2,7 @@ import type { ConnectionCore } from '../connection/connection-core';
 import { PublishError, type InstanceQueueError, type PublishErrorCode } from '../errors';
 import type { PendingSend } from './pending-send';
 
-/** The sentences in which a `send` is told why it came to nothing on this side. */
+/** Why a `send` failed on this side of the wire. */
 
 export function aborted(messageId: string, signal: AbortSignal, maybeDelivered: boolean): PublishError {
   const where = maybeDelivered ? 'after it was sent; the broker may have it' : 'before the broker had it';
@@ -56,6 +56,12 @@ function whyNacked(entry: PendingSend): string {
 }
 
 const waited = (entry: PendingSend): string => `${String(Math.round(performance.now() - entry.since))} ms`;
+
+export const topologyRefused = ({ message: { messageId } }: PendingSend, cause: InstanceQueueError): PublishError =>
+  new PublishError('PUBLISH_REFUSED', messageId, `The broker refused the topology of this producer. ${cause.message}`, {
+    cause,
+    replyCode: cause.replyCode,
+  });
 
 export function producerClosed(
   messageId: string,
