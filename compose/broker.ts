@@ -21,7 +21,7 @@ export interface BrokerOptions extends Extras {
   readonly private?: boolean;
   /** The port wished for; another one if it is taken. @default a free one */
   readonly port?: number;
-  /** Is told what happens, a line at a time. @default nobody is */
+  /** Called with each line of progress. @default none */
   readonly say?: (line: string) => void;
 }
 

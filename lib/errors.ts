@@ -103,7 +103,7 @@ function keepName(errorClass: object, name: string): void {
 export abstract class InstanceQueueError<C extends ErrorCode = ErrorCode> extends Error {
   /** Stable; branch on it. */
   readonly code: C;
-  /** Can the same call succeed later with nobody changing anything? */
+  /** Can the same call succeed later without any other change? */
   readonly retryable: boolean;
   /**
    * The address of the section that explains the code and says what to do. It is shown beside the stack and in logged errors.
@@ -196,7 +196,7 @@ export class PublishError extends InstanceQueueError<PublishErrorCode> {
   }
   /** The message at fault. */
   readonly messageId: string;
-  /** May the broker have it all the same? `true`: sending it again can make a duplicate. */
+  /** May the broker have the message despite the error? `true`: sending it again can make a duplicate. */
   readonly maybeDelivered: boolean;
   constructor(
     code: PublishErrorCode,

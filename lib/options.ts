@@ -43,7 +43,7 @@ export type Shape<T> = { readonly [K in keyof Required<T>]: Check };
 
 /** Node's timers take a signed 32-bit number of ms; beyond it they fire at once. */
 export const LONGEST = 2 ** 31 - 1;
-/** Seconds. Who gives more has meant milliseconds. */
+/** Seconds. A larger number was most likely meant as milliseconds. */
 export const LONGEST_HEARTBEAT = 600;
 
 const expectation =
@@ -158,7 +158,7 @@ function kindOf(value: unknown): string {
   return type === 'string' || type === 'number' || type === 'boolean' || type === 'bigint' ? `a ${type}` : shown(value);
 }
 
-/** The one sentence in which every refusal is told. Of a `secret` only the kind is shown. */
+/** Every refusal has the same sentence. Of a `secret` only the kind is shown. */
 export function expected(option: string, what: string, value: unknown, secret = false): OptionsError {
   return new OptionsError(
     option,
@@ -216,7 +216,7 @@ function suggestion(name: string, known: readonly string[]): string {
   return meant === undefined ? '' : ` Did you mean \`${meant}\`?`;
 }
 
-/** The known name that differs in the fewest letters, and in at most so many; for "did you mean". */
+/** The known name that differs in the fewest letters, and in `atMost` letters; for "did you mean". */
 export function near(name: string, known: Iterable<string>, atMost = 2): string | undefined {
   let best: string | undefined;
   let least = atMost + 1;

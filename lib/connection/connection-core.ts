@@ -25,11 +25,11 @@ export interface CoreOptions extends RoundOptions {
 /** ms that the closing handshake of the connection may take, at least and at most. */
 const HANDSHAKE = { min: 100, max: 5000 };
 
-/** What consumers and producers know of a connection: its link as it comes and goes, counters, log, and the way to register. */
+/** What consumers and producers know of a connection: the present link, counters, log, and how to register. */
 export class ConnectionCore {
   readonly counters = new Counters();
   readonly log: Logger;
-  /** Shown by the broker; leads what is told of it. */
+  /** The broker shows it as the connection's name. */
   readonly name: string | undefined;
   readonly reopen: Backoff;
   readonly drainTimeout: number;
@@ -86,7 +86,7 @@ export class ConnectionCore {
     return this.#blocked.value;
   }
 
-  /** Did the broker close this connection over its number of channels? Then one more is not opened for comfort. */
+  /** Did the broker close this connection over its number of channels? Then no optional channel is opened. */
   get channelsLimited(): boolean {
     return this.#channelsLimited;
   }
@@ -119,12 +119,12 @@ export class ConnectionCore {
     });
   }
 
-  /** Queues by name that somebody on this connection has a spec for, behind those of `own`. */
+  /** `own`, followed by the queue specs that any consumer or producer of this connection has given. */
   known(own: Topology | undefined): Topology {
     return this.#known.size === 0 ? (own ?? {}) : mergeTopologies(own, { queues: [...this.#known.values()] });
   }
 
-  /** Remembers a spec, so that the name alone means it from now on. */
+  /** Remembers a spec, so that the name alone means this queue from now on. */
   learn(spec: QueueSpec): void {
     if (spec.name !== '') this.#known.set(spec.name, spec);
   }
@@ -136,7 +136,7 @@ export class ConnectionCore {
     this.log.warn(facts, message);
   }
 
-  /** The other connection of the same broker came up: no use in waiting any longer. */
+  /** Ends the wait between two attempts: the other connection to the same broker is up. */
   skipWait(): void {
     this.#supervisor.skipWait();
   }
@@ -144,7 +144,7 @@ export class ConnectionCore {
   reconnect(): void {
     const link = this.up?.link;
     const cause = new ConnectionError('CONNECTION_LOST', link?.endpoint ?? '', 'Dropped by reconnect().');
-    // Whoever asks the link why it is gone hears the same as those who ask the state.
+    // The link and the state have to give the same cause.
     link?.lose(cause);
     this.#supervisor.drop(cause);
   }

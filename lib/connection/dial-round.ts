@@ -68,8 +68,8 @@ const userOf = ({ username, password }: Credentials): Pick<Endpoint, 'username' 
 });
 
 function mostTelling(errors: readonly unknown[]): ConnectionError | undefined {
-  const told = errors.map((error) => connectFailed('', error));
-  return told.find((error) => !error.retryable) ?? told.at(-1);
+  const failures = errors.map((error) => connectFailed('', error));
+  return failures.find((error) => !error.retryable) ?? failures.at(-1);
 }
 
 function noEndpoints(within: number): ConnectionError {

@@ -8,8 +8,8 @@ import type { Expiring } from './connection-state';
 import { RENEW_AFTER, credentialsFailed, type Credentials } from './credentials';
 
 /**
- * Credentials count as expired a little early, since what is written now is judged by the broker later: by this share of the time that
- * is left to them, and by so many ms at most.
+ * Credentials count as expired a little early, because the broker checks a message some time after it was written: by this share of
+ * the time that is left to them, and by `atMost` ms.
  */
 const MARGIN = { share: 0.05, atMost: 1000 };
 /** ms between two calls of the source, at least. */
@@ -34,8 +34,8 @@ export interface RenewalOptions {
 }
 
 /**
- * Renews the credentials of a link for as long as it is subscribed: asks the source in good time, and again after each failure,
- * and gives the broker what came of it.
+ * Renews the credentials of a link for as long as it is subscribed: asks the source before they expire, and again after
+ * each failure, and gives the broker the result.
  *
  * Cold. Emits: never. Completes: with credentials that do not expire. Errors: ConnectionError, when the credentials expired before
  * they were renewed, and when the source gave another user, which AMQP cannot change on a connection. The link counts as lost

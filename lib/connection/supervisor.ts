@@ -18,13 +18,13 @@ export interface Up<L> {
 
 export interface SupervisorOptions {
   readonly backoff: Backoff;
-  /** Does a refusal before the first success, which cannot mend itself, end it all? */
+  /** Does a refusal before the first success that is not retryable end the connection? */
   readonly failFast?: boolean;
   readonly random?: () => number;
 }
 
 /**
- * Keeps one link up: dials, backs off, dials again, until told to stop. The only writer of the connection state.
+ * Keeps one link up: dials, backs off, dials again, until `stop`. The only writer of the connection state.
  * `dial` is subscribed for each attempt: it emits the link once it is up and errors when it failed or was lost.
  */
 export class Supervisor<L extends Reached> {
@@ -88,7 +88,7 @@ export class Supervisor<L extends Reached> {
           this.#finish(connectFailed('', error));
         },
       });
-    // A dial may have ended it all before `subscribe` returned.
+    // A dial may have failed for good before `subscribe` returned.
     if (this.state.status === 'closed') this.#loop.unsubscribe();
   }
 
@@ -103,12 +103,12 @@ export class Supervisor<L extends Reached> {
     this.#flaps = 0;
     this.#immediate = true;
     this.#dropped.next(cause);
-    // Nobody heard it while waiting between two attempts: then the wait is what ends.
+    // Between two attempts nothing listens to `#dropped`: then the wait has to end.
     this.#immediate = false;
     this.skipWait();
   }
 
-  /** Whether the credentials of this link are about to expire goes into its state. Undefined: they are not, or no longer. */
+  /** Sets or clears `expiring` in the state, if this is the present link. */
   expiring(link: L, expiring: Expiring | undefined): void {
     const up = this.#present;
     if (up?.link !== link || (!expiring && !this.#expiring)) return;
@@ -117,10 +117,10 @@ export class Supervisor<L extends Reached> {
     this.#write(expiring ? { ...state, expiring: Object.freeze(expiring) } : state);
   }
 
-  /** From here on the state says `closing`; the link is kept up for whoever has something to finish. */
+  /** From here on the state is `closing`. The link stays up, so that consumers and producers can finish. */
   closing(): void {
     if (this.#closing) return;
-    // First: whoever hears of it may ask to connect.
+    // First, because a subscriber of the state may ask to connect.
     this.#closing = true;
     this.#state.next(Object.freeze({ status: 'closing' }));
   }
@@ -141,7 +141,7 @@ export class Supervisor<L extends Reached> {
     const up = { link, epoch: this.#epoch };
     this.#present = up;
     this.#write({ status: 'connected', epoch: up.epoch, endpoint: link.endpoint });
-    // Whoever heard of it may have dropped it already.
+    // A subscriber of the state may have dropped the link already.
     if (this.#present === up) this.#up.next(up);
   }
 
@@ -178,7 +178,7 @@ export class Supervisor<L extends Reached> {
     this.#stability?.unsubscribe();
     this.#present = undefined;
     this.#loop?.unsubscribe();
-    // Before the link's stream ends: whoever hears of that end asks the state why.
+    // Before the link's stream ends: its subscribers then read the cause from the state.
     this.#state.end(Object.freeze(cause ? { status: 'closed', cause } : { status: 'closed' }));
     this.#up.end(undefined);
   }

@@ -198,7 +198,7 @@ export class Producer<T = unknown> extends TypedEmitter<ProducerEvents> implemen
     if (!outbox.fits(bytes) || (this.#overflow === 'reject' && !outbox.hasRoom(bytes))) {
       throw outboxFull(messageId, bytes, this.outbox);
     }
-    // The connection may be closed for good, which is heard of in the moment of asking.
+    // Opening may show that the connection is closed for good.
     if (!this.#start()) throw this.#closedError(messageId);
     const entry = new PendingSend(this.#order++, encoded, resolve, reject);
     if (this.#overflow === 'drop-oldest') this.#makeRoom(bytes);

@@ -17,7 +17,7 @@ const refuse = (client: FakeClient): void => {
   client.onMethod(UPDATE, () => client.closeConnection(530, REFUSED, 10, 70));
 };
 
-/** Tokens that live for so many ms. */
+/** Tokens with this lifetime, in ms. */
 const tokens = (lifetime: number) => {
   let count = 0;
   return (): Credentials => ({

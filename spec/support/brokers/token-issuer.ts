@@ -28,7 +28,7 @@ export class TokenIssuer {
     ].\n`;
   }
 
-  /** With every permission, for at least so many ms: a token expires at a whole second. */
+  /** A token with every permission. It lives for `lifetime` ms or up to a second longer: it expires at a whole second. */
   credentials(lifetime: number): Credentials {
     const exp = Math.ceil((Date.now() + lifetime) / 1000);
     const all = ['configure', 'read', 'write'].map((permission) => `${RESOURCE}.${permission}:*/*`);

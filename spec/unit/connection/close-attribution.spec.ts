@@ -61,7 +61,7 @@ describe('after the end of a connection', () => {
     expect(one?.guilty(link, lose(link, 541))).toBe(true);
   });
 
-  it('over refused credentials, nobody is suspect, not even who was alone', () => {
+  it('over refused credentials, no setup is suspect, not even one that was alone', () => {
     const [one] = all;
     const link = connected();
     one?.turn(link).subscribe();

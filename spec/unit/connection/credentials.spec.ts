@@ -91,7 +91,7 @@ describe('what the function gives', () => {
 });
 
 describe('one call is under way at a time', () => {
-  it('who asks during a call gets the result of that call, who asks later one of its own', async () => {
+  it('an ask during a call gets the result of that call, a later one makes a call of its own', async () => {
     const { source, call, answer } = byHand();
     const [first, second] = [collect(source.ask(WITHIN)), collect(CredentialSource.of(call).ask(WITHIN))];
     await soon();
@@ -107,7 +107,7 @@ describe('one call is under way at a time', () => {
     expect(call).toHaveBeenCalledTimes(2);
   });
 
-  it("a failed call is nobody else's: the next to ask calls again", async () => {
+  it('the next ask after a failed call makes a call of its own', async () => {
     let failing = true;
     const call = (): Credentials => {
       if (failing) throw new Error('not now');
@@ -118,7 +118,7 @@ describe('one call is under way at a time', () => {
     expect((await ask(call)).values).toEqual([good]);
   });
 
-  it('a call that hangs fails after its time for all who wait, and the next to ask calls again', async () => {
+  it('a call that hangs fails for all that wait when its time is up, and the next ask makes a call of its own', async () => {
     const { source, call, answer } = byHand();
     const first = collect(source.ask(WITHIN));
     await soon(WITHIN / 2);
@@ -135,7 +135,7 @@ describe('one call is under way at a time', () => {
     expect(third.values).toEqual([good]);
   });
 
-  it('waits no longer than asked, whoever else waits for the same call', async () => {
+  it('an ask waits for its own time at most, also if another waits longer for the same call', async () => {
     const { source, answer } = byHand();
     const patient = collect(source.ask(WITHIN));
     const hasty = collect(source.ask(10));
@@ -146,7 +146,7 @@ describe('one call is under way at a time', () => {
     expect(patient.values).toEqual([good]);
   });
 
-  it('is forgotten when nobody waits for it any more: no timer is left, and its result is for nobody', async () => {
+  it('a call for which nothing waits any more is forgotten: no timer is left, and its result is ignored', async () => {
     const { source, call, answer } = byHand();
     const waits = source.ask(WITHIN).subscribe();
     waits.unsubscribe();

@@ -4,7 +4,7 @@ import { readiness } from 'instance-queue/health';
 import { FakeInstanceQueue } from 'instance-queue/testing';
 
 const LIFETIME = 30_000;
-const SECRET = 'the-token-nobody-sees';
+const SECRET = 'a-token-that-is-secret';
 
 let queue: FakeInstanceQueue | undefined;
 beforeEach(() => {
