@@ -61,7 +61,7 @@ describe('whether an error is retryable', () => {
     expect(RETRYABLE).toEqual({
       OPTIONS_INVALID: false,
       CONNECT_FAILED: true,
-  CREDENTIALS_FAILED: true,
+      CREDENTIALS_FAILED: true,
       CONNECTION_LOST: true,
       CONNECTION_CLOSED: false,
       CHANNEL_CLOSED: true,

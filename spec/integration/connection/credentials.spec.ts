@@ -1,9 +1,11 @@
+import { inspect } from 'node:util';
 import {
   InstanceQueue,
   handle,
   type ConnectionState,
   type Credentials,
   type InstanceQueueOptions,
+  type LogEntry,
 } from 'instance-queue';
 import { startBroker, type Broker } from '../../../compose/broker';
 import { OAUTH2_PLUGIN, TokenIssuer } from '../../support/brokers/token-issuer';
@@ -29,6 +31,15 @@ beforeAll(async () => {
 afterEach(closeAll);
 afterAll(() => broker.stop());
 
+/** What the clients of a test were given, and everything that they logged or had as a state. */
+let given: Credentials[] = [];
+let shown: unknown[] = [];
+afterEach(() => {
+  const output = inspect(shown, { depth: 20, maxArrayLength: Infinity, maxStringLength: Infinity });
+  for (const { password } of given) expect(output).not.toContain(password);
+  [given, shown] = [[], []];
+});
+
 /** A client that logs in with what `source.give` gives at the time. */
 function client(options: Partial<InstanceQueueOptions> = {}) {
   const source = { give: (): Credentials => issuer.credentials(LIFETIME), calls: 0 };
@@ -36,9 +47,13 @@ function client(options: Partial<InstanceQueueOptions> = {}) {
   Object.assign(url, { username: '', password: '' });
   const credentials = async (): Promise<Credentials> => {
     source.calls++;
-    return Promise.resolve(source.give());
+    const credentials = source.give();
+    if (credentials.expiresAt) given.push(credentials);
+    return Promise.resolve(credentials);
   };
-  const queue = closing(new InstanceQueue({ url: url.href, credentials, name: uniqueName(), ...options }));
+  const logger = (entry: LogEntry): void => void shown.push(entry);
+  const queue = closing(new InstanceQueue({ url: url.href, credentials, name: uniqueName(), logger, ...options }));
+  queue.health$.subscribe((health) => shown.push(health));
   const states: ConnectionState[] = [];
   for (const role of ['producer', 'consumer'] as const) {
     queue.state$.subscribe(({ [role]: state }) => {
