@@ -17,7 +17,7 @@ import { type Connection, drainTimeoutOf } from '../connection/connection';
 import type { ConnectionCore } from '../connection/connection-core';
 import type { CloseOptions, CloseReport } from '../connection/member';
 import { tellState } from '../diagnostics';
-import { InstanceQueueError, PublishError } from '../errors';
+import { InstanceQueueError, type PublishError } from '../errors';
 import { checkOptions } from '../options';
 import { onAbort } from '../reactive/abort';
 import { StateSubject } from '../reactive/state-subject';
