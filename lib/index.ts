@@ -38,7 +38,8 @@ export type { ConsumerState } from './consumer/consumer-state';
 export type { Delivery, Message, Settlement } from './consumer/delivery';
 export type { Batch, BatchOptions } from './operators/batch';
 export type { WaitIn } from './retry/wait-queues';
-export type { IntervalUnit, StreamStart } from './consumer/stream/stream-start';
+export type { StreamStart } from './consumer/stream/stream-start';
+export type { StreamFilter } from './consumer/stream/stream-filter';
 export type { RetryOptions, RetryPolicy } from './retry/retry';
 export type { ErrorPolicy } from './operators/error-policy';
 export type { HandleOptions, Handled, Work, Worker } from './operators/handle-options';
@@ -64,7 +65,8 @@ export type { Binary } from './bytes-of';
 export type { Codec } from './codec';
 export type { FieldsLogger, LogEntry, LoggerOption, MessageLogger } from './log';
 export type { Arguments, MessageProperties, Route } from './properties';
-export type { BindingSpec, ExchangeSpec, QueueSpec, Topology } from './topology';
+export type { Interval, IntervalUnit } from './interval';
+export type { BindingSpec, DelayedRetry, ExchangeSpec, QueueSpec, Topology } from './topology';
 
 // Errors
 export { ChannelError, ConnectionError, ConsumerError, InstanceQueueError, OptionsError, PublishError } from './errors';

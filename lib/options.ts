@@ -30,6 +30,7 @@ export const DEFAULTS = {
   offset: 'next',
   onError: 'requeue-once',
   then: 'reject',
+  delayedRetry: 'failed',
   waitIn: 'classic',
   authErrors: 'terminal',
   wire: true,

@@ -1,7 +1,7 @@
 import { plainTable } from './field-table';
 import { DEFAULTS } from './options';
 import type { Arguments } from './properties';
-import type { ExchangeSpec, QueueSpec } from './topology';
+import { queueTypeOf, type ExchangeSpec, type QueueSpec } from './topology';
 
 /** The fields of `queue.declare`. https://www.rabbitmq.com/amqp-0-9-1-reference#queue.declare */
 export interface QueueDeclaration {
@@ -22,7 +22,7 @@ export interface ExchangeDeclaration {
 
 /** What a queue spec means to the broker. https://www.rabbitmq.com/docs/queues#optional-arguments */
 export function queueArguments(spec: QueueSpec): QueueDeclaration {
-  const { deadLetter } = spec;
+  const { deadLetter, delayedRetry, maxAge } = spec;
   return {
     durable: spec.durable ?? DEFAULTS.durable,
     exclusive: spec.exclusive ?? spec.name === '',
@@ -36,8 +36,19 @@ export function queueArguments(spec: QueueSpec): QueueDeclaration {
         'x-message-ttl': spec.messageTtl,
         'x-expires': spec.expires,
         'x-max-length': spec.maxLength,
+        'x-max-length-bytes': spec.maxLengthBytes,
         'x-overflow': spec.overflow,
+        'x-dead-letter-strategy': spec.deadLetterStrategy,
         'x-delivery-limit': spec.deliveryLimit,
+        'x-delayed-retry-type': delayedRetry && (delayedRetry.type ?? DEFAULTS.delayedRetry),
+        'x-delayed-retry-min': delayedRetry?.min,
+        'x-delayed-retry-max': delayedRetry?.max,
+        'x-consumer-timeout': spec.consumerTimeout,
+        'x-max-age': typeof maxAge === 'number' ? `${String(maxAge / 1000)}s` : maxAge,
+        'x-stream-max-segment-size-bytes': spec.segmentSize,
+        'x-queue-leader-locator': spec.leaderLocator,
+        [queueTypeOf(spec) === 'stream' ? 'x-initial-cluster-size' : 'x-quorum-initial-group-size']:
+          spec.initialGroupSize,
         'x-single-active-consumer': spec.singleActiveConsumer,
         'x-max-priority': spec.maxPriority,
       }),

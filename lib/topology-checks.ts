@@ -1,12 +1,16 @@
 import { OptionsError, sentenceOf } from './errors';
 import { plainTable, tableSize } from './field-table';
+import { intervalOf } from './interval';
 import { boolean, checkOptions, either, expected, integer, list, object, oneOf, shortString, string } from './options';
-import { isObject, type Check, type Shape } from './options';
+import { LONGEST, isObject, type Check, type Shape } from './options';
 import type { Arguments, Route } from './properties';
-import type { ExchangeSpec, QueueSpec, Topology } from './topology';
+import { queueTypeOf, type DelayedRetry, type ExchangeSpec, type QueueSpec, type Topology } from './topology';
+import { queueArguments } from './topology-arguments';
 
 const positive = integer(1, 2 ** 32 - 1);
 const natural = integer(0, 2 ** 32 - 1);
+const wholeSeconds: Check = (value) =>
+  typeof value === 'number' && value >= 1000 && Number.isSafeInteger(value) && value % 1000 === 0 ? undefined : 'ms';
 
 /** The check of `arguments`: a field table whose keys fit a shortstr and whose values AMQP can hold. */
 export const table: Check = (value) => {
@@ -54,12 +58,41 @@ const QUEUE: Shape<QueueSpec> = {
   messageTtl: natural,
   expires: positive,
   maxLength: natural,
+  maxLengthBytes: integer(0, Number.MAX_SAFE_INTEGER),
   overflow: oneOf('drop-head', 'reject-publish', 'reject-publish-dlx'),
+  deadLetterStrategy: oneOf('at-most-once', 'at-least-once'),
   deliveryLimit: integer(-1, 2 ** 32 - 1),
+  delayedRetry: object,
+  consumerTimeout: positive,
+  maxAge: (value) =>
+    intervalOf(value) === undefined && wholeSeconds(value) !== undefined
+      ? "an interval (a whole number and one of Y, M, D, h, m and s, such as '7D'), or a number of ms in whole seconds"
+      : undefined,
+  segmentSize: integer(1, 3_000_000_000),
+  leaderLocator: oneOf('client-local', 'balanced'),
+  initialGroupSize: integer(1, 255),
   singleActiveConsumer: boolean,
   maxPriority: integer(1, 255),
   arguments: table,
 };
+/** ms; RabbitMQ's timers and ours hold no more. */
+const wait = integer(1, LONGEST);
+const DELAYED_RETRY: Shape<DelayedRetry> = { type: oneOf('failed', 'returned', 'all'), min: wait, max: wait };
+
+type QueueType = NonNullable<QueueSpec['type']>;
+/**
+ * The types of queue that know an option. On another type some versions of RabbitMQ refuse it and others ignore it; without a
+ * type the virtual host decides which it is. https://www.rabbitmq.com/docs/queues#optional-arguments
+ */
+const FOR_TYPES = {
+  deadLetterStrategy: ['quorum'],
+  delayedRetry: ['quorum'],
+  consumerTimeout: ['quorum'],
+  initialGroupSize: ['quorum', 'stream'],
+  maxAge: ['stream'],
+  segmentSize: ['stream'],
+} as const satisfies Partial<Record<keyof QueueSpec, readonly QueueType[]>>;
+
 const EXCHANGE: Shape<ExchangeSpec> = {
   name: shortString(),
   type: string,
@@ -97,6 +130,7 @@ export function checkQueueSpec(spec: QueueSpec, path: string): void {
   };
   const exclusive = spec.exclusive ?? spec.name === '';
   const replicated = spec.type === 'quorum' || spec.type === 'stream';
+  const type = queueTypeOf(spec);
   if (spec.passive === true && spec.name === '') refuse('passive', 'a queue that the broker names cannot be checked.');
   if (
     replicated &&
@@ -112,6 +146,41 @@ export function checkQueueSpec(spec: QueueSpec, path: string): void {
     // https://www.rabbitmq.com/docs/queues#durability
     refuse('durable', '`durable: false` needs `exclusive: true`; RabbitMQ 4.3 and later deny other transient queues.');
   }
+  for (const [option, types] of Object.entries<readonly string[]>(FOR_TYPES)) {
+    if (Reflect.get(spec, option) === undefined || (type !== undefined && types.includes(type))) continue;
+    const needed = types.map((one) => `\`type: '${one}'\``).join(' or ');
+    refuse(
+      option,
+      `\`${option}\` needs ${needed}, and ${type === undefined ? 'the spec names no type' : `this is a ${type} queue`}.`,
+    );
+  }
+  checkOverflow(spec, type, refuse);
+  if (spec.delayedRetry) checkDelayedRetry(spec.delayedRetry, `${path}.delayedRetry`);
+}
+
+/** What RabbitMQ accepts, and then does not do. */
+function checkOverflow(
+  spec: QueueSpec,
+  type: string | undefined,
+  refuse: (option: string, sentence: string) => never,
+): void {
+  // https://www.rabbitmq.com/docs/quorum-queues#length-limit
+  if (type === 'quorum' && spec.overflow === 'reject-publish-dlx') {
+    refuse('overflow', "a quorum queue takes 'reject-publish-dlx' for 'drop-head'. Use 'reject-publish'.");
+  }
+  // https://www.rabbitmq.com/docs/quorum-queues#activating-at-least-once-dead-lettering
+  if (spec.deadLetterStrategy !== 'at-least-once') return;
+  const { 'x-overflow': overflow, 'x-dead-letter-exchange': exchange } = queueArguments(spec).arguments;
+  if (exchange === undefined) refuse('deadLetterStrategy', "'at-least-once' needs a `deadLetter`.");
+  if (overflow !== 'reject-publish') {
+    refuse('deadLetterStrategy', "'at-least-once' needs `overflow: 'reject-publish'`: without it RabbitMQ falls back.");
+  }
+}
+
+function checkDelayedRetry(delayedRetry: DelayedRetry, path: string): void {
+  checkOptions(delayedRetry, DELAYED_RETRY, { of: 'a delayed retry', path: `${path}.`, required: ['min'] });
+  const { min, max = min } = delayedRetry;
+  if (max < min) throw expected(`${path}.max`, `at least \`min\` (${String(min)})`, max);
 }
 
 /** Refuses a topology with a wrong entry, and names the entry. */

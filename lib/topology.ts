@@ -1,3 +1,4 @@
+import type { Interval } from './interval';
 import type { Arguments, Route } from './properties';
 
 /** A queue to assert (or, with `passive`, to check). Anything RabbitMQ knows beyond these goes into `arguments`. */
@@ -20,22 +21,71 @@ export interface QueueSpec {
   readonly messageTtl?: number;
   /** ms without use after which the queue is deleted. */
   readonly expires?: number;
-  /** Messages ready in the queue at most. */
+  /** Messages ready in the queue at most. Not for streams. */
   readonly maxLength?: number;
-  /** What happens beyond `maxLength`. @default drop-head, by the broker */
+  /**
+   * Bytes of the message bodies at most. On a stream: bytes on disk, beyond which the broker deletes the oldest segment; it
+   * never deletes the one that is being written.
+   */
+  readonly maxLengthBytes?: number;
+  /**
+   * What happens beyond `maxLength` or `maxLengthBytes`. 'reject-publish-dlx' is for classic queues alone.
+   * @default drop-head, by the broker
+   */
   readonly overflow?: 'drop-head' | 'reject-publish' | 'reject-publish-dlx';
+  /**
+   * Quorum queues: how safely dead letters reach their queues. 'at-least-once' keeps each until they have confirmed it, and needs
+   * a `deadLetter` and `overflow: 'reject-publish'`: otherwise RabbitMQ falls back to 'at-most-once' without saying so.
+   * @default at-most-once, by the broker
+   */
+  readonly deadLetterStrategy?: 'at-most-once' | 'at-least-once';
   /**
    * Quorum queues: how often a message may fail (a `requeue`, a lost delivery) before the broker dead-letters or drops it;
    * -1: as often as it takes. Since RabbitMQ 4.0 it is 20 unless a policy or this says otherwise, before 4.0 there was none.
    * @default that of the broker
    */
   readonly deliveryLimit?: number;
+  /**
+   * Quorum queues, RabbitMQ ≥ 4.3: a message that is put back waits in the queue before it is delivered again. An older broker
+   * would ignore it, so it is refused there. `retry({ waitIn: 'queue' })` uses it.
+   */
+  readonly delayedRetry?: DelayedRetry;
+  /**
+   * Quorum queues, RabbitMQ ≥ 3.12 (refused before): ms that a consumer may take to settle a delivery. Then the broker takes its
+   * deliveries back: since 4.3 it cancels the consumer, before that it closes the channel, and looks once a minute.
+   * @default that of the broker, usually 30 minutes
+   */
+  readonly consumerTimeout?: number;
+  /** Streams: how long messages are kept, an interval such as `'7D'`, or ms in whole seconds. Whole segments are deleted. */
+  readonly maxAge?: Interval | number;
+  /** Streams: bytes of a segment file, 3 000 000 000 at most. @default 500 000 000, by the broker */
+  readonly segmentSize?: number;
+  /**
+   * In a cluster: the node of the queue's leader, when the queue is made. 'client-local': the one that the client is connected to.
+   * 'balanced': the one with the fewest leaders. @default client-local, by the broker
+   */
+  readonly leaderLocator?: 'client-local' | 'balanced';
+  /** Quorum queues and streams: nodes with a replica, when the queue is made. @default that of the broker */
+  readonly initialGroupSize?: number;
   /** Only one consumer at a time gets messages; the next takes over when it leaves. */
   readonly singleActiveConsumer?: boolean;
   /** Classic queues: number of priorities, 1 to 255. */
   readonly maxPriority?: number;
   /** Anything else, verbatim. */
   readonly arguments?: Arguments;
+}
+
+/** How long messages that are put back wait in their queue. https://www.rabbitmq.com/docs/quorum-queues */
+export interface DelayedRetry {
+  /**
+   * Which messages wait: those that `failed` (`requeue`, or lost with their channel), those that were `returned` without having
+   * failed (`release`), or all. @default 'failed'
+   */
+  readonly type?: 'failed' | 'returned' | 'all';
+  /** ms after the first failure; twice as long after the second, and so on. */
+  readonly min: number;
+  /** ms at most. @default that of `min`: always the same */
+  readonly max?: number;
 }
 
 /** An exchange to assert (or, with `passive`, to check). */
@@ -69,6 +119,12 @@ export interface Topology {
   readonly exchanges?: readonly ExchangeSpec[];
   readonly queues?: readonly QueueSpec[];
   readonly bindings?: readonly BindingSpec[];
+}
+
+/** The type that a spec asks for; undefined: that of the virtual host. */
+export function queueTypeOf({ type, arguments: args = {} }: QueueSpec): string | undefined {
+  const declared: unknown = type ?? args['x-queue-type'];
+  return typeof declared === 'string' ? declared : undefined;
 }
 
 /** The entry of that name, if the topology has one. */

@@ -1,9 +1,10 @@
 import type { Channel } from 'amqplib';
-import { firstValueFrom, Observable, race, Subject, take, timer } from 'rxjs';
+import { Observable, Subject, firstValueFrom, race, take, timer } from 'rxjs';
 import { ChannelError } from '../errors';
 import { plainTable } from '../field-table';
 import type { QueueSpec, Topology } from '../topology';
 import { exchangeArguments, queueArguments } from '../topology-arguments';
+import { declareRefusal, isRabbitMq, type BrokerIdentity } from '../transport/broker-version';
 import type { LinkChannel, QueuePresence } from '../transport/transport';
 import { channelRefused } from './amqp-errors';
 import type { ChannelHost } from './channel-host';
@@ -73,9 +74,15 @@ export class AmqpChannel<C extends Channel = Channel> implements LinkChannel {
     }
   }
 
-  declare(topology: Topology, own?: QueueSpec): Promise<string | undefined> {
+  async declare(topology: Topology, own?: QueueSpec): Promise<string | undefined> {
+    const refusal = declareRefusal(this.host.broker, topology, own);
+    if (refusal) {
+      // As a refusal of the broker's does.
+      void this.close();
+      throw refusal;
+    }
     return this.ask(own ? `Cannot declare queue \`${own.name}\`` : 'Cannot declare the topology', (channel) =>
-      declareTopology(channel, topology, own),
+      declareTopology(channel, topology, own, this.host.broker),
     );
   }
 
@@ -130,10 +137,10 @@ export async function onScratchChannel<T>(host: ChannelHost, work: (channel: Amq
 }
 
 /** Asserts or checks one queue. Resolves with its name, which the broker may have chosen. */
-async function declareQueue(channel: Channel, spec: QueueSpec): Promise<string> {
+async function declareQueue(channel: Channel, spec: QueueSpec, broker: BrokerIdentity | undefined): Promise<string> {
   const { queue } = spec.passive
     ? await channel.checkQueue(spec.name)
-    : await channel.assertQueue(spec.name, queueArguments(asKnownTo(channel, spec)));
+    : await channel.assertQueue(spec.name, queueArguments(asKnownTo(broker, spec)));
   return queue;
 }
 
@@ -141,10 +148,9 @@ async function declareQueue(channel: Channel, spec: QueueSpec): Promise<string> 
  * RabbitMQ counts a limit of -1 as none since 4.0. Earlier ones take it for a number and drop the message at its first
  * failure; they have no limit unless one is given. https://www.rabbitmq.com/docs/quorum-queues#position-delivery-limit
  */
-function asKnownTo({ connection }: Channel, spec: QueueSpec): QueueSpec {
+function asKnownTo(broker: BrokerIdentity | undefined, spec: QueueSpec): QueueSpec {
   const { deliveryLimit = 0, ...others } = spec;
-  const { version } = connection.serverProperties as { readonly version?: unknown };
-  return deliveryLimit < 0 && Number.parseInt(String(version), 10) < 4 ? others : spec;
+  return deliveryLimit < 0 && broker && !isRabbitMq(broker, '4.0') ? others : spec;
 }
 
 /**
@@ -154,15 +160,16 @@ function asKnownTo({ connection }: Channel, spec: QueueSpec): QueueSpec {
 export async function declareTopology(
   channel: Channel,
   topology: Topology,
-  own?: QueueSpec,
+  own: QueueSpec | undefined,
+  broker: BrokerIdentity | undefined,
 ): Promise<string | undefined> {
   for (const spec of topology.exchanges ?? []) {
     const { type, ...options } = exchangeArguments(spec);
     await (spec.passive ? channel.checkExchange(spec.name) : channel.assertExchange(spec.name, type, options));
   }
-  for (const spec of topology.queues ?? []) if (spec !== own) await declareQueue(channel, spec);
+  for (const spec of topology.queues ?? []) if (spec !== own) await declareQueue(channel, spec, broker);
   // Last, because a binding to '' means the queue declared last on the channel.
-  const name = own && (await declareQueue(channel, own));
+  const name = own && (await declareQueue(channel, own, broker));
   for (const { exchange, queue, toExchange, routingKey = '', ...spec } of topology.bindings ?? []) {
     const args = plainTable(spec.arguments ?? {}, 'arguments');
     await (toExchange === undefined

@@ -15,6 +15,7 @@ import {
 import { ChannelError, type ConnectionError } from '../errors';
 import { plainTable } from '../field-table';
 import type { BindingSpec, QueueSpec, Topology } from '../topology';
+import { type BrokerIdentity, isRabbitMq } from '../transport/broker-version';
 import type {
   ConsumeListener,
   ConsumeRequest,
@@ -64,6 +65,7 @@ export class AmqpLink implements Link, ChannelHost {
   readonly blocked$: Observable<string | undefined>;
   readonly frameMax: number;
   readonly heartbeat: number;
+  readonly broker: BrokerIdentity | undefined;
   readonly quorumDeliveryLimit: number | undefined;
   readonly wire: boolean;
   readonly receiver: Receiver | undefined;
@@ -90,7 +92,9 @@ export class AmqpLink implements Link, ChannelHost {
     const frameMax = agreed('frameMax') ?? options.frameMax ?? 0;
     this.frameMax = frameMax > 0 ? frameMax : FRAME_MAX;
     this.heartbeat = agreed('heartbeat') ?? options.heartbeat;
-    this.quorumDeliveryLimit = quorumDeliveryLimit(model);
+    this.broker = identityOf(model);
+    // https://www.rabbitmq.com/docs/quorum-queues#poison-message-handling
+    this.quorumDeliveryLimit = isRabbitMq(this.broker, '4.0') ? 20 : undefined;
     this.blocked$ = this.#blocked.asObservable();
     model.on('blocked', (reason) => {
       this.#blocked.next(reason);
@@ -210,10 +214,9 @@ export class AmqpLink implements Link, ChannelHost {
   }
 }
 
-/** 20 since RabbitMQ 4.0. https://www.rabbitmq.com/docs/quorum-queues#poison-message-handling */
-function quorumDeliveryLimit({ connection }: ChannelModel): number | undefined {
-  const { product, version } = connection.serverProperties;
-  return product === 'RabbitMQ' && Number.parseInt(version, 10) >= 4 ? 20 : undefined;
+function identityOf({ connection }: ChannelModel): BrokerIdentity | undefined {
+  const { product, version } = connection.serverProperties as { readonly [Property in keyof BrokerIdentity]?: unknown };
+  return typeof product === 'string' && typeof version === 'string' ? { product, version } : undefined;
 }
 
 const NOTHING = Buffer.alloc(0);

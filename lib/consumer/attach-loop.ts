@@ -1,14 +1,14 @@
 import {
+  EMPTY,
+  Observable,
+  Subject,
+  type Subscriber,
   catchError,
   defer,
-  EMPTY,
   exhaustMap,
   filter,
   ignoreElements,
   merge,
-  Observable,
-  Subject,
-  type Subscriber,
   switchMap,
   takeWhile,
   tap,
@@ -19,12 +19,13 @@ import type { Up } from '../connection/supervisor';
 import { ChannelError, ConsumerError, type InstanceQueueError, isInstanceQueueError } from '../errors';
 import { LONGEST } from '../options';
 import type { Link, QueuePresence } from '../transport/transport';
-import { attach, type Attached, type AttachListener, rehearseAttach } from './attach';
+import { type AttachListener, type Attached, attach, rehearseAttach } from './attach';
 import type { ResolvedConsumeOptions } from './consume-options';
 import { ConsumerChannel } from './consumer-channel';
 import type { Delivery, Message } from './delivery';
 import { DeliveryDecoder, type Undecodable } from './delivery-decoder';
 import { DeliveryLimit } from './delivery-limit';
+import { QueueDelays } from './queue-delays';
 import { StreamChannel } from './stream/stream-channel';
 import { StreamReader } from './stream/stream-reader';
 
@@ -136,7 +137,8 @@ export class AttachLoop<T> {
       this.#lost.next(message);
     };
     const limit = new DeliveryLimit(this.#core, queue, spec, link.quorumDeliveryLimit);
-    const options = { channel, queue, tag, epoch, prefetch, counters, log, lost, limit };
+    const delays = QueueDelays.of(spec, link);
+    const options = { channel, queue, tag, epoch, prefetch, counters, log, lost, limit, delays };
     const attachment = this.#stream
       ? new StreamChannel(options, this.#stream, (one, message, place) => {
           this.#decoder.take(one, message, place);

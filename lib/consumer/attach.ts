@@ -4,6 +4,7 @@ import type { ConnectionCore } from '../connection/connection-core';
 import { ensureDeadLetterQueues, isEmpty, type Declaring } from '../connection/declare';
 import { ChannelError, ConsumerError } from '../errors';
 import type { QueueSpec, Topology } from '../topology';
+import { consumeRefusal } from '../transport/broker-version';
 import type { InboundChannel, InboundMessage, Link, QueuePresence } from '../transport/transport';
 import type { ResolvedConsumeOptions } from './consume-options';
 import type { StreamReader } from './stream/stream-reader';
@@ -27,7 +28,10 @@ type DeclareOptions = Pick<ResolvedConsumeOptions<unknown>, 'queueName' | 'spec'
   readonly stream?: StreamReader | undefined;
 };
 export type AttachOptions = DeclareOptions &
-  Pick<ResolvedConsumeOptions<unknown>, 'prefetch' | 'tagPrefix' | 'noAck' | 'exclusive' | 'priority' | 'arguments'>;
+  Pick<
+    ResolvedConsumeOptions<unknown>,
+    'prefetch' | 'tagPrefix' | 'noAck' | 'exclusive' | 'priority' | 'arguments' | 'filter' | 'consumerTimeout'
+  >;
 
 /**
  * Opens a channel, declares, sets the prefetch and consumes, in this order and on that one channel; a second one is needed
@@ -81,6 +85,8 @@ export function attach(
       let declared: Declared | undefined;
       let gone = false;
       try {
+        const refusal = consumeRefusal(link.broker, options.queueName, options);
+        if (refusal) throw refusal;
         declared = await declareOn(core, link, options);
         const { channel, queue } = declared;
         channel.ended$.subscribe((error) => {

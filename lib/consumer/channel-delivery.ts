@@ -3,6 +3,7 @@ import type { Logger } from '../log';
 import { ArrivedMessage, type Delivery, type Message, type Settlement } from './delivery';
 import { tellSettled } from './delivery-telemetry';
 import type { InboundMessage } from '../transport/transport';
+import type { QueueDelays } from './queue-delays';
 import type { StreamPlace } from './stream/offset-tracker';
 
 /** The channel that a delivery came on, for the delivery and for the operators that hold it. */
@@ -10,6 +11,8 @@ export interface DeliveryChannel {
   readonly queue: string;
   readonly prefetch: number;
   readonly log: Logger;
+  /** How long requeued messages wait in the queue itself; undefined: they do not, or nobody can know. */
+  readonly delays?: QueueDelays | undefined;
   /** No new deliveries are handed out; operators should release what they have not started. */
   readonly draining: boolean;
   /** The channel is gone, and nothing can be settled on it. */

@@ -4,8 +4,9 @@ import { OptionsError, isInstanceQueueError, type InstanceQueueError } from '../
 import { DEFAULTS, boolean, checkOptions, codec, duration, expected, func, integer } from '../options';
 import { observableInput, oneOf, shortString, withDefaults, type Shape } from '../options';
 import type { Arguments } from '../properties';
-import { queueNamed, type QueueSpec, type Topology } from '../topology';
+import { queueNamed, queueTypeOf, type QueueSpec, type Topology } from '../topology';
 import { checkQueueSpec, checkTopology, queueOption, table } from '../topology-checks';
+import { resolveFilter, streamFilter, type FilterMatch, type StreamFilter } from './stream/stream-filter';
 import { resolveStart, streamStart, type StreamStart } from './stream/stream-start';
 
 /** What to consume, and how. */
@@ -56,8 +57,8 @@ export interface ConsumeOptions<T = unknown> {
    *
    * A queue named here is declared as a stream if it does not exist. Each later attach resumes after the last offset up to
    * which everything is settled: no message is skipped, and one that was acked out of order is not emitted again. The
-   * library treats a queue as a stream only with this option, with `onOffset`, or with a spec of that type. It has to
-   * know, because RabbitMQ closes the connection over a requeue or reject on a stream: a rejected message is passed over
+   * library treats a queue as a stream only with this option, with `onOffset` or `filter`, or with a spec of that type. It
+   * has to know, because RabbitMQ closes the connection over a requeue or reject on a stream: a rejected message is passed over
    * instead, and one that is requeued or released is emitted again. @default 'next'
    */
   readonly offset?: StreamStart;
@@ -66,6 +67,17 @@ export interface ConsumeOptions<T = unknown> {
    * last time before the consumer ends. Store it; `offset: stored + 1` resumes there in another process.
    */
   readonly onOffset?: (offset: number) => void;
+  /**
+   * Streams, RabbitMQ ≥ 3.13 (refused before): only messages that were sent with one of these filter values (`streamFilter`).
+   * The broker leaves out chunks that hold none of them, and the library the messages beside them in the other chunks; those
+   * count as settled. https://www.rabbitmq.com/docs/stream-filtering
+   */
+  readonly filter?: string | readonly string[] | StreamFilter;
+  /**
+   * Quorum queues, RabbitMQ ≥ 4.3 (refused before): ms that this consumer may take to settle a delivery. Then the broker takes
+   * its deliveries back and cancels it, and it attaches again. @default that of the queue
+   */
+  readonly consumerTimeout?: number;
   /**
    * While its last value is `true` the consumer is cancelled and gets no messages; at `false` it attaches again. Deliveries
    * already handed out stay valid and can be settled meanwhile; those that `handle` or `batch` has not started are
@@ -79,7 +91,7 @@ export interface ConsumeOptions<T = unknown> {
 /** Consuming without settling: the broker forgets each message as it sends it. */
 export type NoAckConsumeOptions<T = unknown> = Omit<
   ConsumeOptions<T>,
-  'prefetch' | 'onUndecodable' | 'offset' | 'onOffset'
+  'prefetch' | 'onUndecodable' | 'offset' | 'onOffset' | 'filter' | 'consumerTimeout'
 > & {
   readonly noAck: true;
 };
@@ -103,6 +115,9 @@ export interface ResolvedConsumeOptions<T> {
   /** Present if the queue is known to be a stream. */
   readonly offset?: StreamStart;
   readonly onOffset?: (offset: number) => void;
+  /** Drops what the broker's filter let pass. */
+  readonly filter?: FilterMatch;
+  readonly consumerTimeout?: number;
   readonly pause?: ObservableInput<boolean>;
   readonly until?: ObservableInput<unknown>;
 }
@@ -124,6 +139,8 @@ const CONSUME: Shape<ConsumeOptions & { noAck: boolean }> = {
   checkAfter: duration(),
   offset: streamStart,
   onOffset: func,
+  filter: streamFilter,
+  consumerTimeout: integer(1, 2 ** 32 - 1),
   pause: observableInput,
   until: observableInput,
   noAck: boolean,
@@ -141,7 +158,7 @@ export function resolveConsumeOptions<T>(given: ConsumeOptions<T> | NoAckConsume
   checkOptions<ConsumeOptions<T> & { noAck?: boolean }>(given, CONSUME, { of: 'consume()', required: ['queue'] });
   const noAck = 'noAck' in given && given.noAck;
   if (noAck) {
-    for (const name of ['prefetch', 'onUndecodable', 'offset', 'onOffset'] as const) {
+    for (const name of ['prefetch', 'onUndecodable', 'offset', 'onOffset', 'filter', 'consumerTimeout'] as const) {
       if (Reflect.get(given, name) !== undefined)
         throw expected(name, 'absent beside `noAck`: without acks nothing is settled', Reflect.get(given, name));
     }
@@ -157,14 +174,42 @@ export function resolveConsumeOptions<T>(given: ConsumeOptions<T> | NoAckConsume
     queueName !== '' ? named : typeof given.queue === 'string' ? (named ?? unnamed) : { ...unnamed, ...named };
   const own = { prefetch, tagPrefix, onUndecodable, declare, checkAfter };
   const defaults = { ...own, exclusive: false, topology: {}, arguments: {} };
+  const { filter, consumerTimeout }: Pick<ConsumeOptions, 'filter' | 'consumerTimeout'> = 'noAck' in given ? {} : given;
+  const start = resolveStart(given, { queueName, spec, noAck });
+  const resolved = { ...withDefaults(defaults, { ...given, filter: undefined }), ...start };
+  if (consumerTimeout !== undefined) checkConsumerTimeout(resolved, queueName, spec);
+  const filtering = filter === undefined ? undefined : resolveFilter(filter, resolved.arguments);
   return {
     codec: auto as Codec<T, never>,
-    ...withDefaults(defaults, given),
-    ...resolveStart(given, { queueName, spec, noAck }),
+    ...resolved,
+    ...(filtering && { filter: filtering.match }),
+    arguments: {
+      ...(filtering ?? resolved).arguments,
+      ...(consumerTimeout !== undefined && { [CONSUMER_TIMEOUT]: consumerTimeout }),
+    },
     queueName,
     spec,
     noAck,
   };
+}
+
+/** An argument of `basic.consume`. https://www.rabbitmq.com/docs/consumers#acknowledgement-timeout */
+const CONSUMER_TIMEOUT = 'x-consumer-timeout';
+
+function checkConsumerTimeout(
+  { arguments: args, offset }: { readonly arguments: Arguments; readonly offset?: StreamStart },
+  queueName: string,
+  spec: QueueSpec | undefined,
+): void {
+  const type = offset === undefined ? spec && queueTypeOf(spec) : 'stream';
+  if (type !== undefined && type !== 'quorum') {
+    const sentence = `Queue \`${queueName}\`: \`consumerTimeout\` is for quorum queues, and this is a ${type} queue.`;
+    throw new OptionsError('consumerTimeout', sentence);
+  }
+  if (args[CONSUMER_TIMEOUT] !== undefined) {
+    const sentence = `Expected the timeout once: either \`consumerTimeout\` or \`${CONSUMER_TIMEOUT}\` in \`arguments\`, got both.`;
+    throw new OptionsError('arguments', sentence);
+  }
 }
 
 /** The distinct values of the option `pause`, checked. Cold. Errors: as `pause` does; OptionsError, for any other value. */

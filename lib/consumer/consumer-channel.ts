@@ -9,6 +9,7 @@ import { ChannelDelivery, type DeliveryChannel } from './channel-delivery';
 import type { Backlog } from './consumer-state';
 import type { Settlement } from './delivery';
 import type { DeliveryLimit } from './delivery-limit';
+import type { QueueDelays } from './queue-delays';
 import type { StreamPlace } from './stream/offset-tracker';
 
 /** The settlements that are sent at once, each in a frame of its own. */
@@ -28,6 +29,7 @@ export interface ConsumerChannelOptions {
   /** Called for each delivery whose channel ended before it was settled. */
   readonly lost: (delivery: ChannelDelivery<unknown>) => void;
   readonly limit: DeliveryLimit;
+  readonly delays?: QueueDelays | undefined;
 }
 
 /**
@@ -40,6 +42,7 @@ export class ConsumerChannel implements DeliveryChannel {
   readonly epoch: number;
   readonly prefetch: number;
   readonly log: Logger;
+  readonly delays: QueueDelays | undefined;
   readonly #options: ConsumerChannelOptions;
   readonly #unsettled = new OrderedMap<ChannelDelivery<unknown>>((delivery) => ChannelDelivery.tagOf(delivery));
   readonly #acks: AckBatching;
@@ -54,6 +57,7 @@ export class ConsumerChannel implements DeliveryChannel {
     this.epoch = options.epoch;
     this.prefetch = options.prefetch;
     this.log = options.log;
+    this.delays = options.delays;
     this.#acks = new AckBatching(pending, options.prefetch, () => {
       this.flush();
     });

@@ -39,7 +39,7 @@ export class DeliveryDecoder<T> {
 
   /** `attachment`: the one that the message came on; `place`: on a stream. */
   take(attachment: ConsumerChannel, raw: InboundMessage, place?: StreamPlace): void {
-    const { noAck, onUndecodable } = this.#options;
+    const { noAck, onUndecodable, filter } = this.#options;
     const { queue } = attachment;
     if (attachment.ended) return;
     if (attachment.draining && !noAck) {
@@ -48,6 +48,11 @@ export class DeliveryDecoder<T> {
     }
     let message: Delivery<T> | Message<T>;
     try {
+      if (filter?.(raw, queue) === false) {
+        // Nothing is rejected in a stream: it is passed over.
+        attachment.refuse(raw, 'reject');
+        return;
+      }
       const body = this.#decode(raw);
       message = noAck ? new ArrivedMessage(raw, queue, body) : attachment.deliver(raw, body, place);
     } catch (cause) {

@@ -13,6 +13,8 @@ export class DeliveryLimit {
   readonly #queue: string;
   /** Undefined: the queue has a limit of its own, or the broker gives it none. */
   readonly #limit: number | undefined;
+  /** Failures before the first warning. */
+  readonly #patience: number;
 
   /** `limit`: of the broker, for quorum queues without one of their own. */
   constructor(
@@ -23,12 +25,16 @@ export class DeliveryLimit {
   ) {
     this.#core = core;
     this.#queue = queue;
-    this.#limit = spec && hasOwnLimit(spec) ? undefined : limit;
+    const args = spec ? queueArguments(spec).arguments : {};
+    this.#limit = args['x-delivery-limit'] === undefined ? limit : undefined;
+    // Requeueing is how messages are retried there, and `retry` ends it in time.
+    this.#patience = args['x-delayed-retry-type'] === undefined ? 0 : (limit ?? 0);
   }
 
   /** A message with these headers is requeued. Quorum queues alone count, and only from the second delivery on. */
   requeued(headers: Arguments | undefined): void {
-    if (this.#limit === undefined || headers?.[DELIVERY_COUNT] === undefined) return;
+    const failures = headers?.[DELIVERY_COUNT];
+    if (this.#limit === undefined || failures === undefined || Number(failures) < this.#patience) return;
     this.#core.warnOnce(
       `delivery-limit ${this.#queue}`,
       { queue: this.#queue, deliveryLimit: this.#limit },
@@ -39,5 +45,3 @@ export class DeliveryLimit {
 
 /** https://www.rabbitmq.com/docs/quorum-queues#poison-message-handling */
 export const DELIVERY_COUNT = 'x-delivery-count';
-
-const hasOwnLimit = (spec: QueueSpec): boolean => queueArguments(spec).arguments['x-delivery-limit'] !== undefined;

@@ -61,7 +61,6 @@ class Handling<T, R> implements AttemptEnd<T, R>, ChannelEvents {
   #starting = false;
   #sourceCompleted = false;
   #stopped = false;
-  #warnedOfLimit = false;
 
   constructor(work: Worker<T, R>, options: HandleOptions<T>, subscriber: Subscriber<Handled<T, R>>) {
     const { key, concurrency = Infinity } = options;
@@ -202,19 +201,7 @@ class Handling<T, R> implements AttemptEnd<T, R>, ChannelEvents {
       const facts = { queue, messageId: properties.messageId, deliveryCount, error: nameOf(error) };
       attempt.channel?.log.warn(facts, 'work failed: message rejected');
     }
-    if (this.#options.onError === 'requeue') this.#warnOfLimit(attempt);
     this.#emit(attempt, { message: delivery, settlement, sent, error });
-  }
-
-  /** Only quorum queues count, in this header, and from 4.0 on RabbitMQ gives every quorum queue a limit. */
-  #warnOfLimit({ delivery, channel }: Attempt<T, R>): void {
-    const { queue, deliveryCount, properties } = delivery;
-    if (this.#warnedOfLimit || properties.headers?.['x-delivery-count'] === undefined) return;
-    this.#warnedOfLimit = true;
-    channel?.log.warn(
-      { queue, deliveryCount },
-      'requeue is not for ever on a quorum queue: from RabbitMQ 4.0 on, a message is dead-lettered or dropped at the delivery limit, 20 unless the queue has its own',
-    );
   }
 
   #fail(attempt: Attempt<T, R>, error: unknown): void {

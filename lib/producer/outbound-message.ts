@@ -3,8 +3,10 @@ import { withoutBrokerHeaders } from '../broker-headers';
 import { type Codec, contentTypeOf, encodeBody } from '../codec';
 import { PublishError, sentenceOf } from '../errors';
 import { plainTable, tableSize } from '../field-table';
+import { FILTER_VALUE, filterValue } from '../filter-value';
 import { NotEncodable } from '../not-encodable';
 import {
+  type Shape,
   boolean,
   checkOptions,
   date,
@@ -12,11 +14,10 @@ import {
   isObject,
   number,
   object,
-  type Shape,
   shortString,
   withDefaults,
 } from '../options';
-import type { MessageProperties, Route } from '../properties';
+import type { Arguments, MessageProperties, Route } from '../properties';
 import type { Topology } from '../topology';
 import { checkRoute } from '../topology-checks';
 import type { WireMessage } from '../transport/transport';
@@ -32,6 +33,11 @@ export type OutboundMessage<T = unknown> = Route &
      * type `x-delayed-message`: it returns every mandatory message at once. @default true
      */
     readonly mandatory?: boolean;
+    /**
+     * In a stream: what consumers with a `filter` choose by. Sent as the header `x-stream-filter-value`, in which they find it.
+     * https://www.rabbitmq.com/docs/stream-filtering
+     */
+    readonly streamFilter?: string;
   };
 
 /** What a message that says nothing about it has. */
@@ -60,6 +66,7 @@ const MESSAGE: Shape<
     body: unknown;
     persistent: boolean;
     mandatory: boolean;
+    streamFilter: string;
   }
 > = {
   queue: name,
@@ -68,6 +75,7 @@ const MESSAGE: Shape<
   body: () => undefined,
   persistent: boolean,
   mandatory: boolean,
+  streamFilter: filterValue,
   messageId: shortString(),
   correlationId: shortString(),
   replyTo: shortString(),
@@ -208,8 +216,8 @@ const isName = (value: unknown): boolean => value === undefined || name(value) =
 /** What a message says beside its route, body, id and content type; undefined: nothing. A copy: the caller may go on to change it. */
 function propertiesOf(message: OutboundMessage): MessageProperties | undefined {
   // Most say nothing, which is found out faster by name than in a loop.
-  const { correlationId, replyTo, type, appId, userId, contentEncoding, timestamp, expiration, priority, headers } =
-    message;
+  const { correlationId, replyTo, type, appId, userId, contentEncoding, timestamp, expiration, priority } = message;
+  const headers = message.streamFilter === undefined ? message.headers : filteredHeaders(message, message.streamFilter);
   const nothing =
     correlationId === undefined &&
     replyTo === undefined &&
@@ -224,6 +232,12 @@ function propertiesOf(message: OutboundMessage): MessageProperties | undefined {
   if (nothing) return undefined;
   const all = { correlationId, replyTo, type, appId, userId, contentEncoding, timestamp, expiration, priority };
   return withDefaults(headers === undefined ? {} : { headers: plainTable(withoutBrokerHeaders(headers)) }, all);
+}
+
+function filteredHeaders({ headers = {} }: OutboundMessage, streamFilter: string): Arguments {
+  const { [FILTER_VALUE]: given = streamFilter } = headers;
+  if (given !== streamFilter) throw new TypeError(`\`streamFilter\` and the header \`${FILTER_VALUE}\` differ`);
+  return { ...headers, [FILTER_VALUE]: streamFilter };
 }
 
 function headersSize(properties: MessageProperties | undefined): number {

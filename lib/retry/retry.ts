@@ -1,8 +1,9 @@
 import { withoutBrokerHeaders } from '../broker-headers';
+import { ChannelDelivery } from '../consumer/channel-delivery';
 import type { Message, Settlement } from '../consumer/delivery';
-import { historyOf, type RetryHistory } from '../consumer/retry-history';
-import { checkOptions, countFrom, DEFAULTS, either, expected, integer, isObject, oneOf, type Shape } from '../options';
-import { errorHeaders, OWN } from '../own-headers';
+import { type RetryHistory, historyOf } from '../consumer/retry-history';
+import { DEFAULTS, type Shape, checkOptions, countFrom, either, expected, integer, isObject, oneOf } from '../options';
+import { OWN, errorHeaders } from '../own-headers';
 import type { Arguments, MessageProperties, Route } from '../properties';
 import type { QueueSpec } from '../topology';
 import { checkRoute } from '../topology-checks';
@@ -35,6 +36,11 @@ export interface RetryOptions {
   /**
    * The kind of queue in which messages wait. 'classic': expires when unused. 'quorum' (RabbitMQ ≥ 3.10): replicated, returns
    * its messages at least once even while their queue is full or has no leader, and stays until it is deleted.
+   *
+   * 'queue': the message's own queue, where that does the same: a quorum queue on RabbitMQ ≥ 4.3 whose spec has a `delayedRetry`
+   * that makes messages wait for just these delays, and a `deliveryLimit` (20 by default) that allows all attempts. The message is
+   * requeued: no copy, no duplicate, and no header about the failure. Elsewhere messages wait as with 'quorum', and a warning
+   * tells so once per queue.
    * @default 'classic'
    */
   readonly waitIn?: WaitIn;
@@ -58,7 +64,7 @@ const RETRY: Shape<RetryOptions> = {
   attempts: countFrom(1),
   delay: either(wait, (value) => (Array.isArray(value) && value.length > 0 ? undefined : 'a list of such numbers')),
   then: (value) => (value === 'reject' || isObject(value) ? undefined : `'reject' or a route`),
-  waitIn: oneOf('classic', 'quorum'),
+  waitIn: oneOf('classic', 'quorum', 'queue'),
 };
 
 const spentBy = new WeakMap<object, (message: Message<unknown>) => boolean>();
@@ -77,15 +83,26 @@ export function retry<T>(options: RetryOptions, forward: Forward): RetryPolicy<T
     if (wrong !== undefined) throw expected(`delay[${String(i)}]`, wrong, delay);
   });
 
-  const runsOf = ({ properties, queue }: Message<unknown>): number =>
-    (historyOf(properties.headers, queue)?.attempts ?? 0) + 1;
+  const warned = new Set<string>();
+  const waitsInQueue = (message: Message<unknown>): boolean =>
+    waitIn === 'queue' && ChannelDelivery.channelOf(message)?.delays?.areThose(delays, attempts) === true;
+  const runsOf = (message: Message<unknown>): number =>
+    // The broker counts what it delays; and what a copy says of earlier runs is in the count as well.
+    (waitsInQueue(message)
+      ? message.deliveryCount
+      : (historyOf(message.properties.headers, message.queue)?.attempts ?? 0)) + 1;
   const policy: RetryPolicy<T> = async (error, message) => {
     const { headers } = message.properties;
     if (headers?.['x-stream-offset'] !== undefined) throw noStreams(message.queue);
     const runs = runsOf(message);
     const spent = runs >= attempts;
     if (spent && then === 'reject') return 'reject';
-    const into = spent ? undefined : waitQueue(message.queue, delays[Math.min(runs, delays.length) - 1] ?? 0, waitIn);
+    if (!spent && waitIn === 'queue') {
+      if (waitsInQueue(message)) return 'requeue';
+      warnOfCopies(message, warned);
+    }
+    const delay = delays[Math.min(runs, delays.length) - 1] ?? 0;
+    const into = spent ? undefined : waitQueue(message.queue, delay, waitIn === 'queue' ? 'quorum' : waitIn);
     const route: Route = into ? { queue: into.name } : then === 'reject' ? { queue: message.queue } : then;
     const history = historyOf(headers, message.queue);
     const copy = copyOf(message, route, { error, attempts: runs, history, spent });
@@ -93,6 +110,16 @@ export function retry<T>(options: RetryOptions, forward: Forward): RetryPolicy<T
   };
   spentBy.set(policy, (message) => runsOf(message) >= attempts);
   return policy;
+}
+
+function warnOfCopies(message: Message<unknown>, warned: Set<string>): void {
+  const { queue } = message;
+  if (warned.has(queue)) return;
+  warned.add(queue);
+  ChannelDelivery.channelOf(message)?.log.warn(
+    { queue },
+    "`waitIn: 'queue'`: this queue is not known to delay retries as asked, so that messages wait as copies in a queue beside it",
+  );
 }
 
 function noStreams(queue: string): TypeError {

@@ -6,8 +6,8 @@ import type { QueueSpec } from '../topology';
 import type { Link } from '../transport/transport';
 import { firstUnlessAborted } from '../reactive/abort';
 
-/** The kind of queue in which failed messages wait. */
-export type WaitIn = 'classic' | 'quorum';
+/** Where failed messages wait: in a queue of this kind beside their own, or in their own. */
+export type WaitIn = 'classic' | 'quorum' | 'queue';
 
 /** ms that an unused wait queue stays, beyond its delay. Its lease is renewed when half of this has passed. */
 const LEASE = 600_000;
@@ -22,7 +22,7 @@ const LONGEST_NAME = 200;
  * the lease of a quorum queue (seen on 3.10; https://www.rabbitmq.com/docs/quorum-queues#feature-matrix), so a quorum queue
  * gets none and stays. It hands its messages back at least once.
  */
-export function waitQueue(origin: string, delay: number, kind: WaitIn): QueueSpec {
+export function waitQueue(origin: string, delay: number, kind: Exclude<WaitIn, 'queue'>): QueueSpec {
   const name = `${stem(origin)}.retry.${String(delay)}`;
   const returning = { durable: true, messageTtl: delay, deadLetter: { queue: origin } };
   if (kind === 'classic') return { ...returning, name, type: 'classic', expires: delay + LEASE };
@@ -31,7 +31,7 @@ export function waitQueue(origin: string, delay: number, kind: WaitIn): QueueSpe
     name: `${name}.quorum`,
     type: 'quorum',
     overflow: 'reject-publish',
-    arguments: { 'x-dead-letter-strategy': 'at-least-once' },
+    deadLetterStrategy: 'at-least-once',
   };
 }
 

@@ -9,6 +9,7 @@
  */
 import type { Observable } from 'rxjs';
 import { auto, contentTypeOf, encodeBody } from '../codec';
+import { FILTER_VALUE } from '../filter-value';
 import type { OutboundMessage } from '../producer/outbound-message';
 import type { Arguments } from '../properties';
 import type { QueueSpec, Topology } from '../topology';
@@ -37,9 +38,9 @@ const OUTSIDE = {};
 
 /**
  * A broker in the memory of a test: what `FakeInstanceQueue` connects to. It behaves like RabbitMQ 4.3 and has queues
- * (classic and quorum), exchanges of the four types, bindings, confirms, returns, redelivery, prefetch, priorities, single
- * active consumers, dead letters, TTL, length limits, direct reply-to and alarms; no streams, users and permissions, or
- * nodes. Its commands make happen what a test needs to happen; its views show what the broker holds.
+ * (classic and quorum), streams with filters, exchanges of the four types, bindings, confirms, returns, redelivery, prefetch,
+ * priorities, single active consumers, delayed retries, consumer timeouts, dead letters, TTL, length limits, direct reply-to
+ * and alarms; no retention of streams, users and permissions, or nodes. Its commands make happen what a test needs to happen; its views show what the broker holds.
  *
  * @example
  * const { broker } = queue;
@@ -99,10 +100,14 @@ export class MemoryBroker {
    *
    * @throws Error if there is no such exchange, or the codec cannot encode the body
    */
-  put({ body, queue, exchange = '', routingKey = '', ...given }: OutboundMessage): boolean {
+  put({ body, queue, exchange = '', routingKey = '', streamFilter, ...given }: OutboundMessage): boolean {
     const contentType = given.contentType ?? contentTypeOf(auto, body);
     const content = encodeBody(auto, body, given);
-    const message = stored(exchange, queue ?? routingKey, content, { ...given, contentType });
+    const message = stored(exchange, queue ?? routingKey, content, {
+      ...given,
+      contentType,
+      ...(streamFilter !== undefined && { headers: { ...given.headers, [FILTER_VALUE]: streamFilter } }),
+    });
     if (queue !== undefined) return this.#vhost.put(queue, message) === 'taken';
     try {
       return this.#vhost.publish(message) === 'taken';

@@ -8,6 +8,7 @@ import type { Observable } from 'rxjs';
 import type { ChannelError, ConnectionError } from '../errors';
 import type { Arguments, MessageProperties } from '../properties';
 import type { BindingSpec, QueueSpec, Topology } from '../topology';
+import type { BrokerIdentity } from './broker-version';
 import type { Endpoint } from './endpoints';
 
 export interface DialOptions {
@@ -57,6 +58,8 @@ export interface Link {
   readonly frameMax: number;
   /** Seconds between heartbeats, as negotiated; 0: none. */
   readonly heartbeat: number;
+  /** What the broker says of itself; undefined: nothing. */
+  readonly broker?: BrokerIdentity | undefined;
   /** The delivery limit that the broker gives quorum queues that do not set their own. Undefined: none, or unknown. */
   readonly quorumDeliveryLimit?: number | undefined;
   /** Hot. Emits: the broker's reason while it blocks publishing, else undefined; the present value first. Completes: when lost. */

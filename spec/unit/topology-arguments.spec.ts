@@ -1,3 +1,4 @@
+import type { QueueSpec } from '../../lib/topology';
 import { exchangeArguments, queueArguments } from '../../lib/topology-arguments';
 
 describe('what a queue is declared with', () => {
@@ -42,6 +43,51 @@ describe('what a queue is declared with', () => {
       'x-max-priority': 9,
       'x-queue-leader-locator': 'balanced',
     });
+  });
+
+  it.each<[QueueSpec, object]>([
+    [
+      {
+        name: 'q',
+        type: 'stream',
+        maxLengthBytes: 9,
+        maxAge: '7D',
+        segmentSize: 8,
+        leaderLocator: 'balanced',
+        initialGroupSize: 3,
+      },
+      {
+        'x-max-length-bytes': 9,
+        'x-max-age': '7D',
+        'x-stream-max-segment-size-bytes': 8,
+        'x-queue-leader-locator': 'balanced',
+        'x-initial-cluster-size': 3,
+      },
+    ],
+    [{ name: 'q', type: 'stream', maxAge: 90_000 }, { 'x-max-age': '90s' }],
+    [
+      {
+        name: 'q',
+        type: 'quorum',
+        initialGroupSize: 5,
+        consumerTimeout: 7,
+        deadLetterStrategy: 'at-most-once',
+        delayedRetry: { min: 5 },
+      },
+      {
+        'x-quorum-initial-group-size': 5,
+        'x-consumer-timeout': 7,
+        'x-dead-letter-strategy': 'at-most-once',
+        'x-delayed-retry-type': 'failed',
+        'x-delayed-retry-min': 5,
+      },
+    ],
+    [
+      { name: 'q', type: 'quorum', delayedRetry: { type: 'all', min: 5, max: 60 } },
+      { 'x-delayed-retry-type': 'all', 'x-delayed-retry-min': 5, 'x-delayed-retry-max': 60 },
+    ],
+  ])('says what RabbitMQ 4 knows: %j', (spec, args) => {
+    expect(queueArguments(spec).arguments).toEqual({ 'x-queue-type': spec.type, ...args });
   });
 
   it('dead-letters to a queue through the default exchange', () => {

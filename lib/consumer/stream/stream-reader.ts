@@ -1,10 +1,11 @@
 import { timer, type Subscription } from 'rxjs';
+import { intervalOf } from '../../interval';
 import { isolated } from '../../reactive/isolated';
 import type { Logger } from '../../log';
 import type { Arguments } from '../../properties';
 import type { InboundMessage } from '../../transport/transport';
 import { OffsetTracker } from './offset-tracker';
-import { STREAM_OFFSET, intervalOf, startArgument, type StreamStart } from './stream-start';
+import { STREAM_OFFSET, startArgument, type StreamStart } from './stream-start';
 
 /** Shortest time in ms between two calls of `onOffset`. */
 const REPORT_EVERY = 2;

@@ -1,41 +1,20 @@
 import { types } from 'node:util';
 import { OptionsError } from '../../errors';
+import { intervalOf, type Interval } from '../../interval';
 import { DEFAULTS, date, expected, integer, isObject, oneOf, type Check } from '../../options';
 import type { Arguments } from '../../properties';
-import type { QueueSpec } from '../../topology';
+import { queueTypeOf, type QueueSpec } from '../../topology';
 
 /**
  * Where to start in a stream: its first message, its last chunk, the next message to be published, an offset, a time, or
  * an interval before now such as `'7D'`.
  */
-export type StreamStart = 'first' | 'last' | 'next' | number | Date | `${number}${IntervalUnit}`;
-
-/** Years, months, days, hours, minutes, seconds. */
-export type IntervalUnit = 'Y' | 'M' | 'D' | 'h' | 'm' | 's';
+export type StreamStart = 'first' | 'last' | 'next' | number | Date | Interval;
 
 /** The argument of `basic.consume`, and the header of each message. https://www.rabbitmq.com/docs/streams#consuming */
 export const STREAM_OFFSET = 'x-stream-offset';
 
 const SECOND = 1000;
-const DAY = 24 * 3600 * SECOND;
-/** ms, as RabbitMQ counts them. https://www.rabbitmq.com/docs/streams#declaring */
-const UNITS: Readonly<Record<IntervalUnit, number>> = {
-  Y: 365 * DAY,
-  M: 30 * DAY,
-  D: DAY,
-  h: 3600 * SECOND,
-  m: 60 * SECOND,
-  s: SECOND,
-};
-const INTERVAL = /^([1-9]\d{0,8})([YMDhms])$/;
-
-/** The interval in ms; undefined for any other value. */
-export function intervalOf(start: unknown): number | undefined {
-  const [, count, unit] = (typeof start === 'string' ? INTERVAL.exec(start) : undefined) ?? [];
-  return count !== undefined && isUnit(unit) ? Number(count) * UNITS[unit] : undefined;
-}
-
-const isUnit = (unit: string | undefined): unit is IntervalUnit => unit !== undefined && Object.hasOwn(UNITS, unit);
 
 const named = oneOf('first', 'last', 'next');
 const position = integer(0, Number.MAX_SAFE_INTEGER);
@@ -52,6 +31,7 @@ export const streamStart: Check = (value) =>
 interface Given {
   readonly offset?: StreamStart;
   readonly onOffset?: (offset: number) => void;
+  readonly filter?: unknown;
   readonly onUndecodable?: 'reject' | 'requeue';
   readonly arguments?: Arguments;
 }
@@ -78,10 +58,12 @@ export function resolveStart(
       ? 'offset'
       : given.onOffset !== undefined
         ? 'onOffset'
-        : argument !== undefined
-          ? 'arguments'
-          : undefined;
-  const type = spec && typeOf(spec);
+        : given.filter !== undefined
+          ? 'filter'
+          : argument !== undefined
+            ? 'arguments'
+            : undefined;
+  const type = spec && queueTypeOf(spec);
   if (wanted === undefined && type !== 'stream') return {};
   const refuse = (option: string, sentence: string): never => {
     throw new OptionsError(option, `Queue \`${queueName}\`: ${sentence}`);
@@ -111,8 +93,3 @@ function startFrom(argument: unknown): StreamStart {
 export const startArgument = (start: StreamStart): Arguments => ({
   [STREAM_OFFSET]: types.isDate(start) ? { '!': 'timestamp', value: Math.floor(start.getTime() / SECOND) } : start,
 });
-
-function typeOf({ type, arguments: args = {} }: QueueSpec): string | undefined {
-  const declared: unknown = type ?? args['x-queue-type'];
-  return typeof declared === 'string' ? declared : undefined;
-}

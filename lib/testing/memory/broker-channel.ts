@@ -1,3 +1,4 @@
+import { timer, type Subscription } from 'rxjs';
 import type { InboundMessage, Settlement } from '../../transport/transport';
 import type { BrokerQueue } from './broker-queue';
 import { QueueConsumer, type QueueConsumerOptions } from './queue-consumer';
@@ -17,6 +18,8 @@ interface Unsettled {
   readonly message: QueuedMessage;
   /** Undefined for one that `get` took. */
   readonly consumer?: QueueConsumer;
+  /** Takes it back after some time; undefined: never. */
+  readonly timeout?: Subscription | undefined;
 }
 
 /** A channel as the broker knows it: its consumers, and the deliveries on it that are not settled. */
@@ -49,7 +52,10 @@ export class BrokerChannel {
     queue.accept(options);
     const consumer: QueueConsumer = new QueueConsumer(options, {
       deliver: (message) => {
-        this.#client.deliver(consumerTag, this.#deliver({ queue, message, consumer }, options.noAck));
+        const timeout = consumerTimeout(queue, options);
+        const unsettled = { queue, message, consumer };
+        if (timeout === undefined) this.#client.deliver(consumerTag, this.#deliver(unsettled, options.noAck));
+        else this.#client.deliver(consumerTag, this.#deliverFor(timeout, unsettled, consumerTag));
       },
       cancelled: () => {
         this.#consumers.delete(consumerTag);
@@ -112,6 +118,17 @@ export class BrokerChannel {
     this.#settleAll([...this.#unsettled.keys()], 'requeue');
   }
 
+  /** Takes the delivery back after `timeout` ms, and cancels its consumer. https://www.rabbitmq.com/docs/consumers */
+  #deliverFor(timeout: number, unsettled: Omit<Unsettled, 'timeout'>, consumerTag: string): InboundMessage {
+    const tag = this.#deliveries + 1;
+    const after = timer(timeout).subscribe(() => {
+      this.cancel(consumerTag);
+      this.#client.cancelled(consumerTag);
+      this.#settleAll([tag], 'requeue');
+    });
+    return this.#deliver({ ...unsettled, timeout: after }, false);
+  }
+
   #deliver(unsettled: Unsettled, noAck: boolean): InboundMessage {
     const { queue, message } = unsettled;
     const tag = ++this.#deliveries;
@@ -125,7 +142,8 @@ export class BrokerChannel {
       const unsettled = this.#unsettled.get(tag);
       if (!unsettled) continue;
       this.#unsettled.delete(tag);
-      const { queue, consumer, message } = unsettled;
+      const { queue, consumer, message, timeout } = unsettled;
+      timeout?.unsubscribe();
       if (consumer) consumer.unsettled--;
       queues.add(queue);
       if (how === 'ack') queue.settled(message);
@@ -134,6 +152,12 @@ export class BrokerChannel {
     }
     for (const queue of queues) queue.dispatch();
   }
+}
+
+/** ms that the consumer has for a delivery; undefined: as long as it likes. */
+function consumerTimeout(queue: BrokerQueue, { noAck, arguments: args }: QueueConsumerOptions): number | undefined {
+  const timeout = args['x-consumer-timeout'] ?? queue.declaration.arguments['x-consumer-timeout'];
+  return queue.counts && !noAck && typeof timeout === 'number' ? timeout : undefined;
 }
 
 /** Quorum queues write how many deliveries failed. https://www.rabbitmq.com/docs/quorum-queues#poison-message-handling */

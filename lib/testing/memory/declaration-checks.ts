@@ -25,6 +25,7 @@ const whole =
     return value > to ? `{${tooMuch},${String(value)}}` : undefined;
   };
 const length = whole(0, Infinity, '');
+const groupSize = whole(1, Infinity, '');
 
 function wrongAge(value: unknown): string | undefined {
   if (typeof value !== 'string') return `{unacceptable_type,${describeField(value).type}}`;
@@ -40,10 +41,12 @@ const QUEUE_ARGUMENTS: Readonly<Record<string, ArgumentRule>> = {
     types: QUEUES,
     wrong: (_, all) => (all['x-dead-letter-exchange'] === undefined ? 'routing_key_but_no_dlx_defined' : undefined),
   },
+  'x-dead-letter-strategy': {
+    types: ['quorum'],
+    wrong: (value) => (['at-most-once', 'at-least-once'].includes(String(value)) ? undefined : 'invalid_dlx_strategy'),
+  },
   'x-max-length': { types: QUEUES, wrong: length },
   'x-max-length-bytes': { types: ALL, wrong: length },
-  'x-max-age': { types: ['stream'], wrong: wrongAge },
-  'x-stream-max-segment-size-bytes': { types: ['stream'], wrong: length },
   'x-delivery-limit': { types: ['quorum'], wrong: () => undefined },
   'x-max-priority': { types: ['classic'], wrong: whole(0, 255, 'max_value_exceeded') },
   'x-overflow': {
@@ -56,7 +59,20 @@ const QUEUE_ARGUMENTS: Readonly<Record<string, ArgumentRule>> = {
     types: QUEUES,
     wrong: (value) => (typeof value === 'boolean' ? undefined : `{unacceptable_type,${describeField(value).type}}`),
   },
+  'x-consumer-timeout': { types: ['quorum'], wrong: length },
   'x-queue-type': { types: ALL, wrong: () => undefined },
+  'x-quorum-initial-group-size': { types: ['quorum'], wrong: groupSize },
+  'x-max-age': { types: ['stream'], wrong: wrongAge },
+  'x-stream-max-segment-size-bytes': { types: ['stream'], wrong: length },
+  'x-initial-cluster-size': { types: ['stream'], wrong: groupSize },
+  'x-queue-leader-locator': {
+    types: ALL,
+    wrong: (value) => (['client-local', 'balanced'].includes(String(value)) ? undefined : 'invalid_queue_locator_arg'),
+  },
+  // RabbitMQ does not look at their values, and switches the retries off if they make no sense.
+  'x-delayed-retry-type': { types: ['quorum'], wrong: () => undefined },
+  'x-delayed-retry-min': { types: ['quorum'], wrong: () => undefined },
+  'x-delayed-retry-max': { types: ['quorum'], wrong: () => undefined },
 };
 const STRINGS = ['x-dead-letter-exchange', 'x-dead-letter-routing-key'];
 

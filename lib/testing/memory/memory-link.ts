@@ -33,6 +33,9 @@ export interface LinkHost {
 export class MemoryLink implements Link, ChannelConnection {
   readonly frameMax = 131_072;
   readonly heartbeat = 0;
+  readonly broker = { product: 'RabbitMQ', version: '4.3.0' };
+  /** RabbitMQ's since 4.0. https://www.rabbitmq.com/docs/quorum-queues#position-delivery-limit */
+  readonly quorumDeliveryLimit = 20;
   readonly blocked$: Observable<string | undefined>;
   readonly #blocked$ = new BehaviorSubject<string | undefined>(undefined);
   readonly #ended$ = new Subject<void>();

@@ -15,6 +15,8 @@ const HIGHEST_IN_QUORUM = 31;
 export class MemoryQueue implements BrokerQueue {
   readonly consumers: QueueConsumer[] = [];
   readonly out = new Set<QueuedMessage>();
+  /** Those that wait to be delivered again, and until when, by `performance.now()`. */
+  readonly #delayed = new Map<QueuedMessage, number>();
   #ready: QueuedMessage[] = [];
   #pushed = 0;
   #usedAt = performance.now();
@@ -31,7 +33,7 @@ export class MemoryQueue implements BrokerQueue {
     return this.#ready;
   }
   get busy(): boolean {
-    return this.out.size > 0 || (this.consumers.length > 0 && this.#ready.length > 0);
+    return this.out.size > 0 || (this.consumers.length > 0 && this.#ready.length + this.#delayed.size > 0);
   }
   get counts(): boolean {
     return this.declaration.arguments['x-queue-type'] === 'quorum';
@@ -70,6 +72,11 @@ export class MemoryQueue implements BrokerQueue {
   }
 
   dispatch(): void {
+    for (const [message, until] of this.#delayed) {
+      if (until > performance.now()) continue;
+      this.#delayed.delete(message);
+      this.#insert(message);
+    }
     this.#dropExpired();
     this.#handOut();
     this.#awaitExpiry();
@@ -77,8 +84,7 @@ export class MemoryQueue implements BrokerQueue {
   }
 
   sweep(): void {
-    const [first] = this.#ready;
-    if (first && first.expiresAt <= performance.now()) this.dispatch();
+    if (this.#nextAt() <= performance.now()) this.dispatch();
   }
 
   settled(message: QueuedMessage): void {
@@ -94,15 +100,17 @@ export class MemoryQueue implements BrokerQueue {
     this.settled(message);
     message.redelivered = true;
     if (failed) message.failures++;
+    const delay = this.#delayOf(message, failed);
     if (message.failures > this.#deliveryLimit()) this.#die(message, 'delivery_limit');
-    else this.#insert(message);
+    else if (delay === undefined) this.#insert(message);
+    else this.#delayed.set(message, performance.now() + delay);
   }
 
   accept({ exclusive, arguments: args }: QueueConsumerOptions): void {
     const what = `queue '${this.name}' in vhost '/'`;
     if (exclusive && this.singleActiveConsumer) throw new Refusal(403, `${what} in exclusive use`);
-    for (const name of ['x-stream-offset', 'x-stream-filter']) {
-      if (args[name] === undefined) continue;
+    for (const name of ['x-stream-offset', 'x-stream-filter', 'x-stream-match-unfiltered', 'x-consumer-timeout']) {
+      if (args[name] === undefined || (name === 'x-consumer-timeout' && this.counts)) continue;
       const type = this.counts ? 'quorum' : 'classic';
       throw new Refusal(406, `invalid arg '${name}' for ${what} of queue type rabbit_${type}_queue`);
     }
@@ -145,8 +153,9 @@ export class MemoryQueue implements BrokerQueue {
   }
 
   purge(): number {
-    const { length } = this.#ready;
+    const length = this.#ready.length + this.#delayed.size;
     this.#ready = [];
+    this.#delayed.clear();
     this.#awaitExpiry();
     this.host.changed();
     return length;
@@ -197,9 +206,22 @@ export class MemoryQueue implements BrokerQueue {
     }
   }
 
+  /** When the next message expires, or has waited long enough. */
+  #nextAt(): number {
+    return Math.min(this.#ready[0]?.expiresAt ?? Infinity, ...this.#delayed.values());
+  }
+
+  /** ms that a message waits which is put back; undefined: none. https://www.rabbitmq.com/docs/quorum-queues */
+  #delayOf({ failures }: QueuedMessage, failed: boolean): number | undefined {
+    const { 'x-delayed-retry-type': type } = this.declaration.arguments;
+    const min = this.#number('x-delayed-retry-min', 0);
+    if (!this.counts || min <= 0 || (type !== 'all' && type !== (failed ? 'failed' : 'returned'))) return undefined;
+    return Math.min(min * Math.max(1, failures), this.#number('x-delayed-retry-max', min));
+  }
+
   #awaitExpiry(): void {
     this.#expiry?.unsubscribe();
-    const at = this.#ready[0]?.expiresAt ?? Infinity;
+    const at = this.#nextAt();
     if (at === Infinity || !this.host.awake) return;
     this.#expiry = timer(Math.ceil(at - performance.now())).subscribe(() => {
       this.dispatch();

@@ -1,3 +1,4 @@
+import { intervalOf } from '../../interval';
 import { isObject } from '../../options';
 import type { Arguments } from '../../properties';
 import type { QueueDeclaration } from '../../topology-arguments';
@@ -18,16 +19,6 @@ interface Reader {
   next: number;
   readonly wants: (message: StoredMessage) => boolean;
 }
-
-/** ms; https://www.rabbitmq.com/docs/streams#consuming */
-const INTERVALS: Readonly<Record<string, number>> = {
-  Y: 365 * 86_400_000,
-  M: 30 * 86_400_000,
-  D: 86_400_000,
-  h: 3_600_000,
-  m: 60_000,
-  s: 1000,
-};
 
 /** A stream: a log that each consumer reads from an offset of its own. https://www.rabbitmq.com/docs/streams */
 export class MemoryStream implements BrokerQueue {
@@ -111,6 +102,9 @@ export class MemoryStream implements BrokerQueue {
   accept({ noAck, prefetch, arguments: args }: QueueConsumerOptions): void {
     const what = `queue '${this.name}' in vhost '/'`;
     if (noAck) throw new Refusal(540, `automatic acknowledgement not supported by stream ${what}`);
+    if (args['x-consumer-timeout'] !== undefined) {
+      throw new Refusal(406, `invalid arg 'x-consumer-timeout' for ${what} of queue type rabbit_stream_queue`);
+    }
     if (prefetch === 0) throw new Refusal(406, `consumer prefetch count is not set for stream ${what}`);
     this.#start(args);
   }
@@ -163,9 +157,8 @@ export class MemoryStream implements BrokerQueue {
     if (start === 'last') return Math.max(0, this.#written - 1);
     if (typeof start === 'number') return start;
     if (isObject(start) && start['!'] === 'timestamp') return since(Number(start['value']) * 1000);
-    const [, count, unit = ''] = typeof start === 'string' ? (/^(\d+)([YMDhms])$/.exec(start) ?? []) : [];
-    const interval = INTERVALS[unit];
-    if (interval !== undefined) return since(Date.now() - Number(count) * interval);
+    const interval = intervalOf(start);
+    if (interval !== undefined) return since(Date.now() - interval);
     const { value, type } = describeField(start);
     const shown = type === 'longstr' ? `<<"${value}">>` : value;
     throw new Refusal(
