@@ -4,6 +4,7 @@ import { administeringLaws } from '../../support/laws/administering';
 import { consumingLaws } from '../../support/laws/consuming';
 import { rabbitmq } from '../../support/laws/rabbitmq';
 import { deadLetterLaws } from '../../support/laws/dead-letters';
+import { generationLaws } from '../../support/laws/generations';
 import { queueingLaws } from '../../support/laws/queueing';
 import { refusingLaws } from '../../support/laws/refusing';
 import { sendingLaws } from '../../support/laws/sending';
@@ -22,6 +23,7 @@ describe('an InstanceQueue on a RabbitMQ', () => {
   queueingLaws(given);
   deadLetterLaws(given);
   refusingLaws(given);
+  generationLaws(given);
   describe('a stream', () => {
     streamingLaws(given);
   });

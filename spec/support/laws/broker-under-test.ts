@@ -10,6 +10,8 @@ export interface StoredMessage {
 
 /** A broker, real or in memory, and what a law needs to do to it from outside. */
 export interface BrokerUnderTest {
+  /** Of RabbitMQ. Where versions differ, a law states what each of them does. */
+  readonly version: string;
   /** An InstanceQueue on this broker, closed after the test. */
   newClient(options?: Omit<InstanceQueueOptions, 'url'>): InstanceQueue;
   /** Declares a queue and gives its name. */

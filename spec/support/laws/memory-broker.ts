@@ -9,6 +9,7 @@ export function memoryBroker(): BrokerUnderTest {
   const broker = new MemoryBroker();
   const done = Promise.resolve();
   return {
+    version: '4.3.0',
     newClient: (options) => closing(new FakeInstanceQueue({ ...options, broker })),
     declareQueue: (spec = {}) => {
       const name = uniqueName();

@@ -13,6 +13,7 @@ export async function rabbitmq(): Promise<BrokerUnderTest> {
   const bystander = closing(await Bystander.at(broker.url));
   const proxy = closing(await FaultProxy.before(broker.url));
   return {
+    version: broker.version,
     newClient: (options) => closing(new InstanceQueue({ ...options, url: proxy.url(broker.url) })),
     declareQueue: (spec = {}) => {
       const name = uniqueName();

@@ -3,6 +3,7 @@ import { administeringLaws } from '../../support/laws/administering';
 import { consumingLaws } from '../../support/laws/consuming';
 import { memoryBroker } from '../../support/laws/memory-broker';
 import { deadLetterLaws } from '../../support/laws/dead-letters';
+import { generationLaws } from '../../support/laws/generations';
 import { queueingLaws } from '../../support/laws/queueing';
 import { refusingLaws } from '../../support/laws/refusing';
 import { sendingLaws } from '../../support/laws/sending';
@@ -20,6 +21,7 @@ describe('the double of an InstanceQueue', () => {
   queueingLaws(given);
   deadLetterLaws(given);
   refusingLaws(given);
+  generationLaws(given);
   describe('a stream', () => {
     streamingLaws(given);
   });
