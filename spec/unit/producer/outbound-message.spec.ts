@@ -54,6 +54,27 @@ describe('a message on its way out', () => {
     expect(publishOptions(own)).toMatchObject({ persistent: false, mandatory: false, messageId: 'mine' });
   });
 
+  it('has its filter value in a header, beside those it says', () => {
+    const headersOf = (message: object): unknown =>
+      publishOptions(encoded(untyped({ queue: 'q', body: 1, ...message }))).headers;
+    expect(headersOf({ streamFilter: 'eu' })).toEqual({ 'x-stream-filter-value': 'eu' });
+    expect(headersOf({ streamFilter: 'eu', headers: { a: 1 } })).toEqual({ a: 1, 'x-stream-filter-value': 'eu' });
+    // As one that was received is sent again.
+    const same = { 'x-stream-filter-value': 'eu' };
+    expect(headersOf({ streamFilter: 'eu', headers: same })).toEqual(same);
+    expect(headersOf({ headers: same })).toEqual(same);
+  });
+
+  it.each([
+    [{ streamFilter: '' }, 'a string of 1 to 255 bytes'],
+    [{ streamFilter: 5 }, 'a string of 1 to 255 bytes'],
+    [{ streamFilter: 'eu', headers: { 'x-stream-filter-value': 'us' } }, 'differ'],
+  ])('is refused with a filter value that cannot be right: %j', (message, sentence) => {
+    const refusal = refusalOf({ queue: 'q', body: 1, ...message });
+    expect(refusal.code).toBe('PUBLISH_INVALID');
+    expect(refusal.message).toContain(sentence);
+  });
+
   it('has its timestamp in whole seconds and its expiration in whole ms', () => {
     const message = encoded({ queue: 'q', body: 1, timestamp: new Date(1999), expiration: 10.7 });
     expect(publishOptions(message)).toMatchObject({ timestamp: 1, expiration: '10' });
