@@ -13,6 +13,7 @@ import {
   type Handled,
   type Health,
   type Message,
+  type QueueSpec,
   type RetryPolicy,
   type Role,
 } from 'instance-queue';
@@ -98,6 +99,42 @@ message.ack();
 // @ts-expect-error: what came cannot be changed
 message.body = { id: 'x' };
 
+// ── what RabbitMQ 4 knows ──
+const stream: QueueSpec = {
+  name: 's',
+  type: 'stream',
+  maxAge: '7D',
+  maxLengthBytes: 1,
+  segmentSize: 1,
+  initialGroupSize: 3,
+};
+const quorum: QueueSpec = {
+  name: 'q',
+  type: 'quorum',
+  delayedRetry: { type: 'all', min: 1, max: 2 },
+  consumerTimeout: 1000,
+  deadLetterStrategy: 'at-least-once',
+  leaderLocator: 'balanced',
+};
+void queue.consume({ queue: stream, filter: 'eu' });
+void queue.consume({ queue: stream, filter: ['eu', 'us'] as const });
+void queue.consume({
+  queue: stream,
+  filter: { values: ['eu'], matchUnfiltered: true, matches: ({ content }) => content.length > 0 },
+});
+void queue.consume({ queue: quorum, consumerTimeout: 1000 });
+void queue.send({ queue: 's', body: 1, streamFilter: 'eu' });
+// @ts-expect-error: days have a capital letter
+void queue.consume({ queue: { name: 's', type: 'stream', maxAge: '7d' } });
+// @ts-expect-error: without a time nothing waits
+void queue.consume({ queue: { name: 'q', type: 'quorum', delayedRetry: {} } });
+// @ts-expect-error: no such strategy
+void queue.consume({ queue: { name: 'q', type: 'quorum', deadLetterStrategy: 'exactly-once' } });
+// @ts-expect-error: nothing is settled, and so nothing can be late
+void queue.consume({ queue: 'q', noAck: true, consumerTimeout: 1000 });
+// @ts-expect-error: values are strings
+void queue.send({ queue: 's', body: 1, streamFilter: 5 });
+
 // ── handling ──
 same<Observable<Handled<Order, number>>, typeof handled$>(true);
 const handled$ = orders$.pipe(handle((order) => order.body.id.length));
@@ -120,6 +157,7 @@ void messages$.pipe(batch({ size: 10, within: 100 }));
 // ── retrying ──
 void orders$.pipe(handle(() => undefined, { onError: queue.retry({ attempts: 3, delay: 1000 }) }));
 void queue.retry({ attempts: Infinity, delay: [10, 100], then: { queue: 'parked' }, waitIn: 'quorum' });
+void queue.retry({ attempts: 3, delay: 10, waitIn: 'queue' });
 void orders$.pipe(
   handle((order) => order.body.id, {
     onError: (error, order) =>

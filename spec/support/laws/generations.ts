@@ -106,6 +106,11 @@ export function generationLaws(given: { readonly broker: BrokerUnderTest }): voi
       if (!there()) {
         expect(await refusalOf({ queue: delayed })).toMatchObject(tooOld('delayedRetry', '4.3'));
         await expect(queue.admin.declare({ queues: [delayed] })).rejects.toMatchObject(tooOld('delayedRetry', '4.3'));
+        const sending = given.broker.newClient({ topology: { queues: [delayed] } });
+        await expect(sending.send({ queue: delayed.name, body: 1 })).rejects.toMatchObject({
+          code: 'PUBLISH_REFUSED',
+          cause: tooOld('delayedRetry', '4.3'),
+        });
         return;
       }
       const verbs = ['requeue', 'release', 'requeue', 'requeue', 'ack'] as const;
