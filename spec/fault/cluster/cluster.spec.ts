@@ -1,3 +1,4 @@
+import { InstanceQueue, type QueueSpec } from 'instance-queue';
 import { connect } from 'node:net';
 import { existsSync } from 'node:fs';
 import { once } from 'node:events';
@@ -8,6 +9,8 @@ import { CLOSED, CUT_OFF } from '../../lab/cluster/single-active';
 import { spread } from '../../lab/cluster/spread';
 import { NODE, inTurns } from '../../lab/cluster/trials';
 import { complaints } from '../../lab/cluster/verdict';
+import { numbers } from '../../support/numbers';
+import { uniqueName } from '../../support/unique-name';
 
 // The short form of `npm run cluster`. Forming takes 20 s or so, each node's way back ten; twice and three times that beside
 // other tests. The limits of the steps end first, and say which it was.
@@ -24,6 +27,43 @@ describe('on a cluster of three nodes', () => {
     const clients = await spread(cluster, 90);
     // Less than half of a fair share comes by chance once in ten thousand runs.
     expect(Math.min(...clients)).toBeGreaterThan(12);
+  });
+
+  describe.each(['quorum', 'stream'] as const)('a %s queue has', (type) => {
+    /** Declares queues on the first node, one after the other, and gives the leader and the number of replicas of each. */
+    const placed = async (
+      count: number,
+      spec: Omit<QueueSpec, 'name'>,
+    ): Promise<readonly (readonly [string, number])[]> => {
+      await using client = new InstanceQueue(cluster.urls[0]!);
+      const names = numbers(count).map((i) => uniqueName(String(i)));
+      for (const name of names) await client.admin.declare({ queues: [{ ...spec, name, type }] });
+      const listed = await cluster.nodes[0]!.ctl(
+        'list_queues',
+        '--silent',
+        '--no-table-headers',
+        'name',
+        'leader',
+        'members',
+      );
+      for (const queue of names) await client.admin.delete({ queue });
+      const rows = listed.split('\n').map((line) => line.split('\t'));
+      return names.map((name) => {
+        const [, leader = '', members = ''] = rows.find(([one]) => one === name) ?? [];
+        return [leader, members.split(',').length];
+      });
+    };
+
+    it('leaders on all nodes with `leaderLocator: balanced`, and on that of its client with `client-local`', async () => {
+      const balanced = await placed(6, { leaderLocator: 'balanced', initialGroupSize: 3 });
+      expect(new Set(balanced.map(([leader]) => leader)).size).toBe(3);
+      const local = await placed(3, { leaderLocator: 'client-local', initialGroupSize: 3 });
+      expect(new Set(local.map(([leader]) => leader)).size).toBe(1);
+    });
+
+    it.each([1, 3])('%d replicas with that `initialGroupSize`', async (initialGroupSize) => {
+      expect(await placed(1, { initialGroupSize })).toEqual([[expect.stringContaining('@'), initialGroupSize]]);
+    });
   });
 
   it('each node may be killed once, back before the next: nothing is lost, rejected or hung, no gap reaches two seconds', async () => {
