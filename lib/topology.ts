@@ -25,7 +25,7 @@ export interface QueueSpec {
   readonly maxLength?: number;
   /**
    * Bytes of the message bodies at most. On a stream: bytes on disk, beyond which the broker deletes the oldest segment; it
-   * never deletes the one that is being written.
+   * never deletes the segment that it is writing.
    */
   readonly maxLengthBytes?: number;
   /**
@@ -35,7 +35,7 @@ export interface QueueSpec {
   readonly overflow?: 'drop-head' | 'reject-publish' | 'reject-publish-dlx';
   /**
    * Quorum queues: how safely dead letters reach their queues. 'at-least-once' keeps each until they have confirmed it, and needs
-   * a `deadLetter` and `overflow: 'reject-publish'`: otherwise RabbitMQ falls back to 'at-most-once' without saying so.
+   * a `deadLetter` and `overflow: 'reject-publish'`: otherwise RabbitMQ silently falls back to 'at-most-once'.
    * @default at-most-once, by the broker
    */
   readonly deadLetterStrategy?: 'at-most-once' | 'at-least-once';

@@ -11,7 +11,7 @@ export interface DeliveryChannel {
   readonly queue: string;
   readonly prefetch: number;
   readonly log: Logger;
-  /** How long requeued messages wait in the queue itself; undefined: they do not, or nobody can know. */
+  /** How long requeued messages wait in the queue itself; undefined: they do not wait, or it is unknown. */
   readonly delays?: QueueDelays | undefined;
   /** No new deliveries are handed out; operators should release what they have not started. */
   readonly draining: boolean;

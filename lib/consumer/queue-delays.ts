@@ -15,7 +15,7 @@ export class QueueDelays {
     readonly deliveryLimit: number,
   ) {}
 
-  /** What a queue does, as far as its spec says. Undefined: requeued messages do not wait in it, or nobody can know. */
+  /** What the spec of a queue says about it. Undefined: requeued messages do not wait in the queue, or it is unknown. */
   static of(spec: QueueSpec | undefined, { broker, quorumDeliveryLimit }: Link): QueueDelays | undefined {
     if (!spec || queueTypeOf(spec) !== 'quorum' || !isRabbitMq(broker, '4.3')) return undefined;
     const args = queueArguments(spec).arguments;
@@ -25,12 +25,12 @@ export class QueueDelays {
     return new QueueDelays(min, max, Number(limit) < 0 ? Infinity : Number(limit));
   }
 
-  /** Does a message wait for these delays, the last of which repeats, and survive so many runs? */
+  /** Does the queue delay messages exactly as in the list, whose last delay repeats, and allow that many attempts? */
   areThose(delays: readonly number[], attempts: number): boolean {
     const failures = attempts - 1;
     if (failures > this.deliveryLimit) return false;
     const asked = (failure: number): number | undefined => delays[Math.min(failure, delays.length) - 1];
-    // From the end of the list on the delays asked for are all the same, and those of the queue never shrink.
+    // Beyond the list the requested delay is constant, and the queue's delay never shrinks: checking the last failure is enough.
     const checked = [...delays.keys()].map((i) => i + 1).filter((failure) => failure <= failures);
     return [...checked, ...(failures > 0 ? [failures] : [])].every(
       (failure) => this.#after(failure) === asked(failure),

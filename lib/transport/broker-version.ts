@@ -8,8 +8,8 @@ export interface BrokerIdentity {
 }
 
 /**
- * The first RabbitMQ that knows an option, where some that are in use do not. Those ignore it: a message would be retried at
- * once, a consumer get every message of a stream.
+ * Options that older RabbitMQ versions in use do not support, each with the first version that does. An older broker accepts
+ * such an option and ignores it: it would redeliver a message at once, or send every message of a stream.
  */
 const QUEUE_OPTIONS = { consumerTimeout: '3.12', delayedRetry: '4.3' } as const satisfies Partial<
   Record<keyof QueueSpec, string>
@@ -26,7 +26,10 @@ export function isRabbitMq(broker: BrokerIdentity | undefined, since: string): b
 
 const numbers = (version: string): number[] => version.split('.').map((part) => Number.parseInt(part, 10));
 
-/** Why this broker cannot declare a topology: it is a RabbitMQ too old for an option of a queue. Undefined: it can, or who knows. */
+/**
+ * Why this broker must not declare a topology: it is a RabbitMQ that is too old for an option of a queue. Undefined: it may, or
+ * its version is unknown.
+ */
 export function declareRefusal(
   broker: BrokerIdentity | undefined,
   topology: Topology,
@@ -55,7 +58,7 @@ function tooOld(
   given: object,
   what: string,
 ): ChannelError | undefined {
-  // Another product numbers its versions by itself.
+  // Other products number their versions differently.
   if (broker?.product !== 'RabbitMQ') return undefined;
   for (const [option, version] of Object.entries(since)) {
     if (Reflect.get(given, option) === undefined || isRabbitMq(broker, version)) continue;

@@ -89,7 +89,7 @@ function startFrom(argument: unknown): StreamStart {
   throw expected(`arguments.${STREAM_OFFSET}`, streamStart(start) ?? '', argument);
 }
 
-/** What `basic.consume` is told. RabbitMQ's timestamps are in seconds. */
+/** The argument of `basic.consume`. RabbitMQ's timestamps are in seconds. */
 export const startArgument = (start: StreamStart): Arguments => ({
   [STREAM_OFFSET]: types.isDate(start) ? { '!': 'timestamp', value: Math.floor(start.getTime() / SECOND) } : start,
 });
