@@ -174,7 +174,7 @@ export function resolveConsumeOptions<T>(given: ConsumeOptions<T> | NoAckConsume
     queueName !== '' ? named : typeof given.queue === 'string' ? (named ?? unnamed) : { ...unnamed, ...named };
   const own = { prefetch, tagPrefix, onUndecodable, declare, checkAfter };
   const defaults = { ...own, exclusive: false, topology: {}, arguments: {} };
-  const { filter, consumerTimeout }: Pick<ConsumeOptions, 'filter' | 'consumerTimeout'> = 'noAck' in given ? {} : given;
+  const { filter, consumerTimeout }: Pick<ConsumeOptions, 'queue' | 'filter' | 'consumerTimeout'> = given;
   const start = resolveStart(given, { queueName, spec, noAck });
   const resolved = { ...withDefaults(defaults, { ...given, filter: undefined }), ...start };
   if (consumerTimeout !== undefined) checkConsumerTimeout(resolved, queueName, spec);

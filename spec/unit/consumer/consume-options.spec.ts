@@ -55,6 +55,11 @@ describe('a stream filter', () => {
     expect(passes(undefined)).toEqual([false, true]);
   });
 
+  it('is asked for beside `noAck: false` as well', () => {
+    const { arguments: args } = resolveConsumeOptions(untyped({ queue: 'q', filter: 'eu', noAck: false }));
+    expect(args).toMatchObject({ 'x-stream-filter': ['eu'] });
+  });
+
   it('is none without the option', () => {
     expect(resolveConsumeOptions({ queue: 'q' })).not.toHaveProperty('filter');
     expect(resolveConsumeOptions({ queue: 'q' })).toMatchObject({ arguments: {} });
