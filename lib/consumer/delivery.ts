@@ -1,3 +1,4 @@
+import { FILTER_VALUE } from '../filter-value';
 import type { Arguments, MessageProperties } from '../properties';
 import type { InboundMessage, Settlement } from '../transport/transport';
 import { historyOf, type RetryHistory } from './retry-history';
@@ -25,6 +26,8 @@ export interface Message<T> {
   readonly deliveryCount: number;
   /** Its offset, if it was read from a stream. */
   readonly offset?: number;
+  /** The filter value that it was sent with, if any: its header `x-stream-filter-value`. */
+  readonly streamFilter?: string | undefined;
   readonly properties: MessageProperties;
 }
 
@@ -77,6 +80,10 @@ export class ArrivedMessage<T> implements Message<T> {
     this.#message = message;
   }
 
+  get streamFilter(): string | undefined {
+    const value = this.#message.headers?.[FILTER_VALUE];
+    return typeof value === 'string' ? value : undefined;
+  }
   /** Decoded on first access: that is half the work for a message, and few handlers need it. */
   get properties(): MessageProperties {
     return this.#message.properties;

@@ -124,6 +124,7 @@ void queue.consume({
 });
 void queue.consume({ queue: quorum, consumerTimeout: 1000 });
 void queue.send({ queue: 's', body: 1, streamFilter: 'eu' });
+same<string | undefined, Message<unknown>['streamFilter']>(true);
 // @ts-expect-error: days have a capital letter
 void queue.consume({ queue: { name: 's', type: 'stream', maxAge: '7d' } });
 // @ts-expect-error: without a time nothing waits

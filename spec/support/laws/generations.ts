@@ -37,6 +37,7 @@ export function generationLaws(given: { readonly broker: BrokerUnderTest }): voi
         return [];
       }
       const bodies: unknown[] = [];
+      const values: unknown[] = [];
       const offsets: number[] = [];
       const options = {
         queue: name,
@@ -47,11 +48,13 @@ export function generationLaws(given: { readonly broker: BrokerUnderTest }): voi
       } as const;
       queue.consume(options).subscribe((delivery) => {
         bodies.push(delivery.body);
+        values.push(delivery.streamFilter);
         delivery.ack();
       });
       await queue.send({ queue: name, body: 'last', streamFilter: 'eu' });
       await eventually(() => offsets.at(-1) === VALUES.length);
       expect(queue.metrics.delivered).toBe(bodies.length);
+      expect(values).toEqual(bodies.map((body) => (typeof body === 'number' ? VALUES[body] : 'eu')));
       return bodies.filter((body) => body !== 'last');
     };
 
