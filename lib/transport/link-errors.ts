@@ -51,7 +51,8 @@ function systemCodeOf(error: unknown): string | undefined {
  * Refusals that end by themselves, which RabbitMQ sends with the code of those that do not: a limit on connections or
  * channels, a virtual host that is down, an exclusive consumer or queue. https://www.rabbitmq.com/docs/vhosts#limits
  */
-const PASSING = /\blimit(?: of)? \(\d+\)|channels opened \(\d+\)|\bis down\b|\bin exclusive use\b/;
+const PASSING =
+  /\blimit(?: of)? \(\d+\)|\bhas reached the maximum allowed\b|channels opened \(\d+\)|\blimit cannot be queried\b|\bis down\b|\bin exclusive use\b/;
 
 /** Was a connection closed because it, or its user, has too many channels? https://www.rabbitmq.com/docs/user-limits */
 export const isChannelLimit = ({ replyCode, message }: ConnectionError): boolean =>
