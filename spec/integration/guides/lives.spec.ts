@@ -1,5 +1,7 @@
 import { createServer, type Server } from 'node:http';
+import { createServer as createTcpServer, type AddressInfo, type Socket } from 'node:net';
 import { handle, type InstanceQueue } from 'instance-queue';
+import { closeAll, closing } from '../../support/closing';
 import { collect } from '../../support/collect';
 import { rabbitmqFixture } from '../../support/fixtures/rabbitmq';
 import { runRecipe } from '../../support/guides/run-recipe';
@@ -13,22 +15,53 @@ interface Order {
   readonly id: number;
 }
 
-test('the first example of the README says when it is connected, receives the order it sends, and closes on SIGINT', async () => {
-  given.bystander.deletesQueue('orders');
-  await given.bystander.deleteQueue('orders');
-  const lines: unknown[][] = [];
-  const ends: (() => void)[] = [];
-  const fakes = {
-    console: { log: (...line: unknown[]) => lines.push(line) },
-    process: { once: (_signal: string, end: () => void) => ends.push(end) },
+/** The port of a server that exists until the test ends. */
+function listening(take: (socket: Socket) => void): Promise<number> {
+  const server = createTcpServer(take);
+  closing({ close: () => server.close() });
+  return new Promise((resolve) => {
+    server.listen(0, '127.0.0.1', () => resolve((server.address() as AddressInfo).port));
+  });
+}
+
+describe('the first example of the README', () => {
+  const run = (at: string) => {
+    const [lines, ends] = [[] as string[], [] as (() => void)[]];
+    const print = (...words: unknown[]): void => void lines.push(words.join(' '));
+    const declared = {
+      console: { log: print, error: print },
+      process: { once: (_signal: string, end: () => void) => ends.push(end) },
+    };
+    const done = runRecipe('README.md', 'process.once', { url: at, declared });
+    const interrupt = (): void => ends.forEach((end) => end());
+    return { lines, done, interrupt };
   };
-  await runRecipe('README.md', 'process.once', { url, declared: fakes });
-  await eventually(() => lines.some(([what, id]) => what === 'order' && id === 1));
-  expect(lines).toContainEqual(['connected']);
-  for (const end of ends) end();
-  await eventually(() => lines.some(([status]) => status === 'closed'));
-  // Each status is printed once.
-  expect(new Set(lines.map((line) => line.join(' '))).size).toBe(lines.length);
+
+  it('prints that it is connected and the order that it sends, and closes on SIGINT', async () => {
+    given.bystander.deletesQueue('orders');
+    await given.bystander.deleteQueue('orders');
+    const { lines, done, interrupt } = run(url);
+    await done;
+    await eventually(() => lines.includes('order 1'));
+    expect([...lines].sort()).toEqual(['connected', 'order 1']);
+    interrupt();
+    await eventually(() => lines.includes('closed'));
+    expect(lines.slice(2)).toEqual(['closing', 'closed']);
+  });
+
+  it('prints one line while there is no broker, however often it tries', async () => {
+    let dials = 0;
+    const port = await listening((socket) => {
+      dials++;
+      socket.resetAndDestroy();
+    });
+    const { lines, done } = run(`amqp://127.0.0.1:${port}`);
+    const settled = done.catch((error: unknown) => error);
+    await eventually(() => dials > 6);
+    expect(lines).toEqual([expect.stringMatching(/^reconnecting: Cannot connect to 127.0.0.1:/)]);
+    await closeAll();
+    expect(await settled).toMatchObject({ code: 'PUBLISH_CLOSED' });
+  });
 });
 
 test('shutting down as the guide does lets work end, settles it, and tells that nothing is left', async () => {
