@@ -65,6 +65,16 @@ const home = readFileSync(join(__dirname, 'home.md'), 'utf8');
 const sections = ['Install', 'First message', 'How it compares', 'Which call do I use?'].map(section).join('\n');
 write('index.md', `${home}\n${themed(picture)}\n\n${linkSymbols(placed(sections, ''), symbols)}`);
 
+/** The entry points with their first sentences, in the place of typedoc's bare list. */
+const modules = readFileSync(join(pages, 'api', 'index.md'), 'utf8').matchAll(/^- \[(.+)\]\((.+)\)$/gm);
+const entries = [...modules].map(([, name = '', path = '']) => {
+  const [, sentence = ''] = /^# .*\n+([^#\n].*)$/m.exec(readFileSync(join(pages, 'api', path), 'utf8')) ?? [];
+  return `| [\`${name}\`](${path}) | ${sentence} |`;
+});
+const head =
+  '# Reference\n\nEverything that the package exports, by entry point.\n\n| import from | what it is |\n| --- | --- |';
+write('api/index.md', `${head}\n${entries.join('\n')}\n`);
+
 for (const [symbol, mentioned] of guidesBySymbol(guides, symbols)) {
   const file = symbols.get(symbol);
   if (file === undefined) continue;
@@ -77,4 +87,6 @@ const groups = Object.entries(GUIDES).map(([text, names]) => ({
   text,
   items: names.map((name) => ({ text: titleOf(name), link: `/guides/${name}` })),
 }));
-write('sidebar.json', JSON.stringify({ groups, api: sidebar }));
+// Open at its first level: otherwise the start of the reference shows one row.
+const api = sidebar.map((item) => ({ ...item, collapsed: false }));
+write('sidebar.json', JSON.stringify({ groups, api }));

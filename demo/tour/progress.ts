@@ -1,4 +1,4 @@
-import type { InstanceQueue } from 'instance-queue';
+import type { Health, InstanceQueue } from 'instance-queue';
 import { auditTime, combineLatest, interval, map, startWith, type Subscription } from 'rxjs';
 import type { Ledger } from '../../compose/ledger';
 
@@ -18,27 +18,31 @@ export function progress(queue: InstanceQueue, ledger: Ledger): Progress {
     : { doing: () => undefined, line: console.log, stop: () => undefined };
 }
 
+/** The state in two words: what is not up, or that everything is. */
+function stateOf({ connections: { producer, consumer }, consumers }: Health): string {
+  if (producer.status !== 'connected') return `producer ${producer.status}`;
+  if (consumer.status !== 'connected') return `consumer ${consumer.status}`;
+  return consumers.some(({ status }) => status === 'attached') ? 'all connected' : 'consumer attaching';
+}
+
 function live(queue: InstanceQueue, ledger: Ledger): Progress {
   const { stdout } = process;
-  let [shown, what] = ['', ''];
+  let what = '';
   const clear = (): void => {
     stdout.write('\r\u001b[2K');
   };
   const running: Subscription = combineLatest([queue.health$, interval(100).pipe(startWith(0))])
     .pipe(
       auditTime(50),
-      map(([{ connections, consumers }]) => {
-        const { sent, confirmed, received } = ledger.counts();
-        const { producer, consumer } = connections;
-        const attached = consumers.some(({ status }) => status === 'attached') ? 'consuming' : 'not consuming';
-        const states = `producer ${producer.status}, consumer ${consumer.status} and ${attached}`;
-        return `  ${what} · ${states} · sent ${String(sent)}, confirmed ${String(confirmed)}, received ${String(received)}`;
+      map(([health]) => {
+        const { sent, received } = ledger.counts();
+        return `  ${what} · ${stateOf(health)} · received ${String(received)} of ${String(sent)}`;
       }),
     )
     .subscribe((text) => {
-      shown = text.slice(0, Math.max(20, stdout.columns - 1));
       clear();
-      stdout.write(shown);
+      // A terminal of unknown width says 0.
+      stdout.write(text.slice(0, (stdout.columns || 80) - 1));
     });
   return {
     doing: (text) => {
@@ -46,7 +50,7 @@ function live(queue: InstanceQueue, ledger: Ledger): Progress {
     },
     line: (text) => {
       clear();
-      stdout.write(`${text}\n${shown}`);
+      stdout.write(`${text}\n`);
     },
     stop: () => {
       running.unsubscribe();
