@@ -25,7 +25,8 @@ function bundled(entry: string): string {
 
 const asIs = ['index.html', 'icon.svg', 'uplot.js', 'uplot.css'];
 const files: Record<string, PageFile | undefined> = Object.fromEntries(asIs.map((name) => [name, pageFile(name)]));
-for (const entry of ['main.js', 'theme.css', 'layout.css', 'timelines.css', 'log.css']) {
+const styles = ['theme', 'layout', 'cards', 'phases', 'timelines', 'log'].map((name) => `${name}.css`);
+for (const entry of ['main.js', ...styles]) {
   const file = pageFile(entry);
   files[entry] = file && { ...file, content: bundled(entry) };
 }

@@ -48,7 +48,7 @@ function insert(line, from) {
 }
 
 function lineOf(role, { from, to, before, after, worst, cause, attempts }) {
-  const why = [...(cause ? [cause] : []), ...(attempts > 1 ? [`Attempt ${attempts}.`] : [])];
+  const why = [...(cause ? [cause] : []), ...(attempts > 1 ? [`attempt ${attempts}`] : [])];
   const epochs = after === undefined || after === before ? `epoch ${before ?? '–'}` : `epoch ${before} → ${after}`;
   const line = make('li', { className: 'happening', data: { from: String(from), outage: worst.name } }, [
     make('time', { text: clock(from) }),
@@ -56,7 +56,7 @@ function lineOf(role, { from, to, before, after, worst, cause, attempts }) {
     make('span', { className: 'chip', text: wordOf(worst), data: { tone: toneOf(worst) } }),
     make('span', { className: 'took', text: to === undefined ? 'going on' : duration(to - from) }),
     make('span', { className: 'epochs', text: epochs }),
-    make('span', { className: 'cause', text: why.join(' ') }),
+    make('span', { className: 'cause', text: why.join(' · ') }),
   ]);
   return line;
 }

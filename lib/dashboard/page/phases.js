@@ -1,7 +1,7 @@
 import { byId, make } from './elements.js';
 import { duration } from './format.js';
 
-/** What the phases are called, and how serious they are. Each has a colour and a pattern of its own (timelines.css). */
+/** What the phases are called, and how serious they are. Each has a colour and a pattern of its own (phases.css). */
 const PHASES = {
   up: ['Up', 'good'],
   connecting: ['Connecting', ''],
