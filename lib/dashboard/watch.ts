@@ -21,6 +21,8 @@ import { viewOf, type HealthView, type PageEvent, type Present } from './view';
 
 /** ms between two samples. */
 const EVERY = 500;
+/** ms without samples after which the charts begin anew. */
+const GAP = 2000;
 const ROLES = ['producer', 'consumer'] as const;
 
 /** Anything that has health and metrics: an `InstanceQueue`. */
@@ -90,8 +92,6 @@ export class Watch {
     return defer(() => {
       const rates = new Rates(this.#queue.metrics);
       this.#log.metrics(this.#queue.metrics);
-      // Points from before the last page left would be joined to the new ones by a line.
-      this.#points = this.#points.filter(({ at }) => at > Date.now() - 2 * EVERY);
       return interval(EVERY).pipe(
         map((): PageEvent => {
           const { metrics } = this.#queue;
@@ -105,6 +105,8 @@ export class Watch {
   }
 
   #present(): Present {
+    // A chart would join what it has from before a time without pages to what comes now. A page that reloads is back sooner.
+    if ((this.#points.at(-1)?.at ?? 0) < Date.now() - GAP) this.#points = [];
     const { producer, consumer } = this.#timelines;
     return {
       title: this.#title,
