@@ -6,7 +6,7 @@ export function say(line: string): void {
   console.log(`${new Date().toISOString().slice(11, 23)}  ${line}`);
 }
 
-/** Tells each change of a connection, as somebody on call would like to read it. */
+/** Prints each change of a connection, in one line. */
 export function sayStates(queue: InstanceQueue): void {
   queue.on('connecting', ({ attempt }, role) => {
     say(`${role}: connecting${attempt > 1 ? `, attempt ${String(attempt)}` : ''}`);
@@ -14,11 +14,11 @@ export function sayStates(queue: InstanceQueue): void {
   queue.on('connected', ({ epoch, endpoint }, role) => {
     say(`${role}: connected to ${endpoint}, epoch ${String(epoch)}`);
   });
-  const told: Partial<Record<Role, string>> = {};
+  const last: Partial<Record<Role, string>> = {};
   queue.on('reconnecting', ({ attempt, delay, cause }, role) => {
-    // The same again and again is told once; how often it was tried, now and then.
-    if (told[role] === cause.message && attempt % 10 !== 0) return;
-    told[role] = cause.message;
+    // The same cause is printed once, then at every tenth attempt.
+    if (last[role] === cause.message && attempt % 10 !== 0) return;
+    last[role] = cause.message;
     say(`${role}: next attempt (${String(attempt)}) in ${String(delay)} ms. ${cause.message}`);
   });
   queue.on('blocked', (reason, role) => {
@@ -32,7 +32,7 @@ export function sayStates(queue: InstanceQueue): void {
   });
 }
 
-/** Emits at the first Ctrl-C or SIGTERM; a second one ends the process the hard way. */
+/** Emits at the first Ctrl-C or SIGTERM. A second one ends the process at once. */
 export function shutdown(): Observable<unknown> {
   return merge(fromEvent(process, 'SIGINT'), fromEvent(process, 'SIGTERM')).pipe(take(1));
 }

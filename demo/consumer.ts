@@ -1,4 +1,4 @@
-/** `npm run demo:consumer`: consumes until Ctrl-C, whatever happens to the broker meanwhile. */
+/** `npm run demo:consumer`: consumes until Ctrl-C, through every outage of the broker. */
 import { handle, InstanceQueue } from 'instance-queue';
 import { defer, lastValueFrom, race, retry, shareReplay, timer } from 'rxjs';
 import { say, sayStates, shutdown } from './console';
@@ -14,7 +14,7 @@ async function main(): Promise<void> {
   });
   sayStates(queue);
 
-  // Replayed: also to what asks when it is over.
+  // Replayed to late subscribers.
   const stop$ = shutdown().pipe(shareReplay({ bufferSize: 1, refCount: false }));
   const deliveries$ = defer(() => {
     const consumer = queue.consumer<{ n: number }>({ queue: name, until: stop$ });
@@ -34,7 +34,7 @@ async function main(): Promise<void> {
       const { correlationId = 'none' } = properties;
       say(`received ${String(body.n)}${redelivered ? ' again' : ''}, correlation id ${correlationId}`);
     }),
-    // Even what fails the first attach for good is tried again here: whoever runs a demo may be mending it.
+    // Also retries a first attach that is refused for good: the user of a demo may be correcting the cause.
     retry({ delay: () => race(timer(2000), stop$) }),
   );
   await lastValueFrom(handled$, { defaultValue: undefined });

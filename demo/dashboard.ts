@@ -19,11 +19,11 @@ import { TROUBLES } from './dashboard/troubles';
 import { PanelWatch } from './dashboard/panel-watch';
 import { deleteQueue } from './delete-queue';
 
-/** At the broker, with `.producer` and `.consumer` behind it. */
+/** The name of the connections at the broker, followed by `.producer` and `.consumer`. */
 const NAME = 'dashboard';
 /** Seconds: short, so that a black hole is noticed while you watch. */
 const HEARTBEAT = 2;
-/** ms at the end for messages that are still under way. */
+/** ms at the end for messages in flight. */
 const PATIENCE = 15_000;
 
 async function main(): Promise<boolean> {
@@ -72,7 +72,7 @@ async function serve(scene: Scene, meter: Meter, port: number): Promise<boolean>
   books.close();
   const balance = books.balance();
   watch.end(true);
-  // The page is told before its connection goes.
+  // The page learns of the end before its connection closes.
   await queue.close({ drainTimeout: 1000 });
   await server.close();
   say(summary(balance));

@@ -1,6 +1,6 @@
 import { connect } from 'amqplib';
 
-/** Deletes a queue with all that is in it, behind the back of whoever uses it. Resolves with when the broker said so. */
+/** Deletes a queue with its messages over a connection of its own. Resolves with the time at which the broker confirmed it. */
 export async function deleteQueue(url: string, queue: string): Promise<number> {
   const connection = await connect(url);
   try {

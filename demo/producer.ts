@@ -1,4 +1,4 @@
-/** `npm run demo:producer`: sends a message every two seconds until Ctrl-C, whatever happens to the broker meanwhile. */
+/** `npm run demo:producer`: sends a message every two seconds until Ctrl-C, through every outage of the broker. */
 import { InstanceQueue } from 'instance-queue';
 import { randomUUID } from 'node:crypto';
 import { catchError, EMPTY, from, lastValueFrom, map, mergeMap, takeUntil, tap, timer } from 'rxjs';
@@ -17,7 +17,7 @@ async function main(): Promise<void> {
       say(`sending ${String(n)}, correlation id ${message.correlationId}`);
     }),
     mergeMap(({ n, message }) =>
-      // As long as it takes: an hour without a broker is no reason to lose a message.
+      // No deadline: even an hour without a broker loses no message.
       from(queue.send(message, { timeout: 3_600_000 })).pipe(
         tap(({ attempts, epoch }) => {
           say(`confirmed ${String(n)} at attempt ${String(attempts)} in epoch ${String(epoch)}`);

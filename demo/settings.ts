@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util';
 
-/** Where the demos talk to, and through which queue: by flag, by environment, or as `npm run dev` sets it up. */
+/** The broker and the queue of the demos: from flags, from the environment, or as `npm run dev` starts them. */
 export function settings(): { readonly url: string; readonly queue: string } {
   const { values } = parseArgs({ options: { url: { type: 'string' }, queue: { type: 'string' } } });
   return {

@@ -1,7 +1,7 @@
 import { Ledger } from '../../compose/ledger';
 import { Search, type Whereabouts } from './whereabouts';
 
-/** What became of all messages so far. Exact; every message is counted once, however often it came. */
+/** What became of all messages so far. Exact: every message is counted once, also if it was delivered twice. */
 export interface Balance extends Whereabouts {
   readonly sent: number;
   readonly confirmed: number;
@@ -15,11 +15,11 @@ export interface Balance extends Whereabouts {
 
 type Total = Record<'sent' | 'confirmed' | 'received' | 'duplicates' | 'failed' | 'open', number>;
 
-/** Messages to a ledger. */
+/** Messages per ledger. */
 const VOLUME = 5000;
 const NOTHING: Total = { sent: 0, confirmed: 0, received: 0, duplicates: 0, failed: 0, open: 0 };
 
-/** Ledgers for any length of time: one that is full, confirmed and received is added up and put away. */
+/** Ledgers for any length of time: one that is full, confirmed and received is added to the totals and dropped. */
 export class Books {
   readonly #volumes = new Map<number, Ledger>();
   readonly #search = new Search();
@@ -50,10 +50,10 @@ export class Books {
     this.#search.fail(n);
   }
 
-  /** Gives whether it is the first copy. */
+  /** Returns whether it is the first copy. */
   receive(n: number): boolean {
     const ledger = this.#ledgerOf(n);
-    // Of what is put away, each has been received.
+    // Every message of a dropped ledger has been received.
     if (!ledger) return this.#again();
     ledger.receive(n % VOLUME);
     const first = ledger.counts(n % VOLUME, (n % VOLUME) + 1).duplicates === 0;
@@ -69,7 +69,7 @@ export class Books {
     this.#search.attached(yes, performance.now());
   }
 
-  /** Nothing comes any more. */
+  /** No message arrives after this. */
   close(): void {
     this.#search.close();
   }

@@ -1,7 +1,7 @@
 import type { Role } from 'instance-queue';
 import type { FaultProxy } from 'instance-queue/testing';
 
-/** Which link of a proxy belongs to which of the two connections: each tells the broker its name when it opens. */
+/** Finds the links of each connection in a proxy by the name that a connection sends when it opens. */
 export class LinkRoles {
   readonly #links: Readonly<Record<Role, Set<number>>> = { producer: new Set(), consumer: new Set() };
   readonly #proxy: FaultProxy;
@@ -19,7 +19,7 @@ export class LinkRoles {
     });
   }
 
-  /** RST to the links of this role, while the other's goes on. Gives how many. */
+  /** Resets the links of this role and leaves the others up. Returns how many. */
   cut(role: Role): number {
     return this.#proxy.cut(this.#links[role]);
   }

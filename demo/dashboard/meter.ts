@@ -1,4 +1,4 @@
-/** From `send()` to the work, in ms, over one stretch of time; null if nothing arrived. */
+/** Latency from `send()` to the work, in ms, over one period; null if nothing arrived. */
 export interface Latency {
   /** Wall clock, in ms. */
   readonly at: number;

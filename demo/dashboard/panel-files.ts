@@ -9,12 +9,12 @@ const TYPES: Readonly<Record<string, string>> = {
   '.js': 'text/javascript; charset=utf-8',
   '.woff2': 'font/woff2',
 };
-/** Everything that can be asked for: the panel, and its font. Nothing else on the disk. */
+/** The files that can be requested: the panel and its font. */
 const FILES: ReadonlyMap<string, string> = new Map([
   ...readdirSync(FOLDER).map((name): [string, string] => [name, join(FOLDER, name)]),
   ['inter.woff2', require.resolve('@fontsource-variable/inter/files/inter-latin-wght-normal.woff2')],
 ]);
-/** Bytes that a page may be behind. A page that does not read is cut off; it reconnects, and gets the present. */
+/** Bytes buffered for a page. A page that reads too slowly is disconnected; it reconnects and gets the present state. */
 const BEHIND = 1024 * 1024;
 
 export function panelFile(name: string): { readonly type: string; readonly content: Buffer } | undefined {
@@ -24,14 +24,14 @@ export function panelFile(name: string): { readonly type: string; readonly conte
     : { type: TYPES[extname(path)] ?? 'application/octet-stream', content: readFileSync(path) };
 }
 
-/** Adds the events of the panel to those of the page, which has the connection: the present first, then each change. */
+/** Adds the events of the panel to the connection of the page: the present state first, then each change. */
 export function addPanel(watch: PanelWatch, response: ServerResponse): void {
   const send = ([name, data]: PanelEvent): void => {
     if (response.writableEnded) return;
     if (response.writableLength > BEHIND) response.destroy();
     else response.write(`event: panel-${name}\ndata: ${JSON.stringify(data)}\n\n`);
   };
-  // The dashboard answers once it knows who asks.
+  // The dashboard answers after `authorize`.
   setImmediate(() => {
     if (!response.headersSent) return;
     send(['present', watch.present]);

@@ -8,7 +8,7 @@ import type { Scene } from './scene';
 
 /** ms between two samples. */
 const EVERY = 500;
-/** How far back the page looks, in ms. */
+/** The period that the page shows, in ms. */
 const WINDOW = 120_000;
 
 interface Sample {
@@ -16,9 +16,9 @@ interface Sample {
   readonly balance: Balance;
 }
 
-/** What the panel is sent, event by event, as JSON. */
+/** The events sent to the panel, by name; their data is sent as JSON. */
 export interface PanelEvents {
-  /** Everything that a panel has to know when it opens. */
+  /** What a panel gets when it opens. */
   readonly present: {
     readonly broker: string;
     readonly window: number;
@@ -41,7 +41,7 @@ export type PanelEvent = {
   [Name in keyof PanelEvents]: readonly [name: Name, data: PanelEvents[Name]];
 }[keyof PanelEvents];
 
-/** Watches what the dashboard of the library knows nothing of: each message's fate, its latency, and the faults. */
+/** Watches what the dashboard of the library does not: what became of each message, its latency, and the faults. */
 export class PanelWatch {
   readonly #scene: Scene;
   readonly #runner: Runner;
@@ -84,7 +84,7 @@ export class PanelWatch {
     };
   }
 
-  /** Announces the end; with `over`, how it ended. */
+  /** Announces the end; with `over`, also the totals. */
   end(over: boolean): void {
     this.#event.next(['end', over ? { balance: this.#scene.books.balance() } : {}]);
     if (!over) return;

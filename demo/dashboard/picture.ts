@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { setTimeout as pause } from 'node:timers/promises';
 
-/** As much of playwright-core as is used here. */
+/** The part of playwright-core that is used here. */
 interface Page {
   goto(url: string): Promise<unknown>;
   readonly mouse: { move(x: number, y: number): Promise<void> };
@@ -25,7 +25,7 @@ interface Chromium {
 }
 
 const SIZE = { width: 1280, height: 1010 };
-/** What is injected, and how long to wait for the next one, in ms. */
+/** The faults, and ms until the next one. */
 const STORY = [
   ['cut-consumer', 9000],
   ['refuse', 14_000],
@@ -43,7 +43,7 @@ async function main(): Promise<void> {
   try {
     const page = await browser.newPage({ viewport: SIZE, colorScheme: 'light' });
     await page.goto(await address(demo.stdout));
-    // A minute of peace in front, so that the timelines are filled.
+    // Fills the timelines before the first fault.
     await pause(40_000);
     for (const [fault, wait] of STORY) {
       await page.locator(`[data-trouble="${fault}"]`).click();
@@ -65,7 +65,7 @@ async function main(): Promise<void> {
   }
 }
 
-/** Where the demo says that its page is. It is read to its end, so that the demo can go on writing. */
+/** Reads the URL of the page from the output of the demo. Reads to the end, so that the demo is never blocked. */
 function address(output: Readable): Promise<string> {
   return new Promise((resolve, reject) => {
     let text = '';

@@ -13,13 +13,13 @@ import {
 import type { Scene } from './scene';
 import type { Blow, Trouble } from './troubles';
 
-/** A trouble as the page shows it. */
+/** A fault as the page shows it. */
 export interface TroubleState extends Pick<Trouble, 'id' | 'title' | 'hint' | 'group' | 'lasts'> {
-  /** `running`: it lasts. `recovering`: it is over, or has happened; waiting for the first new message. */
+  /** `running`: the fault lasts. `recovering`: it is over; the first new message has not arrived yet. */
   readonly status: 'idle' | 'running' | 'recovering' | 'recovered' | 'failed';
   /** When this status began, wall clock. */
   readonly since: number;
-  /** ms from when the fault happened, or was over, to the first new message. */
+  /** ms from the end of the fault to the first new message. */
   readonly recovered?: number;
   readonly note?: string;
   /** Why it cannot be injected here. */
@@ -33,9 +33,9 @@ export interface FaultRun {
   readonly rows: readonly { readonly title: string; readonly recovered?: number }[];
 }
 
-/** ms of peace between two faults of a run. */
+/** ms between two faults of a run. */
 const PEACE = 1000;
-/** ms after which a run gives a fault up, and goes on with the next. */
+/** ms after which a run gives up on a fault and continues with the next. */
 const PATIENCE = 60_000;
 
 /** Injects faults, one at a time, and measures how long recovery takes. */
@@ -80,7 +80,7 @@ export class Runner {
     return this.#run.value;
   }
 
-  /** Begins a run of all faults that are available here, or says why not. */
+  /** Begins a run of all available faults. Returns the reason if it cannot. */
   beginAll(): 'begun' | 'busy' {
     if (this.#end.signal.aborted || this.run.status === 'running' || this.states.some(isUnderWay)) return 'busy';
     const running = this.#all().finally(() => this.#running.delete(running));
@@ -88,7 +88,7 @@ export class Runner {
     return 'begun';
   }
 
-  /** Begins it, or says why not. */
+  /** Begins a fault. Returns the reason if it cannot. */
   begin(id: string): 'begun' | 'unknown' | 'busy' | 'unavailable' {
     const trouble = this.#troubles.get(id);
     const state = this.#states.get(id);
@@ -137,7 +137,7 @@ export class Runner {
     }
   }
 
-  /** Until a message came that was sent since; while nothing is to come, until one was confirmed. */
+  /** Waits for the first message sent since then; while the consumer is paused, for the first confirmation. */
   #recovery({ at }: Blow): Promise<number | undefined> {
     if (this.#end.signal.aborted) return Promise.resolve(undefined);
     const { traffic } = this.#scene;

@@ -5,7 +5,7 @@ import type { Books } from './books';
 import type { LinkRoles } from './link-roles';
 import type { Traffic } from './traffic';
 
-/** Everything that runs, and that faults are injected into. */
+/** Everything that runs and that faults can be injected into. */
 export interface Scene {
   readonly broker: Broker;
   /** In front of the broker; both connections go through it. */

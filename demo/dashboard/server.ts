@@ -48,7 +48,7 @@ export class DashboardServer {
     return `http://127.0.0.1:${String(port)}/`;
   }
 
-  /** When the feeds have ended. */
+  /** Resolves when all pages are disconnected. */
   async close(): Promise<void> {
     const closed = once(this.#server, 'close');
     this.#server.close();
@@ -82,7 +82,7 @@ function answer(
   }
 }
 
-/** Does what the page asks for, and gives the status of the answer. */
+/** Executes an order of the page. Returns the status of the answer. */
 function order({ runner, traffic }: Served, path: string): number {
   if (path === '/pause' || path === '/resume') {
     traffic.pause(path === '/pause');

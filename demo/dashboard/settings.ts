@@ -1,13 +1,13 @@
 import { parseArgs } from 'node:util';
 
 export interface DashboardSettings {
-  /** Of the page; 0: any. */
+  /** The port of the page; 0: any. */
   readonly port: number;
-  /** A broker of our own, also if `AMQP_URL` names one. */
+  /** Starts a private broker, even if `AMQP_URL` is set. */
   readonly own: boolean;
 }
 
-/** By flag or by environment. Throws a sentence. */
+/** From flags or the environment. Throws an error for the user. */
 export function dashboardSettings(): DashboardSettings {
   const { values } = parseArgs({ options: { port: { type: 'string' }, own: { type: 'boolean', default: false } } });
   const given = values.port ?? process.env['DASHBOARD_PORT'] ?? '8090';

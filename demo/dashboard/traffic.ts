@@ -15,7 +15,7 @@ import type { Meter } from './meter';
 
 /** ms between two messages. */
 const EVERY = 20;
-/** ms that a message may take to be confirmed, whatever is done to the broker. */
+/** ms within which a message is confirmed, through every fault. */
 const PATIENCE = 600_000;
 /** ms of work on each message, and up to twice that. */
 const WORK = 4;
@@ -27,13 +27,13 @@ interface Body {
   readonly sentAt: number;
 }
 
-/** Something that has happened to a message that was sent at `sentAt`. */
+/** An event of a message that was sent at `sentAt`. */
 export interface Passage {
   readonly sentAt: number;
   readonly at: number;
 }
 
-/** The service that the dashboard watches: numbered messages go out, and come in. This is all of it. */
+/** The service that the dashboard watches: it sends and receives numbered messages. */
 export class Traffic {
   readonly consumer: Consumer<Body>;
   readonly #queue: InstanceQueue;
@@ -66,7 +66,7 @@ export class Traffic {
   get confirmed$(): Observable<Passage> {
     return this.#confirmed.asObservable();
   }
-  /** Hot. Emits: the first copy of each message, as it comes. Completes and errors: never. */
+  /** Hot. Emits: the first copy of each message. Completes and errors: never. */
   get received$(): Observable<Passage> {
     return this.#received.asObservable();
   }
@@ -87,7 +87,7 @@ export class Traffic {
         }),
       ),
       { defaultValue: undefined },
-      // A consumer that gave up says so in its state.
+      // The state of the consumer shows the error.
     ).catch(() => undefined);
     interval(EVERY)
       .pipe(takeUntil(this.#stopSending))
@@ -98,7 +98,7 @@ export class Traffic {
     if (yes !== this.paused) this.#paused.next(yes);
   }
 
-  /** No more messages; resolves when all that were confirmed have come, at the latest after `limit` ms. */
+  /** Stops sending. Resolves when all confirmed messages have arrived, after `limit` ms at the latest. */
   async settle(limit: number): Promise<void> {
     this.#stopSending.next();
     this.pause(false);

@@ -3,7 +3,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { deleteQueue } from '../delete-queue';
 import type { Scene } from './scene';
 
-/** When a fault happened, or was over: recovery is measured from there. */
+/** The end of a fault, from which recovery is measured. */
 export interface Blow {
   readonly at: number;
   readonly note?: string;
@@ -15,16 +15,16 @@ export interface Trouble {
   readonly title: string;
   readonly hint: string;
   readonly group: 'Connections' | 'Network' | 'Broker' | 'Messages';
-  /** Only for a broker of our own. */
+  /** Needs a private broker. */
   readonly control?: boolean;
-  /** ms that it takes by design. */
+  /** ms that the fault lasts. */
   readonly lasts?: number;
-  /** When aborted, it undoes what it did at once. */
+  /** On abort, it undoes the fault at once. */
   act(scene: Scene, signal: AbortSignal): Promise<Blow>;
 }
 
 const REFUSED_FOR = 5000;
-/** Longer than it takes heartbeats of 2 s to find out. */
+/** Longer than heartbeats of 2 s take to detect it. */
 const BLACK_HOLE_FOR = 8000;
 const ALARM_FOR = 5000;
 
@@ -77,7 +77,7 @@ export const TROUBLES: readonly Trouble[] = [
     act: async ({ proxy }, signal) => {
       proxy.blackHole();
       await last(BLACK_HOLE_FOR, signal);
-      // Neither side is told that it is over: heartbeats and new dials find out.
+      // Neither side is notified of the end: heartbeats and new dials detect it.
       await proxy.restore({ reset: false });
       proxy.sweep();
       return now();

@@ -1,33 +1,33 @@
-/** A message that the broker confirmed and nobody has received so far. */
+/** A message that the broker has confirmed and no consumer has received so far. */
 interface Missing {
   readonly confirmedAt: number;
-  /** It was in a queue that somebody deleted: nobody can save it. */
+  /** It was in a queue that was deleted; no client can save it. */
   sunk: boolean;
   lost: boolean;
 }
 
-/** Where confirmed messages are that did not come yet. */
+/** Where the confirmed messages are that have not arrived yet. */
 export interface Whereabouts {
   /** In the queue, or on the wire. */
   readonly onTheWay: number;
-  /** Gone with a queue that was deleted. */
+  /** Deleted together with their queue. */
   readonly sunk: number;
-  /** Neither: it should have come. */
+  /** Neither: they should have arrived. */
   readonly lost: number;
 }
 
-/** ms of being attached in which what is still in the queue comes: a broker gives a dead link's messages back within two heartbeats. */
+/** ms within which an attached consumer gets what is still queued: a broker requeues the messages of a dead link within two heartbeats. */
 const GRACE = 12_000;
-/** ms behind delete-ok in which a confirm may still be on its way. */
+/** ms after delete-ok in which a confirm may still arrive. */
 const CONFIRM_IS_LATE = 1000;
 
 /**
- * Tells a late message from a lost one. A queue is first in, first out: lost is what a consumer that was attached without
- * a break all the time did not get, though later ones came. What comes after all is not lost any more.
+ * Distinguishes late messages from lost ones. A queue is first in, first out: a message is lost if later ones arrived at a consumer
+ * that was attached all the time. A message that arrives after all is no longer lost.
  */
 export class Search {
   readonly #missing = new Map<number, Missing>();
-  /** Received before their confirm came. */
+  /** Received before their confirm. */
   readonly #early = new Set<number>();
   readonly #deletions: { readonly at: number; readonly before: number }[] = [];
   #attachedSince: number | undefined;
@@ -70,7 +70,7 @@ export class Search {
     return counts;
   }
 
-  /** When nothing comes any more: what is not sunk is lost. */
+  /** At the end: what is not sunk is lost. */
   close(): void {
     for (const missing of this.#missing.values()) missing.lost ||= !missing.sunk;
   }

@@ -40,6 +40,7 @@ function placed(text: string, folder: string): string {
   return text.replace(/(\]\()(?![a-z]+:|#)([^)#\s]+)/g, (_, before: string, target: string) => {
     const path = join(folder, target).replaceAll('\\', '/');
     if (path === 'README.md') return `${before}/`;
+    if (path === 'CHANGELOG.md') return `${before}/changelog.md`;
     const [, guide] = /^demo\/guides\/([\w-]+)\.md$/.exec(path) ?? [];
     return before + (guide === undefined ? FILES + path : `/guides/${guide}.md`);
   });

@@ -7,7 +7,7 @@ export interface SidebarItem {
 
 /** Words of everyday language, or of another meaning in most guides: these are not linked. */
 const COMMON = new Set(['auto', 'bytes', 'consume', 'publish', 'text']);
-/** At most so many guides are named on a page of the reference. */
+/** The largest number of guides listed on a page of the reference. */
 const MOST = 4;
 const FENCES = /^(\s*`{3,})[\s\S]*?^\1/gm;
 

@@ -11,24 +11,24 @@ import { sendEvents } from './send-events';
 import { Watch, type HasMetrics } from './watch';
 export type { HasMetrics } from './watch';
 
-/** A module of your own that the page loads, to add to it. Both are addresses on the origin of the page. */
+/** A module of your own that extends the page. Both are URLs on the origin of the page. */
 export interface DashboardPanel {
-  /** An ES module. It finds `<aside id="panel">` on the page, shown for it. */
+  /** The URL of an ES module. `<aside id="panel">` is visible on the page, for its content. */
   readonly script: string;
-  /** A style sheet. */
+  /** The URL of a style sheet. @default none */
   readonly style?: string;
 }
 
-/** Who may see the page, and what it is called. */
+/** Access to the page, its title, and an extension. */
 export interface DashboardOptions {
   /**
-   * Called for each request, before anything is answered. `false`, or a promise of it, answers 403; so does an exception or a
-   * rejection. @default everybody who reaches the page may see it
+   * Called for each request before the answer. `false` is answered with 403, and so is a promise of `false`, an exception or a
+   * rejection. @default allows every request
    */
   readonly authorize?: (request: IncomingMessage) => boolean | PromiseLike<boolean>;
   /** The heading of the page. @default 'instance-queue' */
   readonly title?: string;
-  /** An addition of your own to the page. @default none */
+  /** An extension of your own. @default none */
   readonly panel?: DashboardPanel;
 }
 
@@ -47,13 +47,13 @@ const HEADERS = {
 } as const;
 
 /**
- * A request handler for `node:http` that serves a page which shows the queue live: connections, epochs, the causes of outages,
- * rates, what waits, consumers, and the last events. It is read-only (GET and HEAD), and shows no message bodies and no
- * credentials; addresses of brokers and names of queues it does show, so say who may see it.
+ * Returns a request handler for `node:http` that serves a live page of the queue: connections, epochs, the causes of outages,
+ * rates, waiting messages, consumers, and the last events. The page is read-only (GET and HEAD), and shows no message bodies
+ * and no credentials. It does show addresses of brokers and names of queues: restrict access with `authorize`.
  *
- * Mount it at any path of Express, Fastify, Nest or a plain server; the page finds its parts relative to itself. Requests
- * that are not for it get 404, or go to `next` where it is middleware. Open pages are fed with server-sent events until the
- * queue is closed. While no page is open, it only follows the changes of `health$`. @throws OptionsError
+ * Mount it at any path of Express, Fastify, Nest or a plain server; the page addresses its parts relative to itself. A request
+ * for anything else is answered with 404, or passed to `next` in middleware. Open pages receive server-sent events until the
+ * queue is closed. While no page is open, the handler only subscribes to `health$`. @throws OptionsError
  *
  * @example
  * createServer(dashboard(queue, { title: 'billing' })).listen(8090, '127.0.0.1');
@@ -88,9 +88,9 @@ export function dashboard(
 }
 
 /**
- * Which part of the page is asked for. `''` is the page; a name with a slash in front is the page asked for without the slash at
- * the end, behind which its parts are. Middleware sees the path below its mount point; a plain handler does not know where
- * it is mounted, and goes by the last segment.
+ * Returns the requested part of the page. `''` is the page itself. A name with a leading slash is a request for the page without
+ * its trailing slash, to be redirected. Middleware sees the path below its mount point; a plain handler does not know where it
+ * is mounted, and uses the last segment.
  */
 function partOf(request: IncomingMessage, middleware: boolean): string | undefined {
   const path = pathOf(request.url);
@@ -128,7 +128,7 @@ function answer(
   const file = pageFile(name === '' ? 'index.html' : name);
   const content = name === '' ? withPanel(file?.content ?? '', panel) : file?.content;
   response.writeHead(200, { ...HEADERS, 'content-type': file?.type ?? 'text/plain' });
-  // In answer to HEAD, Node sends the headers alone.
+  // For HEAD, Node.js sends the headers only.
   response.end(content);
 }
 

@@ -1,19 +1,19 @@
 import type { Metrics } from '../client/metrics';
 import type { Health } from '../health/health';
 
-/** A line of the log on the page. A line that would repeat the last one raises its `count` instead. */
+/** A line of the log on the page. A repetition of the last line raises its `count` instead of adding one. */
 export interface LogLine {
   readonly id: number;
   readonly at: number;
   readonly level: 'info' | 'warn' | 'error';
   readonly message: string;
-  /** What it happened to, and why. */
+  /** The subject and the cause. */
   readonly facts: string;
   readonly count: number;
 }
 
 type News = Pick<LogLine, 'level' | 'message'> & { readonly facts: readonly (string | false | undefined)[] };
-/** Anything in a health that has a status: a connection, a consumer, a producer. */
+/** A part of `Health` with a status: a connection, a consumer, a producer. */
 interface Part {
   readonly status: string;
   readonly cause?: Error;
@@ -22,10 +22,10 @@ interface Part {
   readonly endpoint?: string;
 }
 
-/** Lines kept. */
+/** The number of lines kept. */
 const TAIL = 200;
 
-/** What each status means to a reader. A status that is missing here is not worth a line. */
+/** The line for each status. A status that is missing here has none. */
 const WORDS: Readonly<Record<string, readonly [level: LogLine['level'], message: string]>> = {
   'connection connected': ['info', 'connected'],
   'connection reconnecting': ['warn', 'connection lost: reconnecting'],
@@ -41,7 +41,7 @@ const WORDS: Readonly<Record<string, readonly [level: LogLine['level'], message:
   'producer stopped': ['error', 'producer stopped'],
 };
 
-/** Counters of things that went wrong, by what happened. */
+/** The lines for counters of problems. */
 const MISHAPS = {
   returned: 'message returned: no queue took it',
   nacked: 'message nacked by the broker',
@@ -53,7 +53,7 @@ const MISHAPS = {
   retried: 'message waits for its retry',
 } as const satisfies Partial<Record<keyof Metrics, string>>;
 
-/** The log of the page: the transitions of `health$`, and the counters of `metrics` that moved. */
+/** The log of the page: transitions in `health$`, and counters of `metrics` that increased. */
 export class EventLog {
   #lines: readonly LogLine[] = [];
   #count = 0;
@@ -87,7 +87,7 @@ export class EventLog {
     return news.map((one) => this.#add(one));
   }
 
-  /** What the counters say since the last call. The first call only remembers them. Returns the lines that are new or changed. */
+  /** Compares with the counters of the last call; the first call only stores them. Returns the lines that are new or changed. */
   metrics(metrics: Metrics): readonly LogLine[] {
     const before = this.#metrics;
     this.#metrics = metrics;
@@ -112,7 +112,7 @@ export class EventLog {
   }
 }
 
-/** By a name that stays the same from one health to the next: `consumer orders`, a second one of the same queue `consumer orders 2`. */
+/** The parts by stable names: `consumer orders`, and for a second consumer of the queue `consumer orders 2`. */
 function partsOf({ connections, consumers, producers }: Health): ReadonlyMap<string, Part> {
   const parts = new Map<string, Part>();
   const add = (name: string, part: Part): void => {
@@ -129,7 +129,7 @@ function partsOf({ connections, consumers, producers }: Health): ReadonlyMap<str
 function newsOf(name: string, { status, cause, epoch, tag, endpoint }: Part): News[] {
   const [of = '', ...rest] = name.split(' ');
   const words = WORDS[`${of} ${status}`];
-  // A producer opens its first channel, and a consumer attaches for the first time, without a cause.
+  // The first channel of a producer, and the first attach of a consumer, have no cause.
   if (!words || (cause === undefined && (status === 'detached' || status === 'opening'))) return [];
   const [level, message] = words;
   const facts = [rest.join(' '), epoch !== undefined && `epoch ${String(epoch)}`, tag ?? endpoint, cause?.message];

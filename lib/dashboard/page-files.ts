@@ -1,4 +1,4 @@
-// Run from its source, the page is read from disk. The build replaces this module by one that holds the files themselves
+// From source, the page is read from disk. The build replaces this module with one that contains the files
 // (spec/package/embed.ts), so that the package, and a bundle of it, needs no files beside it.
 import { readFileSync, readdirSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -17,7 +17,7 @@ const TYPES: Readonly<Record<string, string>> = {
   '.svg': 'image/svg+xml',
 };
 const FOLDER = join(__dirname, 'page');
-/** The chart library, under the names by which the page asks for it. */
+/** The chart library, by the names under which the page requests it. */
 const CHARTS: ReadonlyMap<string, string> = new Map([
   ['uplot.js', 'uplot/dist/uPlot.iife.min.js'],
   ['uplot.css', 'uplot/dist/uPlot.min.css'],
@@ -26,7 +26,7 @@ const CHARTS: ReadonlyMap<string, string> = new Map([
 /** The names of all files of the page. */
 export const pageFileNames = (): readonly string[] => [...readdirSync(FOLDER), ...CHARTS.keys()];
 
-/** The file of this name, if the page has it. Nothing else on the disk can be asked for. */
+/** The file of this name, if it belongs to the page. No other file on the disk can be requested. */
 export function pageFile(name: string): PageFile | undefined {
   if (!pageFileNames().includes(name)) return undefined;
   const chart = CHARTS.get(name);

@@ -1,6 +1,6 @@
 import type { Health, InstanceQueueState } from '../health/health';
 
-/** What one of the two connections is good for at the moment. */
+/** What one of the two connections can do at the moment. */
 export type PhaseName =
   'idle' | 'connecting' | 'up' | 'blocked' | 'paused' | 'attaching' | 'opening' | 'reconnecting' | 'closing' | 'closed';
 
@@ -11,7 +11,7 @@ export interface Phase {
   readonly attempt?: number;
 }
 
-/** From the connection's state, and from what uses it: a connection alone receives and confirms nothing. */
+/** Combines the state of the connection with its consumers or producers: a connection alone receives and confirms nothing. */
 export function phaseOf(role: keyof InstanceQueueState, health: Health): Phase {
   const state = health.connections[role];
   switch (state.status) {

@@ -1,6 +1,6 @@
 import type { Metrics } from '../client/metrics';
 
-/** What the charts draw, for one stretch of time. */
+/** One point of the charts. */
 export interface Point {
   /** Wall clock, in ms. */
   readonly at: number;
@@ -8,7 +8,7 @@ export interface Point {
   readonly sent: number;
   readonly confirmed: number;
   readonly delivered: number;
-  /** Now: messages in the outbox, deliveries that are not settled. */
+  /** At this moment: messages in the outbox, unsettled deliveries. */
   readonly queued: number;
   readonly inFlight: number;
 }

@@ -2,16 +2,16 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { interval, type Observable, type Subscription } from 'rxjs';
 import type { PageEvent } from './view';
 
-/** Bytes that a page may be behind. A page that does not read is cut off; it reconnects, and gets the present. */
+/** Bytes buffered for a page. A page that reads too slowly is disconnected; it reconnects and gets the present state. */
 const BEHIND = 1024 * 1024;
-/** ms between two comments, so that proxies do not take a quiet connection for a dead one. */
+/** ms between two comments, which keep proxies from closing an idle connection. */
 const ALIVE = 15_000;
 
-/** Server-sent events, until the page goes away or `event$` completes. */
+/** Sends server-sent events until the page disconnects or `event$` completes. */
 export function sendEvents(event$: Observable<PageEvent>, request: IncomingMessage, response: ServerResponse): void {
   response.writeHead(200, {
     'content-type': 'text/event-stream',
-    // Compression would hold events back, and nginx collects them, unless they are told otherwise.
+    // These headers keep compression from delaying events and nginx from buffering them.
     'cache-control': 'no-store, no-transform',
     'x-accel-buffering': 'no',
     'x-content-type-options': 'nosniff',
@@ -31,6 +31,6 @@ export function sendEvents(event$: Observable<PageEvent>, request: IncomingMessa
   });
   sending.add(interval(ALIVE).subscribe(() => write(':\n\n')));
   response.once('close', () => sending.unsubscribe());
-  // It may have gone while `authorize` was asked: then there is no `close` to come.
+  // The page may have disconnected while `authorize` was pending. Then no `close` follows.
   if (response.destroyed || response.writableEnded) sending.unsubscribe();
 }

@@ -1,16 +1,16 @@
 import type { Phase } from './phase';
 
-/** A stretch of time in one phase; `to` is missing in the present one. Times are of the wall clock, in ms. */
+/** A period in one phase; the present one has no `to`. Times are of the wall clock, in ms. */
 export interface Span extends Phase {
   readonly id: number;
   readonly from: number;
   readonly to?: number;
 }
 
-/** How far back the page looks, in ms. */
+/** The period that the page shows, in ms. */
 export const WINDOW = 120_000;
 
-/** The phases of one connection, one behind the other, as far back as the page looks. */
+/** The phases of one connection in order, as far back as the page shows. */
 export class Timeline {
   #spans: readonly Span[] = [];
   #count = 0;
@@ -23,7 +23,7 @@ export class Timeline {
   enter(phase: Phase, now = Date.now()): readonly Span[] {
     const last = this.#spans.at(-1);
     if (last?.name === phase.name && last.epoch === phase.epoch) {
-      // One more attempt in the same outage. The first cause is the one that explains it.
+      // Another attempt in the same outage. The first cause explains it.
       const longer = { ...last, ...phase, ...(last.cause !== undefined && { cause: last.cause }) };
       if (longer.attempt === last.attempt && longer.cause === last.cause) return [];
       this.#spans = [...this.#spans.slice(0, -1), longer];

@@ -4,7 +4,7 @@ import type { LogLine } from './event-log';
 import type { Point } from './rates';
 import type { Span } from './timeline';
 
-/** `health$` as the page needs it: plain data, with errors left out. */
+/** `Health` for the page: plain data without errors. */
 export interface HealthView {
   readonly status: Health['status'];
   readonly connections: Readonly<
@@ -19,16 +19,16 @@ interface ConsumerView {
   readonly epoch?: number;
 }
 
-/** How much of everything, twice a second. */
+/** Rates, gauges and counters, twice a second. */
 export interface Sample {
   readonly point: Point;
   readonly metrics: Metrics;
 }
 
-/** Everything that a page has to know when it opens. */
+/** What a page gets when it opens. */
 export interface Present {
   readonly title: string;
-  /** ms that the page looks back. */
+  /** The period that the page shows, in ms. */
   readonly window: number;
   /** The wall clock of the service. */
   readonly now: number;
@@ -39,7 +39,7 @@ export interface Present {
   readonly log: readonly LogLine[];
 }
 
-/** What the page is sent, event by event, as JSON. */
+/** The events sent to a page, by name; their data is sent as JSON. */
 export interface PageEvents {
   readonly present: Present;
   readonly health: HealthView;

@@ -21,21 +21,21 @@ import { viewOf, type HealthView, type PageEvent, type Present } from './view';
 
 /** ms between two samples. */
 const EVERY = 500;
-/** ms without samples after which the charts begin anew. */
+/** ms without samples after which the charts start afresh. */
 const GAP = 2000;
 const ROLES = ['producer', 'consumer'] as const;
 
 /** Anything that has health and metrics: an `InstanceQueue`. */
 export interface HasMetrics {
   readonly health: Health;
-  /** Its present health first, then each change. Emits: as `InstanceQueue.health$`. Completes: when it is closed. Errors: never. */
+  /** Hot. Emits: the present health, then each change, as `InstanceQueue.health$`. Completes: when it is closed. Errors: never. */
   readonly health$: Observable<Health>;
   readonly metrics: Metrics;
 }
 
 /**
- * Watches a queue for any number of pages. From the start it follows `health$`, which emits when something changed; it reads
- * `metrics`, twice a second, only while there are pages.
+ * Watches a queue for any number of pages. It subscribes to `health$`, which emits on changes, from the start, and reads
+ * `metrics` twice a second while a page is open.
  */
 export class Watch {
   readonly #queue: HasMetrics;
@@ -58,7 +58,7 @@ export class Watch {
   }
 
   /**
-   * Cold. Emits: the present, then each change, then `end` when the queue is closed. Completes: behind `end`. Errors: never.
+   * Cold. Emits: the present, then each change, then `end` when the queue is closed. Completes: after `end`. Errors: never.
    */
   get event$(): Observable<PageEvent> {
     return defer(() => {
@@ -105,7 +105,7 @@ export class Watch {
   }
 
   #present(): Present {
-    // A chart would join what it has from before a time without pages to what comes now. A page that reloads is back sooner.
+    // A chart would connect the samples from before a period without pages to the new ones. A reload takes less time.
     if ((this.#points.at(-1)?.at ?? 0) < Date.now() - GAP) this.#points = [];
     const { producer, consumer } = this.#timelines;
     return {

@@ -1,4 +1,4 @@
-/** Asks the demo to do something. Resolves to whether it did. */
+/** Sends an order to the demo. Resolves with whether it was accepted. */
 export async function order(path) {
   try {
     const { ok } = await fetch(path, { method: 'POST' });

@@ -9,7 +9,7 @@ import { order } from './order.js';
 import { showRun } from './run.js';
 import { isRunning, showProgress, showTrouble, showTroubles } from './troubles.js';
 
-/** ms between two looks at the clock. */
+/** ms between two updates of durations. */
 const EVERY = 250;
 
 layOut();

@@ -5,7 +5,7 @@ import { lockAll } from './troubles.js';
 
 let before = 'idle';
 
-/** The run of all faults: how far it is, then what each cost. */
+/** The run of all faults: its progress, then the recovery time of each. */
 export function showRun({ status, total, rows }) {
   const running = status === 'running';
   lockAll(running);

@@ -7,7 +7,7 @@ const buttons = new Map();
 let states = new Map();
 let locked = false;
 
-/** All of them; the buttons are made once. */
+/** Creates the buttons once, then updates them. */
 export function showTroubles(all) {
   states = new Map(all.map((state) => [state.id, state]));
   if (buttons.size === 0) makeButtons(all);
@@ -21,7 +21,7 @@ export function showTrouble(state) {
   if (state.status === 'failed') announce(`${state.title}: failed. ${state.note}`);
 }
 
-/** Of faults that last: how far they are. */
+/** The progress of faults that last. */
 export function showProgress(now) {
   for (const { id, status, since, lasts } of states.values()) {
     if (lasts === undefined) continue;
@@ -34,7 +34,7 @@ export function showProgress(now) {
 
 export const isRunning = () => [...states.values()].some(({ status }) => status === 'running');
 
-/** While all faults are run, no other can be injected. */
+/** During a run of all faults, no other fault can be injected. */
 export function lockAll(yes) {
   locked = yes;
   showStates();
@@ -69,7 +69,7 @@ function buttonFor({ id, title, hint }) {
     progress,
   ]);
   button.addEventListener('click', () => {
-    // It stays in the tab order while it is disabled, so that the focus is not lost.
+    // A disabled button stays in the tab order, so that the focus is not lost.
     if (button.getAttribute('aria-disabled') !== 'true') void order(`/troubles/${id}`);
   });
   buttons.set(id, { button, state, progress, hintLine });

@@ -7,8 +7,8 @@ const SECONDS = { ticks: [-120, -90, -60, -30, 0], names: ['2 min', '90 s', '60 
 const DECADES = [0, 1, 10, 100, 1000, 10_000, 100_000];
 
 /**
- * Scales of a value axis. `linear` follows what is usual: a peak above twice the 90th percentile is cut off, and named in the
- * legend, so that it does not flatten everything else. `decades` shows ones and thousands in one picture, and has a zero.
+ * Scales of a value axis. `linear` ends at twice the 90th percentile: a higher peak is cut off and shown in the legend, so that
+ * it does not flatten the rest. `decades` is logarithmic with a zero.
  */
 const SCALES = {
   linear: {
@@ -27,7 +27,7 @@ const SCALES = {
 
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 
-/** One chart over the last minutes, newest to the right. `series`: key of the points, label, and how the line looks. */
+/** A chart of the last minutes, newest on the right. `series`: key of the points, label, and style of the line. */
 export class Chart {
   #name;
   #title;
@@ -72,7 +72,7 @@ export class Chart {
     });
   }
 
-  /** The picture in a sentence. */
+  /** The chart in a sentence. */
   describe(points) {
     const parts = this.#series.map(({ key, label }) => {
       const values = points.map((point) => point[key]).filter((value) => value !== null);

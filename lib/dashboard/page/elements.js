@@ -5,7 +5,7 @@ export function byId(id) {
   return element;
 }
 
-/** A new element. Text is set as text, whatever is in it. */
+/** A new element. `text` is set as text content, never as HTML. */
 export function make(tag, { className, text, data = {}, attributes = {} } = {}, children = []) {
   const element = document.createElement(tag);
   if (className) element.className = className;
@@ -16,7 +16,7 @@ export function make(tag, { className, text, data = {}, attributes = {} } = {}, 
   return element;
 }
 
-/** Writes only what is new, so that nothing is selected or read out anew for nothing. */
+/** Writes only if the text differs, so that selections stay and screen readers do not repeat it. */
 export function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }

@@ -1,23 +1,23 @@
-/** ms until the next attempt, when the browser makes none of its own. */
+/** ms until the next attempt, if the browser has given up. */
 const AGAIN = 2000;
 
 const listeners = new Map();
 
-/** Calls each listener with the data of the events that have its name. */
+/** Calls each listener with the data of the events of its name. */
 export function on(named) {
   for (const [name, listener] of Object.entries(named)) listeners.set(name, listener);
 }
 
 /**
- * Listens to server-sent events, and calls `lost` when there is no answer. The browser reconnects by itself, and the first
- * events that it gets then are everything. A panel's events come on the same connection: browsers allow six per host.
+ * Listens to server-sent events, and calls `lost` when the connection is lost. The browser reconnects by itself, and then gets
+ * the whole present state first. The panel's events use the same connection: browsers allow six per host.
  */
 export function listen(address, lost) {
   const source = new EventSource(address);
   for (const [name, listener] of listeners) source.addEventListener(name, ({ data }) => listener(JSON.parse(data)));
   source.addEventListener('error', () => {
     lost();
-    // After some answers an EventSource gives up; the page is to try as long as it is open.
+    // An EventSource gives up after some responses. The page tries as long as it is open.
     if (source.readyState === EventSource.CLOSED) setTimeout(() => listen(address, lost), AGAIN);
   });
 }

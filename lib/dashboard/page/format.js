@@ -17,5 +17,5 @@ export function bytes(n) {
   return n < 1024 * 1024 ? `${SHORT.format(n / 1024)} KiB` : `${SHORT.format(n / 1024 / 1024)} MiB`;
 }
 
-/** A number that has a place of its own: a dash if there is none. */
+/** A number, or a dash if there is none. */
 export const figure = (n) => (n === null || n === undefined ? '–' : n < 10 ? SHORT.format(n) : WHOLE.format(n));

@@ -4,20 +4,20 @@ import { clock, duration } from './format.js';
 import { outagesOf } from './outages.js';
 import { toneOf, wordOf } from './phases.js';
 
-/** As many are kept. */
+/** The number of outages kept. */
 const MOST = 40;
 const ROLES = { producer: 'Producer', consumer: 'Consumer' };
 
 const list = byId('happenings');
-/** By role and outage, with what was said of it. */
+/** The lines by role and outage, with the data that they show. */
 const lines = new Map();
 
-/** The list under the timelines: each time in which a connection was not of use, why, for how long, and its new epoch. */
+/** The list under the timelines: each outage or pause of a connection, its cause and duration, and the new epoch. */
 export function showHappenings(role, spans, aloud) {
   for (const outage of outagesOf(spans)) {
     const key = `${role} ${outage.id}`;
     const known = lines.get(key);
-    // The span that told it may be too old to be here still.
+    // Its span may be too old to be still present.
     outage.before ??= known?.before;
     const said = JSON.stringify(outage);
     if (known?.said === said) continue;
@@ -40,7 +40,7 @@ export function forgetHappenings() {
   list.replaceChildren();
 }
 
-/** Newest first, also when they come from two timelines. */
+/** Keeps the newest first, across both timelines. */
 function insert(line, from) {
   line.dataset.from = String(from);
   const older = [...list.children].find((other) => Number(other.dataset.from) <= from);

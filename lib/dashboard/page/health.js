@@ -19,14 +19,14 @@ export function showHealth({ status, connections, consumers }) {
   byId('consumers').replaceChildren(...consumers.map(consumerLine));
 }
 
-/** The service is closed, or does not answer. */
+/** The service is closed or does not answer. */
 export function showNoHealth(word, why) {
   byId('health').dataset.status = 'waiting';
   setText(byId('health-word'), word);
   setText(byId('health-why'), why);
 }
 
-/** Where the connections are; while they are away, where they were. */
+/** The endpoints of the connections; while they are down, the last ones. */
 function brokersOf({ producer, consumer }) {
   const endpoints = [...new Set([producer, consumer].flatMap(({ endpoint }) => endpoint ?? []))];
   if (endpoints.length > 0) known = `Connected to ${endpoints.join(' and ')}`;

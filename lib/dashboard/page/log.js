@@ -8,14 +8,14 @@ export function showLog(lines) {
   list.replaceChildren(...[...lines].reverse().map(elementFor));
 }
 
-/** A line that was there before has happened again: it takes its place. */
+/** A repeated line replaces its earlier version. */
 export function addLine(line) {
   const same = list.querySelector(`[data-id="${line.id}"]`);
   if (same) {
     same.replaceWith(elementFor(line));
     return;
   }
-  // A reader who has scrolled down goes on reading the same lines.
+  // Keeps the scroll position of a reader who has scrolled down.
   const { scrollTop, scrollHeight } = list;
   list.prepend(elementFor(line));
   if (scrollTop > 0) list.scrollTop = scrollTop + list.scrollHeight - scrollHeight;

@@ -9,7 +9,7 @@ import { addLine, showLog } from './log.js';
 import { showLegend } from './phases.js';
 import { Timeline } from './timeline.js';
 
-/** ms between two looks at the clock. */
+/** ms between two updates of durations. */
 const EVERY = 250;
 
 const timelines = { producer: new Timeline('producer'), consumer: new Timeline('consumer') };
@@ -24,7 +24,7 @@ const now = () => Date.now() + ahead;
 
 function setBanner(text) {
   const banner = byId('banner');
-  // A panel may have something to say that counts for more.
+  // A panel may show a message of higher priority.
   if (banner.dataset.held) return;
   banner.hidden = text === '';
   setText(banner, text);
@@ -82,7 +82,7 @@ on({
 showLegend();
 setInterval(draw, EVERY);
 setInterval(() => describeCharts(RATE_CHARTS, points), 5000);
-// A panel is loaded by then, and has said what it listens to.
+// The panel is loaded by then, and has registered its listeners.
 addEventListener('DOMContentLoaded', () =>
   listen('events', () => {
     if (ended) return;

@@ -1,12 +1,12 @@
 import { toneOf } from './phases.js';
 
 const QUIET = new Set(['idle', 'connecting', 'closing']);
-/** A consumer attaches behind each pause; that is part of it. */
+/** The order of severity. A consumer attaches after each pause; that belongs to the pause. */
 const SERIOUS = ['bad', 'calm', 'warn', ''];
 
 /**
- * The spans of one connection in which it was not of use, those without a pause between as one: a lost link, then a channel
- * that opens, then a consumer that attaches are one outage.
+ * The spans in which a connection could not be used. Adjacent ones are joined: a lost link, a channel that opens and a consumer
+ * that attaches are one outage.
  */
 export function outagesOf(spans) {
   const outages = [];
@@ -20,7 +20,7 @@ export function outagesOf(spans) {
       current = undefined;
       continue;
     }
-    // What comes before the first connection is no outage.
+    // The time before the first connection is no outage.
     if (before === undefined && span.name !== 'reconnecting' && span.epoch === 1) continue;
     if (current) join(current, span);
     else {

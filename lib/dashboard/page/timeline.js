@@ -3,7 +3,7 @@ import { duration } from './format.js';
 import { tell, wordOf } from './phases.js';
 import { hideTip, showTip } from './tip.js';
 
-/** The bar of one connection: a button for each span, of which one is in the tab order; arrows go to the others. */
+/** The bar of one connection: a button for each span. One of them is in the tab order; arrow keys move to the others. */
 export class Timeline {
   #track;
   #now;
@@ -22,14 +22,14 @@ export class Timeline {
     return this.#spans;
   }
 
-  /** All of them. */
+  /** Replaces all spans. */
   reset(spans) {
     this.#spans = spans;
     this.#track.replaceChildren();
     this.#bars.clear();
   }
 
-  /** Those that changed or came. */
+  /** Updates or adds spans. */
   update(changed) {
     const ids = new Set(changed.map(({ id }) => id));
     this.#spans = [...this.#spans.filter(({ id }) => !ids.has(id)), ...changed];
@@ -46,8 +46,8 @@ export class Timeline {
       bar.style.width = `${share * 100}%`;
       bar.dataset.phase = span.name;
       label(bar, span.name === 'up' ? `epoch ${span.epoch}` : wordOf(span));
-      const told = tell(span, now);
-      if (bar.getAttribute('aria-label') !== told) bar.setAttribute('aria-label', told);
+      const sentence = tell(span, now);
+      if (bar.getAttribute('aria-label') !== sentence) bar.setAttribute('aria-label', sentence);
     }
     this.#dropOthers();
     const last = this.#spans.at(-1);
@@ -95,7 +95,7 @@ export class Timeline {
   }
 }
 
-/** Text that does not fit is left out as a whole: half a word says nothing. The tip has it. */
+/** A label that does not fit is left out as a whole. The tip shows it. */
 function label(bar, text) {
   setText(bar, text);
   bar.classList.toggle('slim', false);

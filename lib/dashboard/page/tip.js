@@ -2,7 +2,7 @@ import { byId } from './elements.js';
 
 const tip = byId('tip');
 
-/** Says it under a bar; the bar's own label says the same to those who do not see it. */
+/** Shows a text under a bar. For screen readers, the label of the bar has the same text. */
 export function showTip(bar, text) {
   tip.textContent = text;
   tip.hidden = false;

@@ -189,13 +189,13 @@ describe('authorize', () => {
   );
 
   it('sees the request, as the guide shows', async () => {
-    const { guarded } = await runRecipe<{ guarded(queue: InstanceQueue, token: string): ReturnType<typeof dashboard> }>(
-      GUIDE,
-      'guarded',
-    );
-    const base = await listening(createServer(guarded(closing(new FakeInstanceQueue()), 'abc')));
+    const { guarded } = await runRecipe<{
+      guarded(queue: InstanceQueue, isAdmin: (cookie: string) => Promise<boolean>): ReturnType<typeof dashboard>;
+    }>(GUIDE, 'guarded');
+    const isAdmin = (cookie: string): Promise<boolean> => Promise.resolve(cookie === 'session=abc');
+    const base = await listening(createServer(guarded(closing(new FakeInstanceQueue()), isAdmin)));
     expect((await ask(`${base}/`)).status).toBe(403);
-    expect((await ask(`${base}/`, { headers: { authorization: 'Bearer abc' } })).status).toBe(200);
+    expect((await ask(`${base}/`, { headers: { cookie: 'session=abc' } })).status).toBe(200);
   });
 });
 
