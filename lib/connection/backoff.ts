@@ -16,10 +16,10 @@ export interface BackoffOptions {
   readonly stableAfter?: number;
 }
 
-/** Every member decided. */
+/** `BackoffOptions` with all defaults filled in. */
 export type Backoff = Required<BackoffOptions>;
 
-/** A refusal that only a human can mend is asked about ten times less often. */
+/** Refusals that only a human can resolve are retried with ten times the delay. */
 const SLOW = 10;
 
 /**
@@ -32,9 +32,9 @@ export function backoffDelay(
   { slowly = false, random = Math.random }: { readonly slowly?: boolean; readonly random?: () => number } = {},
 ): number {
   const start = slowly ? min * SLOW : min;
-  // 0 stays 0: times a power that has become Infinity it would be NaN.
+  // 0 times an infinite power would be NaN.
   const bound = start === 0 ? 0 : Math.min(max, start * factor ** (Math.max(1, attempt) - 1));
-  // A refusal keeps half of its delay fixed: full jitter would let some retries come at once.
+  // After a refusal, half of the delay is fixed: with full jitter some retries would follow at once.
   const share = slowly ? jitter / 2 : jitter;
   return Math.round(bound * (1 - share) + bound * share * random());
 }

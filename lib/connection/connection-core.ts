@@ -22,7 +22,7 @@ export interface CoreOptions extends RoundOptions {
   readonly drainTimeout: number;
 }
 
-/** ms that the closing handshake of the connection may take, at least and at most. */
+/** The least and the most time for the closing handshake of the connection, ms. */
 const HANDSHAKE = { min: 100, max: 5000 };
 
 /** What consumers and producers know of a connection: the present link, counters, log, and how to register. */
@@ -91,12 +91,12 @@ export class ConnectionCore {
     return this.#channelsLimited;
   }
 
-  /** Starts dialling, unless that has happened. */
+  /** Starts dialling, once. */
   open(): void {
     this.#supervisor.start();
   }
 
-  /** Resolves when connected. Rejects: ConnectionError (a refusal that cannot mend itself, spent attempts, closed). */
+  /** Resolves when connected. Rejects: ConnectionError (a final refusal, no attempts left, closed). */
   connect(): Promise<void> {
     this.open();
     return firstValueFrom(
@@ -109,7 +109,7 @@ export class ConnectionCore {
     );
   }
 
-  /** Why nothing more can be asked of this connection. */
+  /** The error for calls after the connection has ended. */
   closedError(): ConnectionError {
     const { state } = this;
     const cause = state.status === 'closed' ? state.cause : undefined;
@@ -150,14 +150,14 @@ export class ConnectionCore {
   }
 
   /**
-   * Runs `work` on a short-lived connection of its own: for what could cost everyone else on this one their channels.
-   * Rejects: ConnectionError, when there is none to be had; as `work` does.
+   * Runs `work` on a short-lived connection of its own, for operations that could make the broker close the shared one.
+   * Rejects: ConnectionError, if no connection can be made; as `work` does.
    */
   rehearse(work: (link: Link) => Promise<void>): Promise<void> {
     const name = `${this.name ?? 'instance-queue'} (setup check)`;
     return firstValueFrom(
       this.#dialOnce(name).pipe(
-        // Leaving the dial ends the connection.
+        // Unsubscribing from the dial ends the connection.
         switchMap(async (link) => {
           await work(link);
           this.#channelsLimited = false;
@@ -206,7 +206,7 @@ export class ConnectionCore {
   #watch(): Subscription {
     const { log } = this;
     const states = new StateLog(log, this.counters);
-    // Beside one another: the state ends before the link's stream does.
+    // In parallel: the state ends before the stream of the link does.
     const watches = new Subscription();
     watches.add(
       this.state$.pipe(startWith(undefined), pairwise()).subscribe(([before, state]) => {

@@ -11,7 +11,7 @@ export interface Expiring {
   readonly cause: ConnectionError;
 }
 
-/** Where a connection is. Frozen plain data; `epoch` grows by one with each established connection. */
+/** The state of a connection. Frozen plain data; `epoch` grows by one with each established connection. */
 export type ConnectionState =
   | { readonly status: 'disconnected' }
   | { readonly status: 'connecting'; readonly attempt: number }
@@ -24,7 +24,7 @@ export type ConnectionState =
     }
   | {
       readonly status: 'reconnecting';
-      /** The attempt that comes next, counted from 1 in each outage. */
+      /** The next attempt, counted from 1 in each outage. */
       readonly attempt: number;
       /** ms until that attempt. */
       readonly delay: number;

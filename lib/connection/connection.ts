@@ -41,10 +41,10 @@ import type { ConnectionState } from './connection-state';
 import { CredentialSource, type Credentials } from './credentials';
 import type { CloseOptions, CloseReport } from './member';
 
-/** One event per status, with the state as payload, and the broker's back-pressure. There is no 'error' event. */
+/** One event per status, with the state as payload, and one for back-pressure by the broker. There is no 'error' event. */
 export type ConnectionEvents = EventsOf<ConnectionState> & { blocked: [reason: string]; unblocked: [] };
 
-/** How to reach the broker, and how stubbornly. */
+/** How to reach the broker, and how to retry. */
 export interface ConnectionOptions {
   /**
    * `amqp://user:password@host:port/vhost`, `amqps://…` for TLS; several for the nodes of one cluster, tried in random
@@ -52,7 +52,7 @@ export interface ConnectionOptions {
    * Parameters understood, over the options of the same meaning: `heartbeat`, `frameMax`, `channelMax`, `connectTimeout`,
    * `locale`, and those of RabbitMQ (https://www.rabbitmq.com/docs/uri-query-parameters): `frame_max`, `channel_max`,
    * `connection_timeout`, `auth_mechanism` (plain or external), and for amqps `cacertfile`, `certfile`, `keyfile`,
-   * `password`, `verify`, `server_name_indication`. Files are read when the URL is.
+   * `password`, `verify`, `server_name_indication`. Files are read together with the URL.
    */
   readonly url: EndpointSource;
   /**
@@ -79,8 +79,8 @@ export interface ConnectionOptions {
   /** How to try again after a channel was closed while its connection lives. */
   readonly reopen?: BackoffOptions;
   /**
-   * What a refused login (403) or virtual host (530) on the first connect means: the end, or one more reason to try
-   * again. Later ones are always retried, slowly. @default 'terminal'
+   * A refused login (403) or virtual host (530) on the first connect: `'terminal'` closes the connection, `'retry'` tries
+   * again. Later refusals are always retried, slowly. @default 'terminal'
    */
   readonly authErrors?: 'terminal' | 'retry';
   /** Node's TLS options for `amqps` URLs: `ca`, `cert`, `key`, `servername`, … */
@@ -88,18 +88,18 @@ export interface ConnectionOptions {
   /** ms that closing waits for handlers and confirms; 0 does not wait. @default 30 000 */
   readonly drainTimeout?: number;
   /**
-   * May the library go below amqplib's documented surface: write publishes and read deliveries in its own way (publishing
-   * takes about half the CPU time), read the negotiated frame size, guard against hostile frames? Looked for anew on each
-   * connection, and left to amqplib where that is not as known, or is watched by instrumentation. `false`: never.
+   * Allows the library to work below amqplib's documented surface: to encode publishes and decode deliveries itself (publishing
+   * takes about half the CPU time), to read the negotiated frame size, to guard against hostile frames. Checked on each
+   * connection; where amqplib differs from what is known, or is instrumented, its own code is used. `false`: never.
    * @default true
    */
   readonly wire?: boolean;
   /**
    * Where the log goes: a level, for JSON lines on standard output; a pino or bunyan logger, called (fields, message), which
    * has `child` and no `log`; any other with `debug`, `info` (or `log`), `warn` and `error`, called (message, fields), such as
-   * `console`, winston, Nest's `Logger`; or a function of `LogEntry`. Levels other than those of a level name are the
-   * logger's to filter. A logger that throws is ignored. Without one, a connection that does not come up within 5 s is
-   * reported once per process by `process.emitWarning` (code INSTANCE_QUEUE_NOT_CONNECTED); 'silent' says nothing at all.
+   * `console`, winston, Nest's `Logger`; or a function of `LogEntry`. A logger of yours filters by level itself. A logger that
+   * throws is ignored. Without one, a connection that does not come up within 5 s is reported once per process by
+   * `process.emitWarning` (code INSTANCE_QUEUE_NOT_CONNECTED); 'silent' says nothing at all.
    * @default silent
    */
   readonly logger?: LoggerOption;
@@ -115,7 +115,7 @@ const BACKOFF: Shape<BackoffOptions> = {
   stableAfter: duration(),
 };
 
-/** The checks of the options every connection takes; the front door adds its own. */
+/** The checks of the options of every connection; `InstanceQueue` adds its own. */
 export const CONNECTION: Shape<ConnectionOptions> = {
   url: either(string, list, func),
   credentials: func,
@@ -154,9 +154,9 @@ function backoff(
 }
 
 /**
- * One connection that stays: opened on first use or by `connect()`, dialled again whenever it is lost, until `close()`.
- * Producing and consuming should not share one (a broker that blocks a publishing connection stops reading its acks
- * too); `InstanceQueue` holds two of them.
+ * A connection that recovers: opened on first use or by `connect()`, dialled again whenever it is lost, until `close()`.
+ * Producing and consuming should not share one, because a broker that blocks a publishing connection stops reading its acks
+ * too; `InstanceQueue` holds two of them.
  *
  * @example
  * const connection = new Connection('amqp://localhost');
@@ -202,7 +202,7 @@ export class Connection extends TypedEmitter<ConnectionEvents> implements AsyncD
     });
   }
 
-  /** Hot. Emits: the present state, then each new one. Completes: behind `closed`. Errors: never. */
+  /** Hot. Emits: the present state, then each new one. Completes: after `closed`. Errors: never. */
   get state$(): Observable<ConnectionState> {
     return this.core.state$;
   }
@@ -217,20 +217,20 @@ export class Connection extends TypedEmitter<ConnectionEvents> implements AsyncD
 
   /**
    * Resolves when connected; idempotent. Rejects: ConnectionError, when the broker refused the first connect for good
-   * (see `authErrors`), the attempts are spent, or the connection is closed.
+   * (see `authErrors`), no attempts are left, or the connection is closed.
    */
   connect(): Promise<void> {
     return this.core.connect();
   }
 
-  /** Drops the link and dials again without delay; deliveries in flight are lost to us and come again. */
+  /** Drops the link and dials again without delay. Unsettled deliveries are lost, and the broker delivers them again. */
   reconnect(): void {
     this.core.reconnect();
   }
 
   /**
    * Ends consumers (cancel, drain), then producers (flush), then the connection. Idempotent. Always resolves, within
-   * `drainTimeout` and the time of a handshake; the report says what the deadline left behind.
+   * `drainTimeout` and the time of a handshake; the report says what was unfinished at the deadline.
    */
   close(options?: CloseOptions): Promise<CloseReport> {
     return this.core.close(drainTimeoutOf(options, this.core.drainTimeout));
@@ -246,7 +246,7 @@ export class Connection extends TypedEmitter<ConnectionEvents> implements AsyncD
 const sameConnection = (a: ConnectionState, b: ConnectionState): boolean =>
   a.status === 'connected' && b.status === 'connected' && a.epoch === b.epoch;
 
-/** Tells a state as the event of its status. One call per status, because only so the types agree. */
+/** Emits a state as the event of its status. One call per status, for the types. */
 function emitState(emitter: TypedEmitter<ConnectionEvents>, state: ConnectionState): void {
   switch (state.status) {
     case 'disconnected':
@@ -270,17 +270,17 @@ function emitState(emitter: TypedEmitter<ConnectionEvents>, state: ConnectionSta
   }
 }
 
-/** ms of trying in vain after which somebody should know. */
+/** ms without a connection after which a warning is emitted. */
 const PATIENCE = 5000;
-/** Stable: for `process.on('warning')`, and `node --disable-warning`. */
+/** Stable, for `process.on('warning')` and `node --disable-warning`. */
 const CODE = 'INSTANCE_QUEUE_NOT_CONNECTED';
 
-/** A process is warned once: both connections of an InstanceQueue tell the same. */
+/** One warning per process: both connections of an InstanceQueue would report the same. */
 let warned = false;
 
 /**
- * Warns on standard error when a connection has tried for some seconds and never came up, for callers without a logger:
- * a wrong URL would be silent for ever. Stops with the first connection, and when it is closed.
+ * Emits a process warning if a connection does not come up within some seconds, for callers without a logger: a wrong URL would
+ * otherwise go unnoticed. Ends with the first connection, or when it is closed.
  */
 export function warnWithoutConnection(state$: Observable<ConnectionState>): void {
   let causes: readonly string[] = [];

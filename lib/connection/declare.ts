@@ -4,22 +4,22 @@ import { queueArguments } from '../topology-arguments';
 import type { Link } from '../transport/transport';
 import type { ConnectionCore } from './connection-core';
 
-/** Something to declare on: a link, or a channel. */
+/** A link or a channel, on which queues can be declared. */
 export type Declaring = Pick<Link, 'check' | 'declare'>;
 
 /** https://www.rabbitmq.com/amqp-0-9-1-reference#constants */
 const [ACCESS_REFUSED, RESOURCE_LOCKED] = [403, 405];
 
-/** A queue used by its name alone: as it is if it exists, else declared durable. Rejects: ChannelError. */
+/** Declares a queue that is used by its name alone, durable, unless it exists. Rejects: ChannelError. */
 export async function ensureQueue(on: Declaring, name: string): Promise<void> {
-  // A user without the permission to check is trusted.
+  // Without the permission to check, the queue is assumed to exist.
   if ((await on.check(name)) === 'missing') await on.declare({}, { name });
 }
 
 /**
- * Makes sure of the queues that `topology` and `own` dead-letter to by name: a broker drops dead letters to a queue that
- * does not exist, and does not report it. A queue that `known` has a spec for is declared by that, any other as
- * `ensureQueue` does. Where a permission is missing this is logged once, and the setup goes on.
+ * Ensures the queues that `topology` and `own` dead-letter to by name: a broker drops dead letters to a missing queue without a
+ * report. A queue with a spec in `known` is declared by it, any other one as in `ensureQueue`. A missing permission is logged
+ * once, and the setup continues.
  * Rejects: ChannelError, for any other refusal.
  */
 export async function ensureDeadLetterQueues(
@@ -36,7 +36,7 @@ export async function ensureDeadLetterQueues(
     if (name === undefined || visited.has(name)) return;
     visited.add(name);
     const spec = queueNamed(known, name);
-    // An exclusive queue belongs to the connection that declares it, which must be its consumer's.
+    // An exclusive queue belongs to the connection that declares it, which must be that of its consumer.
     if (spec?.exclusive !== true) {
       const outcome = await present(on, name, spec);
       if (outcome !== 'there') {
@@ -64,7 +64,7 @@ async function present(
     return presence === 'hidden' ? presence : 'there';
   } catch (error) {
     if (!(error instanceof ChannelError)) throw error;
-    // Exclusive to another connection, and so it exists.
+    // It is exclusive to another connection, so it exists.
     if (error.replyCode === RESOURCE_LOCKED) return 'there';
     if (error.replyCode === ACCESS_REFUSED) return error;
     throw error;
@@ -74,11 +74,11 @@ async function present(
 /** The queue that a queue dead-letters to over the default exchange, if its spec says so. */
 function deadLetterQueue(spec: QueueSpec): string | undefined {
   if (spec.passive === true) return undefined;
-  // Also out of arguments that were given verbatim.
+  // Also from verbatim arguments.
   const { arguments: args } = queueArguments(spec);
   const name = args['x-dead-letter-routing-key'];
   const isQueue = args['x-dead-letter-exchange'] === '' && typeof name === 'string' && name !== '';
-  // Names that begin like this are the broker's: direct reply-to, server-named queues.
+  // Names with this prefix belong to the broker: direct reply-to, server-named queues.
   return isQueue && !name.startsWith('amq.') ? name : undefined;
 }
 

@@ -1,13 +1,13 @@
 import { Observable, Subject, switchMap, timer, Subscription } from 'rxjs';
 
-/** ms after which a dial that has not opened gets a rival. */
+/** ms after which another dial starts beside one that has not opened. */
 export const RIVAL_AFTER = 1000;
 
 /**
- * Dials the candidates until one opens: the next when one failed, or beside it when it has not opened after `RIVAL_AFTER`.
- * When all are under way one more is tried beside them, each `RIVAL_AFTER` a fresh one in its place, in turns: of dials
- * begun inside a black hole none is ever answered, and they must not delay the way back; a slow broker is not hurried,
- * since the first dial of each candidate keeps its time. The first to open wins, the losers are unsubscribed.
+ * Dials the candidates until one opens. The next dial starts when one has failed, or has not opened after `RIVAL_AFTER`. When all
+ * candidates are being dialled, one further dial (the rival) runs beside them, and every `RIVAL_AFTER` a new one replaces it, in
+ * rotation: dials that began while packets were dropped may never be answered, and must not delay recovery. The first dial of each
+ * candidate keeps its full time, for slow brokers. The first to open wins, and the others are unsubscribed.
  *
  * Cold. Emits: the winner's link. Errors: when the first dial of each candidate failed, with the error that `tell` chooses
  * among all; after the link, with the link's own error. Completes: never. Unsubscribe: ends every dial.
@@ -61,7 +61,7 @@ export function happyEyeballs<C, L>(
             if (winner === attempt) subscriber.error(error);
             if (winner !== undefined) return;
             errors.push(error);
-            // A rival has no successor but by the clock: where dials fail at once, the first ones do too.
+            // A failed rival is replaced by the timer only. Where dials fail at once, the first ones fail too.
             if (!firsts.delete(attempt)) return;
             if (waiting.length > 0) launchNext();
             else if (firsts.size === 0) subscriber.error(tell(errors));

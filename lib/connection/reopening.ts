@@ -23,35 +23,35 @@ import type { ConnectionCore } from './connection-core';
 export interface ReopeningOptions {
   /** What is reopened, for errors: `Gave up <what> after 3 failed attempts`. */
   readonly what: string;
-  /** Does this refusal end a first attempt? Later ones are retried, whatever the refusal. */
+  /** Is this refusal final on a first attempt? Later attempts are retried after any refusal. */
   readonly isFatal: (error: InstanceQueueError) => boolean;
-  /** Called when it failed or was lost: why, and the ms until the next attempt; without them the next link starts it. */
+  /** Called after a failure or a loss, with the cause and the ms until the next attempt; without ms, the next link starts it. */
   readonly waiting: (cause: InstanceQueueError, retryIn?: number) => void;
   /**
-   * The steps that a broker may answer by closing the whole connection, without any other effect. They are tried on a
-   * connection of their own before the shared one is put at risk again. Rejects: as the steps do.
+   * Performs only the steps that a broker may answer by closing the whole connection. They are tried on a separate connection
+   * before the shared one is put at risk again. Rejects: as the steps do.
    */
   readonly rehearse: (link: Link) => Promise<void>;
 }
 
 /**
- * Sets up one consumer or one producer on a link, again after each failure, until the link is lost. Used over all links of
- * a connection, so that it remembers how often setup failed, and whether a setup is what closed a link: then it waits
- * alone, and everyone else on the connection attaches at once.
+ * Sets up one consumer or one producer on a link, again after each failure, until the link is lost. It is used across all links of
+ * a connection, so that it knows how often setup has failed, and whether it made the broker close a link. In that case it alone
+ * waits, and all others on the connection attach at once.
  */
 export class Reopening {
   readonly #core: ConnectionCore;
   readonly #options: ReopeningOptions;
   readonly #attribution = new CloseAttribution();
   #everOpened = false;
-  /** Monotonic, ms; undefined while it is not open. */
+  /** The time of the last setup, monotonic, ms; undefined while not open. */
   #openedAt: number | undefined;
-  /** Failures since it last stayed open; sets how long the next attempt waits. */
+  /** Failures since it last stayed open. They determine the delay of the next attempt. */
   #growth = 0;
-  /** Failures since it was last open for any time. */
+  /** Failures since it was last open, however briefly. */
   #failures = 0;
   #stability: Subscription | undefined;
-  /** This one's setup closed a connection: no attempt on a shared one before this time, nor without a rehearsal. */
+  /** Set if this setup closed a connection: no attempt on a shared one before this time, nor without a rehearsal. */
   #quarantinedUntil: number | undefined;
 
   constructor(core: ConnectionCore, options: ReopeningOptions) {
@@ -65,8 +65,8 @@ export class Reopening {
   }
 
   /**
-   * Subscribes `setup`, and again after each error of it. Cold. Emits and completes as `setup` does; completes without
-   * more when the link is lost. Errors: when a first attempt was refused for good, or the attempts are spent.
+   * Subscribes `setup`, and again after each error of it. Cold. Emits and completes as `setup` does. Also completes
+   * when the link is lost. Errors: when a first attempt was refused for good, or no attempts are left.
    */
   on<T>(link: Link, setup: () => Observable<T>): Observable<T> {
     return defer(() => this.#permission(link)).pipe(
@@ -88,12 +88,12 @@ export class Reopening {
     });
   }
 
-  /** It does what it is for: whatever ends it now, delays start over. */
+  /** It works: delays start over, whatever ends it now. */
   proved(): void {
     this.#growth = 0;
   }
 
-  /** No timer is left. */
+  /** Cancels all timers. */
   stop(): void {
     this.#stability?.unsubscribe();
   }
@@ -101,7 +101,7 @@ export class Reopening {
   #permission(link: Link): Observable<void> {
     const begin$ = this.#attribution.turn(link);
     if (this.#quarantinedUntil === undefined) return begin$;
-    // Behind everyone else on this link, also at its start: what a limit leaves over shows only when they are attached.
+    // After all others on this link, also at its start: what a limit leaves for this one shows only when they are attached.
     return timer(Math.max(0, this.#quarantinedUntil - performance.now())).pipe(
       switchMap(() => begin$),
       switchMap(() => this.#core.rehearse(this.#options.rehearse)),
@@ -115,10 +115,10 @@ export class Reopening {
     this.stop();
     const upFor = this.#openedAt === undefined ? undefined : performance.now() - this.#openedAt;
     this.#openedAt = undefined;
-    // A loss is seen by channel, connection and state one after the other: judge it when all have seen it.
+    // Channel, connection and state report a loss one after the other: decides when all have reported.
     return timer(0, asapScheduler).pipe(
       mergeMap(() => {
-        // Also when the verdict does not matter: others may wait for the end of this turn.
+        // Even if the result is not needed: others may wait for the end of this turn.
         const guilty = this.#attribution.guilty(link, error);
         if (!this.#everOpened && guilty && this.#options.isFatal(error)) throw error;
         const { lost } = link;
@@ -139,11 +139,11 @@ export class Reopening {
     const { reopen } = this.#core;
     if (upFor === undefined) this.#failures++;
     if (this.#failures >= (this.#everOpened ? reopen.attempts : reopen.initialAttempts)) throw this.#gaveUp(error);
-    // What stayed open for longer than it would now wait has worked, and comes back at once.
+    // If it stayed open for longer than the delay would be, it has worked and is set up again at once.
     const worked = upFor !== undefined && upFor >= backoffDelay(reopen, this.#growth + 1, { random: () => 1 });
     if (worked) return 0;
     this.#growth++;
-    // A first loss may be an accident.
+    // The first loss may have another cause.
     if (upFor !== undefined && this.#growth === 1) return 0;
     return backoffDelay(reopen, this.#growth, {
       slowly: upFor === undefined && (costsLink || !error.retryable),
@@ -156,12 +156,12 @@ export class Reopening {
   }
 }
 
-/** An operator closed it, or the broker went down. https://www.rabbitmq.com/amqp-0-9-1-reference#constants */
+/** An operator closed the connection, or the broker shut down. https://www.rabbitmq.com/amqp-0-9-1-reference#constants */
 const CONNECTION_FORCED = 320;
 
 /**
- * Finds out whose setup made the broker close a whole connection (503, 530, 541). The broker does not say. So all setups that
- * were under way are suspects, and try again one at a time: the one that is alone when it happens again is guilty.
+ * Determines which setup made the broker close a whole connection (503, 530, 541), since the broker does not report it. All
+ * setups in progress are suspects and retry one at a time: the one that is alone when it happens again is the cause.
  */
 export class CloseAttribution {
   #suspect = false;
@@ -179,14 +179,14 @@ export class CloseAttribution {
       );
   }
 
-  /** Setup succeeded: what ends it later is no refusal of it. */
+  /** Setup succeeded. If it ends later, that is no refusal. */
   cleared(): void {
     this.#suspect = false;
     this.#turn?.end();
     this.#turn = undefined;
   }
 
-  /** Setup failed, or what it set up ended: is this setup the reason? */
+  /** Setup failed, or what it set up ended. Returns whether this setup is the cause. */
   guilty({ lost }: Pick<Link, 'lost'>, error: InstanceQueueError): boolean {
     const turn = this.#turn;
     this.#turn = undefined;
@@ -196,7 +196,7 @@ export class CloseAttribution {
     if (lost === undefined || isOwnRefusal(error, lost)) return true;
     // The broker refused renewed credentials, and no setup.
     if (lost.code === 'CREDENTIALS_FAILED') return false;
-    // A connection that was lost without a reason refused no setup: all that were on it come back side by side.
+    // A connection that was lost without a reply code refused no setup: all of its members set up again in parallel.
     if (turn === undefined || lost.replyCode === undefined || lost.replyCode === CONNECTION_FORCED) return false;
     if (turn.alone) return true;
     this.#suspect = true;
@@ -204,18 +204,18 @@ export class CloseAttribution {
   }
 }
 
-/** Did the broker answer this channel alone, with a code of its own? A channel that ended with its connection has none. */
+/** Did the broker close this channel alone, with a code of its own? A channel that ended with its connection has none. */
 const isOwnRefusal = (error: InstanceQueueError, lost: unknown): boolean =>
   error.replyCode !== undefined && error.cause !== lost;
 
-/** ms after which a setup without an answer is no longer waited for, nor suspected of closing the connection. */
+/** ms after which others no longer wait for an unanswered setup, and it is no longer suspected of closing the connection. */
 const ANSWERED_WITHIN = 3000;
 
 /** The setup of one consumer or producer (declare, open, consume). The broker may answer any step by closing the connection. */
 interface SetupTurn {
-  /** Was no other setup under way at any time? */
+  /** Was no other setup in progress at any time? */
   readonly alone: boolean;
-  /** The broker has answered. A turn given up earlier stays under way for a while: the answer may still come. */
+  /** Ends the turn: the broker has answered. An abandoned turn stays in progress for a while: the answer may still come. */
   end(): void;
 }
 
@@ -225,21 +225,21 @@ interface UnderWay {
   readonly overdue: number;
 }
 
-/** The setups under way on one connection: side by side, unless one asks to be alone. */
+/** The setups in progress on one connection: in parallel, unless one requests to be alone. */
 class SetupLock {
   static readonly #locks = new WeakMap<object, SetupLock>();
 
   readonly #underWay = new Set<UnderWay>();
   readonly #changed = new Subject<void>();
 
-  /** The lock of a connection, one for all who use it. */
+  /** The shared lock of a connection. */
   static of(link: object): SetupLock {
     let lock = this.#locks.get(link);
     if (!lock) this.#locks.set(link, (lock = new SetupLock()));
     return lock;
   }
 
-  /** Cold. Emits: the turn when it comes, once; then completes. Errors: never. Unsubscribe: waits no longer. */
+  /** Cold. Emits: the turn, once; then completes. Errors: never. Unsubscribe: stops waiting. */
   take(exclusive: boolean): Observable<SetupTurn> {
     return this.#changed.pipe(
       startWith(undefined),
@@ -252,7 +252,7 @@ class SetupLock {
     );
   }
 
-  /** ms until no turn is in the way any more, unless those end sooner. */
+  /** The longest time in ms until no other turn prevents this one. */
   #wait(exclusive: boolean): number {
     const now = performance.now();
     const inTheWay = [...this.#underWay].filter((turn) => exclusive || turn.exclusive);

@@ -6,7 +6,7 @@ import { connectFailed } from '../transport/link-errors';
 import type { ConnectionState, Expiring } from './connection-state';
 import { StateSubject } from '../reactive/state-subject';
 
-/** A link as the supervisor sees it: something that was reached somewhere. */
+/** A link as the supervisor sees it. */
 export interface Reached {
   readonly endpoint: string;
 }
@@ -34,15 +34,15 @@ export class Supervisor<L extends Reached> {
   readonly #options: SupervisorOptions;
   readonly #skipWait = new Subject<void>();
   readonly #dropped = new Subject<ConnectionError>();
-  /** The truth about the link; `#up` may still be telling its subscribers of the value before. */
+  /** The present link. `#up` may still be emitting the previous value. */
   #present: Up<L> | undefined;
   #started = false;
   #loop: Subscription | undefined;
   #stability: Subscription | undefined;
   #epoch = 0;
-  /** Which attempt of this outage is under way, from 1. */
+  /** The present attempt of this outage, from 1. */
   #attempt = 1;
-  /** Links lost in a row, none of which had stayed up for `stableAfter`: a flapping broker is not hit at `min` for ever. */
+  /** Consecutive links that were lost before `stableAfter`: delays keep growing while a broker flaps. */
   #flaps = 0;
   #immediate = false;
   #expiring = false;
@@ -53,14 +53,14 @@ export class Supervisor<L extends Reached> {
     this.#options = options;
   }
 
-  /** Hot. Emits: the present state, then each new one. Completes: behind `closed`. Errors: never. */
+  /** Hot. Emits: the present state, then each new one. Completes: after `closed`. Errors: never. */
   get state$(): Observable<ConnectionState> {
     return this.#state.value$;
   }
   get state(): ConnectionState {
     return this.#state.value;
   }
-  /** The present link or undefined. Completes when no other will come. */
+  /** The present link or undefined. Completes when no further link will follow. */
   get up$(): Observable<Up<L> | undefined> {
     return this.#up.value$;
   }
@@ -97,7 +97,7 @@ export class Supervisor<L extends Reached> {
     this.#skipWait.next();
   }
 
-  /** Drops the link, or the dial under way, and dials again without delay. */
+  /** Drops the link or the present dial, and dials again without delay. */
   drop(cause: ConnectionError): void {
     if (!this.#started) return;
     this.#flaps = 0;
@@ -125,7 +125,7 @@ export class Supervisor<L extends Reached> {
     this.#state.next(Object.freeze({ status: 'closing' }));
   }
 
-  /** The end: the link is let go, the state is `closed` and complete. */
+  /** Drops the link. The state becomes `closed` and completes. */
   stop(): void {
     this.#finish(undefined);
   }
@@ -164,7 +164,7 @@ export class Supervisor<L extends Reached> {
     }
     this.#attempt = tried + 1;
     if (wasUp) this.#flaps++;
-    // Not their sum: after a flapping hour a short outage would be slept through.
+    // The larger one, not the sum: after an hour of flapping, the delay would outlast a short outage.
     const growth = Math.max(this.#flaps, everUp ? this.#attempt : tried);
     const slowly = !wasUp && !cause.retryable;
     const delay = this.#immediate ? 0 : backoffDelay(backoff, growth, { slowly, ...(random && { random }) });

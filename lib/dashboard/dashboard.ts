@@ -1,6 +1,6 @@
 /// <reference types="node" preserve="true" />
 /**
- * A page that shows a queue live, for the service that uses it.
+ * A live page of a queue, for the service that uses it.
  * @module instance-queue/dashboard
  */
 
@@ -15,7 +15,7 @@ export type { HasMetrics } from './watch';
 export interface DashboardPanel {
   /** The URL of an ES module. `<aside id="panel">` is visible on the page, for its content. */
   readonly script: string;
-  /** The URL of a style sheet. @default none */
+  /** The URL of a style sheet. */
   readonly style?: string;
 }
 

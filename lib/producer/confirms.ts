@@ -7,7 +7,7 @@ import { tellConfirmed } from './publish-telemetry';
 import { RESENDS_TO_MANY_QUEUES } from './nack-backoff';
 import type { PublishingChannel } from './publishing-channel';
 
-/** Who is told what happens to messages on their way. */
+/** Receives the outcomes of messages in flight. */
 export interface PumpEvents {
   readonly confirmed: (confirmation: Confirmation) => void;
   readonly resent: (messageId: string, attempt: number) => void;
@@ -17,14 +17,14 @@ export interface PumpEvents {
 
 type Returned = Extract<Verdict, { kind: 'return' }>;
 
-/** What becomes of a message that is to be tried again. */
+/** Puts back messages that are to be sent again. */
 export interface Again {
   /** Ahead of everything sent after it. */
   readonly atOnce: (entry: PendingSend) => void;
   readonly later: (entry: PendingSend) => void;
 }
 
-/** Settles messages by what the broker says of them: taken, not now, no queue for it. */
+/** Settles messages by the verdicts of the broker: ack, nack, return. */
 export class Confirms {
   readonly #core: ConnectionCore;
   readonly #options: {
@@ -51,7 +51,7 @@ export class Confirms {
     this.#again = again;
   }
 
-  /** A message comes back, before its confirm. The broker names it by its id and route alone. */
+  /** The broker returns a message, before its confirm. It identifies the message only by id and route. */
   returned(publishing: PublishingChannel, { messageId, exchange, routingKey, replyCode, replyText }: Returned): void {
     const entry = publishing.inFlight.oldest(
       ({ returned: already, message }) =>
@@ -70,7 +70,7 @@ export class Confirms {
       return;
     }
     const confirmation = entry.confirm(publishing.epoch);
-    // A late confirm: its deadline has passed, and its sender knows no better than that.
+    // A late confirm: the deadline has passed, and the `send` has rejected.
     if (!confirmation) return;
     this.#core.counters.confirmed++;
     this.#events.confirmed(confirmation);
@@ -78,13 +78,13 @@ export class Confirms {
   }
 
   /**
-   * A queue did not take the message. The default exchange has one queue for it; of any other exchange, the broker may have
-   * put it into other queues, and does not say so. https://www.rabbitmq.com/docs/confirms#when-publishes-are-confirmed
+   * A queue did not take the message. On the default exchange that is its only queue. On any other exchange, the broker may have
+   * put it into other queues, and does not report that. https://www.rabbitmq.com/docs/confirms#when-publishes-are-confirmed
    */
   nacked(publishing: PublishingChannel, entry: PendingSend): void {
     this.#core.counters.nacked++;
     entry.nacks++;
-    // A message that came back was in no queue at all.
+    // A returned message reached no queue.
     if (entry.toOneQueue || entry.returned) entry.declined++;
     entry.returned = undefined;
     if (entry.settled) return;
@@ -112,7 +112,7 @@ export class Confirms {
     if (entry.settled) return;
     this.#core.counters.returned++;
     if (queue !== undefined && this.#options.declare && !entry.ensuredAgain) {
-      // Somebody deleted the queue under us: declare it anew, send once more.
+      // The queue was deleted: declare it again, and send once more.
       entry.ensuredAgain = true;
       publishing.ensured.delete(queue);
       this.#again.atOnce(entry);

@@ -2,15 +2,15 @@ import { timer, type Subscription } from 'rxjs';
 import { backoffDelay } from '../connection/backoff';
 import type { PendingSend } from './pending-send';
 
-/** Between the tries of a route to one queue: they go on until the deadline of each message. */
+/** Delays between attempts on a queue route, which continue until the deadline of each message. */
 const ONE_QUEUE = { min: 100, max: 5000, factor: 1.5, jitter: 0.5 };
-/** Between the tries of an exchange, each of which may add a copy to the queues that take it. */
+/** Delays between attempts on an exchange route, each of which may add a copy to the queues that take it. */
 const MANY_QUEUES = { min: 200, max: 5000, factor: 4, jitter: 0.5 };
 
 /** How often a message is published again after a nack that may have left copies of it in other queues. */
 export const RESENDS_TO_MANY_QUEUES = 4;
 
-/** The messages of one route that wait for another try. */
+/** The messages of one route that wait for another attempt. */
 interface Route {
   readonly waiting: Set<PendingSend>;
   rounds: number;
@@ -18,8 +18,8 @@ interface Route {
 }
 
 /**
- * Messages that the broker would not take now, until they are tried again. Each route has a backoff of its own: a full queue
- * says nothing about another one. All messages of a route are tried together.
+ * Holds nacked messages until they are sent again. Each route has its own backoff, because a full queue says nothing about
+ * another one. All messages of a route are sent again together.
  */
 export class NackBackoff {
   readonly #again: (entries: readonly PendingSend[]) => void;
@@ -62,7 +62,7 @@ export class NackBackoff {
     if (this.#size > 0 && this.#routes.get(keyOf(entry))?.waiting.delete(entry) === true) this.#size--;
   }
 
-  /** The broker confirmed a message of this route: its next delay is a short one. */
+  /** The broker confirmed a message of this route: the next delay starts from the minimum. */
   taken(entry: PendingSend): void {
     if (this.#routes.size === 0) return;
     const key = keyOf(entry);
@@ -72,19 +72,19 @@ export class NackBackoff {
     if (route.wait === undefined) this.#routes.delete(key);
   }
 
-  /** No timer is left. */
+  /** Cancels all timers. */
   stop(): void {
     for (const { wait } of this.#routes.values()) wait?.unsubscribe();
   }
 
-  /** Routes without a message left: their messages were given up, and routing keys may be as many as messages. */
+  /** Drops routes whose messages have all been given up: there may be as many routing keys as messages. */
   #forgetIdle(): void {
     if (this.#routes.size < IDLE_ROUTES) return;
     for (const [key, { wait }] of this.#routes) if (wait === undefined) this.#routes.delete(key);
   }
 }
 
-/** More routes are looked through for those that wait for nothing. */
+/** From this number of routes on, those without messages are dropped. */
 const IDLE_ROUTES = 64;
 
 const keyOf = ({ message: { exchange, routingKey } }: PendingSend): string => `${exchange}\n${routingKey}`;

@@ -22,15 +22,15 @@ import type { Topology } from '../topology';
 import { checkRoute } from '../topology-checks';
 import type { WireMessage } from '../transport/transport';
 
-/** A message on its way out: where it goes, what it says, its properties. */
+/** A message to send: its route, body and properties. */
 export type OutboundMessage<T = unknown> = Route &
   Partial<MessageProperties> & {
     readonly body: T;
     /** Survives a restart of the broker, in a durable queue. @default true */
     readonly persistent?: boolean;
     /**
-     * Comes back (PUBLISH_RETURNED) if no queue takes it. Unless said, not for an exchange that the topology declares with the
-     * type `x-delayed-message`: it returns every mandatory message at once. @default true
+     * Rejects (PUBLISH_RETURNED) if no queue takes it. Does not apply by default to an exchange that the topology declares with
+     * the type `x-delayed-message`, which returns every mandatory message at once. @default true
      */
     readonly mandatory?: boolean;
     /**
@@ -40,11 +40,11 @@ export type OutboundMessage<T = unknown> = Route &
     readonly streamFilter?: string;
   };
 
-/** What a message that says nothing about it has. */
+/** Defaults for messages. */
 export interface MessageDefaults {
   readonly persistent: boolean;
   readonly mandatory: boolean;
-  /** Exchanges that route a message later, and so return every mandatory one at once. */
+  /** Exchanges that delay messages, and so return every mandatory one at once. */
   readonly delaying?: ReadonlySet<string> | undefined;
 }
 
@@ -90,26 +90,26 @@ const MESSAGE: Shape<
   headers: object,
 };
 
-/** amqplib encodes headers into a buffer of this size. */
+/** The size of the buffer into which amqplib encodes headers. */
 const HEADERS = 65_536;
 /** Class, weight, body size, flags, and the frame around them. */
 const PROPERTIES_FRAME = 22;
-/** A random UUID, and its length in front. */
+/** Bytes of a random UUID with its length. */
 const UUID = 37;
 
-/** A message encoded, checked, and ready for the wire. */
+/** A checked and encoded message, ready for the wire. */
 export class Encoded implements WireMessage {
   readonly messageId: string;
   readonly exchange: string;
   readonly routingKey: string;
-  /** The queue to be ensured, for a route that names one. */
+  /** The queue to ensure, for a `queue` route. */
   readonly queue: string | undefined;
   readonly persistent: boolean;
   readonly mandatory: boolean;
   readonly contentType: string | undefined;
-  /** What it says beside these; undefined: nothing. */
+  /** Further properties; undefined: none. */
   readonly properties: MessageProperties | undefined;
-  /** Let go of once the message is settled. */
+  /** Released when the message is settled. */
   content: Buffer;
   /** Bytes of the properties frame, which is never split. */
   readonly propertiesFrame: number;
@@ -144,13 +144,13 @@ export class Encoded implements WireMessage {
   }
 }
 
-/** The id a message was given, whatever else is wrong with it. */
+/** The `messageId` of an invalid message, if it has one. */
 export function givenId(message: unknown): string | undefined {
   return isObject(message) && typeof message['messageId'] === 'string' ? message['messageId'] : undefined;
 }
 
 /**
- * Checks and encodes. Everything that would close the channel or the connection, and can be known here, is refused here.
+ * Checks and encodes a message. Refuses everything known to close the channel or the connection.
  * @throws PublishError PUBLISH_INVALID
  */
 export function encode<T>(message: OutboundMessage<T>, codec: Codec<unknown, T>, defaults: MessageDefaults): Encoded {
@@ -169,7 +169,7 @@ export function encode<T>(message: OutboundMessage<T>, codec: Codec<unknown, T>,
   } catch (cause) {
     throw invalid(messageId, 'The headers of this message cannot be sent', cause);
   }
-  // The error of a caller's codec may quote the body, so it is the cause and not part of the sentence.
+  // The error of a codec may quote the body, so it becomes the cause and no part of the message.
   let content: Buffer;
   try {
     content = encodeBody(codec, message.body, message);
@@ -188,23 +188,23 @@ export function encode<T>(message: OutboundMessage<T>, codec: Codec<unknown, T>,
 }
 
 function check(message: unknown): void {
-  // A body in the place of the message is named by its type alone: no body is in a sentence.
+  // If a body was passed instead of a message, the error names only its type: errors contain no bodies.
   if (!isObject(message))
     throw new TypeError(
       `Expected an object with a route and a \`body\`, got ${Array.isArray(message) ? 'an array' : typeof message}.`,
     );
   const { queue, exchange, routingKey } = message;
-  // The case of nearly all is found out faster by name than by the table.
+  // For nearly all messages, checks by name are faster than the table.
   const plain = saysNoMore(message) && isName(queue) && isName(exchange) && isName(routingKey);
   if (!plain) checkOptions<object>(message, MESSAGE, A_MESSAGE);
-  // The sentences are checkRoute's.
+  // `checkRoute` throws the errors.
   if ((queue === undefined) === (exchange === undefined) || (queue !== undefined && routingKey !== undefined))
     checkRoute({ queue, exchange, routingKey }, 'message');
   if (queue === '') throw new TypeError('a queue route needs the name of a queue');
 }
 const A_MESSAGE = { of: 'a message' };
 
-/** Than where it goes, and its body? */
+/** Does the message have more than a route and a body? */
 function saysNoMore(message: object): boolean {
   for (const member in message) if (!ROUTE.has(member)) return false;
   return true;
@@ -213,9 +213,9 @@ const ROUTE: ReadonlySet<string> = new Set(['queue', 'exchange', 'routingKey', '
 
 const isName = (value: unknown): boolean => value === undefined || name(value) === undefined;
 
-/** What a message says beside its route, body, id and content type; undefined: nothing. A copy: the caller may go on to change it. */
+/** The properties beside route, body, id and content type; undefined: none. A copy, because the caller may change the message. */
 function propertiesOf(message: OutboundMessage): MessageProperties | undefined {
-  // Most say nothing, which is found out faster by name than in a loop.
+  // Most messages have none, and checks by name are faster than a loop.
   const { correlationId, replyTo, type, appId, userId, contentEncoding, timestamp, expiration, priority } = message;
   const headers = message.streamFilter === undefined ? message.headers : filteredHeaders(message, message.streamFilter);
   const nothing =
@@ -263,7 +263,7 @@ function invalid(messageId: string, what: string, cause: unknown): PublishError 
 }
 
 const BYTES = 16;
-/** Of each byte, the code of its first or second digit. */
+/** For each byte, the character code of its first or second hexadecimal digit. */
 const digits = (which: 0 | 1): readonly number[] =>
   Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0').charCodeAt(which));
 const HIGH = digits(0);
@@ -274,8 +274,8 @@ const random = Buffer.allocUnsafeSlow(1024 * BYTES);
 let at = random.length;
 
 /**
- * A random UUID (RFC 9562, section 5.4: version 4). As random as `crypto.randomUUID`, which joins twenty strings to make
- * one: an id made of its characters at once is made and written in half the time.
+ * A random UUID (RFC 9562, section 5.4: version 4). As random as `crypto.randomUUID`, which concatenates twenty strings: an id
+ * made from all its character codes at once takes half the time to create and to write.
  */
 export function newMessageId(): string {
   if (at === random.length) {

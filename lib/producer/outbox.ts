@@ -1,13 +1,13 @@
 import { Ring } from '../collections/ring';
 
-/** What the outbox needs to know of an entry. */
+/** An entry as the outbox sees it. */
 export interface Sized {
   readonly bytes: number;
-  /** Settled entries are dead weight: they are skipped, and dropped when met. */
+  /** Settled entries are skipped, and dropped when reached. */
   readonly settled: boolean;
-  /** Grows from message to message: what comes back finds its place by it. */
+  /** Increases with each message. It determines the place of an entry that is put back. */
   readonly order: number;
-  /** The outbox's own mark: admitted, and not taken. */
+  /** Set by the outbox: admitted, and not taken yet. */
   inside: boolean;
 }
 
@@ -17,9 +17,9 @@ export interface Bounds {
 }
 
 /**
- * Messages that wait for the wire, in order. Pure. Up to its bounds it is *full of admitted* entries; what comes beyond
- * waits outside, in order too, and moves in as room appears. What was in flight at a loss comes back at the head, and may
- * exceed the bounds: it had its place before.
+ * Messages that wait for the wire, in order. Pure. It admits entries up to its bounds; further ones wait outside, in order too,
+ * and are admitted when there is room. Messages in flight at a loss are put back at the head. They may exceed the bounds, because
+ * they were admitted before.
  */
 export class Outbox<E extends Sized> {
   readonly #bounds: Bounds;
@@ -36,7 +36,7 @@ export class Outbox<E extends Sized> {
   get queued(): number {
     return this.#count;
   }
-  /** Bytes of these. */
+  /** Bytes of the admitted entries. */
   get bytes(): number {
     return this.#bytes;
   }
@@ -55,7 +55,7 @@ export class Outbox<E extends Sized> {
     return bytes <= this.#bounds.bytes;
   }
 
-  /** To the end: inside if there is room and nobody waits, else outside. */
+  /** Appends an entry: inside if there is room and none waits outside, else outside. */
   push(entry: E): void {
     if (this.#waiting.length === 0 && this.hasRoom(entry.bytes)) {
       this.#admitted.push(entry);
@@ -66,7 +66,7 @@ export class Outbox<E extends Sized> {
     this.#admit();
   }
 
-  /** The next to be sent; it stays. */
+  /** The next entry to send, which stays. */
   peek(): E | undefined {
     for (;;) {
       const entry = this.#admitted.at(0);
@@ -75,7 +75,7 @@ export class Outbox<E extends Sized> {
     }
   }
 
-  /** Takes the next to be sent. */
+  /** Takes the next entry to send. */
   shift(): E | undefined {
     const entry = this.peek();
     if (!entry) return undefined;
@@ -85,7 +85,7 @@ export class Outbox<E extends Sized> {
     return entry;
   }
 
-  /** Back to where they belong: ahead of everything sent after them. */
+  /** Puts entries back ahead of everything sent after them. */
   restore(entries: readonly E[]): void {
     const back = entries.filter(({ settled }) => !settled).sort((a, b) => a.order - b.order);
     for (const entry of back) this.#add(entry);
@@ -99,15 +99,15 @@ export class Outbox<E extends Sized> {
     this.#admitted = new Ring([...merged, ...rest.slice(i)]);
   }
 
-  /** An entry that is inside or outside was settled: its room is free. */
+  /** Frees the room of an entry, inside or outside, that was settled. */
   settled(entry: E): void {
     if (entry.inside) this.#subtract(entry);
-    // Nobody may come to take one for long: settled ones must not pile up at the head.
+    // It may take long until the next entry is taken; settled ones must not pile up at the head.
     this.peek();
     this.#admit();
   }
 
-  /** All that is left, inside and outside, in order. */
+  /** All remaining entries, inside and outside, in order. */
   entries(): readonly E[] {
     return [...this.#admitted, ...this.#waiting].filter(({ settled }) => !settled);
   }

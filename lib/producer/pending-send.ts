@@ -3,18 +3,18 @@ import type { Encoded } from './outbound-message';
 import type { Sized } from './outbox';
 import type { Suspect } from './poison';
 
-/** What a settled `send` says. */
+/** The result of a `send`. */
 export interface Confirmation {
   readonly messageId: string;
-  /** How often it was published; more than 1: consumers may see a duplicate. */
+  /** How often the message was published. With more than 1, consumers may see a duplicate. */
   readonly attempts: number;
-  /** The connection it was confirmed on. */
+  /** The epoch of the connection that confirmed it. */
   readonly epoch: number;
 }
 
 const RELEASED = Buffer.alloc(0);
 
-/** One message between `send` and its settlement, which happens exactly once. */
+/** A message from `send` to its settlement, which happens exactly once. */
 export class PendingSend implements Sized, Suspect {
   readonly order: number;
   readonly message: Encoded;
@@ -27,11 +27,11 @@ export class PendingSend implements Sized, Suspect {
   attempts = 0;
   /** How often a queue did not take it. */
   nacks = 0;
-  /** How often it is known that the broker did not keep it: nacked, returned, refused. */
+  /** The number of attempts after which the broker is known not to have the message: nacked, returned, refused. */
   declined = 0;
-  /** The broker's return, which comes before its confirm. */
+  /** The broker's return, which precedes the confirm. */
   returned: { readonly replyCode: number; readonly replyText: string } | undefined;
-  /** Was its queue declared anew after a return? */
+  /** Was its queue declared again after a return? */
   ensuredAgain = false;
   #settled = false;
   readonly #resolve: (confirmation: Confirmation) => void;
@@ -60,7 +60,7 @@ export class PendingSend implements Sized, Suspect {
   get exchange(): string {
     return this.message.exchange;
   }
-  /** Does the route lead to one queue at most? Then a nack says that the broker does not have the message. */
+  /** Does the route lead to one queue at most? Then a nack means that the broker does not have the message. */
   get toOneQueue(): boolean {
     const { exchange, properties } = this.message;
     return exchange === '' && properties?.headers?.['CC'] === undefined && properties?.headers?.['BCC'] === undefined;
@@ -73,8 +73,8 @@ export class PendingSend implements Sized, Suspect {
     return this.attempts > this.declined;
   }
   /**
-   * ms that the message itself still has (`expiration`); undefined: as many as it takes. An expiration of 0 is no time but a
-   * wish, "only if a consumer takes it at once", which does not run out while it waits here.
+   * ms until the message expires (`expiration`); undefined: no limit. An expiration of 0 means "only if a consumer takes it at
+   * once", and does not run out while the message waits here.
    */
   get remaining(): number | undefined {
     const { expiration } = this.message;
@@ -103,7 +103,7 @@ export class PendingSend implements Sized, Suspect {
   #settle(): boolean {
     if (this.#settled) return false;
     this.#settled = true;
-    // Deadlines, and the window of the channel, may keep the entry for a while; the body need not stay.
+    // Timers and the window of the channel may hold the entry for a while. They do not need the body.
     this.message.content = RELEASED;
     this.#cleanUp?.();
     return true;

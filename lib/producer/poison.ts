@@ -1,6 +1,6 @@
 import type { InstanceQueueError } from '../errors';
 
-/** What there is to tell one message by. */
+/** The properties that identify a message. */
 export interface Suspect {
   readonly exchange: string;
   readonly userId: string | undefined;
@@ -8,8 +8,8 @@ export interface Suspect {
 }
 
 /**
- * Which messages in flight made the broker close the channel, judged by its sentence. Nobody: the sentence tells nothing;
- * send them again one at a time. The broker names the exchange (`no exchange 'x' in vhost`, `access to exchange 'x'
+ * The messages in flight that made the broker close the channel, judged by its reply text. If the text identifies none, send
+ * them again one at a time. The broker names the exchange (`no exchange 'x' in vhost`, `access to exchange 'x'
  * refused`), the size (`message size 20 is larger than`) or the user id.
  */
 export function culprits<E extends Suspect>(inFlight: readonly E[], error: InstanceQueueError): readonly E[] {
@@ -24,6 +24,6 @@ export function culprits<E extends Suspect>(inFlight: readonly E[], error: Insta
   if (exchange === undefined) return [];
   const name = exchange === 'amq.default' ? '' : exchange;
   const there = inFlight.filter((entry) => entry.exchange === name);
-  // A missing exchange is missing for each of them; a permission can depend on the routing key.
+  // A missing exchange concerns all of its messages; a permission can depend on the routing key.
   return replyCode === 404 ? there : there.length === 1 ? there : [];
 }

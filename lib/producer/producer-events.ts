@@ -4,7 +4,7 @@ import type { PublishError } from '../errors';
 import type { Confirmation } from './pending-send';
 import type { PumpEvents } from './confirms';
 
-/** What happens to messages on their way. `dropped`: by overflow or expiry; its `send` rejected too. */
+/** Outcomes of messages. `dropped`: by overflow or expiry; its `send` rejected too. */
 export interface ProducerEvents {
   confirmed: [confirmation: Confirmation];
   resent: [messageId: string, attempt: number];
@@ -12,11 +12,11 @@ export interface ProducerEvents {
   dropped: [cause: PublishError];
 }
 
-/** Tells them to whoever listens; a listener that throws harms nobody else. */
+/** Emits the events. A listener that throws does not affect the others. */
 export function emitting(emitter: TypedEmitter<ProducerEvents>): PumpEvents {
   return {
     confirmed: (confirmation) => {
-      // The only one per message: nothing is done for nobody.
+      // The only event per message: skipped without listeners.
       if (emitter.listenerCount('confirmed') > 0) isolated(() => emitter.emit('confirmed', confirmation));
     },
     resent: (messageId, attempt) => {

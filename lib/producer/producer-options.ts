@@ -17,49 +17,49 @@ import { checkTopology } from '../topology-checks';
 import type { Encoded } from './outbound-message';
 import type { Prepare } from './publishing-loop';
 
-/** For one message. */
+/** Options of a single `send`. */
 export interface SendOptions {
   /** ms from the call to the confirm, waiting included. @default the producer's `timeout` */
   readonly timeout?: number;
-  /** Aborting rejects the send (PUBLISH_ABORTED); what is on the wire cannot be called back. */
+  /** Aborting rejects the send (PUBLISH_ABORTED). A message on the wire cannot be recalled. */
   readonly signal?: AbortSignal;
 }
 
-/** How much may wait for the wire, and what happens beyond. */
+/** How much may wait for the wire, and what happens to further messages. */
 export interface OutboxOptions {
   /** Messages at most. @default 10 000 */
   readonly limit?: number;
   /** Bytes at most. @default 64 MiB */
   readonly bytes?: number;
   /**
-   * What happens to a message beyond: it waits its turn outside, its deadline running; or it is rejected (OUTBOX_FULL);
-   * or it takes the place of the oldest, which is rejected. @default 'wait'
+   * What happens to further messages. `'wait'`: they wait their turn, with the deadline running; `'reject'`: they are rejected
+   * (OUTBOX_FULL); `'drop-oldest'`: the oldest is rejected to make room. @default 'wait'
    */
   readonly overflow?: 'wait' | 'reject' | 'drop-oldest';
 }
 
-/** What holds for every message of a producer. */
+/** Options for all messages of a producer. */
 export interface ProducerOptions<T = unknown> {
-  /** How bodies are written. @default auto */
+  /** How bodies are encoded. @default auto */
   readonly codec?: Codec<unknown, T>;
   /** Declared before the channel is used, and again after each reconnect. */
   readonly topology?: Topology;
   /** `false`: declare and check nothing, not even the queue of a `queue` route. @default true */
   readonly declare?: boolean;
-  /** Messages published and not confirmed, at most. @default 1000 */
+  /** The largest number of unconfirmed messages. @default 1000 */
   readonly maxInFlight?: number;
   /** ms from `send` to the confirm. @default 30 000 */
   readonly timeout?: number;
-  /** Messages that no queue takes come back and reject. @default true */
+  /** Rejects messages that no queue takes (PUBLISH_RETURNED). @default true */
   readonly mandatory?: boolean;
   /** Messages survive a restart of the broker, in durable queues. @default true */
   readonly persistent?: boolean;
-  /** In flight when the link was lost, the broker may have it or not: send it again (same messageId) or reject. @default 'resend' */
+  /** For messages in flight when the link was lost (the broker may have them): resend with the same messageId, or reject. @default 'resend' */
   readonly onUnknown?: 'resend' | 'reject';
   /**
-   * A queue did not take the message: it is full, or has no leader. `resend` to a queue: again with backoff until the
-   * deadline. `resend` to an exchange: at most four times, since each may add a copy to the other queues behind it, and
-   * only with `onUnknown: 'resend'`. `reject`: at once. @default 'resend'
+   * For messages that a queue did not take, because it is full or has no leader. `resend` on a queue route: with backoff until
+   * the deadline. `resend` on an exchange route: at most four times, since each may add a copy to the other queues behind it,
+   * and only with `onUnknown: 'resend'`. `reject`: at once. @default 'resend'
    */
   readonly onNack?: 'resend' | 'reject';
   /** Bounds of what waits for the wire. */
@@ -85,13 +85,13 @@ const OUTBOX: Shape<OutboxOptions> = {
 };
 export const SEND: Shape<SendOptions> = { timeout: duration(1), signal: abortSignal };
 
-/** Options with nothing left open. */
+/** Options with all defaults filled in. */
 export type ResolvedProducerOptions<T> = Required<Omit<ProducerOptions<T>, 'topology' | 'outbox'>> & {
   readonly outbox: Required<OutboxOptions>;
   readonly topology: Topology | undefined;
 };
 
-/** Checks what can be checked without a broker, and decides what was left open. @throws OptionsError */
+/** Checks the options and fills in the defaults. @throws OptionsError */
 export function resolveProducerOptions<T>(given: ProducerOptions<T>): ResolvedProducerOptions<T> {
   checkOptions<ProducerOptions>(given, PRODUCER, { of: 'a producer' });
   if (given.outbox) checkOptions(given.outbox, OUTBOX, { of: '`outbox`', path: 'outbox.' });
@@ -106,7 +106,7 @@ export function resolveProducerOptions<T>(given: ProducerOptions<T>): ResolvedPr
   };
 }
 
-/** What an `InstanceQueue` adds to the producers it makes. */
+/** What an `InstanceQueue` adds to its producers. */
 export interface ProducerInside {
   readonly prepare?: Prepare | undefined;
   /** Refuses a route by throwing a PublishError. */

@@ -1,8 +1,8 @@
 import type { InstanceQueueError } from '../errors';
 
 /**
- * Can a producer confirm? `idle`: nothing was sent with it yet. `opening`: its channel is not open, or not yet; the cause of
- * the last failure is kept until one is. `open`: it can. `stopped`: with a cause it gave up, without one it was closed.
+ * The state of a producer. `idle`: it has not sent anything yet. `opening`: its channel is being opened, or opened again, with the
+ * cause of the last failure. `open`: it can confirm messages. `stopped`: it gave up, with a cause, or was closed, without one.
  */
 export type ProducerState =
   | { readonly status: 'idle' }
@@ -10,12 +10,12 @@ export type ProducerState =
   | { readonly status: 'open'; readonly epoch: number }
   | { readonly status: 'stopped'; readonly cause?: InstanceQueueError };
 
-/** What is on its way. A gauge. */
+/** Gauges of the messages that are not settled yet. */
 export interface OutboxState {
-  /** Waiting for the wire. */
+  /** Messages that wait for the wire. */
   readonly queued: number;
-  /** On the wire, not confirmed. */
+  /** Published messages without a confirm. */
   readonly unconfirmed: number;
-  /** Bytes of what is queued. */
+  /** Bytes of the queued messages. */
   readonly bytes: number;
 }

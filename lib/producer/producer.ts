@@ -40,8 +40,8 @@ import { Pump } from './pump';
 import { aborted, droppedForNewer, outboxFull, producerClosed, timedOut, topologyRefused } from './send-errors';
 
 /**
- * Sends messages with confirms, over one long-lived channel. While the connection is down, blocked or its socket full
- * they wait in a bounded outbox; what was in flight when the link was lost is sent again, in order, with the same messageId.
+ * Sends messages with confirms, over one long-lived channel. While the connection is down or blocked, or its socket is full, they
+ * wait in a bounded outbox. Messages in flight when the link was lost are sent again, in order, with the same messageId.
  *
  * @example
  * const producer = new Producer(connection);
@@ -97,7 +97,7 @@ export class Producer<T = unknown> extends TypedEmitter<ProducerEvents> implemen
     this.#unregister = this.#core.register({ direction: 'outbound', close: (within) => this.#close(within) });
   }
 
-  /** Hot. Emits: the present state, then each new one. Completes: behind `stopped`. Errors: never. */
+  /** Hot. Emits: the present state, then each new one. Completes: after `stopped`. Errors: never. */
   get state$(): Observable<ProducerState> {
     return this.#state.value$;
   }
@@ -107,7 +107,7 @@ export class Producer<T = unknown> extends TypedEmitter<ProducerEvents> implemen
   }
 
   /**
-   * Hot. Emits: the present gauges, then whenever they changed. Completes: when closed. Errors: never.
+   * Hot. Emits: the present gauges, then each change. Completes: when closed. Errors: never.
    */
   get outbox$(): Observable<OutboxState> {
     return this.#pump.changed$.pipe(
@@ -116,7 +116,7 @@ export class Producer<T = unknown> extends TypedEmitter<ProducerEvents> implemen
       distinctUntilChanged((a, b) => a.queued === b.queued && a.unconfirmed === b.unconfirmed && a.bytes === b.bytes),
     );
   }
-  /** @internal Completes when closed by its user, also if it had given up before. */
+  /** @internal Completes on `close`, even if it had given up before. */
   get closed$(): Observable<never> {
     return this.#closed;
   }
@@ -131,14 +131,14 @@ export class Producer<T = unknown> extends TypedEmitter<ProducerEvents> implemen
    * Rejects: PublishError PUBLISH_INVALID (cannot be sent as it is), PUBLISH_REFUSED (the broker closed the channel over
    * it), PUBLISH_RETURNED (no queue took it), PUBLISH_TIMEOUT, PUBLISH_ABORTED, PUBLISH_UNKNOWN and PUBLISH_NACKED (by
    * policy), OUTBOX_FULL, PUBLISH_CLOSED; OptionsError for wrong options. `maybeDelivered` says whether the broker may
-   * have it all the same.
+   * have the message nevertheless.
    */
   send(message: OutboundMessage<T>, options?: SendOptions): Promise<Confirmation> {
     if (!areSendsTraced()) return this.#send(message, options);
     return tracedSend(message, this.#core, (traced) => this.#send(traced, options));
   }
 
-  /** Flushes, then rejects what is left (PUBLISH_CLOSED). Idempotent; always resolves, within `drainTimeout`. */
+  /** Waits for confirms, then rejects the remaining messages (PUBLISH_CLOSED). Idempotent; always resolves, within `drainTimeout`. */
   close(options?: CloseOptions): Promise<CloseReport> {
     return this.#close(drainTimeoutOf(options, this.#core.drainTimeout));
   }
@@ -148,7 +148,7 @@ export class Producer<T = unknown> extends TypedEmitter<ProducerEvents> implemen
     await this.close();
   }
 
-  /** Opens what is needed; `false`: it is all over. */
+  /** Opens the connection and the channel if necessary; `false`: the producer has ended. */
   #start(): boolean {
     if (this.#channels) return true;
     this.#write({ status: 'opening' });
@@ -174,7 +174,7 @@ export class Producer<T = unknown> extends TypedEmitter<ProducerEvents> implemen
   }
 
   #send(message: OutboundMessage<T>, options: SendOptions | undefined): Promise<Confirmation> {
-    // Not async, which would make two promises more of each message; what is thrown in here rejects.
+    // Not async, which would cost two more promises per message. Exceptions in here become rejections.
     return new Promise((resolve, reject) => {
       this.#accept(message, options, resolve, reject);
     });
@@ -277,7 +277,7 @@ export class Producer<T = unknown> extends TypedEmitter<ProducerEvents> implemen
     this.#ended = why;
     this.#state.end(Object.freeze(why === 'closed' ? { status: 'stopped' } : { status: 'stopped', cause: why }));
     const left = this.#left();
-    // All, before any place becomes free: it must not be taken by a message about to be rejected.
+    // Collects all of them before room becomes free: a message about to be rejected must not take it.
     for (const entry of left) entry.reject(this.#closedError(entry.message.messageId, entry.maybeDelivered));
     this.#channels?.unsubscribe();
     for (const entry of left) this.#pump.settled(entry);

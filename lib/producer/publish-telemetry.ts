@@ -5,18 +5,18 @@ import { isObject } from '../options';
 import type { Confirmation, PendingSend } from './pending-send';
 import { givenId, type OutboundMessage } from './outbound-message';
 
-/** Of one message, where it goes. */
+/** The route of a message. */
 interface Addressed {
   readonly messageId: string;
-  /** '' is the default exchange, which takes the routing key for the name of a queue. */
+  /** '' is the default exchange, which routes to the queue named by the routing key. */
   readonly exchange: string;
   readonly routingKey: string;
 }
 /** `instance-queue:publish`: a message was written to the wire. */
 export interface PublishEvent extends Addressed {
-  /** From 1; more: it is sent again. */
+  /** 1 for the first attempt. */
   readonly attempt: number;
-  /** The connection it was written to. */
+  /** The epoch of the connection it was written to. */
   readonly epoch: number;
 }
 /** `instance-queue:confirm`: the broker confirmed a message, in time. */
@@ -27,11 +27,11 @@ export interface ConfirmEvent extends Addressed, Confirmation {}
  * `asyncEnd` when it settles, `error` before these if it rejects.
  */
 export interface PublishTrace extends Addressed {
-  /** What a subscriber of `start` writes in here is sent with the message. */
+  /** Headers that a subscriber of `start` adds here are sent with the message. */
   readonly headers: Record<string, unknown>;
-  /** From `asyncStart` on, if the broker confirmed it. */
+  /** Set from `asyncStart` on, if the broker confirmed the message. */
   readonly result?: Confirmation;
-  /** From `error` on: why the `send` rejected. */
+  /** Set from `error` on: the reason of the rejection. */
   readonly error?: unknown;
 }
 
@@ -48,7 +48,7 @@ export function tracedSend<T>(
   connection: object,
   send: (message: OutboundMessage<T>) => Promise<Confirmation>,
 ): Promise<Confirmation> {
-  // `send` refuses what is not a message, or has headers that are not an object.
+  // `send` refuses anything else than a message, and headers that are no object.
   if (!isObject(message) || !isObject(message.headers ?? {})) return send(message);
   const { queue, exchange = '', routingKey = '' } = message;
   const headers: Record<string, unknown> = { ...message.headers };

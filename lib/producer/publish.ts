@@ -6,13 +6,13 @@ import type { Confirmation } from './pending-send';
 import type { Producer } from './producer';
 import { SEND, type SendOptions } from './producer-options';
 
-/** How a stream is sent: the options of each `send`, and how many are under way. */
+/** Options of each `send` of a stream, and its concurrency. */
 export interface PublishOptions extends SendOptions {
-  /** Messages sent and not settled at once; what the source emits beyond waits. @default 1000 */
+  /** The largest number of unsettled messages; further ones of the source wait. @default 1000 */
   readonly concurrency?: number;
 }
 
-/** Messages that are fetched one by one, when there is room for them. */
+/** Messages that are pulled one by one, when there is room. */
 export type MessageIterable<T> = Iterable<OutboundMessage<T>> | AsyncIterable<OutboundMessage<T>>;
 
 const PUBLISH: Shape<PublishOptions> = { ...SEND, concurrency: integer(1, 1_000_000) };
@@ -20,12 +20,13 @@ const PUBLISH: Shape<PublishOptions> = { ...SEND, concurrency: integer(1, 1_000_
 /**
  * Sends what the source emits, in order.
  *
- * An Observable cannot be held back: what it emits beyond `concurrency` waits in memory, as it is, not encoded. An iterable
- * or async iterable (a generator, a stream of Node's, rows of a query) is handed over as the second argument instead: it
- * is asked for a message when there is room for one, so that millions go through in constant memory.
+ * An Observable has no back-pressure: messages beyond `concurrency` wait in memory, not encoded. Pass an iterable or async
+ * iterable (a generator, a Node.js stream, rows of a query) as the second argument instead: it is asked for the next message when
+ * there is room, so that millions of messages need constant memory.
  *
- * Emits: a confirmation per message, as they come. Completes: when the source has and all is confirmed. Errors: with the
- * source, or with the first PublishError. Unsubscribe: nothing more is taken from the source; what was sent stays sent.
+ * Emits: a confirmation per message, as they arrive. Completes: when the source has completed and all messages are confirmed.
+ * Errors: with the source, or with the first PublishError. Unsubscribe: takes nothing more from the source; sent messages stay
+ * sent.
  *
  * @throws OptionsError if an option cannot be right
  * @example
@@ -60,11 +61,11 @@ export function publish<T>(
 
 type MakeSends<T> = (subscriber: Subscriber<Confirmation>, settled: () => void) => Sends<T>;
 
-/** Options are no iterable, and what is iterable no options. */
+/** Distinguishes messages from options: options are not iterable. */
 export const isIterable = <T>(value: MessageIterable<T> | PublishOptions | undefined): value is MessageIterable<T> =>
   typeof value === 'object' && (Symbol.iterator in value || Symbol.asyncIterator in value);
 
-/** What comes is queued. Not by `mergeMap`, whose queue takes ever longer to shift once it is long. */
+/** Queues what the source emits. `mergeMap` is no option: its queue becomes slow to shift when it is long. */
 function push<T>(
   source: Observable<OutboundMessage<T>>,
   subscriber: Subscriber<Confirmation>,
@@ -80,7 +81,7 @@ function push<T>(
     if (completed && waiting.length === 0) sends.finish();
   };
   const sends = sendsFor(subscriber, pump);
-  // Also from within its own `subscribe`: a source that emits all at once is not held by any subscription yet.
+  // Also during `subscribe`: a source that emits synchronously has no subscription to end yet.
   const stop$ = new Subject<void>();
   subscriber.add(() => {
     stop$.next();
@@ -101,7 +102,7 @@ function push<T>(
   });
 }
 
-/** What there is room for is fetched. Returns how to stop. */
+/** Pulls messages while there is room. Returns a function that stops it. */
 function pull<T>(
   messages: MessageIterable<T>,
   subscriber: Subscriber<Confirmation>,
@@ -144,18 +145,18 @@ function pull<T>(
   pump();
   return () => {
     if (exhausted) return;
-    // What it holds open (a file, a cursor) is let go. Nobody waits for that, nor for what comes of it.
+    // Lets the iterator release its resources (a file, a cursor). The result is ignored.
     void Promise.resolve(iterator.return?.()).catch(() => undefined);
   };
 }
 
-/** Sends of one stream: so many at once, each confirmation to its subscriber, the first failure ends it. */
+/** The sends of one stream, with limited concurrency. Emits each confirmation; the first failure ends it. */
 export class Sends<T> {
   readonly #producer: Pick<Producer<T>, 'send'>;
   readonly #options: SendOptions;
   readonly #most: number;
   readonly #subscriber: Subscriber<Confirmation>;
-  /** Is told when one was settled. */
+  /** Called when a send has settled. */
   readonly #settled: () => void;
   #underWay = 0;
   #finished = false;
@@ -194,7 +195,7 @@ export class Sends<T> {
     );
   }
 
-  /** There will be no other. */
+  /** No further message will follow. */
   finish(): void {
     this.#finished = true;
     this.#completeIfDone();

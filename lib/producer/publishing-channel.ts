@@ -7,16 +7,16 @@ import type { PendingSend } from './pending-send';
 import { culprits } from './poison';
 import { Unconfirmed } from './unconfirmed';
 
-/** What a producer knows of one confirm channel, from its opening to its end. */
+/** The data of one confirm channel, from its opening to its end. */
 export class PublishingChannel {
   readonly inFlight = new Unconfirmed<PendingSend>();
   /** Queues known to exist, on this connection. */
   readonly ensured = new Set<string>();
-  /** The queue being ensured: later messages wait, to keep the order. */
+  /** The queue that is being ensured. Later messages wait, to keep the order. */
   ensuring: string | undefined;
   /** Has it confirmed anything? */
   proven = false;
-  /** Since when it has had nothing but nacks; monotonic, ms. */
+  /** The time since which it has received only nacks; monotonic, ms. */
   nackingSince: number | undefined;
 
   constructor(
@@ -26,10 +26,10 @@ export class PublishingChannel {
   ) {}
 }
 
-/** A queue whose declaration closed this many connections is declared no more: the first may have been a neighbour's doing. */
+/** A queue whose declaration closed this many connections is not declared again. The first may have had another cause. */
 const STRIKES = 2;
 
-/** Makes sure that the queue of a `queue` route exists before anything is sent to it, once per channel. */
+/** Ensures that the queue of a `queue` route exists before a message is sent to it, once per channel. */
 export class RouteQueues {
   readonly #core: ConnectionCore;
   readonly #topology: () => Topology;
@@ -46,13 +46,13 @@ export class RouteQueues {
     return queue !== undefined && !publishing.ensured.has(queue) && !queue.startsWith('amq.');
   }
 
-  /** Never rejects: a queue that cannot be declared may be there all the same, and if it is not, the message comes back. */
+  /** Never rejects: a queue that cannot be declared may exist nevertheless. If it does not, the broker returns the message. */
   async ensure(publishing: PublishingChannel, queue: string): Promise<void> {
     const { link } = publishing;
     const spec = queueNamed(this.#topology(), queue);
     publishing.ensuring = queue;
     try {
-      // An exclusive queue belongs to the connection that declares it first, and that must be its consumer's.
+      // An exclusive queue belongs to the connection that declares it, which must be that of its consumer.
       if (this.#mayDeclare(queue) && spec?.exclusive !== true) {
         if (spec) {
           await ensureDeadLetterQueues(this.#core, link, {}, spec, this.#topology());
@@ -61,7 +61,7 @@ export class RouteQueues {
         this.#strikes.delete(queue);
       }
     } catch (err) {
-      // In use or not ours to declare (403, 405); or the broker closed the whole connection over it.
+      // In use, or no permission to declare it (403, 405); or the broker closed the whole connection over it.
       if (!link.lost) this.#core.log.warn({ err, queue }, 'cannot ensure the queue of a route: trusted');
       else if (link.lost.replyCode !== undefined) this.#strike(queue, err);
     }
@@ -82,15 +82,15 @@ export class RouteQueues {
   }
 }
 
-/** Reply codes with which the broker closes the *connection* over a frame it cannot take. */
+/** Reply codes with which the broker closes the *connection* over an invalid frame. */
 const FRAME_FAULTS: ReadonlySet<number | undefined> = new Set([501, 502, 503, 504, 505, 540]);
 
-/** Judges what was in flight when a channel ended: one message may be the reason, the others are unknown. */
+/** Decides about the messages in flight when a channel ended: one may be the reason, the state of the others is unknown. */
 export class LostInFlight {
   readonly #core: ConnectionCore;
-  /** What this producer declares by itself with each channel. */
+  /** What this producer declares with each channel. */
   readonly #declared: () => Topology;
-  /** In flight when the broker closed a channel over one of them and did not say which. */
+  /** Messages in flight when the broker closed a channel over one of them without naming it. */
   readonly #suspects = new Set<PendingSend>();
 
   constructor(core: ConnectionCore, declared: () => Topology) {
@@ -98,7 +98,7 @@ export class LostInFlight {
     this.#declared = declared;
   }
 
-  /** Is there a suspect? Then messages are sent one at a time: the culprit will be alone, and is known. */
+  /** Is there a suspect? Then messages are sent one at a time, so that the culprit is alone when it fails again. */
   get suspecting(): boolean {
     if (this.#suspects.size === 0) return false;
     for (const entry of this.#suspects) if (entry.settled) this.#suspects.delete(entry);
@@ -107,21 +107,21 @@ export class LostInFlight {
 
   /** Rejects the culprits; returns the others, in order. */
   judge(publishing: PublishingChannel, error: InstanceQueueError): readonly PendingSend[] {
-    // Those given up in flight too: the culprit may be among them.
+    // Includes messages given up in flight: the culprit may be one of them.
     const all = publishing.inFlight.takeAll();
     const left = all.filter(({ settled }) => !settled);
     const { lost } = publishing.link;
     const refused = error.replyCode !== undefined && (!lost || FRAME_FAULTS.has(lost.replyCode));
-    // A lost connection had other producers' messages on it, too: one that is alone here is guilty the second time.
+    // A lost connection also carried messages of other producers: one that is alone here is the culprit only the second time.
     const named = refused ? culprits(all, error).filter((entry) => !lost || this.#suspects.has(entry)) : [];
-    // Nobody can tell: one of them will close the channel alone, and is known then.
+    // The culprit is unknown. It will close the channel alone, and is identified then.
     if (refused && named.length === 0) for (const entry of left) this.#suspects.add(entry);
     const guilty = new Set(named.filter((entry) => !entry.settled && !this.#declaredHere(entry, error)));
     for (const entry of guilty) this.#refuse(entry, error);
     return left.filter((entry) => !guilty.has(entry));
   }
 
-  /** An exchange of our own topology is declared with the next channel: its absence is nobody's fault. */
+  /** A missing exchange of our own topology is declared with the next channel, so no message is to blame. */
   #declaredHere({ exchange }: PendingSend, { replyCode }: InstanceQueueError): boolean {
     if (replyCode !== 404) return false;
     return (this.#declared().exchanges ?? []).some(({ name, passive }) => name === exchange && passive !== true);
@@ -141,7 +141,7 @@ export class LostInFlight {
   }
 }
 
-/** Rejects a message of which nobody knows whether the broker has it. */
+/** Rejects a message that the broker may or may not have. */
 export function rejectUnknown(entry: PendingSend, cause: InstanceQueueError): void {
   const { messageId } = entry.message;
   const message = `The channel was lost before the broker confirmed the message; it may have it. ${cause.message}`;

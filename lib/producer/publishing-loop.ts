@@ -13,12 +13,12 @@ import type { Pump } from './pump';
 export interface PublishingLoopOptions {
   /** Declared before each channel is used; nothing if absent. */
   readonly topology: Topology | undefined;
-  /** The broker refused the topology, in a way that cannot mend itself, before it was ever declared. */
+  /** Called when the broker refuses the topology for good, before it was ever declared. */
   readonly refused: (cause: InstanceQueueError) => void;
-  /** What else each channel needs before anything is sent on it. */
+  /** Prepares each channel before anything is sent on it. */
   readonly prepare?: Prepare | undefined;
 }
-/** Rejects when the channel cannot be used. */
+/** Rejects if the channel cannot be used. */
 export type Prepare = (channel: OutboundChannel) => Promise<void>;
 
 /**
@@ -40,7 +40,7 @@ export function publishingLoop(
   };
   const reopening = new Reopening(core, {
     what: 'opening a channel for publishing',
-    // A producer lives on after a refusal: it rejects what waits, and asks again.
+    // A producer continues after a refusal: it rejects what waits, and tries again with the next message.
     isFatal: (error) => {
       if (!error.retryable) refused(error);
       return false;
@@ -74,7 +74,7 @@ export function publishingLoop(
             if (subscriber.closed || channel.ended) return;
             if (reopening.everOpened) core.counters.reopens++;
             reopening.opened();
-            // First: what it sends at once may fail at once.
+            // First, because what it sends synchronously may fail synchronously.
             subscriber.next({ status: 'open', epoch });
             publishing = new PublishingChannel(link, channel, epoch);
             pump.opened(publishing, fail);

@@ -21,16 +21,16 @@ export interface PumpOptions {
   readonly outbox: Bounds;
 }
 
-/** A channel that has done nothing but nack for so long, ms, is replaced: one opened during a quorum queue's election can nack for ever. */
+/** ms of nacks alone after which a channel is replaced: one opened during the election of a quorum queue can nack for ever. */
 const NACKING_FOR = 500;
 
 /**
- * Moves messages from the outbox to the present channel and settles them by what comes back: while the channel is up, its
- * socket writable, nothing blocked and the window open. The order is that of the outbox, and there is one write path.
+ * Moves messages from the outbox to the present channel, while the channel is up, its socket writable, nothing blocked and the
+ * window open, and settles them by the answers of the broker. It keeps the order of the outbox, and is the only write path.
  */
 export class Pump {
   readonly outbox: Outbox<PendingSend>;
-  /** Emits when the outbox, or what is in flight, changed. */
+  /** Emits when the outbox or the messages in flight have changed. */
   readonly changed$: Observable<void>;
   readonly #changed = new Subject<void>();
   readonly #core: ConnectionCore;
@@ -69,11 +69,11 @@ export class Pump {
     });
   }
 
-  /** Published and not confirmed. */
+  /** The number of published messages without a confirm. */
   get unconfirmed(): number {
     return this.#publishing?.inFlight.size ?? 0;
   }
-  /** Is nobody waiting for anything? Messages given up in flight do not count. */
+  /** Are all sends settled? Messages given up in flight do not count. */
   get idle(): boolean {
     const waiting = this.#publishing?.inFlight.oldest(({ settled }) => !settled);
     return waiting === undefined && this.#nacked.size === 0 && this.outbox.empty;
@@ -81,16 +81,16 @@ export class Pump {
   get inFlight(): readonly PendingSend[] {
     return this.#publishing?.inFlight.all() ?? [];
   }
-  /** Waiting for another try after a nack. */
+  /** Messages that wait for another attempt after a nack. */
   get nacked(): readonly PendingSend[] {
     return this.#nacked.all;
   }
-  /** How many these are. */
+  /** Their number. */
   get waiting(): number {
     return this.#nacked.size;
   }
 
-  /** A fresh channel: the messages of the last one have been dealt with. `replace` asks for another. */
+  /** Starts on a new channel. The messages of the last one are settled or put back by then. `replace` requests another channel. */
   opened(publishing: PublishingChannel, replace: (why: ChannelError) => void): void {
     const { channel } = publishing;
     const acked = (entry: PendingSend): void => {
@@ -128,7 +128,7 @@ export class Pump {
     this.pump();
   }
 
-  /** The channel is gone; what it had in flight is unknown, but for the message that made the broker close it. */
+  /** The channel ended. The state of its messages in flight is unknown, except for one that made the broker close it. */
   closed(publishing: PublishingChannel, error: InstanceQueueError): void {
     if (this.#publishing === publishing) this.#publishing = undefined;
     const innocent = this.#lost.judge(publishing, error);
@@ -137,21 +137,21 @@ export class Pump {
     this.#tell();
   }
 
-  /** Nothing is sent any more, no timer is left. */
+  /** Stops sending, and cancels all timers. */
   stop(): void {
     this.#unblocked.unsubscribe();
     this.#nacked.stop();
     this.#changed.complete();
   }
 
-  /** An entry was settled from outside (its deadline, its signal): its place is free. */
+  /** Frees the place of an entry that was settled from outside, by its deadline or signal. */
   settled(entry: PendingSend): void {
     this.#nacked.delete(entry);
     this.outbox.settled(entry);
     this.pump();
   }
 
-  /** Sends what can be sent. */
+  /** Sends as much as is possible now. */
   pump(): void {
     const publishing = this.#publishing;
     if (publishing && !this.#pumping) {
@@ -163,15 +163,15 @@ export class Pump {
   }
 
   #tell(): void {
-    // A Subject that nobody listens to costs several times as much as this question, for each message.
+    // For each message: `next` on a Subject without observers costs several times as much as this check.
     if (this.#changed.observed) this.#changed.next();
   }
 
-  /** One message; `false`: not now. */
+  /** Sends one message; `false`: not possible now. */
   #next(publishing: PublishingChannel): boolean {
     const { channel, link, ensuring, inFlight } = publishing;
     const open = this.#publishing === publishing && channel.writable && ensuring === undefined;
-    // A link that is lost while it is blocked is unblocked first: nothing goes out on it all the same.
+    // A link that is lost while blocked is unblocked first. Nothing may be sent on it.
     if (!open || channel.ended || link.lost || this.#core.blocked !== undefined) return false;
     if (inFlight.size >= (this.#lost.suspecting ? 1 : this.#options.maxInFlight)) return false;
     const entry = this.outbox.peek();
@@ -214,7 +214,7 @@ export class Pump {
       invalid(`This message cannot be encoded: ${sentenceOf(cause)}`, cause);
       return true;
     }
-    // The channel is closing: its end brings the next one.
+    // The channel is closing. The next one opens after its end.
     this.outbox.restore([entry]);
     return false;
   }
@@ -222,7 +222,7 @@ export class Pump {
   #sent(publishing: PublishingChannel, entry: PendingSend): void {
     publishing.inFlight.add(entry);
     entry.attempts++;
-    // What came back of an earlier attempt says nothing about this one.
+    // The return of an earlier attempt says nothing about this one.
     entry.returned = undefined;
     tellPublished(entry, publishing.epoch);
     const { counters, log } = this.#core;

@@ -12,7 +12,7 @@ export function aborted(messageId: string, signal: AbortSignal, maybeDelivered: 
   });
 }
 
-/** `held`: what the outbox holds already. */
+/** `held`: the messages in the outbox. */
 export function outboxFull(
   messageId: string,
   bytes: number,
@@ -28,7 +28,7 @@ export function droppedForNewer({ message: { messageId }, maybeDelivered }: Pend
 }
 
 export function timedOut(entry: PendingSend, core: ConnectionCore): PublishError {
-  // Written before the broker said so, it waits there unread.
+  // The message was written before the broker reported the block, and is unread there.
   const blocked = core.blocked === undefined ? undefined : `the broker blocks publishing (${core.blocked}).`;
   const where = entry.maybeDelivered
     ? `It was sent; ${blocked === undefined ? 'the broker may have it.' : `the broker may have it, and ${blocked.replace('the broker ', '')}`}`
@@ -42,7 +42,7 @@ export function timedOut(entry: PendingSend, core: ConnectionCore): PublishError
   });
 }
 
-/** A queue did not take the message, and it is not published again. */
+/** A queue did not take the message, which is not sent again. */
 export const nackedError = (entry: PendingSend): PublishError =>
   new PublishError('PUBLISH_NACKED', entry.message.messageId, whyNacked(entry), {
     maybeDelivered: entry.maybeDelivered,

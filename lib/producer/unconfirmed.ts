@@ -1,13 +1,13 @@
 import { Ring } from '../collections/ring';
 
 /**
- * What one confirm channel has sent and not yet heard of, in order. Pure. The broker counts publishes from 1 and
- * confirms by that number, one or all up to it, in any order. https://www.rabbitmq.com/docs/confirms#publisher-confirms
+ * The unconfirmed messages of one channel, in order. Pure. The broker numbers publishes from 1, and confirms a number, or all up
+ * to it, in any order. https://www.rabbitmq.com/docs/confirms#publisher-confirms
  */
 export class Unconfirmed<E> {
-  /** By their numbers, from `#first` on; undefined: confirmed. */
+  /** The messages by number, from `#first` on; undefined: confirmed. */
   readonly #entries = new Ring<E | undefined>();
-  /** Before it, all are confirmed. */
+  /** The first number that may be unconfirmed. */
   #first = 1;
   #size = 0;
 
@@ -15,18 +15,18 @@ export class Unconfirmed<E> {
     return this.#size;
   }
 
-  /** How many were ever written: the highest number that a confirm can speak of. */
+  /** The number of messages ever written: the highest valid number of a confirm. */
   get written(): number {
     return this.#first + this.#entries.length - 1;
   }
 
-  /** The next one was written. */
+  /** Adds the message that was written. */
   add(entry: E): void {
     this.#entries.push(entry);
     this.#size++;
   }
 
-  /** Tells of those that a confirm speaks of, in order; unknown numbers are ignored. */
+  /** Calls back for the messages of a confirm, in order. Ignores unknown numbers. */
   confirm(tag: number, multiple: boolean, confirmed: (entry: E) => void): void {
     const meant = tag - this.#first;
     const last = Math.min(meant, this.#entries.length - 1);
@@ -41,18 +41,18 @@ export class Unconfirmed<E> {
     this.#forget();
   }
 
-  /** The oldest that fits. */
+  /** The oldest message that matches. */
   oldest(fits: (entry: E) => boolean): E | undefined {
     for (const entry of this.#entries) if (entry !== undefined && fits(entry)) return entry;
     return undefined;
   }
 
-  /** All that is left, in order. */
+  /** All remaining messages, in order. */
   all(): readonly E[] {
     return [...this.#entries].filter((entry) => entry !== undefined);
   }
 
-  /** The same; it is empty from here on. */
+  /** Removes and returns all remaining messages, in order. */
   takeAll(): readonly E[] {
     const left = this.all();
     this.#first = this.written + 1;
@@ -61,7 +61,7 @@ export class Unconfirmed<E> {
     return left;
   }
 
-  /** Steps over what is confirmed. */
+  /** Skips confirmed messages. */
   #forget(): void {
     while (this.#entries.length > 0 && this.#entries.at(0) === undefined) {
       this.#entries.shift();

@@ -3,12 +3,12 @@ import type { ConnectionOptions as TlsOptions } from 'node:tls';
 import { OptionsError, sentenceOf } from '../errors';
 import { expected, LONGEST, LONGEST_HEARTBEAT } from '../options';
 
-/** One broker's address, or several of one cluster. */
+/** The URL of a broker, or several of one cluster. */
 export type Endpoints = string | readonly string[];
 /** Where to connect; a function is asked at every attempt: discovery, credentials that come as a URL. */
 export type EndpointSource = Endpoints | (() => Endpoints | Promise<Endpoints>);
 
-/** A parsed AMQP URL. `label` is all of it that may be shown. */
+/** A parsed AMQP URL. Only its `label` may be shown. */
 export interface Endpoint extends EndpointQuery {
   readonly label: string;
   readonly protocol: 'amqp' | 'amqps';
@@ -21,7 +21,7 @@ export interface Endpoint extends EndpointQuery {
 
 const EXAMPLE = 'an AMQP URL such as amqp://user:password@host:5672/vhost';
 
-/** The text without what may be credentials: everything up to the last @; without one, behind a colon, all but a port. */
+/** Removes possible credentials: everything up to the last @; without one, everything after a colon except a port. */
 const redacted = (url: string): string =>
   url.includes('@')
     ? `***@${url.slice(url.lastIndexOf('@') + 1).replace(/\?.*$/s, '?***')}`
@@ -34,7 +34,7 @@ const redacted = (url: string): string =>
 export function parseEndpoint(url: unknown): Endpoint {
   if (typeof url !== 'string') throw expected('url', EXAMPLE, url);
   const refuse = (why: string): never => {
-    // The parser's own error quotes the whole URL: it is no cause to keep.
+    // The error of the parser quotes the whole URL, so it is not kept as the cause.
     throw new OptionsError('url', `Expected \`url\` to be ${EXAMPLE}, got \`${redacted(url)}\`${why}.`);
   };
   let parsed: URL;
@@ -43,7 +43,7 @@ export function parseEndpoint(url: unknown): Endpoint {
   } catch {
     return refuse('');
   }
-  // An unescaped `/`, `?` or `#` in a password ends the host there: the rest of it must not become a label.
+  // An unescaped `/`, `?` or `#` in a password ends the host there. The rest of the password must not become the label.
   if (parsed.hash !== '' || `${parsed.pathname}${parsed.search}`.includes('@'))
     return refuse(', with a `#` or `@` that is not %-escaped');
   const protocol = parsed.protocol.slice(0, -1);
@@ -72,7 +72,7 @@ export function parseEndpoint(url: unknown): Endpoint {
   };
 }
 
-/** All of them, parsed; at least one. @throws OptionsError */
+/** Parses all URLs; at least one. @throws OptionsError */
 export function parseEndpoints(given: unknown): readonly Endpoint[] {
   const urls: readonly unknown[] = Array.isArray(given) ? given : [given];
   if (urls.length === 0) throw expected('url', `${EXAMPLE}, or a list of at least one`, given);
@@ -96,7 +96,7 @@ export function endpointSource(source: EndpointSource, credentials = false): () 
   return () => Promise.resolve(endpoints);
 }
 
-/** In random order (Fisher–Yates), so that a fleet of clients does not pick one node all together. */
+/** In random order (Fisher–Yates), so that many clients do not all choose the same node. */
 export function shuffled<T>(items: readonly T[], random: () => number = Math.random): T[] {
   const all = [...items];
   for (let i = all.length - 1; i > 0; i--) {
@@ -107,9 +107,9 @@ export function shuffled<T>(items: readonly T[], random: () => number = Math.ran
   return all;
 }
 
-/** What the query of an AMQP URL says. */
+/** The parameters in the query of an AMQP URL. */
 interface EndpointQuery {
-  /** SASL EXTERNAL: the client certificate says who the client is. */
+  /** SASL EXTERNAL: the client certificate identifies the user. */
   readonly external: boolean;
   /** Seconds. */
   readonly heartbeat?: number;
@@ -118,11 +118,11 @@ interface EndpointQuery {
   readonly locale?: string;
   /** ms for TCP, TLS and handshake together. */
   readonly connectTimeout?: number;
-  /** Over those of the connection's `tls`. */
+  /** Takes precedence over the `tls` option of the connection. */
   readonly tls?: TlsOptions;
 }
 
-/** Each parameter by its name and that of RabbitMQ: https://www.rabbitmq.com/docs/uri-query-parameters */
+/** Each parameter by its name and by that of RabbitMQ: https://www.rabbitmq.com/docs/uri-query-parameters */
 const NUMBERS = {
   heartbeat: { names: ['heartbeat'], from: 0, to: LONGEST_HEARTBEAT, unit: ' seconds' },
   frameMax: { names: ['frameMax', 'frame_max'], from: 0, to: 2 ** 32 - 1, unit: '' },
@@ -133,7 +133,7 @@ const FILES = { ca: 'cacertfile', cert: 'certfile', key: 'keyfile' } as const;
 const TLS = [...Object.values(FILES), 'password', 'verify', 'server_name_indication'];
 const KNOWN = [...Object.values(NUMBERS).flatMap(({ names }) => names), 'locale', 'auth_mechanism', ...TLS];
 
-/** What RabbitMQ's own client takes and this one cannot do, and what to do instead. */
+/** Parameters of RabbitMQ's own client that are not supported here, and the alternatives. */
 const ELSEWHERE: Readonly<Record<string, string>> = {
   fail_if_no_peer_cert: 'which is for servers: leave it out, and set `verify=verify_peer`',
   depth: 'which Node has no option for: check the certificate chain in `tls.checkServerIdentity`',

@@ -1,13 +1,13 @@
 import { ChannelError, ConnectionError, isError, sentenceOf, type ErrorDetails } from '../errors';
 
-/** What a broker said when it refused something or closed something. */
+/** The reply of a broker that refused or closed something. */
 export interface Refusal {
   readonly replyCode: number;
-  /** The broker's own sentence, which begins with the name of the code: `NOT_FOUND - no queue 'orders' in vhost '/'`. */
+  /** The broker's reply text, which begins with the name of the code: `NOT_FOUND - no queue 'orders' in vhost '/'`. */
   readonly text: string;
 }
 
-/** What the error codes of Node and OpenSSL mean for the person who has to fix the problem. */
+/** Explanations of error codes of Node.js and OpenSSL. */
 const ADVICE: Readonly<Record<string, string>> = {
   ECONNREFUSED: 'nothing listens there. Is RabbitMQ running, and is the port right?',
   ENOTFOUND: 'the host name is unknown. Is it spelled right, and does DNS know it?',
@@ -35,10 +35,10 @@ const LOST: Readonly<Record<string, string>> = {
   ETIMEDOUT: 'the other side does not answer any more.',
 };
 
-/** amqplib's sentence. */
+/** The message of amqplib. */
 const SILENCE = 'Heartbeat timeout';
 
-/** Node's code, also out of the AggregateError of a host with several addresses. */
+/** The Node.js error code, also from the AggregateError of a host with several addresses. */
 function systemCodeOf(error: unknown): string | undefined {
   if (!isError(error)) return undefined;
   const code: unknown = Reflect.get(error, 'code');
@@ -48,13 +48,13 @@ function systemCodeOf(error: unknown): string | undefined {
 }
 
 /**
- * Refusals that end by themselves, which RabbitMQ sends with the code of those that do not: a limit on connections or
- * channels, a virtual host that is down, an exclusive consumer or queue. https://www.rabbitmq.com/docs/vhosts#limits
+ * Temporary refusals that RabbitMQ sends with the codes of permanent ones: a limit on connections or channels, a virtual host
+ * that is down, an exclusive consumer or queue. https://www.rabbitmq.com/docs/vhosts#limits
  */
 const PASSING =
   /\blimit(?: of)? \(\d+\)|\bhas reached the maximum allowed\b|channels opened \(\d+\)|\blimit cannot be queried\b|\bis down\b|\bin exclusive use\b/;
 
-/** Was a connection closed because it, or its user, has too many channels? https://www.rabbitmq.com/docs/user-limits */
+/** Was a connection closed because the connection or its user has too many channels? https://www.rabbitmq.com/docs/user-limits */
 export const isChannelLimit = ({ replyCode, message }: ConnectionError): boolean =>
   replyCode === 530 && message.includes('number of channels opened');
 
@@ -65,7 +65,7 @@ const detailsOf = (cause: unknown, refusal: Refusal | undefined): ErrorDetails =
   ...(refusal && PASSING.test(refusal.text) && { retryable: true }),
 });
 
-/** Why a connection could not be made. An error that says so already is kept. */
+/** The error of a connection that could not be made. An error of that kind is returned as it is. */
 export function connectFailed(endpoint: string, cause: unknown, refusal?: Refusal): ConnectionError {
   if (cause instanceof ConnectionError) return cause;
   const message = `Cannot connect to ${endpoint || 'RabbitMQ'}: ${refusal ? whyRefused(refusal, cause) : whyUnreachable(cause)}`;
@@ -105,7 +105,7 @@ function whyUnreachable(cause: unknown): string {
 /** The broker closed a connection because of what `connection.update-secret` gave it. RabbitMQ does so with 530. */
 const SECRET_REFUSED = /\bsecret (?:was refused|update failed)\b/i;
 
-/** Why a connection that was up is gone. An error that says so already is kept. */
+/** The error of a connection that was lost. An error of that kind is returned as it is. */
 export function connectionLost(endpoint: string, cause: unknown, refusal?: Refusal): ConnectionError {
   if (cause instanceof ConnectionError) return cause;
   if (refusal && SECRET_REFUSED.test(refusal.text)) {
@@ -130,7 +130,7 @@ function whyLost(cause: unknown): string {
     : sentence;
 }
 
-/** Why the broker closed a channel, or refused what was asked on it. An error that says so already is kept. */
+/** The error of a channel that the broker closed, or of a refused request on it. An error of that kind is returned as it is. */
 export function channelRefused(what: string, cause: unknown, refusal?: Refusal): ChannelError {
   if (cause instanceof ChannelError) return cause;
   const why = refusal ? `${String(refusal.replyCode)} ${refusal.text}` : sentenceOf(cause);

@@ -1,7 +1,7 @@
 /**
- * The port between the library and whatever carries AMQP: connections over a socket (`lib/amqp`), a broker in memory
- * (`lib/testing`). It holds plain data, promises for what happens once and Observables for what happens often; errors
- * come classified. Nothing above it knows the implementation, and nothing below it knows consumers or producers.
+ * The port between the library and an implementation of AMQP: connections over a socket (`lib/amqp`), or a broker in memory
+ * (`lib/testing`). It consists of plain data, promises for single results and Observables for many. Errors are already classified.
+ * Nothing above it knows the implementation, and nothing below it knows consumers or producers.
  */
 import type { ConnectionOptions as TlsOptions } from 'node:tls';
 import type { Observable } from 'rxjs';
@@ -12,7 +12,7 @@ import type { BrokerIdentity } from './broker-version';
 import type { Endpoint } from './endpoints';
 
 export interface DialOptions {
-  /** Shown as the connection's name by the broker. */
+  /** The name of the connection that the broker shows. */
   readonly name?: string | undefined;
   /** Seconds, proposed to the broker unless the endpoint names its own; 0 switches heartbeats off. */
   readonly heartbeat: number;
@@ -34,12 +34,12 @@ export interface Transport {
   readonly back$: Observable<void>;
 }
 
-/** Is a queue there? `hidden`: this user may not ask. */
+/** Does a queue exist? `hidden`: the user has no permission to check. */
 export type QueuePresence = 'there' | 'missing' | 'hidden';
 
-/** What a queue holds and who consumes from it, at one moment. */
+/** The number of messages and consumers of a queue at one moment. */
 export interface QueueDepth {
-  /** Ready, and not out to a consumer. */
+  /** Messages that are ready, without unsettled deliveries. */
   readonly messages: number;
   readonly consumers: number;
 }
@@ -64,27 +64,27 @@ export interface Link {
   readonly quorumDeliveryLimit?: number | undefined;
   /** Hot. Emits: the broker's reason while it blocks publishing, else undefined; the present value first. Completes: when lost. */
   readonly blocked$: Observable<string | undefined>;
-  /** Why the connection is gone; undefined while it is up. */
+  /** The cause of the loss; undefined while the link is up. */
   readonly lost: ConnectionError | undefined;
   /** Marks the link as lost; the first cause wins. */
   lose(cause: ConnectionError): void;
 
   /**
    * Opens a channel for one consumer. Cold. Emits: the channel, once. Errors: ChannelError, when it cannot be opened or when
-   * the broker ends it. Completes: after our own `close`. Unsubscribe: closes a channel that is still opening, and leaves
-   * an emitted one open, since its user may have something to finish.
+   * the broker ends it. Completes: after our own `close`. Unsubscribe: closes a channel that is still opening, but not
+   * an emitted one, since its user may have work to finish.
    */
   openInbound(): Observable<InboundChannel>;
   /** Opens a channel with publisher confirms. As `openInbound`. */
   openOutbound(): Observable<OutboundChannel>;
-  /** Looks for a queue, on a channel of its own. Rejects: ChannelError, when that cannot be found out. */
+  /** Checks whether a queue exists, on a channel of its own. Rejects: ChannelError, if that cannot be determined. */
   check(queue: string): Promise<QueuePresence>;
   /**
    * Declares exchanges, queues (`own` last), then bindings, on a channel of its own. Resolves with the name of `own`, which
-   * the broker may have chosen. Rejects: ChannelError with the broker's words.
+   * the broker may have chosen. Rejects: ChannelError with the broker's reply text.
    */
   declare(topology: Topology, own?: QueueSpec): Promise<string | undefined>;
-  /** How full a queue is. Undefined: there is none of that name. On a channel of its own; rejects: ChannelError. */
+  /** The depth of a queue. Undefined: there is none of that name. On a channel of its own; rejects: ChannelError. */
   inspect(queue: string): Promise<QueueDepth | undefined>;
   /** Drops the ready messages of a queue; resolves with how many. On a channel of its own; rejects: ChannelError. */
   purge(queue: string): Promise<number>;
@@ -105,7 +105,7 @@ export interface Link {
   close(within: number): Promise<void>;
 }
 
-/** What both kinds of channel have. */
+/** The members of both kinds of channel. */
 export interface LinkChannel {
   /**
    * As `Link.check`, on this channel: any answer but `there` ends it.
@@ -115,9 +115,9 @@ export interface LinkChannel {
   /** As `Link.declare`, on this channel: a refusal ends it. */
   declare(topology: Topology, own?: QueueSpec): Promise<string | undefined>;
   readonly ended: boolean;
-  /** Hot. Emits: once, when the channel is gone: why, or undefined after our own `close`. Then completes. */
+  /** Hot. Emits: once, when the channel has ended: the cause, or undefined after our own `close`. Then completes. */
   readonly ended$: Observable<ChannelError | undefined>;
-  /** Closes it. Resolves when it is closed, gone with its link, or after a few seconds. Never rejects. */
+  /** Closes the channel. Resolves when it is closed, lost with its link, or after a few seconds. Never rejects. */
   close(): Promise<void>;
 }
 
@@ -125,7 +125,7 @@ export interface LinkChannel {
 export interface ConsumeRequest {
   readonly queue: string;
   readonly tag: string;
-  /** Unsettled deliveries at most, set before the consumer is registered. Without effect beside `noAck`. */
+  /** The largest number of unsettled deliveries, set before the consumer is registered. Has no effect with `noAck`. */
   readonly prefetch: number;
   readonly noAck: boolean;
   readonly exclusive: boolean;
@@ -141,15 +141,15 @@ export interface ConsumeListener {
 }
 
 /**
- * What becomes of a delivery. `requeue` and `release` put it back; the broker counts a requeue as a failed attempt, and a
- * release not (RabbitMQ ≥ 4.3). https://www.rabbitmq.com/docs/quorum-queues#poison-message-handling
+ * How a delivery is settled. `requeue` and `release` put it back; the broker counts a requeue as a failed attempt, but not a
+ * release (RabbitMQ ≥ 4.3). https://www.rabbitmq.com/docs/quorum-queues#poison-message-handling
  */
 export type Settlement = 'ack' | 'requeue' | 'release' | 'reject';
 
 /** The channel of one consumer. */
 export interface InboundChannel extends LinkChannel {
   /**
-   * Sets the prefetch and registers a consumer. Messages may reach the listener before this resolves: they can come in the
+   * Sets the prefetch and registers a consumer. Messages may reach the listener before this resolves: they can arrive in the
    * same read as the broker's answer. Rejects: ChannelError.
    */
   consume(request: ConsumeRequest, listener: ConsumeListener): Promise<void>;
@@ -157,14 +157,14 @@ export interface InboundChannel extends LinkChannel {
   get(queue: string): Promise<InboundMessage | undefined>;
   /** Settles one delivery; with `multiple` an ack covers every unsettled tag up to it. `false`: the channel is closing. */
   settle(deliveryTag: number, how: Settlement, multiple?: boolean): boolean;
-  /** Messages still come until this resolves. Resolves when the broker has answered, or the channel is gone. */
+  /** Cancels the consumer. Messages may arrive until this resolves: when the broker has answered, or the channel has ended. */
   cancel(tag: string): Promise<void>;
 }
 
-/** A message as it arrived. The rarely read parts are decoded when asked for. */
+/** A message as it arrived. Rarely used parts are decoded on access. */
 export interface InboundMessage {
   readonly content: Buffer;
-  /** Counts on its channel from 1; meaningless on any other. */
+  /** Counts from 1 on its channel, and is valid only there. */
   readonly deliveryTag: number;
   readonly redelivered: boolean;
   readonly exchange: string;
@@ -174,7 +174,7 @@ export interface InboundMessage {
   /** Undefined: none. */
   readonly headers: Arguments | undefined;
   readonly properties: MessageProperties;
-  /** Why its headers could not be read; such a message cannot be decoded. */
+  /** The reason why its headers could not be read. Such a message is undecodable. */
   readonly unreadable: Error | undefined;
 }
 
@@ -189,15 +189,15 @@ export interface WireMessage {
   /** Every other property but the expiration; undefined: none. */
   readonly properties: MessageProperties | undefined;
   readonly content: Buffer;
-  /** Upper bound of the properties frame, bytes. */
+  /** An upper bound of the properties frame, bytes. */
   readonly propertiesFrame: number;
 }
 
-/** What the broker says about published messages, numbered from 1 per channel. */
+/** The verdicts of the broker on published messages, which are numbered from 1 per channel. */
 export type Verdict =
-  /** With `multiple` all up to `number`. https://www.rabbitmq.com/docs/confirms#publisher-confirms */
+  /** With `multiple`, all up to `number`. https://www.rabbitmq.com/docs/confirms#publisher-confirms */
   | { readonly kind: 'ack' | 'nack'; readonly number: number; readonly multiple: boolean }
-  /** Comes before the ack of the same message. */
+  /** Precedes the ack of the same message. */
   | {
       readonly kind: 'return';
       readonly messageId: string | undefined;
@@ -209,15 +209,15 @@ export type Verdict =
 
 /** A channel with publisher confirms. */
 export interface OutboundChannel extends LinkChannel {
-  /** `false` from a full socket until `drain$`. Publishing on is allowed; it fills memory. */
+  /** `false` while the socket buffer is full, until `drain$`. Publishing is still possible, and fills memory. */
   readonly writable: boolean;
-  /** Hot. Emits: when there is room again. Completes: when the channel is gone. */
+  /** Hot. Emits: when there is room again. Completes: when the channel has ended. */
   readonly drain$: Observable<void>;
-  /** Hot. Emits: each verdict of the broker, in order. Completes: when the channel is gone. */
+  /** Hot. Emits: each verdict of the broker, in order. Completes: when the channel has ended. */
   readonly verdicts$: Observable<Verdict>;
   /**
-   * Writes one message behind those before it; it takes the next number. `expiration`: ms left, in whole numbers.
-   * `false`: the channel is closing, and nothing was written. Throws: why this message can never be written.
+   * Writes one message, which takes the next number. `expiration`: the remaining time, whole ms. `false`: the channel is closing,
+   * and nothing was written. Throws: the reason why this message can never be written.
    */
   publish(message: WireMessage, expiration: number | undefined): boolean;
   /**

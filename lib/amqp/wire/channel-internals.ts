@@ -2,16 +2,16 @@ import type { ConfirmChannel } from 'amqplib';
 import type { Writable } from 'node:stream';
 import { isObject } from './is-object';
 
-/** What lies below amqplib's documented surface of a confirm channel, and is used here. */
+/** The internals of an amqplib confirm channel that are used here, below its documented surface. */
 export interface WritableChannel {
   readonly number: number;
-  /** Bytes of a frame, at most. */
+  /** The largest frame, bytes. */
   readonly frameMax: number;
-  /** Its own way to the socket, behind what amqplib has written; undefined once it is closing or closed. */
+  /** Writes to the socket after everything that amqplib has written; undefined when the channel is closing or closed. */
   readonly buffer: Writable | undefined;
-  /** A message was published: amqplib counts along, so that what it publishes itself is counted right. */
+  /** Counts a published message in amqplib too, so that its own publishes get the right numbers. */
   readonly count: () => void;
-  /** Bytes were written: no heartbeat is due. */
+  /** Marks bytes as sent, so that amqplib skips a heartbeat. */
   readonly wrote: () => void;
 }
 
@@ -19,7 +19,7 @@ const isFunction = (value: unknown): value is (...args: unknown[]) => unknown =>
 const isWritable = (value: unknown): value is Writable =>
   isObject(value) && isFunction(Reflect.get(value, 'write')) && Reflect.get(value, 'writableObjectMode') === true;
 
-/** Finds it, on this channel alone; undefined if anything is not as it was in the amqplib we know. */
+/** The internals of this channel; undefined if anything differs from the known amqplib. */
 export function writableChannel(channel: ConfirmChannel): WritableChannel | undefined {
   const number: unknown = Reflect.get(channel, 'ch');
   const connection: unknown = Reflect.get(channel, 'connection');
@@ -34,7 +34,7 @@ export function writableChannel(channel: ConfirmChannel): WritableChannel | unde
     typeof Reflect.get(connection, 'sentSinceLastCheck') === 'boolean' &&
     isFunction(Reflect.get(channel, 'sendMessage')) &&
     isFunction(Reflect.get(connection, 'sendMessage'));
-  // Instrumentation that wraps amqplib's publish (the mark is shimmer's) wants to see each message.
+  // Instrumentation that wraps amqplib's publish (marked by shimmer) must see each message.
   const watched = [
     Reflect.get(channel, 'publish'),
     Reflect.get(channel, 'sendMessage'),
@@ -43,7 +43,7 @@ export function writableChannel(channel: ConfirmChannel): WritableChannel | unde
   if (!known || watched) return undefined;
 
   const bufferOf = (): Writable | undefined => {
-    // While closing, amqplib covers its methods with ones that throw.
+    // While closing, amqplib replaces its methods with ones that throw.
     if (Object.hasOwn(channel, 'sendMessage') || Object.hasOwn(connection, 'sendMessage')) return undefined;
     const channels: unknown = Reflect.get(connection, 'channels');
     const record: unknown = Array.isArray(channels) ? channels[number] : undefined;

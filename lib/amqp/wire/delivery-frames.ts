@@ -24,18 +24,18 @@ const BASIC_DELIVER = BASIC * 0x10000 + 60;
 const TAG_AT = FRAME_HEADER + 4;
 /** Class, weight, body size and flags. */
 const LEAST_HEADER = 14;
-/** Header frames from here on are amqplib's, and its guard's: what is smaller cannot nest deep. */
+/** amqplib and its guard handle header frames from this size on. Smaller ones cannot nest deep. */
 const LARGEST_HEADER = 500;
 
-/** Parses the messages of one consumer on one channel, and remembers what the last one was named. */
+/** Parses the messages of one consumer on one channel, and caches the names of the last one. */
 export class DeliveryFrames {
   readonly #channel: number;
   readonly #tag: Buffer;
   readonly #decode: DecodeHeader;
-  /** Exchange and routing key as they lay in the last frame. */
+  /** The bytes of exchange and routing key in the last frame. */
   #route: Buffer = Buffer.alloc(0);
   #names: Names;
-  /** Where the message that was parsed last ended. */
+  /** The end of the last message that was parsed. */
   end = 0;
 
   constructor(channel: number, consumerTag: string, decode: DecodeHeader) {
@@ -46,15 +46,15 @@ export class DeliveryFrames {
   }
 
   /**
-   * The message at `start`: deliver, header and at most one body frame, all of them there and nothing odd about any;
-   * `end` says where the next one begins. Undefined: it is amqplib's to judge.
+   * The message at `start`: deliver, header and at most one body frame, all complete and as expected. `end` is then where the
+   * next one begins. Undefined: amqplib has to handle it.
    */
   parse(bytes: Buffer, start: number): Arrival | undefined {
     const headerAt = this.#frameEnd(bytes, start, METHOD);
     if (headerAt === 0 || uint32At(bytes, start + FRAME_HEADER) !== BASIC_DELIVER) return undefined;
     const tagAt = start + TAG_AT;
     const deliveryTagAt = tagAt + 1 + this.#tag.length;
-    // Tag, number, redelivered, two names at least.
+    // The least: tag, number, redelivered, two names.
     if (deliveryTagAt + 8 + 1 + 2 >= headerAt || bytes[tagAt] !== this.#tag.length) return undefined;
     if (!liesAt(bytes, tagAt + 1, deliveryTagAt, this.#tag)) return undefined;
     if (!this.#readRoute(bytes, deliveryTagAt + 9, headerAt - 1)) return undefined;
@@ -69,7 +69,7 @@ export class DeliveryFrames {
     let end = bodyAt;
     if (size > 0) {
       end = this.#frameEnd(bytes, bodyAt, BODY);
-      // In several frames, or not all there yet.
+      // In several frames, or still incomplete.
       if (end === 0 || end - bodyAt - FRAME_OVERHEAD !== size) return undefined;
     }
     const content = size === 0 ? NOTHING : bytes.subarray(bodyAt + FRAME_HEADER, end - 1);
@@ -79,7 +79,7 @@ export class DeliveryFrames {
     return new Arrival(bytes, this.#names, deliveryTag, redelivered, headerAt, bodyAt, content, this.#decode);
   }
 
-  /** The end of the frame at `at`; 0: it is not of that type and this channel, not whole, or does not end as it should. */
+  /** The end of the frame at `at`; 0 if its type or channel differs, it is incomplete, or its end octet is wrong. */
   #frameEnd(bytes: Buffer, at: number, type: number): number {
     if (at + FRAME_HEADER > bytes.length || bytes[at] !== type) return 0;
     if (uint16At(bytes, at + 1) !== this.#channel) return 0;
@@ -102,16 +102,16 @@ export class DeliveryFrames {
 
 const NOTHING = Buffer.alloc(0);
 
-/** Makes amqplib decode a header frame, when somebody asks for what is in it. */
+/** Lets amqplib decode a header frame, on first access to its properties. */
 type DecodeHeader = (frame: Buffer) => ConsumeMessage['properties'];
 
-/** The names of a message, which most messages share with the one before. */
+/** Exchange and routing key of a message; most messages share them with the one before. */
 export interface Names {
   readonly exchange: string;
   readonly routingKey: string;
 }
 
-/** Do the properties that are read at once end before `end`? */
+/** Do the properties that are read eagerly end before `end`? */
 function beginsWithin(bytes: Buffer, headerAt: number, end: number): boolean {
   const flags = uint16At(bytes, headerAt + FLAGS_AT);
   let at = headerAt + PROPERTIES_AT;
@@ -120,14 +120,14 @@ function beginsWithin(bytes: Buffer, headerAt: number, end: number): boolean {
   return (flags & FLAG.headers ? at + 4 : at) <= end;
 }
 
-/** A message parsed where it lies in what was read; its header frame is decoded when something in it is asked for. */
+/** A message parsed in place, in the bytes that were read. Its header frame is decoded on first access. */
 export class Arrival implements InboundMessage {
   readonly content: Buffer;
   readonly deliveryTag: number;
   readonly redelivered: boolean;
   readonly exchange: string;
   readonly routingKey: string;
-  /** The first two properties: a body cannot be read without them. */
+  /** The first two properties; decoding a body needs them. */
   readonly contentType: string | undefined;
   readonly contentEncoding: string | undefined;
   /** An empty table counts as none. */
@@ -180,13 +180,13 @@ export class Arrival implements InboundMessage {
   get properties(): MessageProperties {
     return (this.#properties ??= fromAmqp(this.#decode(this.#bytes.subarray(this.#headerAt, this.#headerEnd))));
   }
-  /** Headers that nest too deep are left to amqplib and its guard. */
+  /** amqplib and its guard handle headers that nest too deep. */
   get unreadable(): undefined {
     return undefined;
   }
 }
 
-/** A short string that is nearly always the same: then no other string is made of it. */
+/** A short string that is nearly always the same: an equal one is not created anew. */
 class Repeated {
   #bytes: Buffer = Buffer.of(0);
   #text = '';

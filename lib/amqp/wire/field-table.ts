@@ -1,10 +1,10 @@
 /**
- * Writes a field table as amqplib would; returns where it ends. What has no form there was refused before (`tableSize`),
- * which also told how much room it takes. https://www.rabbitmq.com/amqp-0-9-1-errata#section_3
+ * Writes a field table as amqplib would; returns its end. `tableSize` has refused values that AMQP cannot hold, and has
+ * computed the size. https://www.rabbitmq.com/amqp-0-9-1-errata#section_3
  */
 export function writeFieldTable(to: Buffer, start: number, table: object): number {
   let at = start + 4;
-  // Inherited members too, as amqplib does.
+  // Inherited properties too, as in amqplib.
   for (const key in table) {
     const value: unknown = Reflect.get(table, key);
     if (value === undefined) continue;
@@ -52,7 +52,7 @@ function writeText(to: Buffer, at: number, text: string): number {
   return to.writeUInt32BE(length, at + 1) + length;
 }
 
-/** The smallest kind that holds it, as amqplib chooses; signed, since that is how RabbitMQ reads them. */
+/** The smallest type that holds the number, as in amqplib; signed, because RabbitMQ reads them so. */
 function writeNumber(to: Buffer, at: number, value: number): number {
   const real = value >= 2 ** 63 || (Math.abs(value) < 2 ** 50 && Math.floor(value) !== value);
   if (real) return to.writeDoubleBE(value, tag(to, at, 'd'));
@@ -62,7 +62,7 @@ function writeNumber(to: Buffer, at: number, value: number): number {
   return to.writeBigInt64BE(BigInt(value), tag(to, at, 'l'));
 }
 
-/** amqplib's way to name a type: `{ '!': 'timestamp', value: 1 }`. */
+/** amqplib's notation for a typed value: `{ '!': 'timestamp', value: 1 }`. */
 function writeTyped(to: Buffer, at: number, named: object): number {
   const type: unknown = Reflect.get(named, '!');
   const number: unknown = Reflect.get(named, 'value');
@@ -97,7 +97,7 @@ function writeTyped(to: Buffer, at: number, named: object): number {
     case 'float64':
       return to.writeDoubleBE(number, tag(to, at, 'd'));
     default:
-      // 'string', 'boolean', 'object', 'number' name what it is anyway; 'decimal' and what is misnamed are amqplib's.
+      // 'string', 'boolean', 'object' and 'number' need no name; 'decimal' and unknown names are left to amqplib.
       throw new TypeError(`\`${String(type)}\` is not written here.`);
   }
 }

@@ -2,32 +2,32 @@ import type { ChannelModel } from 'amqplib';
 import { BODY, BODY_SIZE_AT, FLAG, FLAGS_AT, FRAME_HEADER, HEADER, PROPERTIES_AT, SIZE_AT } from './frames';
 import { isObject } from './is-object';
 
-/** As deep as our own headers may be: what comes in can be sent on. RabbitMQ itself nests two levels. */
+/** The limit for our own headers too, so that received headers can be sent again. RabbitMQ itself nests two levels. */
 const DEEPEST = 100;
-/** Bytes; RabbitMQ allows no `max_message_size` beyond it. https://www.rabbitmq.com/docs/configure#config-items */
+/** The largest `max_message_size` that RabbitMQ allows, bytes. https://www.rabbitmq.com/docs/configure#config-items */
 const LARGEST = 512 * 1024 * 1024;
 
 const unread = new WeakSet();
 
-/** Were the headers of this message too deep to be read? Then its `properties`, as amqplib gives them, have none. */
+/** Were the headers of this message too deep to read? Then the `properties` from amqplib have none. */
 export const unreadHeaders = (properties: object): boolean => unread.has(properties);
-/** Why such a message is undecodable. */
+/** The reason why such a message is undecodable. */
 export const headersTooDeep = (): Error =>
   new Error(`The headers of the message are nested more than ${String(DEEPEST)} deep. They were not read.`);
 
 /**
- * Looks at each frame before amqplib decodes it. RabbitMQ passes on any depth of headers that somebody publishes;
- * amqplib recurses into them, runs out of stack and drops the connection, again at each redelivery: such a message gets
- * no headers, and is remembered. A body that no broker sends (endless, or in frames of nothing) would be gathered until
- * no memory is left: it ends the connection.
+ * Checks each frame before amqplib decodes it. RabbitMQ forwards headers of any depth. amqplib decodes them recursively,
+ * overflows the stack and drops the connection, again at each redelivery. So the headers of such a message are removed, and the
+ * message is marked. A body that no real broker sends (endless, or in empty frames) would exhaust memory, so it ends the
+ * connection.
  *
- * On this connection alone, and only if amqplib is as we know it.
+ * Installed on this connection only, and only if amqplib looks as expected.
  */
 export function guardFrames({ connection }: ChannelModel): void {
   const recvFrame: unknown = Reflect.get(connection, 'recvFrame');
   if (typeof recvFrame !== 'function' || !Buffer.isBuffer(Reflect.get(connection, 'rest'))) return;
   const receive = (): unknown => Reflect.apply(recvFrame, connection, []);
-  // amqplib calls it again whenever it has read more: a frame that is complete is seen here in full before it is decoded.
+  // amqplib calls it again after each read: a complete frame is checked here before it is decoded.
   Reflect.set(connection, 'recvFrame', () => {
     const rest: unknown = Reflect.get(connection, 'rest');
     if (!Buffer.isBuffer(rest) || rest.length <= FRAME_HEADER) return receive();
@@ -43,7 +43,7 @@ export function guardFrames({ connection }: ChannelModel): void {
   });
 }
 
-/** The bytes with the headers cut out of the frame in front; undefined if they can stay, or there is no whole frame. */
+/** The bytes without the headers of the first frame; undefined if the headers can stay, or the frame is incomplete. */
 function withoutDeepHeaders(rest: Buffer): Buffer | undefined {
   if (rest.length < PROPERTIES_AT) return undefined;
   const bodySize = rest.readBigUInt64BE(BODY_SIZE_AT);
@@ -64,19 +64,19 @@ function withoutDeepHeaders(rest: Buffer): Buffer | undefined {
   return Buffer.concat([before, rest.subarray(at + cut)]);
 }
 
-/** Bytes behind the tag of each kind of value that always takes as many. https://www.rabbitmq.com/amqp-0-9-1-errata#section_3 */
+/** Bytes after the tag, for each kind of value of fixed size. https://www.rabbitmq.com/amqp-0-9-1-errata#section_3 */
 const FIXED: ReadonlyMap<number, number> = new Map(
   Object.entries({ V: 0, t: 1, b: 1, B: 1, s: 2, u: 2, I: 4, i: 4, f: 4, D: 5, T: 8, l: 8, d: 8 }).map(
     ([tag, size]) => [tag.charCodeAt(0), size],
   ),
 );
 const [TABLE, ARRAY, TEXT, BYTES] = ['F', 'A', 'S', 'x'].map((tag) => tag.charCodeAt(0));
-/** A level takes at least this much: the tag and the length of an array. */
+/** The least that a level takes, bytes: the tag and the length of an array. */
 const LEAST_PER_LEVEL = 5;
 
 /**
- * Does the field table at `start` (its length first) hold tables or arrays in one another, more than `limit` deep? Pure,
- * and without recursion: it is asked of tables that no recursion would survive. What is malformed is for others to judge.
+ * Does the field table at `start` (its length first) nest tables or arrays more than `limit` deep? Pure, and without recursion:
+ * it has to survive tables that would overflow the stack. It does not report malformed tables.
  */
 export function nestsDeeper(limit: number, bytes: Buffer, start: number): boolean {
   const open: { readonly end: number; readonly named: boolean }[] = [];

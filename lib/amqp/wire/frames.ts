@@ -1,27 +1,27 @@
-/** What frames are made of: AMQP 0-9-1, section 4.2.3. https://www.rabbitmq.com/resources/specs/amqp0-9-1.pdf */
+/** The layout of frames: AMQP 0-9-1, section 4.2.3. https://www.rabbitmq.com/resources/specs/amqp0-9-1.pdf */
 
-/** Type (1), channel (2) and size (4) in front of a frame. */
+/** Bytes before the payload: type (1), channel (2) and size (4). */
 export const FRAME_HEADER = 7;
-/** Where the size stands. */
+/** The offset of the size. */
 export const SIZE_AT = 3;
 export const FRAME_END = 0xce;
-/** All that a frame takes beside its payload. */
+/** Bytes of a frame around its payload. */
 export const FRAME_OVERHEAD = FRAME_HEADER + 1;
 
-/** Types of frames. */
+/** Frame types. */
 export const METHOD = 1;
 export const HEADER = 2;
 export const BODY = 3;
 
-/** The class of everything that concerns messages. */
+/** The class `basic`. */
 export const BASIC = 60;
 
-/** In a header frame, from its start: class (2), weight (2), body size (8), flags (2), then what the flags name. Section 4.2.6.1. */
+/** Offsets in a header frame: class (2), weight (2), body size (8), flags (2), then the flagged properties. Section 4.2.6.1. */
 export const BODY_SIZE_AT = FRAME_HEADER + 4;
 export const FLAGS_AT = FRAME_HEADER + 12;
 export const PROPERTIES_AT = FRAME_HEADER + 14;
 
-/** Bits of the property flags, in the order in which the properties are written. */
+/** The bits of the property flags, in the order of the properties. */
 export const FLAG = {
   contentType: 0x8000,
   contentEncoding: 0x4000,

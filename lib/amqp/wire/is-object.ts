@@ -1,2 +1,2 @@
-/** Anything that can have members. */
+/** An object or a function. */
 export const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null;

@@ -14,14 +14,14 @@ import {
   SIZE_AT,
 } from './frames';
 
-/** What the frames of a message are made of. */
+/** The parts of a message that its frames contain. */
 export type FramedMessage = Omit<WireMessage, 'propertiesFrame'>;
 
-/** A method of that class. */
+/** The method `basic.publish`. */
 const PUBLISH = 40;
 const NO_HEADERS = Object.freeze({});
 
-/** The `basic.publish` frame of a route: the same for every message that takes it. */
+/** The `basic.publish` frame of a route: the same for all of its messages. */
 export function publishFrame(
   channel: number,
   { exchange, routingKey, mandatory }: Pick<FramedMessage, 'exchange' | 'routingKey' | 'mandatory'>,
@@ -38,7 +38,7 @@ export function publishFrame(
   return frame;
 }
 
-/** Writes the header frame of a message; returns where it ends. `expiration`: ms, as the broker is to read it. */
+/** Writes the header frame of a message; returns its end. `expiration`: ms, as text. */
 export function writeHeaderFrame(
   to: Buffer,
   start: number,
@@ -61,7 +61,7 @@ export function writeHeaderFrame(
     flags |= FLAG.contentEncoding;
     at = shortString(to, at, properties.contentEncoding);
   }
-  // Without headers an empty table, as amqplib has it: consumers can tell the difference.
+  // An empty table if there are no headers, as in amqplib: consumers can see the difference.
   at = writeFieldTable(to, at, properties?.headers ?? NO_HEADERS);
   at = to.writeUInt8(persistent ? 2 : 1, at);
   if (properties?.priority !== undefined) {
@@ -102,7 +102,7 @@ export function writeHeaderFrame(
   return to.writeUInt8(FRAME_END, at);
 }
 
-/** The header of a body frame; returns where the body goes. */
+/** Writes the start of a body frame; returns the offset of the body. */
 export const writeBodyHeader = (to: Buffer, at: number, channel: number, size: number): number =>
   frameHeader(to, at, BODY, channel, size);
 
@@ -119,7 +119,7 @@ function frameHeader(to: Buffer, at: number, type: number, channel: number, size
   return at + FRAME_HEADER;
 }
 
-/** Eight octets; no body of ours takes the upper four beyond what a double holds. */
+/** Eight octets. A body size is a safe integer, so a double holds it. */
 function bodySize(to: Buffer, at: number, size: number): number {
   return to.writeUInt32BE(size % 2 ** 32, to.writeUInt32BE(Math.floor(size / 2 ** 32), at));
 }
@@ -130,12 +130,12 @@ function shortString(to: Buffer, at: number, value: string): number {
   return at + 1 + length;
 }
 
-/** More routes than this are not remembered: routing keys may be as many as messages. */
+/** The largest number of cached routes: there may be as many routing keys as messages. */
 const REMEMBERED = 256;
 
 /**
- * All that messages of one route have in common, as bytes: the publish frame, and the header frame up to the message id,
- * which is the last property of a message that says nothing beside it. What differs is patched in.
+ * The bytes that messages of one route share: the publish frame, and the header frame up to the message id, which is the last
+ * property of a message without further ones. The differences are patched in.
  */
 class Template {
   readonly #of: FramedMessage;
@@ -148,7 +148,7 @@ class Template {
     const header = Buffer.alloc(1024);
     const plain = { ...of, messageId: '', properties: undefined };
     const end = writeHeaderFrame(header, 0, channel, plain, undefined);
-    // Without the empty id and the end of the frame.
+    // Excludes the empty id and the end of the frame.
     this.#bytes = Buffer.concat([method, header.subarray(0, end - 2)]);
     this.#headerAt = method.length;
   }
@@ -164,7 +164,7 @@ class Template {
     );
   }
 
-  /** Writes both frames; returns where they end. */
+  /** Writes both frames; returns their end. */
   write(to: Buffer, start: number, messageId: string, bodySize: number): number {
     to.set(this.#bytes, start);
     const idAt = start + this.#bytes.length;
@@ -191,7 +191,7 @@ export class Templates {
   }
 
   for(message: FramedMessage): Template {
-    // Most messages take the route of the one before: no key is made for them.
+    // Most messages have the route of the one before, and need no key.
     if (this.#last?.fits(message)) return this.#last;
     const { exchange, routingKey, mandatory, persistent, contentType } = message;
     const key = JSON.stringify([exchange, routingKey, mandatory, persistent, contentType]);

@@ -7,21 +7,21 @@ import { type FramedMessage, publishFrame, writeBodyHeader, writeFrameEnd, write
 import { Templates } from './publish-frames';
 
 /**
- * Publishes on one confirm channel in frames of its own making. amqplib makes three buffers of each message, copies them
- * into a fourth and writes that to the socket by itself; here many messages share a chunk, which is written into the
- * channel's own buffer at the end of the turn, behind whatever amqplib has written there.
+ * Publishes on one confirm channel, and encodes the frames itself. amqplib creates three buffers for each message, copies them
+ * into a fourth and writes that to the socket. Here many messages share a chunk, which is written to the buffer of the channel at
+ * the end of the turn, after everything that amqplib has written there.
  */
 export class Publisher {
   readonly #channel: WritableChannel;
   readonly #templates: Templates;
   readonly #full: () => void;
-  /** Bytes of a body that fit into one frame. */
+  /** The largest part of a body that fits into one frame, bytes. */
   readonly #most: number;
   readonly #chunks = new Chunks();
   #chunk = this.#chunks.take(0);
   #start = 0;
   #end = 0;
-  /** Of the message that was written last, as the broker counts. */
+  /** The number of the last message, as the broker counts. */
   #number = 0;
   #scheduled = false;
 
@@ -32,15 +32,15 @@ export class Publisher {
     this.#most = Math.min(channel.frameMax, LARGEST_FRAME) - FRAME_OVERHEAD;
   }
 
-  /** `full` is told when nothing more should be published until 'drain'. Undefined: this amqplib is not as we know it. */
+  /** `full` is called when the socket buffer is full, until 'drain'. Undefined: amqplib does not look as expected. */
   static on(channel: ConfirmChannel, full: () => void): Publisher | undefined {
     const known = writableChannel(channel);
     return known && encodesAsKnown(channel) ? new Publisher(known, full) : undefined;
   }
 
   /**
-   * `number`: of this message, as the broker counts those of the channel; `expiration`: ms, as the broker is to read it. Returns `false` if the channel is closing, or is not as it was;
-   * throws over what only amqplib can write. In both cases nothing was written.
+   * Writes one message. `number`: its number on the channel, as the broker counts; `expiration`: ms, as text. Returns `false` if
+   * the channel is closing or has changed. Throws if only amqplib can write the message. In both cases nothing was written.
    */
   publish(message: WireMessage, number: number, expiration: string | undefined): boolean {
     const { content, propertiesFrame } = message;
@@ -50,19 +50,19 @@ export class Publisher {
     this.#end = this.#writeHead(message, expiration);
     this.#number = number;
     this.#writeBody(content);
-    // What has begun has to end: nobody may close the channel in the middle of it, which costs the whole connection.
+    // A message has to be written to its end: closing the channel in the middle would cost the whole connection.
     if (this.#chunk !== chunk) this.flush();
     else this.#flushSoon();
     this.#channel.count();
     return true;
   }
 
-  /** The broker has told of the message of this number: it and all before it have arrived there. */
+  /** The broker has confirmed or rejected this number: the message and all before it have arrived there. */
   confirmed(number: number): void {
     this.#chunks.confirmed(number, this.#number);
   }
 
-  /** Writes what has gathered. What comes behind from amqplib stays behind. */
+  /** Writes the collected frames, before anything that amqplib writes later. */
   flush(): void {
     this.#scheduled = false;
     if (this.#end === this.#start) return;
@@ -82,7 +82,7 @@ export class Publisher {
     return writeHeaderFrame(this.#chunk, this.#end + method.length, number, message, expiration);
   }
 
-  /** Each frame in one piece: amqplib lets channels take turns between writes, and a frame must not be torn. */
+  /** Writes each frame as one piece: amqplib interleaves the writes of channels, and a frame must not be split. */
   #writeBody(content: Buffer): void {
     const { number } = this.#channel;
     const most = this.#most;
@@ -96,13 +96,13 @@ export class Publisher {
     }
   }
 
-  /** Room for so many bytes in one piece. */
+  /** Reserves this many contiguous bytes. */
   #reserve(bytes: number): void {
     if (this.#end + bytes <= this.#chunk.length) return;
     this.flush();
-    // First of all: there may be no memory left, and then this one stays.
+    // Allocates first: if memory is exhausted, the present chunk stays.
     const next = this.#chunks.take(bytes);
-    // It may still be on its way to the socket.
+    // The old one may still be queued for the socket.
     this.#chunks.give(this.#chunk, this.#number);
     this.#chunk = next;
     this.#start = this.#end = 0;
@@ -118,49 +118,49 @@ export class Publisher {
 
   #write(bytes: Buffer): void {
     const { buffer, wrote } = this.#channel;
-    // Closing: what was not written is told lost with all that was.
+    // Closing: unwritten messages are reported lost with the written ones.
     if (!buffer) return;
     wrote();
     if (!buffer.write(bytes)) this.#full();
   }
 }
 
-/** Both names of a route at their longest, and what is around them. */
+/** The longest publish frame: both names at their maximum, and the bytes around them. */
 const ROUTE_FRAME = FRAME_OVERHEAD + 4 + 2 + 2 * 256 + 1;
 
-/** Bytes of a chunk, in which many small messages go to the socket at once. */
+/** Bytes of a chunk, which takes many small messages to the socket in one write. */
 const SMALL = 32 * 1024;
-/** Of frames as large, little would fit into one. */
+/** From this frame size on, few frames would fit into a small chunk. */
 const LARGE_FRAME = 16 * 1024;
-/** The broker may take frames of any size: ours are no larger than its default, lest a body is copied as a whole. */
+/** The largest frame that is written, the broker's default: a broker without a limit would make us copy whole bodies. */
 const LARGEST_FRAME = 128 * 1024;
-/** So large ones have larger chunks: with a chunk and a write for each, bodies of 16 KiB took a third more CPU. */
+/** Bytes of a chunk for large bodies: with one chunk and one write for each, bodies of 16 KiB took a third more CPU. */
 const LARGE = 4 * LARGEST_FRAME + 4096;
-/** Kept while messages are under way, 17 MiB: more than fifty bodies of 256 KiB lie in. */
+/** Chunks kept while messages are in flight, 17 MiB: room for more than fifty bodies of 256 KiB. */
 const MOST = 32;
-/** Kept while none is, 2 MiB: what the next burst of bodies of 16 KiB takes. */
+/** Chunks kept while no message is in flight, 2 MiB: room for the next burst of bodies of 16 KiB. */
 const FEW = 4;
 
 interface Resting {
   readonly chunk: Buffer;
-  /** The number of the last message that lies in it, or in part. */
+  /** The number of the last message of which it holds a part. */
   readonly upTo: number;
 }
 
 /**
- * What frames are written into, used again: new chunks for large bodies made the collector of garbage run, with which they
- * took up to twice the CPU. When is one free? The socket does not tell us, the broker does: bytes come in order, so what lay
- * in front of a message that it confirms has left this process. (The end of that message itself only with RabbitMQ:
- * LavinMQ confirms in front of the last octet.)
+ * A pool of the buffers that frames are written into. Allocating new ones for large bodies took up to twice the CPU, because of
+ * garbage collection. The socket does not report when a buffer is free, but the broker does: bytes arrive in order, so everything
+ * before a confirmed message has left this process. (For the end of that message itself this holds only with RabbitMQ: LavinMQ
+ * confirms before it has read the last octet.)
  */
 export class Chunks {
-  /** In the order of their messages. */
+  /** Chunks in flight, in the order of their messages. */
   readonly #resting: Resting[] = [];
   #confirmed = 0;
 
-  /** One with room for so many bytes. */
+  /** A chunk with room for this many bytes. */
   take(bytes: number): Buffer {
-    // More than half of them wait to be used: less is under way than was.
+    // More than half of the chunks are unused: the traffic has decreased.
     if (this.#resting.length > FEW && this.#isFree(this.#resting[this.#resting.length >> 1])) this.#resting.shift();
     for (let [first] = this.#resting; first && this.#isFree(first); [first] = this.#resting) {
       this.#resting.shift();
@@ -169,12 +169,12 @@ export class Chunks {
     return Buffer.allocUnsafeSlow(bytes < LARGE_FRAME ? SMALL : Math.max(LARGE, bytes));
   }
 
-  /** It is full. `upTo`: the number of the last message that lies in it, or in part. */
+  /** Marks a chunk as full. `upTo`: the number of the last message of which it holds a part. */
   give(chunk: Buffer, upTo: number): void {
     if (this.#resting.length < MOST) this.#resting.push({ chunk, upTo });
   }
 
-  /** The broker has told of this number. `written`: the last one that was written. */
+  /** Frees chunks up to a message that the broker has confirmed or rejected. `written`: the last message that was written. */
   confirmed(number: number, written: number): void {
     this.#confirmed = Math.max(number, this.#confirmed);
     if (this.#confirmed >= written && this.#resting.length > FEW) this.#resting.splice(0, this.#resting.length - FEW);
@@ -201,8 +201,8 @@ const CHANNEL = 513;
 const verdicts = new WeakMap<object, boolean>();
 
 /**
- * Does this amqplib write a message as we do, byte by byte? It is let do so on shadows of the channel and its connection,
- * once per version of it in this process: nothing is sent, nothing of it is changed.
+ * Does this version of amqplib encode messages exactly as we do? Runs amqplib's own `publish` against a stubbed copy of the
+ * channel and its connection, once per version: it sends and changes nothing.
  */
 function encodesAsKnown(channel: ConfirmChannel): boolean {
   const publish: unknown = Reflect.get(channel, 'publish');
@@ -237,7 +237,7 @@ function writesTheSame(channel: ConfirmChannel, publish: CallableFunction): bool
   return theirs?.equals(encoded(SAMPLE)) === true;
 }
 
-/** One message as a whole. */
+/** A complete message. */
 function encoded(message: FramedMessage): Buffer {
   const bytes = Buffer.alloc(1024);
   const method = publishFrame(CHANNEL, message);

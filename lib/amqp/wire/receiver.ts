@@ -10,18 +10,18 @@ interface Registered {
   readonly onMessage: (message: InboundMessage) => void;
 }
 
-/** What lies below amqplib's documented surface of a connection, and is read here. */
+/** The internals of an amqplib connection that are used here, below its documented surface. */
 interface ReadingConnection {
-  /** Read, and not yet cut into frames. */
+  /** Bytes that were read and not yet split into frames. */
   rest: Buffer;
-  /** Takes each frame; another one while it closes. */
+  /** Handles each frame. amqplib replaces it while closing. */
   readonly accept: unknown;
-  /** By their numbers. */
+  /** The channels by number. */
   readonly channels: readonly ({ readonly channel: unknown } | null | undefined)[];
   recvFrame: () => unknown;
 }
 
-/** Is it as in the amqplib we know? */
+/** Does the connection look like the known amqplib? */
 const isReading = (connection: object): connection is ReadingConnection =>
   typeof Reflect.get(connection, 'recvFrame') === 'function' &&
   Buffer.isBuffer(Reflect.get(connection, 'rest')) &&
@@ -29,9 +29,9 @@ const isReading = (connection: object): connection is ReadingConnection =>
   typeof Reflect.get(connection, 'accept') === 'function';
 
 /**
- * Takes whole messages out of what was read before amqplib cuts it into frames: for each of the three frames of a message
- * it makes half a dozen objects, and some closures for the message. What is not a whole message of a consumer that was
- * named here is amqplib's, as ever: everything goes on in the order in which it came.
+ * Takes complete messages out of the bytes that were read, before amqplib splits them into frames: amqplib creates half a dozen
+ * objects for each of the three frames of a message, and closures for the message. Everything else, including messages of
+ * consumers that are not registered here, is left to amqplib. The order of arrival is kept.
  */
 export class Receiver {
   readonly #connection: ReadingConnection;
@@ -44,19 +44,19 @@ export class Receiver {
     this.#accept = connection.accept;
     this.#decode = headerDecoder(connection);
     const receive = connection.recvFrame;
-    // amqplib calls it for each frame, and again whenever it has read more.
+    // amqplib calls it for each frame, and again after each read.
     connection.recvFrame = (): unknown => {
       this.#take();
       return receive.call(connection);
     };
   }
 
-  /** On this connection alone; undefined if anything is not as it was in the amqplib we know. */
+  /** Installs it on this connection only. Undefined if anything differs from the known amqplib. */
   static on({ connection }: ChannelModel): Receiver | undefined {
     return isReading(connection) && decodesAsKnown(connection) ? new Receiver(connection) : undefined;
   }
 
-  /** The messages of this consumer come here from now on, and not to amqplib's callback. */
+  /** From now on, delivers the messages of this consumer to `onMessage` instead of amqplib's callback. */
   register(channel: Channel, consumerTag: string, onMessage: (message: InboundMessage) => void): void {
     const number: unknown = Reflect.get(channel, 'ch');
     if (typeof number !== 'number' || !this.#isOpen(channel, number)) return;
@@ -76,7 +76,7 @@ export class Receiver {
     try {
       while (rest.length - at > LEAST) {
         const next = uint16At(rest, at + 1);
-        // Most messages in one read are of one channel.
+        // Most messages of one read belong to the same channel.
         if (next !== number) registered = this.#byChannel.get((number = next));
         if (!registered || !this.#isOpen(registered.channel, number)) break;
         const message = registered.frames.parse(rest, at);
@@ -89,7 +89,7 @@ export class Receiver {
     }
   }
 
-  /** What throws costs its channel, as with amqplib, and not the neighbours on this connection. */
+  /** An exception closes its channel, as in amqplib, and no other channel of the connection. */
   #hand({ channel, onMessage }: Registered, message: InboundMessage): void {
     try {
       onMessage(message);
@@ -100,7 +100,7 @@ export class Receiver {
     }
   }
 
-  /** While closing, amqplib puts another `accept` in the way, which drops what comes. */
+  /** While closing, amqplib replaces `accept` with one that drops frames. */
   #isOpen(channel: Channel, number: number): boolean {
     if (Object.hasOwn(channel, 'accept') || this.#connection.accept !== this.#accept) return false;
     return this.#connection.channels[number]?.channel === channel;
@@ -109,12 +109,12 @@ export class Receiver {
 
 /** https://www.rabbitmq.com/amqp-0-9-1-reference#constants */
 const INTERNAL_ERROR = 541;
-/** Bytes of the three frames of a message that says nothing. */
+/** Bytes of the three frames of an empty message without properties. */
 const LEAST = 40;
 
 type Properties = ConsumeMessage['properties'];
 
-/** Lets amqplib decode one header frame by itself: on a shadow of the connection, which is not touched. */
+/** Lets amqplib decode a single header frame, on a stubbed copy of the connection. */
 function headerDecoder(connection: object): (frame: Buffer) => Properties {
   const prototype: unknown = Object.getPrototypeOf(connection);
   const receive: unknown = isObject(prototype) ? Reflect.get(prototype, 'recvFrame') : undefined;
@@ -123,7 +123,7 @@ function headerDecoder(connection: object): (frame: Buffer) => Properties {
   for (const [name, value] of Object.entries({ stream: nothing, rest: Buffer.alloc(0) })) {
     Object.defineProperty(shadow, name, { value, writable: true });
   }
-  // Its own, and not what looks at the frames of this connection.
+  // amqplib's own method, not the one that the frame guard has installed on this connection.
   Object.defineProperty(shadow, 'recvFrame', { value: receive });
   return (frame) => {
     Reflect.set(shadow, 'rest', frame);
@@ -134,13 +134,13 @@ function headerDecoder(connection: object): (frame: Buffer) => Properties {
   };
 }
 
-/** content-type `t`, headers `{ a: 1 }`, message-id `m`; a body of no bytes. */
+/** content-type `t`, headers `{ a: 1 }`, message-id `m`; an empty body. */
 const SAMPLE = Buffer.from(
   '020001' + '0000001a' + '003c0000' + '0000000000000000' + 'a080' + '0174' + '00000004' + '01616201' + '016d' + 'ce',
   'hex',
 );
 
-/** Does it work on this amqplib? */
+/** Does the decoder work with this version of amqplib? */
 function decodesAsKnown(connection: object): boolean {
   try {
     const properties = headerDecoder(connection)(SAMPLE);
