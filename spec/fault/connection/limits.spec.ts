@@ -29,19 +29,22 @@ describe('a limit of the broker', () => {
     await broker.ctl('delete_user', user);
     await broker.ctl('delete_vhost', vhost);
   });
+  /** How many were refused by themselves, and wait for their next attempt. */
+  const refused = (consumers: readonly Consumer[]): number =>
+    consumers.filter(({ state }) => state.status === 'detached' && state.retryIn !== undefined).length;
   /** Waits until the waiting consumers were refused `times` more, and expects the attached ones to stay attached. */
   async function staysWhileOthersWait(consumers: readonly Consumer[], times: number): Promise<void> {
     const stable = consumers.filter(({ state }) => attached(state));
     const others = consumers.filter(({ state }) => !attached(state));
-    let refused = 0;
+    let refusals = 0;
     const seen: ConsumerState[] = [];
     for (const { state$ } of stable) state$.subscribe((state) => seen.push(state));
     for (const { state$ } of others) {
       state$.subscribe((state) => {
-        if (state.status === 'detached' && state.retryIn !== undefined) refused++;
+        if (state.status === 'detached' && state.retryIn !== undefined) refusals++;
       });
     }
-    await eventually(() => refused > times);
+    await eventually(() => refusals > times);
     expect(seen.filter((state) => !attached(state))).toEqual([]);
   }
 
@@ -81,10 +84,8 @@ describe('a limit of the broker', () => {
     );
     const collected = consumers.map(({ deliveries$ }) => collect(deliveries$));
     const count = (): number => consumers.filter(({ state }) => attached(state)).length;
-    // The broker names no channel: each consumer that is one too many costs the connection once, and waits from then on.
-    const refused = (): number =>
-      consumers.filter(({ state }) => state.status === 'detached' && state.retryIn !== undefined).length;
-    await eventually(() => count() === 3 && refused() === 2);
+    // The broker does not say which channel was one too many: each such consumer costs the connection once, and then waits.
+    await eventually(() => count() === 3 && refused(consumers) === 2);
     await staysWhileOthersWait(consumers, 4);
     const waiting = consumers.map(({ state }) => state).filter((state) => !attached(state));
     expect(waiting).toHaveLength(2);
@@ -106,7 +107,12 @@ describe('a limit of the broker', () => {
     await broker.ctl('set_user_limits', user, '{"max-channels": 3}');
     connection.reconnect();
     const count = (): number => consumers.filter(({ state }) => attached(state)).length;
-    await eventually(() => connection.state.status === 'connected' && count() === 3);
+    await eventually(() => {
+      const connected = connection.state.status === 'connected';
+      // RabbitMQ 4 counts channels a moment late, and may allow four that are opened at once.
+      if (connected && count() === 4) connection.reconnect();
+      return connected && count() === 3 && refused(consumers) === 1;
+    });
     await staysWhileOthersWait(consumers, 3);
   });
 });
