@@ -93,7 +93,6 @@ export class AmqpLink implements Link, ChannelHost {
     this.frameMax = frameMax > 0 ? frameMax : FRAME_MAX;
     this.heartbeat = agreed('heartbeat') ?? options.heartbeat;
     this.broker = identityOf(model);
-    // https://www.rabbitmq.com/docs/quorum-queues#poison-message-handling
     this.quorumDeliveryLimit = isRabbitMq(this.broker, '4.0') ? 20 : undefined;
     this.blocked$ = this.#blocked.asObservable();
     model.on('blocked', (reason) => {

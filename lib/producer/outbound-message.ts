@@ -33,10 +33,7 @@ export type OutboundMessage<T = unknown> = Route &
      * the type `x-delayed-message`, which returns every mandatory message at once. @default true
      */
     readonly mandatory?: boolean;
-    /**
-     * In a stream: what consumers with a `filter` choose by. Sent as the header `x-stream-filter-value`, in which they find it.
-     * https://www.rabbitmq.com/docs/stream-filtering
-     */
+    /** In a stream: the value that consumers with a `filter` select by. Sent as the header `x-stream-filter-value`. */
     readonly streamFilter?: string;
   };
 
