@@ -4,7 +4,7 @@ import { experiment } from '../lab/comparison/experiment';
 import { FAULTS, type FaultName } from '../lab/comparison/faults/all';
 import { cell, summarise } from '../lab/comparison/summary';
 
-/** The short ones; how long a gap is, is for `npm run faults`, on a machine with nothing else to do. */
+/** The short faults. Gaps are measured by `npm run faults`, on an idle machine. */
 const SHORT: readonly FaultName[] = ['cut', 'deleted', 'missing-exchange'];
 
 describe('our client in the comparison', () => {
@@ -30,7 +30,7 @@ describe('a row of the comparison', () => {
     ...{ gaps: [40], notes: [], complaints: [], failures: [] },
   };
 
-  it('tells the median gap, and each thing that should not be', () => {
+  it('shows the median gap, and each violation', () => {
     expect(cell(summarise(FAULTS.cut, [{ ...clean, gaps: [10, 300, 40] }]))).toBe('0 / 40 ms');
     const bad = { ...clean, failed: 2, failures: ['Error: no'], open: 1, lost: 3, sunk: 1, duplicates: 4, renamed: 1 };
     const summary = summarise(FAULTS.cut, [{ ...bad, gaps: [Infinity], complaints: ['memory not flat'] }]);
@@ -45,7 +45,7 @@ describe('a row of the comparison', () => {
     ]);
   });
 
-  it('counts what a crash leaves open as the crash alone', () => {
+  it('counts publishes that a crash leaves open as part of the crash', () => {
     const summary = summarise(FAULTS.cut, [{ ...clean, open: 7, crash: '1, Error: oh' }]);
     expect(summary).toMatchObject({ hung: 0, misses: ['crashed: 1, Error: oh'] });
     expect(cell(summary)).toBe('0 / **crashes**');

@@ -6,7 +6,7 @@ import { soak } from '../lab/soak/soak';
 const seconds = length(60);
 
 describe('soak', () => {
-  it('the same seed brings the same faults', () => {
+  it('the same seed gives the same faults', () => {
     const first = (from: number): Fault[] => {
       const plan = faults(from);
       return Array.from({ length: 50 }, () => plan.next().value);

@@ -1,7 +1,7 @@
 /**
  * `npm run test:matrix`: the integration and fault tests on several generations of RabbitMQ, each in containers by
- * Testcontainers, one after the other; then one table. `RABBITMQ_IMAGES` names others, separated by commas; what stands
- * behind the command goes to jest (`npm run test:matrix -- spec/fault/generations`).
+ * Testcontainers, one after the other, and then a table. `RABBITMQ_IMAGES` names other images, separated by commas; further
+ * arguments go to jest (`npm run test:matrix -- spec/fault/generations`).
  */
 import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
@@ -15,16 +15,16 @@ const ROOMS = ['spec/integration', 'spec/fault'];
 
 interface Generation {
   readonly image: string;
-  /** Of RabbitMQ, as the brokers said it. */
+  /** The version of RabbitMQ, as the brokers report it. */
   readonly version: string;
   readonly passed: number;
   readonly failed: number;
   readonly seconds: number;
-  /** Why the figures are not what was asked for. */
+  /** The reason why figures are missing. */
   readonly trouble?: string;
 }
 
-/** As much of jest's JSON report as matters here. */
+/** The part of jest's JSON report that is used here. */
 interface Report {
   readonly numPassedTests: number;
   readonly numFailedTests: number;
@@ -41,7 +41,7 @@ async function matrix(images: readonly string[], args: readonly string[]): Promi
     throw new Error('The matrix needs a Docker engine, and none can be reached: start one, or set DOCKER_HOST.');
   const generations: Generation[] = [];
   for (const image of images) {
-    // Asked here: the tests themselves would go on without Docker, on whatever broker there is.
+    // Checked here, because the tests themselves would continue without Docker, on any broker they find.
     const trouble = await whyNoImage(engine, image, say);
     generations.push(trouble === undefined ? await run(image, args) : missing(image, `not to be had: ${trouble}`));
   }
@@ -62,7 +62,7 @@ async function run(image: string, args: readonly string[]): Promise<Generation> 
       [
         require.resolve('jest/bin/jest'),
         ...(args.length > 0 ? args : ROOMS),
-        // The nodes of a cluster are of the RabbitMQ installed here, whatever the image.
+        // Cluster nodes use the RabbitMQ installed on this machine, not the image.
         '--selectProjects=broker',
         '--json',
         `--outputFile=${file}`,

@@ -12,8 +12,8 @@ import { complaints } from '../../lab/cluster/verdict';
 import { numbers } from '../../support/numbers';
 import { uniqueName } from '../../support/unique-name';
 
-// The short form of `npm run cluster`. Forming takes 20 s or so, each node's way back ten; twice and three times that beside
-// other tests. The limits of the steps end first, and say which it was.
+// The short form of `npm run cluster`. Forming the cluster takes about 20 s, the restart of a node about 10 s, and two to three times
+// as long beside other tests. The limits of the steps are shorter, so that they name the step that failed.
 describe('on a cluster of three nodes', () => {
   let cluster: Cluster;
   beforeAll(async () => {
@@ -23,9 +23,9 @@ describe('on a cluster of three nodes', () => {
     await cluster.stop();
   }, 60_000);
 
-  it('clients that are given all endpoints are spread over the nodes', async () => {
+  it('clients with all endpoints are spread over the nodes', async () => {
     const clients = await spread(cluster, 90);
-    // Less than half of a fair share comes by chance once in ten thousand runs.
+    // By chance, less than half of a fair share occurs once in ten thousand runs.
     expect(Math.min(...clients)).toBeGreaterThan(12);
   });
 
@@ -66,7 +66,7 @@ describe('on a cluster of three nodes', () => {
     });
   });
 
-  it('each node may be killed once, back before the next: nothing is lost, rejected or hung, no gap reaches two seconds', async () => {
+  it('when each node is killed and restarted in turn, nothing is lost, rejected or hung, and no gap reaches two seconds', async () => {
     const rows = await oneReceiver(cluster, inTurns(cluster.nodes.length, NODE));
     expect(rows.flatMap(complaints)).toEqual([]);
     expect(rows.map(({ gaps }) => gaps.length)).toEqual([3]);

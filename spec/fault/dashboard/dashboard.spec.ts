@@ -24,7 +24,7 @@ async function look(options: ContextOptions): Promise<WatchedPage> {
   return new WatchedPage(await context.newPage()).open(url);
 }
 
-// A broker has to come up, and perhaps the browser be installed.
+// A broker has to start, and perhaps a browser has to be installed.
 beforeAll(async () => {
   child = startChild('demo/dashboard.ts', ['--own', '--port', '0'], 400_000);
   browser = await launchBrowser();
@@ -38,7 +38,7 @@ afterAll(async () => {
   process.stderr.write(`dashboard: screenshots are in ${pictures}\n`);
 });
 
-it('the page shows both connections up, and messages that arrive', async () => {
+it('the page shows that both connections are up and messages arrive', async () => {
   await eventually(async () => (await watched.count('received')) > 20);
   expect(await watched.now('producer')).toEqual(['Up', 1]);
   expect(await watched.now('consumer')).toEqual(['Up', 1]);
@@ -48,7 +48,7 @@ it('the page shows both connections up, and messages that arrive', async () => {
 });
 
 describe('a fault is locked while it runs, shows how long recovery took, and loses nothing:', () => {
-  /** Presses it, sees it disabled, waits for the recovery. Gives the epochs before. */
+  /** Presses the button and waits for the recovery. Returns the epochs from before. */
   async function press(trouble: string, meanwhile?: () => Promise<void>, limit = 30_000) {
     const before = await watched.epochs();
     const received = await watched.count('received');
@@ -81,12 +81,12 @@ describe('a fault is locked while it runs, shows how long recovery took, and los
   it('refuse for 5 s', async () => {
     const { producer, consumer } = await press('refuse', async () => {
       await disabled('refuse');
-      // While it is timed, no other fault may disturb it.
+      // No other fault may disturb the measurement.
       await disabled('black-hole');
       await disabled('cut-consumer');
       expect(await watched.button('cut-consumer').innerText()).toContain('Locked while “Refuse for 5 s” is timed');
       await eventually(async () => (await watched.text('health-word')) === 'Degraded');
-      // Each connection finds out for itself.
+      // Each connection detects it by itself.
       await eventually(async () => (await watched.now('producer'))[0] === 'Reconnecting');
       await eventually(async () => (await watched.now('consumer'))[0] === 'Reconnecting');
       await eventually(async () => (await watched.gauge('Outbox, queued')) > 0);
@@ -97,7 +97,7 @@ describe('a fault is locked while it runs, shows how long recovery took, and los
   it('black-hole', async () => {
     const { producer, consumer } = await press('black-hole', async () => {
       await disabled('black-hole');
-      // Neither side is told: heartbeats find out.
+      // Neither side is notified: heartbeats detect it.
       await eventually(async () => (await watched.now('consumer'))[0] === 'Reconnecting');
     });
     expect(await watched.epochs()).toEqual({ producer: producer + 1, consumer: consumer + 1 });
@@ -152,7 +152,7 @@ it('the pause switch, by keyboard, lets messages wait and then come', async () =
   await eventually(async () => (await pause.getAttribute('aria-checked')) === 'true');
   await eventually(async () => (await watched.now('consumer'))[0] === 'Paused');
   await eventually(async () => (await watched.count('on-the-way')) > 30);
-  // What waits is not lost, and a trouble meanwhile can end.
+  // Waiting messages are not lost, and a fault during the pause can end.
   expect(await watched.count('lost')).toBe(0);
   await watched.button('cut-producer').click();
   await eventually(async () => (await watched.button('cut-producer').getAttribute('data-status')) === 'recovered');
@@ -166,7 +166,7 @@ it('the pause switch, by keyboard, lets messages wait and then come', async () =
 it('all faults run one after the other, with a summary of what each cost', async () => {
   await watched.page.locator('#run-all').click();
   await eventually(async () => /^Fault [12] of 9$/.test(await watched.text('run-all-title')));
-  // The last of them is locked as well.
+  // The last fault is locked, too.
   expect(await watched.button('undecodable').getAttribute('aria-disabled')).toBe('true');
   await eventually(async () => (await watched.text('run-all-title')) === 'Run all faults', 110_000);
   expect(await watched.text('run-summary')).toMatch(/^9 of 9 recovered; the slowest was “[\w ]+” with [\d.]+ m?s\./);
@@ -174,13 +174,13 @@ it('all faults run one after the other, with a summary of what each cost', async
   expect(await watched.count('lost')).toBe(0);
 }, 150_000);
 
-it('a line of the log that would repeat the one before is counted instead', async () => {
+it('a repeated line of the log is counted instead', async () => {
   const texts = (await watched.page.locator('#log > li').allInnerTexts()).map((text) => text.replace(/^\S+\s+/, ''));
   expect(texts.length).toBeGreaterThan(20);
   expect(texts.filter((text, i) => text === texts[i + 1])).toEqual([]);
 });
 
-it('the keyboard reaches everything, and what it stands on says what it is', async () => {
+it('every control can be reached by keyboard, and has a name', async () => {
   await watched.page.reload();
   await eventually(() => watched.button('poison').isVisible());
   const reached: string[] = [];
@@ -196,7 +196,7 @@ it('the keyboard reaches everything, and what it stands on says what it is', asy
   expect(reached.filter((what) => what.startsWith('span'))).toHaveLength(2);
   expect(reached).toEqual(expect.arrayContaining(['happenings', 'pause', 'cut-consumer', 'restart-broker', 'log']));
 
-  // Along a timeline with the arrows; the tip says why.
+  // Along a timeline with the arrow keys; the tip explains each span.
   await watched.page.locator('#track-consumer [tabindex="0"]').focus();
   await watched.page.keyboard.press('End');
   expect(await watched.text('tip')).toMatch(/^Consumer: Up for .*, epoch \d+\./);
@@ -211,14 +211,14 @@ describe.each([
   ['dark and narrow', { colorScheme: 'dark', viewport: PHONE }],
   ['as narrow as phones are', { colorScheme: 'light', viewport: { width: 360, height: 740 } }],
 ] as const)('%s', (name, options) => {
-  it('a page that comes later shows all that was, fits, and is accessible', async () => {
+  it('a page that is opened later shows the whole history, fits, and is accessible', async () => {
     const late = await look({ ...options, reducedMotion: 'reduce' });
     await eventually(async () => (await late.count('received')) > 100);
     expect(await late.lastOutage('producer')).toMatch(/Producer/);
     const width = await late.page.evaluate<number>('document.documentElement.scrollWidth');
     expect(width).toBeLessThanOrEqual(options.viewport.width);
 
-    // A label is there as a whole, or not at all.
+    // A label is shown completely or not at all.
     const clipped = await late.page.evaluate<string[]>(
       "[...document.querySelectorAll('.span')].filter((bar) => bar.scrollWidth > bar.clientWidth).map((bar) => bar.textContent)",
     );
@@ -239,8 +239,8 @@ describe.each([
   });
 });
 
-describe('only the page itself may press buttons', () => {
-  /** Gives the status. */
+describe('a fault can be injected by the page only:', () => {
+  /** Resolves with the status. */
   const post = (path: string, headers: Record<string, string>): Promise<number | undefined> =>
     new Promise((resolve, reject) => {
       const { port } = new URL(url);
@@ -262,12 +262,12 @@ describe('only the page itself may press buttons', () => {
     expect((await watched.now('consumer'))[0]).toBe('Up');
   });
 
-  it('and only those that there are', async () => {
+  it('an unknown fault is refused', async () => {
     expect(await post('/troubles/nonsense', {})).toBe(404);
   });
 });
 
-it('SIGTERM in the middle of a trouble ends it with everything confirmed and received, and the page says the same', async () => {
+it('SIGTERM during a fault ends the demo with everything confirmed and received, and the page shows the same totals', async () => {
   await watched.button('refuse').click();
   await eventually(async () => (await watched.button('refuse').getAttribute('data-status')) === 'running');
   child.signal('SIGTERM');

@@ -3,10 +3,10 @@ import { eventually } from '../../support/waiting';
 
 export type Role = 'producer' | 'consumer';
 
-/** The dashboard as somebody sees it who looks at the page: numbers are read where they stand. */
+/** The dashboard as a user sees it: values are read from the page. */
 export class WatchedPage {
   readonly page: Page;
-  /** What went wrong in the page itself. */
+  /** Errors of the page itself. */
   readonly errors: string[] = [];
 
   constructor(page: Page) {
@@ -39,7 +39,7 @@ export class WatchedPage {
     return numberIn(await this.page.locator(`[data-gauge="${label}"]`).innerText());
   }
 
-  /** Where a connection is now: `['Up', 3]`. */
+  /** The phase and epoch of a connection: `['Up', 3]`. */
   async now(role: Role): Promise<readonly [word: string, epoch: number]> {
     const [, word = '', epoch] = /^(\w+)(?:, epoch (\d+))?/.exec(await this.text(`now-${role}`)) ?? [];
     return [word, Number(epoch)];
@@ -50,14 +50,14 @@ export class WatchedPage {
     return { producer, consumer };
   }
 
-  /** What the list says of the last outage of this connection. */
+  /** The text of the last outage of this connection. */
   async lastOutage(role: Role): Promise<string> {
     const name = role === 'producer' ? 'Producer' : 'Consumer';
     const lines = await this.page.locator('#happenings > li').allInnerTexts();
     return (lines.find((line) => line.includes(name)) ?? '').replace(/\s+/g, ' ');
   }
 
-  /** Each phase of the legend: how it looks, and the least contrast of its text with either of its two colours. */
+  /** Each phase of the legend: its look, and the lower contrast of its text with its two colours. */
   phases(): Promise<readonly { readonly look: string; readonly contrast: number }[]> {
     return this.page.evaluate(`(() => {
       const luminance = (hex) => [1, 3, 5]
@@ -79,7 +79,7 @@ export class WatchedPage {
     })()`);
   }
 
-  /** Both up again, and the button as well. */
+  /** Waits until both connections and the button have recovered. */
   async recovered(trouble: string, limit: number): Promise<void> {
     await eventually(async () => {
       const status = await this.button(trouble).getAttribute('data-status');

@@ -2,10 +2,10 @@ import { fork, type ChildProcess } from 'node:child_process';
 import { programOf, type ClientName } from './clients/all';
 import type { Job, Sample } from './scenario/job';
 
-/** Longer than this a job does not take; a client that hangs must not hang the run. */
+/** The time limit of a job: a client that hangs must not block the run. */
 const LIMIT = 120_000;
 
-/** A client in a process of its own: what the others do costs it nothing, and what it costs can be told. */
+/** A client in a process of its own, so that its cost can be measured separately. */
 export class ClientProcess {
   readonly #child: ChildProcess;
 

@@ -2,7 +2,7 @@ import { connect, type ChannelModel, type ConfirmChannel } from 'amqplib';
 import { randomUUID, randomBytes } from 'node:crypto';
 import type { Job } from './scenario/job';
 
-/** The queues of the clients, made as each job wants to find them. */
+/** The queues of the clients, prepared for each job. */
 export class Queues {
   readonly #model: ChannelModel;
   readonly #channel: ConfirmChannel;
@@ -17,7 +17,7 @@ export class Queues {
     return new Queues(model, await model.createConfirmChannel());
   }
 
-  /** Durable, classic and empty, or with the messages that are to be consumed. */
+  /** Durable and classic; empty, or with the messages to consume. */
   async prepare(job: Job): Promise<void> {
     const { queue } = job;
     const type = job.kind === 'publish' ? job.type : 'classic';

@@ -1,6 +1,6 @@
 /**
- * `npm run bench`: this library beside its peers, against one broker, each client in a process of its own, interleaved.
- * Then other sizes and kinds of messages, then what concerns this library alone.
+ * `npm run bench`: compares this library with its peers on one broker, each client in a process of its own, in turns. Then measures
+ * other sizes and kinds of messages, and then this library alone.
  * Flags: `--quick` (the first part, short), `--rounds 7`, `--scale 1`, `--clients amqplib,instance-queue`,
  * `--scenarios publish`, `--parts peers,variations,own`, `--own memory`.
  */
@@ -63,7 +63,7 @@ async function main(): Promise<void> {
   }
 }
 
-/** Round by round, every client once per round, in an order that turns: what disturbs the machine disturbs all alike. */
+/** Runs every client once per round, in rotating order, so that disturbances of the machine affect all alike. */
 async function compare(
   scenario: Scenario,
   processes: ReadonlyMap<ClientName, ClientProcess>,
@@ -91,7 +91,7 @@ async function compare(
 }
 
 main().then(
-  // What peers leave open keeps a process up.
+  // Peers may leave resources open, which keep a process alive.
   () => process.exit(0),
   (error: unknown) => {
     console.error(error);

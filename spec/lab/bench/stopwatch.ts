@@ -1,4 +1,4 @@
-/** Starts; what it returns tells the ms since, and the user and system time of this process, µs. */
+/** Starts a stopwatch. The returned function gives the ms since then, and the user and system time of this process, µs. */
 export function stopwatch(): () => { ms: number; cpu: number } {
   const cpu = process.cpuUsage();
   const began = performance.now();

@@ -36,12 +36,12 @@ export function table(all: readonly Measured[]): string {
       const base = of(to);
       if (!base) return '–';
       const bases = what(base);
-      // Round by round: what slows the machine down for a while slows both.
+      // Within each round, so that a slow phase of the machine affects both.
       return median(what(one).map((value, round) => value / (bases[round] ?? NaN))).toFixed(2);
     };
     const trips = one.samples.flatMap((sample) => sample.trips ?? []);
     const times = [0.5, 0.99].map((share) => (trips.length === 0 ? '–' : quantile(trips, share).toFixed(2)));
-    // One at a time, throughput is latency told backwards, and CPU mostly that of waking up.
+    // With one message at a time, throughput is the inverse of latency, and CPU is mostly the cost of waking up.
     const rates =
       trips.length > 0
         ? ['–', '–', '–', '–', '–', '–', '–', '–']

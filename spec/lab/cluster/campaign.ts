@@ -4,17 +4,17 @@ import type { Scene, Strike, Trial } from './trials';
 /** ms. */
 const PEACE = 1000;
 
-/** What all strikes of one trial came to. */
+/** The combined result of the strikes of one trial. */
 export interface Row {
   readonly title: string;
-  /** From each fault to the next new message, ms. */
+  /** The times from each fault to the next new message, ms. */
   readonly gaps: readonly number[];
   /** The longest time between two arrivals of new messages, from a fault until all nodes are back, ms. */
   readonly silence: number;
   readonly counts: Counts;
 }
 
-/** One strike, and the numbers of the messages sent meanwhile. */
+/** A strike, and the numbers of the messages sent during it. */
 interface Struck {
   readonly trial: Trial;
   readonly gap: number;
@@ -23,7 +23,7 @@ interface Struck {
   readonly to: number;
 }
 
-/** Lets one strike after the other come over the traffic, waits for all that is on its way, and makes up the account. */
+/** Performs the strikes one after the other, waits for the messages in flight, and accounts for all messages. */
 export async function campaign(
   scene: Scene,
   strikes: readonly Strike[],
@@ -35,7 +35,7 @@ export async function campaign(
   const struck: Struck[] = [];
   for (const { trial, time } of strikes) {
     const from = ledger.next;
-    // What is in flight at the fault was sent before it, and belongs to it: peace first.
+    // A pause first: messages in flight at the fault belong to it, though they were sent before.
     await ledger.gap(performance.now() + PEACE);
     const began = performance.now();
     const gap = await trial.strike(scene, time);

@@ -1,6 +1,6 @@
 /**
- * `npm run cluster`: three nodes on this machine, 250 confirmed messages a second through a quorum queue, and one node after
- * the other goes. Ends with a table; exit code 1 if anything was lost, rejected or hung, or a gap was too long.
+ * `npm run cluster`: three nodes on this machine, 250 confirmed messages a second through a quorum queue, and one node after the
+ * other is stopped. Prints a table. Exit code 1 if a message was lost, rejected or hung, or a gap was too long.
  */
 import { startCluster } from '../../../compose/local-cluster';
 import { localPrograms } from '../../../compose/local-programs';
@@ -10,9 +10,9 @@ import { spread } from './spread';
 import { CONNECTION, LEADER, NODE, RESTART, inTurns } from './trials';
 import { complaints, table } from './verdict';
 
-/** Of that many clients, each node gets a third or so. */
+/** The number of clients, of which each node gets about a third. */
 const CLIENTS = 90;
-/** Fewer on one node than this is no chance: one run in ten thousand. */
+/** Fewer clients on one node than this occur by chance in one of ten thousand runs. */
 const FEWEST = 13;
 
 const say = (line: string): void => console.log(line);

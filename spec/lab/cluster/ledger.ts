@@ -10,11 +10,11 @@ interface Line {
   failed?: string;
   receivedAt?: number;
   received: number;
-  /** Received without the mark of a redelivery: each copy of it is that once at most. */
+  /** Deliveries that were not marked as redelivered: at most one per copy. */
   fresh: number;
 }
 
-/** The counts of a stretch of messages. All but the first four have to be nought. */
+/** The counts of a range of messages. All except the first four have to be 0. */
 export interface Counts {
   readonly sent: number;
   readonly confirmed: number;
@@ -30,7 +30,7 @@ export interface Counts {
   readonly unexplained: number;
 }
 
-/** The book of all messages of a traffic. */
+/** Records all messages. */
 export class Ledger {
   readonly #lines: Line[] = [];
   readonly #foreign: unknown[] = [];
@@ -38,7 +38,7 @@ export class Ledger {
 
   #latest: string | undefined;
 
-  /** Who received last. */
+  /** The last receiver. */
   get latest(): string | undefined {
     return this.#latest;
   }
@@ -65,7 +65,7 @@ export class Ledger {
     if (line) line.failed = String(error);
   }
 
-  /** `by`: who received it. */
+  /** `by`: the receiver. */
   receive({ body, properties, redelivered }: Message<number>, by: string): void {
     const line = this.#line(body, properties.messageId);
     if (!line) return;
@@ -80,7 +80,7 @@ export class Ledger {
     }
   }
 
-  /** ms from `since` to the moment at which a message sent after it is received, by this receiver or by any; Infinity: not within `limit`. */
+  /** ms from `since` until a message sent after it is received, by this receiver or by any; Infinity: not within `limit`. */
   gap(since: number, by?: string, limit = 60_000): Promise<number> {
     return new Promise((resolve) => {
       const waiting = {
@@ -115,13 +115,13 @@ export class Ledger {
     );
   }
 
-  /** Why sends were rejected, each reason once. */
+  /** The distinct reasons of rejected sends. */
   get failures(): readonly string[] {
     const all = this.#lines.flatMap(({ failed }) => failed ?? []);
     return [...new Set([...all, ...this.#foreign.map((n) => `received what was never sent: ${String(n)}`)])];
   }
 
-  /** Of the messages `from` to before `to`. */
+  /** The counts of the messages from `from` (inclusive) to `to` (exclusive). */
   counts(from = 0, to = this.next): Counts {
     const lines = this.#lines.slice(from, to);
     const count = (fits: (line: Line) => boolean): number => lines.filter(fits).length;

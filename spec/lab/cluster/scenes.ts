@@ -15,7 +15,7 @@ export function oneReceiver(
   return campaign({ cluster, traffic, receivers }, strikes, say);
 }
 
-/** Strikes while two instances are there, of which the broker lets one receive. */
+/** Strikes while two instances are connected, of which the broker lets one receive. */
 export async function singleActive(
   cluster: Cluster,
   strikes: readonly Strike[],

@@ -9,7 +9,7 @@ interface Instance extends Receiver {
   restore(): Promise<void>;
 }
 
-/** Of two of these, the broker lets one consume: the other takes over. */
+/** One of two consumers of which the broker lets one consume; the other takes over. */
 export async function instance(name: string, urls: readonly string[], traffic: Traffic): Promise<Instance> {
   const ways = await Promise.all(urls.map(async (url) => ({ url, proxy: await FaultProxy.before(url) })));
   const proxies = ways.map(({ proxy }) => proxy);
@@ -42,7 +42,7 @@ export async function instance(name: string, urls: readonly string[], traffic: T
 const up = ({ queue }: Receiver): Promise<unknown> =>
   until(queue.health$, ({ status, consumers }) => status === 'up' && consumers.length > 0, 60_000);
 
-/** Who receives now, and who waits. */
+/** The instance that receives, and the one that waits. */
 function roles({ receivers, traffic }: Scene): { readonly active: Receiver; readonly standby: Receiver } {
   const active = receivers.find(({ name }) => name === traffic.ledger.latest);
   const standby = receivers.find((other) => other !== active);

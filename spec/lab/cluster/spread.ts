@@ -1,7 +1,7 @@
 import { Connection } from 'instance-queue';
 import type { Cluster } from '../../../compose/local-cluster';
 
-/** How many of so many clients that are given all nodes come to be on each, in the order of the nodes. */
+/** Connects this many clients that know all nodes. Returns the number on each node, in order. */
 export async function spread({ urls }: Cluster, clients: number): Promise<number[]> {
   const connections = Array.from({ length: clients }, () => new Connection({ url: urls }));
   try {

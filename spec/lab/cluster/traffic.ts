@@ -5,10 +5,10 @@ import { Ledger } from './ledger';
 
 /** Confirmed messages a second. */
 const RATE = 250;
-/** ms for what is on its way when the sending stops: longer than the timeout of a send, so that what is left then hangs. */
+/** ms for messages in flight when sending stops: longer than the timeout of a send, so that any remaining one hangs. */
 const PATIENCE = 40_000;
 
-/** One instance of a service: it takes messages out of the queue and writes them down under its name. */
+/** One instance of a service: it consumes messages and records them under its name. */
 export interface Receiver {
   readonly name: string;
   readonly queue: InstanceQueue;
@@ -25,7 +25,7 @@ export function receiver(name: string, urls: readonly string[], spec: QueueSpec,
       .pipe(handle((message) => ledger.receive(message, name))),
     { defaultValue: undefined },
   );
-  // Whoever ends it hears of it.
+  // `end` rejects with it.
   received.catch(() => undefined);
   return {
     name,
@@ -38,7 +38,7 @@ export function receiver(name: string, urls: readonly string[], spec: QueueSpec,
   };
 }
 
-/** Numbered messages into a quorum queue at a steady pace, until stopped. */
+/** Sends numbered messages to a quorum queue at a steady rate, until it is stopped. */
 export class Traffic {
   readonly ledger = new Ledger();
   readonly spec: QueueSpec;
@@ -50,14 +50,14 @@ export class Traffic {
     this.sender = new InstanceQueue({ url: urls, name: 'sender', topology: { queues: [this.spec] } });
   }
 
-  /** Begins to send; resolves when the first message has gone all the way. */
+  /** Starts to send. Resolves when the first message has been received. */
   async start(): Promise<void> {
     const began = performance.now();
     let sent = 0;
     interval(1000 / RATE)
       .pipe(takeUntil(this.#stop))
       .subscribe(() => {
-        // A timer that comes late makes up for it.
+        // Compensates for late timers.
         for (const due = ((performance.now() - began) * RATE) / 1000; sent < due; sent++) this.#send();
       });
     await this.ledger.gap(began);
@@ -72,10 +72,10 @@ export class Traffic {
     );
   }
 
-  /** Sends no more, and waits for what is on its way; what the ledger then says of it is final. */
+  /** Stops sending, and waits for the messages in flight. The ledger is final then. */
   async stop(): Promise<void> {
     this.#stop.next();
-    // Not so in time: the ledger tells what hangs and what is lost.
+    // After the time limit, the ledger shows what hangs and what is lost.
     await eventually(() => this.ledger.quiet, PATIENCE).catch(() => undefined);
   }
 }

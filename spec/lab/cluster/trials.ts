@@ -2,18 +2,18 @@ import type { Cluster, ClusterNode } from '../../../compose/local-cluster';
 import { leaderOf, nodeOf, whole } from './places';
 import type { Receiver, Traffic } from './traffic';
 
-/** What a trial has to do with. */
+/** What trials act on. */
 export interface Scene {
   readonly cluster: Cluster;
   readonly traffic: Traffic;
-  /** Who consumes; a trial may put another in a place. */
+  /** The consuming instances. A trial may replace one. */
   readonly receivers: Receiver[];
 }
 
 /** One kind of fault. */
 export interface Trial {
   readonly title: string;
-  /** For the `time`th time, from 0. Gives the gap, ms; behind it everything is as before. */
+  /** Performs repetition `time`, from 0. Returns the gap, ms; everything is restored then. */
   strike(scene: Scene, time: number): Promise<number>;
 }
 
@@ -23,12 +23,12 @@ export interface Strike {
   readonly time: number;
 }
 
-/** Each trial once, in this order, and all that so many times. */
+/** Repeats the sequence of trials this many times. */
 export function inTurns(times: number, ...trials: readonly Trial[]): Strike[] {
   return Array.from({ length: times }, (_, time) => trials.map((trial) => ({ trial, time }))).flat();
 }
 
-/** SIGKILL; the gap is from it to the next new message. Then the node comes back, and all catch up. */
+/** SIGKILL. The gap lasts from it to the next new message. Then the node is started again, and all catch up. */
 async function killed({ cluster, traffic }: Scene, node: ClusterNode): Promise<number> {
   const since = performance.now();
   await node.kill();
@@ -70,7 +70,7 @@ export const LEADER: Trial = {
   strike: async (scene) => killed(scene, await leaderOf(scene.cluster, scene.traffic.spec.name)),
 };
 
-/** Graceful. Messages are let through at first and at last, so the gap is the longest silence in between. */
+/** A graceful stop. Messages flow at its beginning and its end, so the gap is the longest time without one in between. */
 export const RESTART: Trial = {
   title: 'rolling restart of all nodes',
   async strike({ cluster, traffic }, time) {

@@ -1,9 +1,9 @@
 import type { Row } from './campaign';
 
-/** ms that may pass without a new message. */
+/** The longest allowed gap, ms. */
 const LIMIT = 2000;
 
-/** What is wrong with a row; nothing, if all is well. */
+/** The violations in a row. */
 export function complaints({ title, gaps, silence, counts }: Row): string[] {
   const worst = Math.max(...gaps, silence);
   return [
@@ -17,7 +17,7 @@ export function complaints({ title, gaps, silence, counts }: Row): string[] {
 const HEADS = ['', 'faults', 'gap: median', 'worst', 'silence', 'sent', 'confirmed', 'received', 'duplicates'];
 const NOUGHTS = ['lost', 'errors', 'hung'] as const;
 
-/** As cells, under {@link HEADS}. */
+/** The cells of a row, in the order of {@link HEADS}. */
 function cells({ title, gaps, silence, counts }: Row): string[] {
   const ms = (value: number | undefined): string => `${(value ?? 0).toFixed(0)} ms`;
   const sorted = [...gaps].sort((a, b) => a - b);
@@ -32,7 +32,7 @@ function cells({ title, gaps, silence, counts }: Row): string[] {
   ];
 }
 
-/** Rows of text in columns, under their heads. */
+/** Formats rows as aligned columns with headings. */
 export function table(rows: readonly Row[]): string {
   const all = [[...HEADS, ...NOUGHTS], ...rows.map(cells)];
   const widths = HEADS.concat(NOUGHTS).map((_, column) => Math.max(...all.map((row) => row[column]?.length ?? 0)));

@@ -1,4 +1,4 @@
-/** What the experiment asks of a client: as little as possible, so that any client can be put behind it. */
+/** The interface of a client in the experiment: minimal, so that every client can implement it. */
 
 /** The body of a message. */
 export interface Numbered {
@@ -8,24 +8,24 @@ export interface Numbered {
 
 export interface Setup {
   readonly url: string;
-  /** Durable; declared by whoever needs it first, and again whenever the client's own recovery does. */
+  /** Durable. Declared on first use, and again by the recovery of the client, if it does that. */
   readonly queue: string;
-  /** The names of the two connections at the broker, for those clients that can give one. */
+  /** The names of the two connections at the broker, for clients that support names. */
   readonly names: { readonly producer: string; readonly consumer: string };
   /** Seconds; the same for every client. */
   readonly heartbeat: number;
   /** The same for every client. */
   readonly prefetch: number;
-  /** The application's work on a message; to be acked once it resolves. */
+  /** The work of the application on a message, which is acked when it resolves. */
   readonly received: (n: number, messageId: string | undefined) => void | Promise<void>;
 }
 
 export interface Client {
-  /** Resolves once confirmed. Rejects with what the application has to deal with. */
+  /** Resolves when confirmed. Rejects with an error that the application has to handle. */
   send(message: Numbered): Promise<unknown>;
-  /** Prepares a message to an exchange that does not exist; what it gives sends it, over the same connection as the others. */
+  /** Prepares a message to an exchange that does not exist. Returns a function that sends it over the connection of the others. */
   aim(exchange: string): Promise<() => Promise<unknown>>;
 }
 
-/** Two connections, one that produces and one that consumes, with the client's own recovery on. */
+/** Opens two connections, one to produce and one to consume, with the recovery of the client switched on. */
 export type Open = (setup: Setup) => Promise<Client>;

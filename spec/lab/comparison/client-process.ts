@@ -11,7 +11,7 @@ interface Asked {
   readonly reject: (error: Error) => void;
 }
 
-/** A client in a process of its own, so that a crash is a crash of that client alone. What it tells is entered in a ledger. */
+/** A client in a process of its own, so that a crash affects that client only. Its reports are entered in a ledger. */
 export class ClientProcess {
   readonly #child: ChildProcess;
   readonly #ledger: Ledger;
@@ -60,17 +60,17 @@ export class ClientProcess {
     throw new Error(`${program} ${outcome}`);
   }
 
-  /** What it said when it died of itself. */
+  /** The output of a process that has crashed. */
   get crash(): string | undefined {
     return this.#crash;
   }
 
-  /** Resolves when the process is gone. */
+  /** Resolves when the process has ended. */
   get ended(): Promise<void> {
     return this.#ended;
   }
 
-  /** Resolves to its answer. Rejects if it dies before. */
+  /** Resolves with its answer. Rejects if it ends before. */
   ask(command: Command): Promise<number> {
     return new Promise((resolve, reject) => {
       if (this.#crash !== undefined || !this.#child.connected) {

@@ -1,4 +1,4 @@
-/** ms of a clock that never goes back and is the same in every process of this machine. */
+/** ms of a monotonic clock that all processes of this machine share. */
 export function monotonic(): number {
   return Number(process.hrtime.bigint()) / 1e6;
 }

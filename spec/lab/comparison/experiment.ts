@@ -12,27 +12,27 @@ const EVERY = 2;
 /** Seconds. */
 const HEARTBEAT = 5;
 const PREFETCH = 20;
-/** ms of peace before the fault, between its repetitions, and behind it. */
+/** ms without a fault before, between and after the repetitions. */
 const PEACE = 1500;
 /** ms without a new message after which a client counts as never recovered. */
 const PATIENCE = 30_000;
-/** ms after which a publish that is not settled hangs; longer than the time limit that any of the clients sets by itself. */
+/** ms after which an unsettled publish counts as hung; longer than the default time limit of each client. */
 const SETTLE_LIMIT = 35_000;
-/** ms for the last confirmed messages to come, in which nothing came. */
+/** ms without a message after which the remaining confirmed messages count as lost. */
 const SILENCE = 3000;
 
-/** What one experiment showed. */
+/** The result of one experiment. */
 export interface Result extends Counts {
-  /** ms, one for each time; Infinity: no new message came. */
+  /** The gap of each repetition, ms; Infinity: no new message arrived. */
   readonly gaps: readonly number[];
   readonly crash?: string;
   readonly notes: readonly string[];
   readonly complaints: readonly string[];
-  /** What publishes failed with, each kind once. */
+  /** The distinct errors of publishes. */
   readonly failures: readonly string[];
 }
 
-/** One client, one fault: a steady flow, the fault, the flow again, and the account of every message. */
+/** One client and one fault: a steady flow, the fault, the recovered flow, and the account of every message. */
 export async function experiment(broker: Broker, program: string, fault: Fault): Promise<Result> {
   const name = `faults-${process.pid}-${Math.round(monotonic())}`;
   const names = { producer: `${name}.producer`, consumer: `${name}.consumer` };
@@ -82,7 +82,7 @@ export async function experiment(broker: Broker, program: string, fault: Fault):
     await client.ask({ do: 'stop' });
     await settled(ledger, client);
   } catch (error) {
-    // A command that nobody obeys any more is a crash; anything else is a fault of ours.
+    // A command without an answer is a crash of the client. Any other error is a bug of the experiment.
     if (client.crash === undefined) throw error;
     gaps.push(Infinity);
   } finally {
@@ -100,7 +100,7 @@ export async function experiment(broker: Broker, program: string, fault: Fault):
   };
 }
 
-/** When the message came; Infinity if none will. */
+/** The time at which the message arrived; Infinity: never. */
 async function arrival(received: Promise<number>, client: ClientProcess): Promise<number> {
   const tooLate = new AbortController();
   try {
@@ -114,7 +114,7 @@ async function arrival(received: Promise<number>, client: ClientProcess): Promis
   }
 }
 
-/** All confirmed or failed, and all confirmed ones received, as far as they ever will be. */
+/** Waits until all messages are confirmed or failed, and the confirmed ones are received or lost. */
 async function settled(ledger: Ledger, client: ClientProcess): Promise<void> {
   const deadline = monotonic() + SETTLE_LIMIT;
   while (!ledger.settled && client.crash === undefined && monotonic() < deadline) await pause(50);

@@ -3,7 +3,7 @@ import type { FaultProxy } from 'instance-queue/testing';
 import type { Ledger } from '../../../compose/ledger';
 import type { ClientProcess } from './client-process';
 
-/** What a fault is given to break. */
+/** What faults act on. */
 export interface Scene {
   readonly broker: Broker;
   /** Both connections of the client go through it. */
@@ -12,32 +12,32 @@ export interface Scene {
   readonly queue: string;
   readonly names: { readonly producer: string; readonly consumer: string };
   readonly ledger: Ledger;
-  /** Something worth a word in the table. */
+  /** Adds a note to the table. */
   readonly note: (text: string) => void;
-  /** The same, and not as it should be. */
+  /** Adds a note that counts as a failure. */
   readonly complain: (text: string) => void;
 }
 
-/** When a fault was, by `monotonic()`. The gap is from `over` to the first new message sent since `began`. */
+/** The times of a fault, by `monotonic()`. The gap lasts from `over` to the first new message sent since `began`. */
 export interface Moment {
   readonly began: number;
-  /** The same as `began` for a fault that does not last. */
+  /** Equal to `began` for a fault without duration. */
   readonly over: number;
-  /** When the broker said that the queue is deleted, if it was. */
+  /** The time at which the broker confirmed the deletion of the queue, if it was deleted. */
   readonly deletedAt?: number;
-  /** Looks at what is left, once messages flow again. */
+  /** Checks what is left when messages flow again. */
   readonly after?: () => Promise<void>;
 }
 
 export interface Fault {
   readonly title: string;
-  /** How often within one experiment. @default 1 */
+  /** Repetitions within one experiment. @default 1 */
   readonly times?: number;
-  /** Bytes that each message carries. @default 0 */
+  /** Bytes of padding per message. @default 0 */
   readonly padding?: number;
-  /** With so many unsettled messages the application waits. @default it never does */
+  /** The number of unsettled messages at which the application waits. @default unlimited */
   readonly window?: number;
-  /** ms: the median gap that our own client may have at the most. */
+  /** The limit for the median gap of our own client, ms. */
   readonly limit: number;
   readonly act: (scene: Scene) => Promise<Moment>;
 }

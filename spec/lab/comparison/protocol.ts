@@ -1,6 +1,6 @@
-/** What the run and the process of a client tell each other. */
+/** The messages between the run and the process of a client. */
 
-/** What a client's process is started with. */
+/** The settings of a client process. */
 export interface Assignment {
   readonly url: string;
   readonly queue: string;
@@ -9,22 +9,22 @@ export interface Assignment {
   readonly prefetch: number;
   /** ms between two messages. */
   readonly every: number;
-  /** Bytes that each message carries. */
+  /** Bytes of padding per message. */
   readonly padding: number;
-  /** With so many unsettled ones the application waits. */
+  /** The number of unsettled messages at which the application waits. */
   readonly window: number;
 }
 
 export type Command =
   | { readonly do: 'start' }
   | { readonly do: 'stop' }
-  /** A message to an exchange that does not exist. Answered with when it was sent. */
+  /** Sends a message to an exchange that does not exist. Answered with the time of the send. */
   | { readonly do: 'poison'; readonly exchange: string }
-  /** From now on the work on each message takes so many ms. */
+  /** Sets the duration of the work per message, ms. */
   | { readonly do: 'dawdle'; readonly ms: number }
-  /** The event loop stands still. Answered with when it goes on. */
+  /** Blocks the event loop. Answered with the time at which it continues. */
   | { readonly do: 'block'; readonly ms: number }
-  /** Answered with the bytes that are held after a collection of garbage. */
+  /** Answered with the bytes in use after a garbage collection. */
   | { readonly do: 'weigh' };
 
 export interface Question {
@@ -38,7 +38,7 @@ export type Entry =
   | readonly ['confirmed', n: number, at: number]
   | readonly ['failed', n: number, at: number, error: string]
   | readonly ['received', n: number, at: number, messageId: string | undefined]
-  /** What the process was warned of, such as a listener too many. */
+  /** Warnings of the process, such as too many listeners. */
   | readonly ['warning', text: string];
 
 export type Report =

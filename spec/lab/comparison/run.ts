@@ -1,12 +1,12 @@
 /**
- * `npm run faults`: the same faults for our own client and for four others, and what each of them made of it, as a table.
+ * `npm run faults`: injects the same faults into our own client and four others, and prints the results as a table.
  *
  *   --clients ours,rascal   some of the clients; all by default
  *   --faults cut,refused    some of the faults; all by default
- *   --repeat 3              repetitions of each experiment: gaps and errors are medians, what is lost is added up
+ *   --repeat 3              repetitions of each experiment: gaps and errors are medians, lost messages are summed
  *   --quick                 our own client alone
  *
- * Exit code 1 if our own client lost, failed, hung, crashed, or took longer than it may.
+ * Exit code 1 if our own client lost a message, failed, hung, crashed, or exceeded a limit.
  */
 import { startBroker } from '../../../compose/broker';
 import { CLIENTS, type ClientName } from './clients';

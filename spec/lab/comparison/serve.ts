@@ -3,19 +3,19 @@ import type { Client, Open } from './adapter';
 import { monotonic } from './clock';
 import type { Assignment, Command, Entry, Question, Report } from './protocol';
 
-/** ms between two reports: seldom enough to cost nothing, often enough to lose little in a crash. */
+/** ms between two reports: rare enough to cost nothing, frequent enough to lose little in a crash. */
 const REPORT_EVERY = 10;
-/** A stall is not made up for by a burst: so many messages at once are the most. */
+/** The largest number of messages at once: a stall is not followed by a burst. */
 const BURST = 20;
 
-/** The program of a client's process: a producer at a steady pace and a consumer, which do what they are told. */
+/** The program of a client process: a producer at a steady rate and a consumer, which follow commands. */
 export function serve(open: Open): void {
   const [assignment] = process.argv.slice(2);
   if (assignment === undefined || process.send === undefined) {
     throw new Error('Expected to be started by `npm run faults`, with an assignment and a channel to report on');
   }
   const service = new Service(JSON.parse(assignment) as Assignment);
-  // Not caught: a client that cannot open is one that crashed.
+  // Not caught: a client that cannot open counts as crashed.
   void service.open(open);
 }
 
@@ -42,7 +42,7 @@ class Service {
       );
     });
     process.on('warning', ({ name, message }) => this.#entries.push(['warning', `${name}: ${message}`]));
-    // The run is over, or died.
+    // The run has ended or crashed.
     process.on('disconnect', () => process.exit());
     setInterval(() => this.#report(), REPORT_EVERY);
     const { url, queue, names, heartbeat, prefetch } = this.#assignment;
@@ -56,7 +56,7 @@ class Service {
     this.#entries = [];
   }
 
-  /** What came before an answer is told before it: a `stop` is followed by nothing new. */
+  /** Reports everything before an answer: nothing new follows a `stop`. */
   #answer(answer: Extract<Report, { readonly answer: number }>): void {
     this.#report();
     tell(answer);
@@ -112,7 +112,7 @@ class Service {
     );
   }
 
-  /** What a client throws in the call itself is as good as a rejection. */
+  /** A synchronous exception of a client counts as a rejection. */
   async #attempt(message: { readonly n: number; readonly padding: string }): Promise<void> {
     await this.#client?.send(message);
   }
@@ -125,7 +125,7 @@ class Service {
   async #poison(exchange: string): Promise<number> {
     const fire = await this.#client?.aim(exchange);
     const at = monotonic();
-    // The culprit is to fail; how, and how long it takes, is not what is measured.
+    // The culprit has to fail. How and when is not measured.
     fire?.().catch(() => undefined);
     return at;
   }

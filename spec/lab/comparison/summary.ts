@@ -2,19 +2,19 @@ import { median } from '../../../compose/median';
 import type { Result } from './experiment';
 import type { Fault } from './fault';
 
-/** What the repetitions of one experiment come to. */
+/** The combined result of the repetitions of one experiment. */
 export interface Summary {
   /** Medians. */
   readonly errors: number;
   readonly gap: number;
-  /** Sums: once is too often. */
+  /** Sums: a single occurrence is a failure. */
   readonly lost: number;
   readonly sunk: number;
   readonly hung: number;
   readonly duplicates: number;
   readonly crashes: readonly string[];
   readonly notes: readonly string[];
-  /** Why this is not how it should be; checked of our own client. */
+  /** Violations of our own client. */
   readonly misses: readonly string[];
 }
 
@@ -23,7 +23,7 @@ export function summarise(fault: Fault, results: readonly Result[]): Summary {
   const crashes = results.flatMap(({ crash }) => crash ?? []);
   const gap = median(results.flatMap(({ gaps }) => gaps)) ?? Infinity;
   const lost = sum((one) => one.lost);
-  // What a crash leaves open is no promise that hangs.
+  // Publishes that a crash leaves open do not count as hung.
   const hung = sum(({ crash, open }) => (crash === undefined ? open : 0));
   const failed = sum((one) => one.failed);
   const renamed = sum((one) => one.renamed);
@@ -51,7 +51,7 @@ export function summarise(fault: Fault, results: readonly Result[]): Summary {
   };
 }
 
-/** `0 / 44 ms`, and whatever else there is to say. */
+/** `0 / 44 ms`, followed by notes. */
 export function cell(summary: Summary): string {
   const { errors, gap, lost, sunk, hung, duplicates, crashes, notes } = summary;
   const recovered = gap === Infinity ? '**never recovers**' : `${Math.round(gap)} ms`;

@@ -4,7 +4,7 @@ import { monotonic } from './clock';
 
 const ASK_EVERY = 10;
 
-/** Resolves with when the broker of this url says its first word to a client: it is up from then on. */
+/** Resolves with the time at which the broker of this URL first answers a client: it is up from then on. */
 export async function firstWord(brokerUrl: string): Promise<number> {
   const { hostname, port } = new URL(brokerUrl);
   for (;;) {

@@ -1,12 +1,12 @@
 import type { FaultProxy } from 'instance-queue/testing';
 import { monotonic } from './clock';
 
-/** Class and method of what a broker says of a whole connection. */
+/** Class and method of frames that concern a whole connection. */
 const METHODS = { 'connection.close': [10, 50], 'connection.unblocked': [10, 61] } as const;
 
 /**
- * Resolves with when the broker says this to the client: `rabbitmqctl`, which makes it do so, returns much later.
- * A frame cut in two by TCP is missed, so there is a time limit, after which it resolves with that moment.
+ * Resolves with the time at which the broker sends this method to the client: the `rabbitmqctl` that causes it returns much later.
+ * Misses a frame that TCP splits, so after a time limit it resolves with the time of the limit.
  */
 export function heard(proxy: FaultProxy, method: keyof typeof METHODS, limit = 10_000): Promise<number> {
   // A method frame (1) on channel 0; its size may be anything.

@@ -1,20 +1,20 @@
 import { createHash } from 'node:crypto';
 import type { Confirmation } from 'instance-queue';
 
-/** At most that many are shown of each kind. */
+/** The largest number of examples shown of each kind. */
 const SHOWN = 5;
 
 /**
- * What became of each numbered message: published, confirmed, settled for good, dead-lettered. In typed columns, allocated
- * beforehand: the heap of the run is the library's alone.
+ * What became of each numbered message: published, confirmed, settled, dead-lettered. In typed arrays allocated in advance, so that
+ * growth of the heap is growth of the library.
  */
 export class Book {
   readonly #ids: Float64Array;
-  /** As often as it was published; 0: not confirmed. */
+  /** The number of times it was published; 0: not confirmed. */
   readonly #attempts: Uint8Array;
   readonly #acked: Uint8Array;
   readonly #rejected: Uint8Array;
-  /** Acks and rejects that were in flight at a loss: the broker may know of them or not. */
+  /** Acks and rejects in flight at a loss, which the broker may or may not have received. */
   readonly #perhapsAcked: Uint8Array;
   readonly #perhapsRejected: Uint8Array;
   readonly #dead: Uint8Array;
@@ -36,7 +36,7 @@ export class Book {
   get sent(): number {
     return this.#next;
   }
-  /** Settled for good, once more than needed. */
+  /** Settled more than once. */
   get duplicates(): number {
     return this.#duplicates;
   }
@@ -57,7 +57,7 @@ export class Book {
     this.#complain(`${n} was not confirmed: ${String(error)}`);
   }
 
-  /** A delivery came: of one that is known to be settled as often as it was published, none may come. */
+  /** Records a delivery. A message that is known to be settled as often as it was published must not be delivered again. */
   delivered(n: number, id: string | undefined): void {
     this.#identify(n, id, 'delivered');
     const attempts = this.#attempts[n] ?? 0;
@@ -65,7 +65,7 @@ export class Book {
       this.#complain(`${n} was published ${attempts} times, settled for good as often, and delivered again`);
   }
 
-  /** A delivery was acked or rejected; not `certain`: its link was lost before the broker can be known to have heard. */
+  /** Records an ack or a reject. Not `certain`: the link was lost before the broker is known to have received it. */
   settled(n: number, how: 'ack' | 'reject', certain: boolean): void {
     const column =
       how === 'ack' ? (certain ? this.#acked : this.#perhapsAcked) : certain ? this.#rejected : this.#perhapsRejected;
@@ -73,13 +73,13 @@ export class Book {
     column[n] = (column[n] ?? 0) + 1;
   }
 
-  /** Found in the dead-letter queue. */
+  /** Records a message found in the dead-letter queue. */
   deadLettered(n: number, id: string | undefined): void {
     this.#identify(n, id, 'dead-lettered');
     this.#dead[n] = (this.#dead[n] ?? 0) + 1;
   }
 
-  /** Everything that is not as it must be. */
+  /** All violations. */
   complaints(): string[] {
     const wrong = { unconfirmed: [], lost: [], twice: [], dead: [] } as Record<string, number[]>;
     for (let n = 0; n < this.#next; n++) {
@@ -109,7 +109,7 @@ export class Book {
     return (this.#perhapsAcked[n] ?? 0) + (this.#perhapsRejected[n] ?? 0);
   }
 
-  /** All copies of a message have its id. */
+  /** Expects that all copies of a message have its id. */
   #identify(n: number, id: string | undefined, what: string): void {
     if (n >= this.#next || id === undefined) this.#complain(`${n} was ${what} and never sent, or has no messageId`);
     else {

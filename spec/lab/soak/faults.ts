@@ -1,6 +1,6 @@
 import { seeded } from './seeded';
 
-/** How often each kind comes, and for how long at most, ms. */
+/** The weight of each kind, and its longest duration, ms. */
 export const KINDS = {
   cut: { weight: 4, lasts: 0 },
   finish: { weight: 2, lasts: 200 },
@@ -16,18 +16,18 @@ export const KINDS = {
 
 export type Kind = keyof typeof KINDS;
 
-/** One fault, with all that chance has a say in. */
+/** A fault with its random choices. */
 export interface Fault {
   readonly kind: Kind;
-  /** ms of peace in front of it. */
+  /** ms without a fault before it. */
   readonly after: number;
   readonly lasts: number;
-  /** From 0 to 1: which instance it is about, and what else is open. */
+  /** From 0 to 1: selects the instance and other details. */
   readonly whom: number;
   readonly how: number;
 }
 
-/** Faults without end, the same for the same seed. */
+/** An infinite sequence of faults, determined by the seed. */
 export function* faults(seed: number): Generator<Fault, never> {
   const random = seeded(seed);
   const bag = (Object.keys(KINDS) as Kind[]).flatMap((kind) => Array<Kind>(KINDS[kind].weight).fill(kind));

@@ -1,19 +1,19 @@
 import type { Broker } from '../../../compose/broker';
 import { heldMemory } from '../../support/memory';
 
-/** What a process and its connections take up. */
+/** Resources of a process and of its connections. */
 export interface Footprint {
-  /** Bytes on the heap and in Buffers, after a collection of garbage. */
+  /** Bytes on the heap and in Buffers, after a garbage collection. */
   readonly heap: number;
-  /** Sockets, timers and the like: how many of each kind. */
+  /** The number of sockets, timers and other resources of each kind. */
   readonly handles: Readonly<Record<string, number>>;
   /** Connections at the broker, with the number of their channels. */
   readonly connections: readonly string[];
 }
 
-/** Of the connections whose name begins so. */
+/** Measures this process, and the connections whose name has this prefix. */
 export async function footprint(broker: Broker, prefix: string): Promise<Footprint> {
-  // First: asking the broker takes a process and its pipes.
+  // Before the broker is asked, which takes a process with pipes.
   const held = handles();
   const connections = (await broker.connections())
     .filter(({ name }) => name.startsWith(prefix))
@@ -28,7 +28,7 @@ function handles(): Record<string, number> {
   return counts;
 }
 
-/** Has more come of anything than there was? Says of what; memory is judged apart. */
+/** Lists the resources that have grown. Memory is checked separately. */
 export function grown(before: Footprint, after: Footprint): string[] {
   const more = Object.entries(after.handles).filter(([kind, count]) => count > (before.handles[kind] ?? 0));
   const [was, is] = [before.connections.join(', '), after.connections.join(', ')];

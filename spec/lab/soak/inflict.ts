@@ -3,13 +3,13 @@ import type { Broker } from '../../../compose/broker';
 import type { FaultProxy } from 'instance-queue/testing';
 import type { Fault } from './faults';
 
-/** What a fault can get hold of. */
+/** What faults act on. */
 export interface Victim {
   readonly name: string;
   readonly proxy: FaultProxy;
 }
 
-/** Breaks something, waits, and mends it. */
+/** Injects a fault, waits, and undoes it. */
 export async function inflict({ kind, lasts, how }: Fault, { name, proxy }: Victim, broker: Broker): Promise<void> {
   switch (kind) {
     case 'cut':
@@ -38,7 +38,7 @@ export async function inflict({ kind, lasts, how }: Fault, { name, proxy }: Vict
       proxy.stopReading();
       break;
     case 'closed by the broker':
-      // It may be on its way back from the fault before: then there is nothing to close.
+      // It may still be recovering from the previous fault. Then there is nothing to close.
       await broker.closeConnection(`${name}.${how < 0.5 ? 'producer' : 'consumer'}`).catch(() => undefined);
       return;
     case 'memory alarm':
@@ -52,6 +52,6 @@ export async function inflict({ kind, lasts, how }: Fault, { name, proxy }: Vict
       return;
   }
   await pause(lasts);
-  // Not reset after a black hole, the links stay silent, and only heartbeats find out.
+  // Without a reset after a black hole, the links stay silent, and only heartbeats detect it.
   await proxy.restore({ reset: how < 0.5 });
 }

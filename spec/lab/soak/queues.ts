@@ -4,9 +4,9 @@ import { Bystander } from '../../support/brokers/bystander';
 import type { Book } from './book';
 import type { Parcel } from './work';
 
-/** The queues of a run, and what is in them. */
+/** The queues of a run and their messages. */
 export class Queues {
-  /** Of two types. */
+  /** Queues of two types. */
   readonly work: readonly [QueueSpec, QueueSpec];
   readonly deadLetters: QueueSpec;
   readonly #broker: Broker;
@@ -17,19 +17,19 @@ export class Queues {
     const deadLetter = { queue: this.deadLetters.name };
     this.work = [
       { name: `${name}.classic`, type: 'classic', deadLetter },
-      // A message that keeps failing, or getting lost, keeps coming.
+      // No limit: a message that fails or is lost again and again is delivered again.
       { name: `${name}.quorum`, type: 'quorum', deadLetter, deliveryLimit: 1_000_000 },
     ];
   }
 
-  /** Messages to be handled that the broker still has. */
+  /** The number of messages on the broker that are still to be handled. */
   async left(): Promise<number> {
     const rows = (await this.#broker.queues()).filter((row) => this.work.some(({ name }) => name === row.name));
     if (rows.length < this.work.length) return Infinity;
     return rows.reduce((sum, { messages }) => sum + messages, 0);
   }
 
-  /** Takes the dead letters out, into the book. */
+  /** Moves the dead letters into the book. */
   async readDeadLetters(book: Book): Promise<void> {
     const bystander = await Bystander.at(this.#broker.url);
     for (const { content, properties } of await bystander.takeAll(this.deadLetters.name)) {

@@ -7,7 +7,7 @@ import { TIME_LIMIT, policy, work, type Parcel } from './work';
 
 const PREFETCH = 30;
 
-/** A consumer whose every delivery is written down, and what became of it. */
+/** A consumer that records every delivery and its outcome. */
 export class Reader {
   readonly #consumer: Consumer<Parcel>;
   #settlements: Settlements;
@@ -37,12 +37,12 @@ export class Reader {
             this.#settlements.delivered();
             book.delivered(body.n, properties.messageId);
           }),
-          // Fewer than the prefetch: some wait for their turn, and may be lost or aborted there.
+          // Fewer than the prefetch, so that some deliveries wait and may be lost or aborted while they do.
           handle(work(luck), { concurrency: 20, timeout: TIME_LIMIT, onError: policy }),
         )
         .subscribe({
           next: ({ message, settlement, sent }) => {
-            // Lost before; it is counted as such.
+            // It was lost before, and is counted so.
             if (!sent) return;
             tally.inFlight--;
             tally[SETTLED[settlement]]++;
@@ -52,7 +52,7 @@ export class Reader {
           error: reject,
         });
     });
-    // Whoever closes the reader hears of it.
+    // `ended` rejects with it.
     this.done.catch(() => undefined);
   }
 
@@ -60,7 +60,7 @@ export class Reader {
     return this.#consumer.state.status === 'attached';
   }
 
-  /** Behind the close of its connection. */
+  /** Call it after the close of its connection. */
   async ended(): Promise<void> {
     await this.done;
     this.#settlements.ended('in peace');

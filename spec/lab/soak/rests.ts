@@ -3,31 +3,31 @@ import { eventually } from '../../support/waiting';
 import { footprint, grown, type Footprint } from './footprint';
 import type { Service } from './service';
 
-/** ms for the timers of the last recovery and of deadlines long met to run out, and for the broker to forget. */
+/** ms for timers of the last recovery and of past deadlines to end, and for the broker to remove dead connections. */
 const SETTLE = 150_000;
-/** Bytes by which the heap may differ between two rests, whatever the length of the run. */
+/** Bytes by which the heap may differ between two rests, for a run of any length. */
 const HEAP = 6 * 1024 * 1024;
 
-/** Looks at what there is each time when nothing happens: it must not become more. */
+/** Compares resources at each time of rest: they must not grow. */
 export class Rests {
   readonly #broker: Broker;
   readonly #prefix: string;
   readonly #services: readonly Service[];
   readonly #seen: Footprint[] = [];
 
-  /** `prefix`: of the names of the services. */
+  /** `prefix`: the common prefix of the names of the services. */
   constructor(broker: Broker, prefix: string, services: readonly Service[]) {
     this.#broker = broker;
     this.#prefix = prefix;
     this.#services = services;
   }
 
-  /** Bytes, at each rest. */
+  /** The heap at each rest, bytes. */
   get heaps(): readonly number[] {
     return this.#seen.map(({ heap }) => heap);
   }
 
-  /** One more; gives what is not as it was at the first. */
+  /** Takes another sample. Returns the differences from the first one. */
   async look(): Promise<string[]> {
     let now = await footprint(this.#broker, this.#prefix);
     const base = {
@@ -36,7 +36,7 @@ export class Rests {
     };
     const wrong: string[] = [];
     await eventually(async () => {
-      // Sockets of the proxies' own, of which no client has the other end any more.
+      // Closes sockets of the proxies that no client is connected to any more.
       for (const { proxy } of this.#services) proxy.sweep();
       now = await footprint(this.#broker, this.#prefix);
       return grown(base, now).length === 0;

@@ -1,4 +1,4 @@
-/** mulberry32: numbers from 0 to 1, the same for the same seed. */
+/** mulberry32: a sequence of numbers from 0 to 1, determined by the seed. */
 export function seeded(seed: number): () => number {
   let state = seed | 0;
   return () => {

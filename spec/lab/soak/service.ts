@@ -9,14 +9,14 @@ import { Writer, publishing } from './writer';
 export interface ServiceOptions {
   readonly name: string;
   readonly brokerUrl: string;
-  /** The only way of this instance to the broker. */
+  /** All connections of this instance go through it. */
   readonly proxy: FaultProxy;
   readonly queues: Queues;
   readonly book: Book;
   readonly luck: () => number;
 }
 
-/** Writers in an instance. */
+/** Writers per instance. */
 export const WRITERS = 3;
 
 /** One instance of a service: it sends into two queues and consumes from both. */
@@ -29,7 +29,7 @@ export class Service {
   readonly #writers: readonly Writer[];
 
   constructor({ name, brokerUrl, proxy, queues, book, luck }: ServiceOptions) {
-    // Soon stable again, or each rest would have to wait for the timer that says so.
+    // Short, because each rest has to wait for this timer.
     const backoff = { min: 20, max: 500, stableAfter: 1000 };
     this.name = name;
     this.proxy = proxy;
@@ -40,7 +40,7 @@ export class Service {
       connectTimeout: 1500,
       reconnect: backoff,
       reopen: backoff,
-      // Longer than any fault: a broker takes its time to restart on a machine with much else to do.
+      // Longer than any fault: on a busy machine a broker is slow to restart.
       producer: { timeout: 120_000 },
       topology: { queues: [...queues.work, queues.deadLetters] },
     });
@@ -56,7 +56,7 @@ export class Service {
     ];
   }
 
-  /** What the broker has of it at rest: a channel for each consumer and each producer. */
+  /** The expected channels at rest: one for each consumer and each producer. */
   get connections(): readonly string[] {
     return [`${this.name}.consumer ${this.#readers.length}`, `${this.name}.producer 2`];
   }
@@ -78,7 +78,7 @@ export class Service {
     );
   }
 
-  /** Ends it when it is quiet; gives what was not as it must be. */
+  /** Ends the service when it is idle. Returns all violations. */
   async close(): Promise<string[]> {
     const wrong = this.#tally.complaints(this.name, this.queue.metrics);
     const { unsettled, unconfirmed } = await this.queue.close();

@@ -1,9 +1,9 @@
-/** What the environment says of a soak. */
+/** Settings of a soak test from the environment. */
 
-/** `SOAK_SEED`, or one that no run had before. */
+/** `SOAK_SEED`, or a new one. */
 export const seed = number('SOAK_SEED') ?? Date.now() % 1_000_000;
 
-/** `SOAK_SECONDS`, or else this. */
+/** `SOAK_SECONDS`, or this default. */
 export const length = (usual: number): number => number('SOAK_SECONDS') ?? usual;
 
 function number(name: string): number | undefined {

@@ -3,17 +3,17 @@ import type { Book } from './book';
 interface Settled {
   readonly n: number;
   readonly how: 'ack' | 'reject';
-  /** Its number among all settlements of the attachment, from 1. */
+  /** Its number among the settlements of the attachment, from 1. */
   readonly position: number;
 }
 
 /**
- * What one attachment of a consumer acked and rejected, until it is certain that the broker knows. No clock can tell: but
- * with a prefetch of 30 the broker sends the 100th message only when it has heard of 70 settlements.
+ * The settlements of one attachment that the broker may not have received yet. Later deliveries prove that it has: with a prefetch of
+ * 30, the broker sends the 100th message only after it has received 70 settlements.
  */
 export class Settlements {
   readonly #book: Book;
-  /** How many of the last settlements may be unknown to the broker. */
+  /** The number of the last settlements that may be unknown to the broker. */
   readonly #open: number;
   #pending: Settled[] = [];
   #delivered = 0;
@@ -21,11 +21,11 @@ export class Settlements {
 
   constructor(book: Book, prefetch: number) {
     this.#book = book;
-    // Acks are collected, up to a quarter of the prefetch, while rejects overtake them.
+    // Acks are batched, up to a quarter of the prefetch, and rejects overtake them.
     this.#open = prefetch + Math.ceil(prefetch / 4);
   }
 
-  /** A message came. */
+  /** Records a delivery. */
   delivered(): void {
     this.#delivered++;
     const heard = this.#delivered - this.#open;
@@ -33,13 +33,13 @@ export class Settlements {
     this.#tell(this.#pending.splice(0, young === -1 ? this.#pending.length : young), true);
   }
 
-  /** For good, with `ack` and `reject`, or to come again. */
+  /** Records a settlement: final (`ack`, `reject`), or followed by a redelivery. */
   settled(n: number, how: 'ack' | 'requeue' | 'release' | 'reject'): void {
     const position = (this.#settled += 1);
     if (how === 'ack' || how === 'reject') this.#pending.push({ n, how, position });
   }
 
-  /** The channel is gone, or closed in peace, which flushes everything. */
+  /** The channel was lost, or closed gracefully, which flushes everything. */
   ended(how: 'lost' | 'in peace'): void {
     this.#tell(this.#pending, how === 'in peace');
     this.#pending = [];

@@ -14,10 +14,10 @@ import { Service, WRITERS } from './service';
 import { RATE } from './writer';
 
 export interface SoakOptions {
-  /** One that may be alarmed and restarted. */
+  /** A private broker, which may be alarmed and restarted. */
   readonly broker: Broker;
   readonly seed: number;
-  /** Of faults; the rests are extra. */
+  /** The number of faults; rests not included. */
   readonly seconds: number;
   readonly say: (line: string) => void;
 }
@@ -25,11 +25,11 @@ export interface SoakOptions {
 export interface SoakReport {
   readonly faults: Readonly<Partial<Record<Kind, number>>>;
   readonly sent: number;
-  /** Settled for good once more than needed: each was in flight at a loss. */
+  /** Messages settled more than once: each was in flight at a loss. */
   readonly duplicates: number;
-  /** Bytes, at each rest. */
+  /** The heap at each rest, bytes. */
   readonly heaps: readonly number[];
-  /** Everything that is not as it must be. */
+  /** All violations. */
   readonly complaints: readonly string[];
 }
 
@@ -41,12 +41,12 @@ interface Stage {
 }
 
 const SERVICES = 2;
-/** Behind each, all comes to rest, and has to be as it was behind the first. */
+/** After each round everything comes to rest, and has to be as after the first one. */
 const ACTS = 4;
-/** ms for that, on a machine with much else to do; what does not come to rest within it hangs. */
+/** ms for that on a busy machine. Whatever is not at rest by then hangs. */
 const REST = 120_000;
 
-/** Lets faults come over services that send, handle and fail, and accounts for every message. */
+/** Injects faults into services that send, handle and fail, and accounts for every message. */
 export async function soak({ broker, seed, seconds, say }: SoakOptions): Promise<SoakReport> {
   const warnings: string[] = [];
   const warned = (warning: Error): void => void warnings.push(String(warning));
@@ -90,12 +90,12 @@ export async function soak({ broker, seed, seconds, say }: SoakOptions): Promise
   };
 }
 
-/** Messages and faults for so many ms. Gives the faults. */
+/** Sends messages and injects faults for this time, ms. Returns the faults. */
 async function trouble({ broker, services }: Stage, plan: Iterator<Fault, never>, ms: number): Promise<Fault[]> {
   const suffered: Fault[] = [];
   const end = performance.now() + ms;
   for (const service of services) service.write();
-  // By the clock: the last fault may last, and the book is made for so many messages.
+  // By the clock: the last fault may take long, and the size of the book is fixed.
   const enough = setTimeout(() => {
     for (const service of services) service.pause();
   }, ms);
@@ -113,7 +113,7 @@ async function trouble({ broker, services }: Stage, plan: Iterator<Fault, never>
   return suffered;
 }
 
-/** Waits until every message is settled; says what keeps it. */
+/** Waits until every message is settled. Returns what is unsettled after the limit. */
 async function calm({ queues, services }: Stage): Promise<string[]> {
   const quiet = async (): Promise<boolean> => services.every((one) => one.quiet) && (await queues.left()) === 0;
   if (await eventually(quiet, REST).catch(() => false)) return [];

@@ -1,6 +1,6 @@
 import type { Metrics } from 'instance-queue';
 
-/** The counters of an instance, counted from outside. */
+/** Counts the events of an instance, to compare them with its metrics. */
 export class Tally {
   sent = 0;
   confirmed = 0;
@@ -18,7 +18,7 @@ export class Tally {
   undecodable = 0;
   inFlight = 0;
 
-  /** Where the library counted otherwise. */
+  /** The differences from the metrics of the library. */
   complaints(of: string, metrics: Metrics): string[] {
     return (Object.keys(this) as (keyof Tally & keyof Metrics)[])
       .filter((name) => this[name] !== metrics[name])

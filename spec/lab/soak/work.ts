@@ -1,23 +1,23 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { ErrorPolicy, Worker } from 'instance-queue';
 
-/** What is sent: the number, and some weight. */
+/** The body: the number, and padding. */
 export interface Parcel {
   readonly n: number;
   readonly weight: string;
 }
 
-/** Says how its delivery is to be settled. */
+/** Thrown to choose how the delivery is settled. */
 class Mishap extends Error {
   constructor(readonly settlement: 'requeue' | 'release' | 'reject') {
     super(settlement);
   }
 }
 
-/** ms that a handler may take; some hang until their signal tells them that this has passed. */
+/** The time limit of a handler, ms. Some handlers hang until their signal aborts after it. */
 export const TIME_LIMIT = 300;
 
-/** A handler that fails, gives back, refuses, hangs until its signal aborts, takes its time, or just works: as luck has it. */
+/** A handler that at random fails, requeues, rejects, hangs until its signal aborts, is slow, or succeeds. */
 export const work =
   (luck: () => number): Worker<Parcel, unknown> =>
   (_, { signal }) => {
@@ -29,5 +29,5 @@ export const work =
     return chance < 0.25 ? pause(luck() * 20) : undefined;
   };
 
-/** What came of it otherwise, the time limit say, is tried again. */
+/** Any other failure, such as the time limit, is retried. */
 export const policy: ErrorPolicy<Parcel> = (error) => (error instanceof Mishap ? error.settlement : 'requeue');

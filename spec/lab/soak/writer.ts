@@ -10,7 +10,7 @@ export const RATE = 80;
 /** A way to send. */
 type Outlet = (message: OutboundMessage<Parcel>) => Promise<Confirmation>;
 
-/** Sends at a steady pace while it may, and writes down what came of it. */
+/** Sends at a steady rate while it is enabled, and records the outcomes. */
 export class Writer {
   readonly #outlet: Outlet;
   readonly #queue: string;
@@ -41,7 +41,7 @@ export class Writer {
     const began = performance.now();
     let sent = 0;
     this.#pace = interval(1000 / RATE).subscribe(() => {
-      // A timer that comes late makes up for it.
+      // Compensates for late timers.
       for (const due = ((performance.now() - began) * RATE) / 1000; sent < due; sent++) this.#send();
     });
   }
@@ -52,7 +52,7 @@ export class Writer {
 
   #send(): void {
     const n = this.#book.send();
-    // Now and then one of several frames.
+    // Sometimes a message of several frames.
     const weight = 'x'.repeat(this.#luck() < 0.01 ? 200_000 : Math.floor(this.#luck() * 500));
     this.#open++;
     this.#outlet({ queue: this.#queue, body: { n, weight } }).then(
@@ -71,7 +71,7 @@ export class Writer {
   }
 }
 
-/** The `publish` operator as a way to send: under ids of our own, by which its confirmations are told apart. */
+/** Sends through the `publish` operator, with ids of our own to identify its confirmations. */
 export function publishing(queue: InstanceQueue, name: string): Outlet {
   const messages = new Subject<OutboundMessage<Parcel>>();
   const waiting = new Map<

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 
-/** Every client by its name: its program, and what that is told behind the URL. */
+/** The clients by name: the program, and its arguments after the URL. */
 const PROGRAMS = {
   limit: ['limit'],
   amqplib: ['amqplib'],

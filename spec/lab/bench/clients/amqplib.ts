@@ -2,8 +2,8 @@ import { connect } from 'amqplib';
 import { serve } from './serve';
 
 /**
- * amqplib by itself: a callback per confirm, an ack per message. What everything else is measured by. With `no-delay`, without
- * Nagle's algorithm, which it leaves on: it makes single messages wait, and many share a packet.
+ * amqplib alone, the baseline: a callback per confirm, an ack per message. `no-delay` switches off Nagle's algorithm, which amqplib
+ * leaves on: it delays single messages, and lets many share a packet.
  */
 serve(async (url) => {
   const model = await connect(url, { noDelay: process.argv.includes('no-delay') });

@@ -1,7 +1,7 @@
 import { createRequire } from 'node:module';
 import { serve } from './serve';
 
-/** What is used of it; its own types are those of an ES module. */
+/** The part of it that is used here: its types are those of an ES module. */
 interface Cloudamqp {
   readonly AMQPClient: new (url: string) => { connect(): Promise<Connection> };
 }

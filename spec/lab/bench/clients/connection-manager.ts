@@ -2,7 +2,7 @@ import type { ConfirmChannel, ConsumeMessage, Options } from 'amqplib';
 import { createRequire } from 'node:module';
 import { serve } from './serve';
 
-/** What is used of it; its own types do not compile under `exactOptionalPropertyTypes`. */
+/** The part of it that is used here: its types do not compile with `exactOptionalPropertyTypes`. */
 interface ConnectionManager {
   connect(urls: readonly string[]): {
     connect(): Promise<void>;

@@ -9,8 +9,8 @@ const CHUNK = 100;
 const BODY = 3;
 
 /**
- * What no client can beat on this machine: frames encoded beforehand, written a hundred messages at a time; deliveries
- * counted and neither decoded nor acked. amqplib does the handshake only.
+ * The upper bound for any client on this machine: frames encoded in advance, written a hundred messages at a time; deliveries that
+ * are counted, but neither decoded nor acked. amqplib does the handshake only.
  */
 serve(async (url) => {
   const model = await connect(url, { noDelay: true });
@@ -30,7 +30,7 @@ serve(async (url) => {
         written += due;
       };
       channel.on('ack', ({ deliveryTag, multiple }: { deliveryTag: number; multiple: boolean }) => {
-        // In one turn the broker's order is that of the sends here: one queue, one connection.
+        // With one queue and one connection, the order of the broker is that of the sends.
         const count = multiple ? deliveryTag - first + 1 : 1;
         first += count;
         for (const confirmed of waiting.splice(0, count)) confirmed();
@@ -46,7 +46,7 @@ serve(async (url) => {
       };
     },
     async receiver(queue, _prefetch, work) {
-      // A connection of its own: it reads past amqplib, which never hears of this connection again.
+      // A connection of its own: its socket is read without amqplib from here on.
       const own = await connect(url, { noDelay: true });
       own.on('error', () => undefined);
       const channel = await own.createChannel();
@@ -59,7 +59,7 @@ serve(async (url) => {
         while (bytes.length - at >= 7) {
           const end = at + 8 + bytes.readUInt32BE(at + 3);
           if (end > bytes.length) break;
-          // Each message here has one body frame.
+          // Each message has one body frame here.
           if (bytes[at] === BODY) void work();
           at = end;
         }

@@ -3,7 +3,7 @@ import { Connection, Consumer, Producer, handle } from '../shipped';
 import type { SendingOptions } from './client';
 import { serve } from './serve';
 
-/** Everything as it comes: confirms, mandatory, message ids, deadlines, the outbox; one connection, as the peers have. */
+/** All defaults: confirms, mandatory, message ids, deadlines, the outbox. One connection, like the peers. */
 serve(async (url) => {
   const wire = !process.argv.includes('no-wire');
   const connection = new Connection({ url, wire });

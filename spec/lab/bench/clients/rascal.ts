@@ -3,7 +3,7 @@ import type { EventEmitter } from 'node:events';
 import type { BenchClient } from './client';
 import { serve } from './serve';
 
-/** What is used of rascal, which has no types. */
+/** The part of rascal that is used here: it has no types. */
 interface Rascal {
   readonly BrokerAsPromised: { create(config: object): Promise<Broker> };
   withDefaultConfig(config: object): object;
@@ -20,8 +20,8 @@ interface Subscription extends EventEmitter {
 const rascal = createRequire(__filename)('rascal') as Rascal;
 
 /**
- * Everything is named in its configuration beforehand: one broker object per use, and so, unlike the others, a connection
- * each for sending and receiving.
+ * rascal names everything in its configuration, so this uses one broker object per use: unlike the others, a connection each for
+ * sending and receiving.
  */
 serve((url) => {
   const brokers: Broker[] = [];

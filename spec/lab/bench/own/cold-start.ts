@@ -1,4 +1,4 @@
-/** What `require('instance-queue')` costs beside its dependencies alone. Of the build in `dist/`. */
+/** The time of `require('instance-queue')`, for the build in `dist/`, and that of its dependencies alone. */
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -9,7 +9,7 @@ const run = promisify(execFile);
 const root = join(__dirname, '../../../..');
 const ROUNDS = 15;
 
-/** ms, in a process of its own. */
+/** Measures in a process of its own, ms. */
 async function took(...modules: string[]): Promise<number> {
   const loading = modules.map((name) => `require(${JSON.stringify(name)});`).join('');
   const program = `const began = performance.now(); ${loading} console.log(performance.now() - began)`;

@@ -1,4 +1,4 @@
-/** Many consumers on one connection: how long they take to attach, and to attach again after a cut. */
+/** Many consumers on one connection: the time to attach, and to attach again after a cut. */
 import { Connection, Consumer } from '../shipped';
 import { FaultProxy } from 'instance-queue/testing';
 import { filter, firstValueFrom } from 'rxjs';

@@ -1,4 +1,4 @@
-/** Does a message cost the same, however many there are? */
+/** Is the cost per message independent of the number of messages? */
 import { Connection, Producer, publish } from '../shipped';
 import { lastValueFrom } from 'rxjs';
 import { median } from '../statistics';
@@ -13,7 +13,7 @@ const ROUNDS = 5;
 const LEAST = 100_000;
 
 interface Sample {
-  /** µs a message. */
+  /** µs per message. */
   readonly cpu: number;
   /** k/s */
   readonly rate: number;
@@ -23,17 +23,17 @@ interface Sample {
 
 measure(async (url, scale) => {
   const connection = new Connection(url);
-  // Most are thrown away by the broker: a million in a queue would measure its memory.
+  // The broker drops most of them: a million in a queue would measure its memory.
   const producer = new Producer(connection, { topology: { queues: [{ name: QUEUE, maxLength: 1000 }] } });
   const run = (count: number): Promise<unknown> =>
     lastValueFrom(publish(producer, messages(count), { concurrency: 1000 }));
   await run(50_000);
-  // Round by round: what disturbs the machine disturbs all sizes alike. No garbage is collected by force in between, which
-  // would throw compiled code away, and have the short ones pay for compiling it again.
+  // In rounds, so that disturbances of the machine affect all sizes alike. Without forced garbage collections in between, which
+  // would discard compiled code, at the cost of the small sizes.
   const sizes = SIZES.map((full) => ({ size: Math.round(full * scale), samples: [] as Sample[] }));
   for (let round = 0; round < ROUNDS; round++) {
     for (const { size, samples } of sizes) {
-      // The short ones several times: a single one is over before the next collection of garbage.
+      // Small sizes several times: a single run ends before the next garbage collection.
       for (let messages = 0; messages < LEAST * scale; messages += size) samples.push(await sample(run, size));
     }
   }

@@ -1,4 +1,4 @@
-/** What is held in memory: through a slow consumer, and in an outbox while nobody is there. */
+/** Memory use: with a slow consumer, and of an outbox without a connection. */
 import { Connection, Consumer, Producer, handle, publish } from '../shipped';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
@@ -7,7 +7,7 @@ import { measure, rss, type Figure } from './report';
 
 measure(async (url, scale) => [await slowConsumer(url, Math.round(1_000_000 * scale)), await offline()]);
 
-/** The work of each message takes a turn of the event loop. */
+/** The work per message takes a turn of the event loop. */
 async function slowConsumer(url: string, count: number): Promise<Figure> {
   const queue = 'bench-slow';
   const body = Buffer.alloc(256, 'x');
@@ -34,7 +34,7 @@ async function slowConsumer(url: string, count: number): Promise<Figure> {
   };
 }
 
-/** At a port behind which nobody speaks. */
+/** On a port whose server never answers. */
 async function offline(): Promise<Figure> {
   const silent = createServer().listen(0, '127.0.0.1');
   await once(silent, 'listening');

@@ -4,7 +4,7 @@ import type { Figure } from './report';
 
 const PROGRAMS = ['cold-start', 'consumers', 'linear', 'memory'];
 
-/** What is measured of this library alone, as Markdown; each program in a process of its own. */
+/** The measurements of this library alone, as Markdown. Each program runs in a process of its own. */
 export async function ownFigures(url: string, scale: number, wanted: string): Promise<string> {
   const figures: Figure[] = [];
   for (const program of PROGRAMS.filter((name) => name.includes(wanted))) {

@@ -1,10 +1,10 @@
-/** One figure of this library by itself. */
+/** A figure of this library alone. */
 export interface Figure {
   readonly what: string;
   readonly value: string;
 }
 
-/** Makes a program of a measurement, `node program.ts <url> <scale>`, that hands figures over to whoever started it. */
+/** Makes a program of a measurement, `node program.ts <url> <scale>`, which sends the figures to its parent process. */
 export function measure(work: (url: string, scale: number) => Promise<readonly Figure[]>): void {
   const [url = '', scale = '1'] = process.argv.slice(2);
   work(url, Number(scale)).then(
@@ -16,10 +16,10 @@ export function measure(work: (url: string, scale: number) => Promise<readonly F
   );
 }
 
-/** MiB of everything this process holds, garbage too. */
+/** MiB in use by this process, including garbage. */
 export const resident = (): number => process.memoryUsage.rss() / 2 ** 20;
 
-/** The same after a collection of garbage, where that is allowed. */
+/** The same after a garbage collection, where it can be forced. */
 export function rss(): number {
   globalThis.gc?.();
   return resident();

@@ -17,7 +17,7 @@ export function execute(client: BenchClient, job: Job, another: () => Promise<Be
   }
 }
 
-/** As many confirmed messages as fast as `inFlight` allows. */
+/** Publishes confirmed messages as fast as `inFlight` allows. */
 async function publish(
   client: BenchClient,
   { queue, count, warmUp, bytes, inFlight, persistent, json }: Of<'publish'>,
@@ -37,7 +37,7 @@ async function publish(
       const first = Math.min(inFlight, total);
       for (sent = 0; sent < first; sent++) send(onConfirmed);
     });
-  // The queue is ensured, the channel open, before the clock starts.
+  // Ensures the queue and opens the channel before the clock starts.
   await run(warmUp);
   const stop = stopwatch();
   await run(count);
@@ -54,7 +54,7 @@ async function bodySender(client: BenchClient, queue: string, persistent: boolea
   };
 }
 
-/** Some 200 bytes of JSON each. */
+/** Objects of about 200 bytes of JSON. */
 async function jsonSender(client: BenchClient, queue: string, persistent: boolean): Promise<Send> {
   let n = 0;
   const order = () => ({
@@ -75,7 +75,7 @@ async function jsonSender(client: BenchClient, queue: string, persistent: boolea
   };
 }
 
-/** As many messages as lie in the queue, each acked after the work. */
+/** Consumes all messages of the queue, and acks each after the work. */
 async function consume(
   client: BenchClient,
   { queue, count, warmUp, prefetch, worker }: Of<'consume'>,
@@ -99,7 +99,7 @@ async function consume(
   return { messages: count, ...taken };
 }
 
-/** One message at a time: published, delivered, acked, the next. */
+/** One message at a time: publishes, receives and acks it before the next one. */
 async function roundTrips(
   client: BenchClient,
   { queue, count, warmUp, bytes, connections }: Of<'round-trip'>,
@@ -118,7 +118,7 @@ async function roundTrips(
       const began = performance.now();
       arrived = () => {
         trips.push(performance.now() - began);
-        // In a turn of its own: the ack goes first.
+        // In the next turn, so that the ack is sent first.
         setImmediate(resolve);
       };
       send(body, () => undefined);

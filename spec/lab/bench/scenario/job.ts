@@ -4,14 +4,14 @@ export type Job =
       readonly kind: 'publish';
       readonly queue: string;
       readonly count: number;
-      /** So many before the clock starts: what has rested has to be compiled again. */
+      /** Messages before the clock starts: idle code has to be compiled again. */
       readonly warmUp: number;
       readonly bytes: number;
       readonly inFlight: number;
       readonly persistent: boolean;
-      /** Of the queue. */
+      /** The type of the queue. */
       readonly type: 'classic' | 'quorum';
-      /** Objects, each made into JSON by the client, or by the bench for a client that takes bytes. */
+      /** Sends objects: the client encodes them as JSON, or the bench does for a client that takes bytes. */
       readonly json: boolean;
     }
   | {
@@ -26,19 +26,19 @@ export type Job =
       readonly kind: 'round-trip';
       readonly queue: string;
       readonly count: number;
-      /** ms: in one second a client without Nagle's algorithm makes as many trips as one with it in two minutes. */
+      /** The duration, ms: without Nagle's algorithm a client makes as many trips in a second as with it in two minutes. */
       readonly warmUp: number;
       readonly bytes: number;
-      /** Two: one to publish, one to consume. */
+      /** 2: one to publish, one to consume. */
       readonly connections: 1 | 2;
     };
 
-/** What came of it. */
+/** The result. */
 export interface Sample {
   readonly messages: number;
   readonly ms: number;
   /** User and system time of the client's process, µs. */
   readonly cpu: number;
-  /** ms of each round trip. */
+  /** The duration of each round trip, ms. */
   readonly trips?: readonly number[];
 }

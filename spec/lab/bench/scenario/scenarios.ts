@@ -2,12 +2,12 @@ import type { Job } from './job';
 
 export interface Scenario {
   readonly title: string;
-  /** The job of one round; `queue` is each client's own. */
+  /** The job of one round; each client has its own `queue`. */
   readonly job: (queue: string) => Job;
 }
 
 const PREFETCH = 250;
-/** Of small ones in a round: in 40,000, what the compiler takes anew after each rest is a tenth of the cost. */
+/** Small messages per round: with 40,000, recompilation after each idle phase would be a tenth of the cost. */
 const MANY = 120_000;
 const BYTES = 256;
 const LEAST_TRIPS = 8;
@@ -33,7 +33,7 @@ const publish = (
     count,
     warmUp: warmUpFor(count),
     bytes,
-    // A thousand large ones would be a test of memory.
+    // A thousand large messages would test memory.
     inFlight: bytes < 16 * 1024 ? 1000 : 50,
     persistent,
     type,
@@ -56,7 +56,7 @@ const roundTrip = (title: string, scale: number, bytes: number, connections: 1 |
   }),
 });
 
-/** What all clients are compared in. `scale` 1: long enough to be believed. */
+/** The scenarios of the comparison. `scale` 1 is long enough for reliable figures. */
 export function scenarios(scale: number): readonly Scenario[] {
   const count = (full: number): number => scaled(full, scale);
   return [

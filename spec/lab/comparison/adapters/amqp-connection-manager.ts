@@ -4,7 +4,7 @@ import { createRequire } from 'node:module';
 import type { Numbered } from '../adapter';
 import { serve } from '../serve';
 
-/** As much of it as is used here: its own types do not compile with `exactOptionalPropertyTypes`. */
+/** The part of it that is used here: its types do not compile with `exactOptionalPropertyTypes`. */
 interface ConnectionManager {
   connect(urls: readonly string[], options: object): { createChannel(options: object): ChannelWrapper };
 }
@@ -19,8 +19,8 @@ interface ChannelWrapper extends EventEmitter {
 const { connect } = createRequire(__filename)('amqp-connection-manager') as ConnectionManager;
 
 /**
- * As in its README: a channel with a setup function that declares, a wrapper that publishes and consumes. Its defaults:
- * a new attempt 5 s after a loss (`reconnectTimeInSeconds` is the heartbeat), no time limit for a publish.
+ * As in its README: a channel with a setup function that declares, and a wrapper that publishes and consumes. Its defaults: a new
+ * attempt 5 s after a loss (`reconnectTimeInSeconds` is the heartbeat), no time limit for a publish.
  */
 serve(async ({ url, queue, names, heartbeat, prefetch, received }) => {
   const open = async (name: string): Promise<ChannelWrapper> => {

@@ -2,12 +2,12 @@ import type { Numbered } from '../adapter';
 import { serve } from '../serve';
 
 /**
- * As in its README: a session (reconnects and consumes again of itself), a queue handle that publishes persistently and
- * waits for the confirm, a callback after which the message is acked. Its defaults: 1 s before the first attempt.
- * Where it crashes, it does so of itself: an ack that fails is followed by a nack whose rejection nobody hears.
+ * As in its README: a session (which reconnects and consumes again), a queue handle that publishes persistent messages and waits for
+ * the confirm, and a callback after which the message is acked. Its default: 1 s before the first attempt.
+ * Its crashes are its own: a failed ack is followed by a nack whose rejection is unhandled.
  */
 serve(async ({ url, queue, names, heartbeat, prefetch, received }) => {
-  // An ES module to the compiler.
+  // The compiler treats it as an ES module.
   const { AMQPSession } = await import('@cloudamqp/amqp-client');
   const connectTo = (name: string) => AMQPSession.connect(url, { name, heartbeat, logger: null });
   const [producing, consuming] = await Promise.all([connectTo(names.producer), connectTo(names.consumer)]);
@@ -19,7 +19,7 @@ serve(async ({ url, queue, names, heartbeat, prefetch, received }) => {
   });
   return {
     send: (message) => outbound.publish(JSON.stringify(message)),
-    // It has no handle on an exchange that it did not declare.
+    // It has no handle for an exchange that it did not declare.
     async aim(name) {
       const exchange = await producing.directExchange(name);
       await exchange.delete();

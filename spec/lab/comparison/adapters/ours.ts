@@ -2,7 +2,7 @@ import { handle, InstanceQueue } from 'instance-queue';
 import type { Numbered } from '../adapter';
 import { serve } from '../serve';
 
-/** Every default but the heartbeat and the prefetch, which are the same for all. */
+/** All defaults except heartbeat and prefetch, which are the same for all clients. */
 serve(async ({ url, queue, names, heartbeat, prefetch, received }) => {
   const service = new InstanceQueue({ url, name: names.producer.replace(/\.producer$/, ''), heartbeat });
   await service.connect();

@@ -3,7 +3,7 @@ import { createRequire } from 'node:module';
 import type { Numbered } from '../adapter';
 import { serve } from '../serve';
 
-/** As much of rascal as is used here: it comes without types. */
+/** The part of rascal that is used here: it has no types. */
 interface Rascal {
   readonly BrokerAsPromised: { create(config: object): Promise<Broker> };
   withDefaultConfig(config: object): object;
@@ -20,12 +20,12 @@ interface Subscription extends EventEmitter {
 
 const { BrokerAsPromised, withDefaultConfig } = createRequire(__filename)('rascal') as Rascal;
 
-/** It publishes only to exchanges of its configuration. */
+/** rascal publishes only to exchanges in its configuration. */
 const MISSING = 'there-is-no-such-exchange';
 
 /**
- * As in its README: `withDefaultConfig`, which confirms, persists and is mandatory, gives up a publish after 10 s, and
- * waits 1 s and more between attempts. A returned message is an error: the application has to deal with it.
+ * As in its README: `withDefaultConfig`, with confirms, persistent and mandatory messages, a publish timeout of 10 s, and at least
+ * 1 s between attempts. A returned message counts as an error, because the application has to handle it.
  */
 serve(async ({ url, queue, names, heartbeat, prefetch, received }) => {
   const connectTo = async (name: string): Promise<Broker> => {

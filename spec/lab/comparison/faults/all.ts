@@ -9,7 +9,7 @@ import { PROCESS_FAULTS } from './process';
 const { cut, refused, 'black-hole': blackHole, ...links } = LINK_FAULTS;
 const { restart, ...broker } = BROKER_FAULTS;
 
-/** The rows of the table in its order, by the names of `--faults`. */
+/** The rows of the table in order, by the names of `--faults`. */
 export const FAULTS = {
   cut,
   refused,

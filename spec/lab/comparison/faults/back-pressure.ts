@@ -2,10 +2,10 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { monotonic } from '../clock';
 import type { Fault } from '../fault';
 
-/** ms after which every buffer on the way is full, and the application waits. */
+/** ms after which all buffers on the way are full, and the application waits. */
 const FULL_AFTER = 4000;
 const LATER = 5000;
-/** Bytes that the memory may differ by while nothing moves. */
+/** Bytes by which memory may vary while no message moves. */
 const FLAT = 4 * 1024 * 1024;
 
 export const BACK_PRESSURE = {

@@ -5,11 +5,11 @@ import { firstWord } from '../up';
 import { heard } from '../wire';
 
 const ALARM_FOR = 10_000;
-/** ms of work on a message before and during the alarm, so that there is something left to consume. */
+/** ms of work per message before and during the alarm, so that messages remain to be consumed. */
 const DAWDLE = 100;
 const BACKLOG_WITHIN = 4000;
 
-/** What happens to the broker, and what it does to its clients. */
+/** Faults of the broker, and what it does to its clients. */
 export const BROKER_FAULTS = {
   restart: {
     title: 'broker app restarted',
@@ -23,7 +23,7 @@ export const BROKER_FAULTS = {
   },
   killed: {
     title: 'broker process killed (SIGKILL)',
-    // It is away for some ten seconds, and delays grow to about a fifth of that.
+    // It is down for about ten seconds, and delays grow to about a fifth of that.
     limit: 2000,
     async act({ broker }) {
       const began = monotonic();
@@ -53,7 +53,7 @@ export const BROKER_FAULTS = {
       await pause(ALARM_FOR);
       const consumed = ledger.receivedBetween(began, began + ALARM_FOR);
       note(`${consumed} consumed meanwhile`);
-      // More than the prefetch: it can only be if acks get through.
+      // More than the prefetch, which is only possible if acks get through.
       if (consumed < 300) complain('consuming stood still');
       await client.ask({ do: 'dawdle', ms: 0 });
       const said = heard(proxy, 'connection.unblocked', 5000);

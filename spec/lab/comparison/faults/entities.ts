@@ -2,7 +2,7 @@ import { connect } from 'amqplib';
 import { monotonic } from '../clock';
 import type { Fault } from '../fault';
 
-/** What is not there, or not any more. */
+/** Faults of missing and deleted entities. */
 export const ENTITY_FAULTS = {
   deleted: {
     title: 'queue deleted under both',

@@ -5,14 +5,14 @@ import { atOnce } from './links';
 
 const FLAPS = 100;
 const WITHIN = 30_000;
-/** ms for the broker to notice what is gone. */
+/** ms for the broker to notice lost connections. */
 const NOTICED = 20_000;
 
 export const FLAPS_FAULT = {
   flaps: {
     title: `${FLAPS} flaps in ${WITHIN / 1000} s`,
-    // This is about what is left behind: delays grow with each link lost so soon, up to
-    // their maximum.
+    // This checks what is left behind. Delays grow to their maximum with each link that is
+    // lost so soon.
     limit: 30_000,
     async act({ broker, proxy, client, note, complain }) {
       const base = await counted(broker);

@@ -6,13 +6,13 @@ const REFUSED_FOR = 3000;
 const BLACK_FOR = 20_000;
 const SLOW_FOR = 10_000;
 
-/** A fault that does not last. */
+/** A fault without duration. */
 export function atOnce(): Moment {
   const now = monotonic();
   return { began: now, over: now };
 }
 
-/** What happens to the links between the client and the broker. */
+/** Faults of the links between client and broker. */
 export const LINK_FAULTS = {
   cut: {
     title: 'links cut, ×5',
@@ -43,7 +43,7 @@ export const LINK_FAULTS = {
       proxy.blackHole();
       const began = monotonic();
       await pause(BLACK_FOR);
-      // Whatever was dialled or written in it stays without an answer: a network that is back tells nobody what it lost.
+      // Packets sent meanwhile stay unanswered: a network that recovers does not report its losses.
       await proxy.restore({ reset: false });
       return { began, over: monotonic() };
     },

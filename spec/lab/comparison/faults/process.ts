@@ -1,10 +1,10 @@
 import { monotonic } from '../clock';
 import type { Fault } from '../fault';
 
-/** More than two heartbeats, after which a broker gives a silent client up. */
+/** Longer than two heartbeats, after which a broker drops a silent client. */
 const BLOCKED_FOR = 15_000;
 
-/** What the application does to itself. */
+/** Faults of the application itself. */
 export const PROCESS_FAULTS = {
   'event-loop': {
     title: `event loop blocked for ${BLOCKED_FOR / 1000} s (heartbeat 5)`,
