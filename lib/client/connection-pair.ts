@@ -1,5 +1,6 @@
 import { combineLatest, type Observable } from 'rxjs';
-import { Connection, type ConnectionEvents, type ConnectionOptions } from '../connection/connection';
+import { Connection, type ConnectionEvents } from '../connection/connection';
+import type { ConnectionOptions } from '../connection/connection-options';
 import type { CloseReport } from '../connection/member';
 import type { Transport } from '../transport/transport';
 import { StateSubject } from '../reactive/state-subject';

@@ -1,4 +1,4 @@
-import { CONNECTION, type ConnectionOptions } from '../connection/connection';
+import { CONNECTION, type ConnectionOptions } from '../connection/connection-options';
 import { CONSUMER_DEFAULTS, type ConsumeOptions } from '../consumer/consume-options';
 import { checkOptions, duration, object, oneOf, type Shape } from '../options';
 import { PRODUCER, type ProducerOptions } from '../producer/producer-options';

@@ -9,7 +9,7 @@
 import { Admin } from './admin';
 import type { Observable, OperatorFunction } from 'rxjs';
 import { auto } from '../codec';
-import { drainTimeoutOf } from '../connection/connection';
+import { drainTimeoutOf } from '../connection/connection-options';
 import type { CloseOptions, CloseReport } from '../connection/member';
 import type { Transport } from '../transport/transport';
 import { consuming } from '../consumer/consume';

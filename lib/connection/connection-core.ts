@@ -1,20 +1,32 @@
-import { EMPTY, distinctUntilChanged, filter, firstValueFrom, map, of, pairwise } from 'rxjs';
-import { Subject, Subscription, startWith, switchMap, type Observable } from 'rxjs';
+import {
+  distinctUntilChanged,
+  EMPTY,
+  filter,
+  firstValueFrom,
+  interval,
+  map,
+  type Observable,
+  of,
+  pairwise,
+  startWith,
+  Subject,
+  Subscription,
+  switchMap,
+} from 'rxjs';
+import { Counters } from '../counters';
 import { tellState } from '../diagnostics';
 import { ConnectionError } from '../errors';
 import type { Logger } from '../log';
-import { Counters } from '../counters';
+import { StateSubject } from '../reactive/state-subject';
 import { mergeTopologies, type QueueSpec, type Topology } from '../topology';
-import type { Backoff } from './backoff';
 import { isChannelLimit } from '../transport/link-errors';
 import type { Link } from '../transport/transport';
+import type { Backoff } from './backoff';
+import type { ConnectionState } from './connection-state';
 import { dialRound, type RoundOptions } from './dial-round';
-import { eventLoopLag } from './event-loop-lag';
-import { StateSubject } from '../reactive/state-subject';
 import type { CloseReport, Member } from './member';
 import { StateLog } from './state-log';
 import { Supervisor, type Up } from './supervisor';
-import type { ConnectionState } from './connection-state';
 
 export interface CoreOptions extends RoundOptions {
   readonly reopen: Backoff;
@@ -248,4 +260,27 @@ export class ConnectionCore {
     );
     return watches;
   }
+}
+
+const PERIOD = 500;
+
+/**
+ * Watches for a blocked event loop. While it is blocked no heartbeat is sent, and after two intervals without one the broker
+ * drops the connection. https://www.rabbitmq.com/docs/heartbeats
+ *
+ * Cold. Emits: how long the event loop was blocked, ms, each time that was half a heartbeat interval or more. Completes: never.
+ * Errors: never. Unsubscribe: stops its timer.
+ * @param heartbeatSeconds - as negotiated; 0: there are no heartbeats to miss, and nothing is emitted
+ */
+function eventLoopLag(heartbeatSeconds: number): Observable<number> {
+  let last = performance.now();
+  return interval(PERIOD).pipe(
+    map(() => {
+      const now = performance.now();
+      const late = now - last - PERIOD;
+      last = now;
+      return Math.round(late);
+    }),
+    filter((late) => heartbeatSeconds > 0 && late >= heartbeatSeconds * 500),
+  );
 }

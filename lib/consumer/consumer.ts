@@ -1,5 +1,6 @@
 import { Observable, type Observer, share, skip, type Subscriber, Subscription, type Unsubscribable } from 'rxjs';
-import { type Connection, drainTimeoutOf } from '../connection/connection';
+import type { Connection } from '../connection/connection';
+import { drainTimeoutOf } from '../connection/connection-options';
 import type { ConnectionCore } from '../connection/connection-core';
 import type { CloseOptions, CloseReport, Member } from '../connection/member';
 import type { ConsumerError, InstanceQueueError } from '../errors';

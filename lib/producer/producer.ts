@@ -13,7 +13,8 @@ import {
 import { logBrokerHeaders } from '../broker-headers';
 import type { Codec } from '../codec';
 import { Deadlines } from '../collections/deadlines';
-import { type Connection, drainTimeoutOf } from '../connection/connection';
+import type { Connection } from '../connection/connection';
+import { drainTimeoutOf } from '../connection/connection-options';
 import type { ConnectionCore } from '../connection/connection-core';
 import type { CloseOptions, CloseReport } from '../connection/member';
 import { tellState } from '../diagnostics';

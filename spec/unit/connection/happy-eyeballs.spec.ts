@@ -1,5 +1,5 @@
 import type { Observable } from 'rxjs';
-import { RIVAL_AFTER, happyEyeballs } from '../../../lib/connection/happy-eyeballs';
+import { RIVAL_AFTER, happyEyeballs } from '../../../lib/connection/dial-round';
 import { marbles } from '../../support/marbles';
 
 /** The candidates are named by a letter; each dial of one is the next of its list. */
