@@ -6,6 +6,8 @@ import { whyNoChromium } from './spec/support/browser/chromium';
 
 type Project = Exclude<NonNullable<Config['projects']>[number], string>;
 
+const MODULES = '(arktype|arkregex|@ark)';
+
 function project(name: string, rooms: string[], more: Partial<Project> = {}): Project {
   return {
     displayName: name,
@@ -13,7 +15,15 @@ function project(name: string, rooms: string[], more: Partial<Project> = {}): Pr
     testMatch: rooms.map((room) => `<rootDir>/spec/${room}/**/*.spec.ts`),
     setupFiles: ['<rootDir>/spec/support/wire-mode.ts'],
     // The type checker runs once over everything (spec/types); here the tests are only transpiled.
-    transform: { '^.+\\.ts$': ['ts-jest', { tsconfig: '<rootDir>/tsconfig.json' }] },
+    transform: {
+      '^.+\\.ts$': ['ts-jest', { tsconfig: '<rootDir>/tsconfig.json' }],
+      // Packages that are ES modules alone, which Jest cannot `require` as they are.
+      [`/node_modules/${MODULES}/.+\\.js$`]: [
+        'ts-jest',
+        { tsconfig: { allowJs: true, module: 'commonjs', target: 'es2022', isolatedModules: true } },
+      ],
+    },
+    transformIgnorePatterns: [`/node_modules/(?!${MODULES}/)`],
     moduleNameMapper: {
       '^instance-queue$': '<rootDir>/lib/index.ts',
       '^instance-queue/dashboard$': '<rootDir>/lib/dashboard/dashboard.ts',

@@ -1,6 +1,8 @@
 import { bytesOf, isBinary, type Binary } from './bytes-of';
-import { NotEncodable } from './not-encodable';
+import { NotDecodable, NotEncodable } from './not-encodable';
+import { expected } from './options';
 import type { MessageProperties } from './properties';
+import { isSchema, parserOf, type SchemaInput, type SchemaOutput, type StandardSchemaV1 } from './schema';
 import { toJson } from './to-json';
 
 /**
@@ -16,6 +18,18 @@ export interface Codec<Out, In = Out> {
   encode(value: In): Buffer;
   /** The body of the bytes that came. Throws for what it cannot read. */
   decode(content: Buffer, properties: MessageProperties): Out;
+  /**
+   * Called instead of `encode` where it exists: for codecs that set the content encoding of the message, as `compressed` does.
+   * `properties` are those that the message names itself.
+   */
+  pack?(value: In, properties: Pick<MessageProperties, 'contentType' | 'contentEncoding'>): Packed;
+}
+
+/** A body on its way out, with the properties that say how to read it. */
+export interface Packed {
+  readonly content: Buffer;
+  readonly contentType: string | undefined;
+  readonly contentEncoding?: string | undefined;
 }
 
 // In text a byte order mark is a character like any other. JSON has none, but some producers write one in front of it.
@@ -51,19 +65,43 @@ export const text: Codec<string> = {
 };
 
 /**
- * JSON, whatever the content type says. `parse` gets the result of JSON.parse and returns the body: the place to check its
- * shape. If it throws, the message is undecodable. Values that JSON cannot hold (a Map, a function, NaN, …) are refused.
+ * JSON, whatever the content type says. Values that JSON cannot hold (a Map, a function, NaN, …) are refused.
+ *
+ * A schema checks bodies in both directions: any [Standard Schema](https://standardschema.dev) (zod, valibot, arktype, …), or a
+ * function that returns the body or throws. It is given what `JSON.parse` returns. When a message arrives, its result is the body.
+ * When one is sent, it is given the JSON form of the body, so that nothing is sent that the same schema could not read; what is sent
+ * is the body as it was given, without the schema's defaults and transformations.
+ *
+ * A message that the schema refuses is undecodable when it arrives, and PUBLISH_INVALID when it is sent. The error names the
+ * paths at fault, never the values. A schema must be synchronous.
+ *
+ * @throws OptionsError if the schema validates asynchronously
  * @example
- * const orders = json((value) => orderSchema.parse(value));
+ * const orders = json(z.object({ id: z.number(), at: z.coerce.date() }));
+ * queue.consume({ queue: 'orders', codec: orders });
  */
-export function json<T = unknown>(parse?: (value: unknown) => T): Codec<T> {
-  const codec: Codec<T> = {
+export function json<S extends StandardSchemaV1>(schema: S): Codec<SchemaOutput<S>, SchemaInput<S>>;
+/**
+ * The same with a function in the place of a schema, or without any check.
+ * @example
+ * const orders = json((value) => parseOrder(value));
+ */
+export function json<T = unknown>(parse?: (value: unknown) => T): Codec<T>;
+export function json(check?: StandardSchemaV1 | ((value: unknown) => unknown)): Codec<unknown> {
+  if (check !== undefined && typeof check !== 'function' && !isSchema(check))
+    throw expected('schema', 'a Standard Schema or a function', check);
+  const read = isSchema(check) ? parserOf(check, NotDecodable) : check;
+  const accept = isSchema(check) ? parserOf(check, NotEncodable) : check;
+  const codec: Codec<unknown> = {
     contentType: 'application/json',
-    encode: (value) => Buffer.from(toJson(value)),
+    encode(value) {
+      const form = toJson(value);
+      accept?.(JSON.parse(form));
+      return Buffer.from(form);
+    },
     decode(content) {
       const value: unknown = JSON.parse(markedUtf8.decode(content));
-      // Without `parse` the caller vouches for T: nothing here can check it.
-      return parse ? parse(value) : (value as T);
+      return read ? read(value) : value;
     },
   };
   bodyOnly.add(codec);
@@ -127,8 +165,8 @@ function encodeByType(value: unknown, contentType: string, contentEncoding: stri
   return Buffer.from(value, charset);
 }
 
-/** Compressed, encrypted, or whatever else only the caller knows. Spring writes the charset into `contentEncoding`. */
-const isPacked = (contentEncoding: string | undefined): contentEncoding is string =>
+/** Compressed, encrypted, or in another encoding that `auto` does not know. Spring writes the charset into `contentEncoding`. */
+export const isPacked = (contentEncoding: string | undefined): contentEncoding is string =>
   contentEncoding !== undefined && !/^(|identity|utf-?8)$/i.test(contentEncoding);
 
 interface Format {
@@ -176,16 +214,27 @@ export function contentTypeOf(codec: { readonly contentType: string }, value: un
   return codec.contentType;
 }
 
-/** The bytes of a body; the properties are those of its message. Throws what the codec throws. */
-export function encodeBody<In>(
+/** The bytes of a body, and how to read them; `properties` are those of its message. Throws what the codec throws. */
+export function packBody<In>(
   codec: Codec<unknown, In>,
   value: In,
-  { contentType, contentEncoding }: Pick<MessageProperties, 'contentType' | 'contentEncoding'> = {},
-): Buffer {
-  if (codec === auto && (contentType !== undefined || contentEncoding !== undefined))
-    return encodeByType(value, contentType ?? auto.contentType, contentEncoding);
-  // Codecs written in JavaScript, and many serializers, return a Uint8Array.
-  const content = bytesOf(codec.encode(value));
-  if (!content) throw new NotEncodable('`encode` returned no Buffer.');
+  properties: Pick<MessageProperties, 'contentType' | 'contentEncoding'> = {},
+): Packed {
+  const { contentType, contentEncoding } = properties;
+  if (codec.pack) {
+    const packed = codec.pack(value, properties);
+    return { ...packed, content: bytesIn(packed.content, 'pack') };
+  }
+  const content =
+    codec === auto && (contentType !== undefined || contentEncoding !== undefined)
+      ? encodeByType(value, contentType ?? auto.contentType, contentEncoding)
+      : bytesIn(codec.encode(value), 'encode');
+  return { content, contentType: contentType ?? contentTypeOf(codec, value), contentEncoding };
+}
+
+/** Codecs written in JavaScript, and many serializers, return a Uint8Array. */
+function bytesIn(value: unknown, method: string): Buffer {
+  const content = bytesOf(value);
+  if (!content) throw new NotEncodable(`\`${method}\` returned no Buffer.`);
   return content;
 }

@@ -25,6 +25,7 @@ export type { Endpoints, EndpointSource } from './transport/endpoints';
 export type { EventsOf } from './reactive/state-subject';
 export type { ConnectionState, Expiring } from './connection/connection-state';
 export type { Credentials } from './connection/credentials';
+export { iterate } from './reactive/iterate';
 export type { TypedEmitter } from './reactive/typed-emitter';
 
 // Consuming
@@ -49,7 +50,7 @@ export type { HandleOptions, Handled, Work, Worker } from './operators/handle-op
 export { Producer } from './producer/producer';
 export { publish } from './producer/publish';
 export type { Confirmation } from './producer/pending-send';
-export type { OutboundMessage } from './producer/outbound-message';
+export type { ContractMessage, ExchangeMessage, OutboundMessage, QueueMessage } from './producer/outbound-message';
 export type { OutboxState } from './producer/producer-state';
 export type { ProducerEvents } from './producer/producer-events';
 export type { ProducerState } from './producer/producer-state';
@@ -62,12 +63,17 @@ export type { RequestOptions } from './rpc/requester';
 
 // Shared vocabulary
 export { auto, bytes, json, text } from './codec';
+export { compressed } from './compressed';
+export { defineExchange, defineQueue } from './contract';
 export type { Binary } from './bytes-of';
-export type { Codec } from './codec';
+export type { Codec, Packed } from './codec';
+export type { CompressedOptions } from './compressed';
+export type { ExchangeContract, MessageBinding, Messages, QueueContract } from './contract';
 export type { FieldsLogger, LogEntry, LoggerOption, MessageLogger } from './log';
 export type { Arguments, MessageProperties, Route } from './properties';
 export type { Interval, IntervalUnit } from './interval';
 export type { BindingSpec, DelayedRetry, ExchangeSpec, QueueSpec, Topology } from './topology';
+export type { SchemaInput, SchemaIssue, SchemaOutput, SchemaResult, StandardSchemaV1 } from './schema';
 
 // Errors
 export { ChannelError, ConnectionError, ConsumerError, InstanceQueueError, OptionsError, PublishError } from './errors';

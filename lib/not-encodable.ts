@@ -3,6 +3,12 @@ import { types } from 'node:util';
 /** Why a value cannot go on the wire. Its sentence names where the value stands and of what kind it is, never the value. */
 export class NotEncodable extends TypeError {}
 
+/** Why a body cannot be read. Its sentence may name places in the body, never a value. */
+export class NotDecodable extends TypeError {}
+
+/** What an error that a codec threw adds to the sentence of the library's own: nothing, unless it is known to quote no body. */
+export const reasonOf = (cause: unknown): string => (cause instanceof NotDecodable ? ` ${cause.message}` : '');
+
 const NOT_IN_MEMBERS: readonly ((value: unknown) => boolean)[] = [
   types.isMap,
   types.isSet,

@@ -18,6 +18,7 @@ export const DEFAULTS = {
   maxInFlight: 1000,
   timeout: 30_000,
   outbox: { limit: 10_000, bytes: 64 * 1024 * 1024, overflow: 'wait' },
+  compressed: { above: 1024, encoding: 'gzip', maxBytes: 64 * 1024 * 1024 },
   durable: true,
   persistent: true,
   mandatory: true,

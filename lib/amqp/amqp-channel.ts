@@ -1,3 +1,4 @@
+import { withBindings } from '../contract';
 import type { Channel } from 'amqplib';
 import { Observable, Subject, firstValueFrom, race, take, timer } from 'rxjs';
 import { ChannelError } from '../errors';
@@ -163,14 +164,15 @@ export async function declareTopology(
   own: QueueSpec | undefined,
   broker: BrokerIdentity | undefined,
 ): Promise<string | undefined> {
-  for (const spec of topology.exchanges ?? []) {
+  const { exchanges = [], queues = [], bindings = [] } = withBindings(topology, own);
+  for (const spec of exchanges) {
     const { type, ...options } = exchangeArguments(spec);
     await (spec.passive ? channel.checkExchange(spec.name) : channel.assertExchange(spec.name, type, options));
   }
-  for (const spec of topology.queues ?? []) if (spec !== own) await declareQueue(channel, spec, broker);
+  for (const spec of queues) if (spec !== own) await declareQueue(channel, spec, broker);
   // Last, because a binding to '' means the queue declared last on the channel.
   const name = own && (await declareQueue(channel, own, broker));
-  for (const { exchange, queue, toExchange, routingKey = '', ...spec } of topology.bindings ?? []) {
+  for (const { exchange, queue, toExchange, routingKey = '', ...spec } of bindings) {
     const args = plainTable(spec.arguments ?? {}, 'arguments');
     await (toExchange === undefined
       ? channel.bindQueue(queue === '' ? (name ?? '') : queue, exchange, routingKey, args)

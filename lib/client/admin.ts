@@ -5,10 +5,23 @@ import type { CloseReport } from '../connection/member';
 import type { Up } from '../connection/supervisor';
 import { ConsumerChannel, type Refusal } from '../consumer/consumer-channel';
 import type { Delivery } from '../consumer/delivery';
+import { contractCodec } from '../consumer/delivery-decoder';
 import { DeliveryLimit } from '../consumer/delivery-limit';
+import { codecBesideContract, queueCodecs, type PlainQueue, type QueueOf } from '../contract';
 import { ConsumerError } from '../errors';
-import { boolean, checkOptions, codec as isCodec, expected, object, shortString, type Shape } from '../options';
-import type { BindingSpec, Topology } from '../topology';
+import { reasonOf } from '../not-encodable';
+import {
+  boolean,
+  checkOptions,
+  codec as isCodec,
+  either,
+  expected,
+  isObject,
+  object,
+  shortString,
+  type Shape,
+} from '../options';
+import type { BindingSpec, ExchangeSpec, QueueSpec, Topology } from '../topology';
 import { checkTopology } from '../topology-checks';
 import type { InboundChannel, InboundMessage, Link, QueueDepth } from '../transport/transport';
 
@@ -21,22 +34,22 @@ export interface GetOptions<T> {
 /** What to delete, and under which conditions. */
 export type DeleteTarget =
   | {
-      readonly queue: string;
+      readonly queue: string | QueueSpec;
       /** Only if it holds no message. @default false */
       readonly ifEmpty?: boolean;
       /** Only if nothing consumes from it. @default false */
       readonly ifUnused?: boolean;
     }
   | {
-      readonly exchange: string;
+      readonly exchange: string | ExchangeSpec;
       /** Only if nothing is bound to it. @default false */
       readonly ifUnused?: boolean;
     };
 
 const GET: Shape<GetOptions<unknown>> = { codec: isCodec };
 const DELETE: Shape<{ queue: string; exchange: string; ifEmpty: boolean; ifUnused: boolean }> = {
-  queue: shortString(),
-  exchange: shortString(),
+  queue: either(shortString(), object),
+  exchange: either(shortString(), object),
   ifEmpty: boolean,
   ifUnused: boolean,
 };
@@ -74,9 +87,9 @@ export class Admin {
   }
 
   /** How full a queue is, and how many consumers it has; undefined if there is no such queue. */
-  async inspect(queue: string): Promise<QueueDepth | undefined> {
-    named(queue);
-    return (await this.#link()).inspect(queue);
+  async inspect(queue: string | QueueSpec): Promise<QueueDepth | undefined> {
+    const name = nameOf(queue);
+    return (await this.#link()).inspect(name);
   }
 
   /**
@@ -84,20 +97,30 @@ export class Admin {
    * waits for that as for other deliveries. Undefined: the queue is empty. Rejects besides: ConsumerError UNDECODABLE; the
    * message is back in its queue then.
    */
-  async get<T = unknown>(queue: string, options: GetOptions<T> = {}): Promise<Delivery<T> | undefined> {
-    named(queue);
+  async get<T = unknown>(
+    queue: string | PlainQueue | QueueOf<T>,
+    options: GetOptions<T> = {},
+  ): Promise<Delivery<T> | undefined> {
+    const name = nameOf(queue);
     checkOptions(options, GET, { of: 'get()' });
+    const codecs = queueCodecs(queue);
+    if (codecs && options.codec !== undefined) throw codecBesideContract(name);
     const up = await this.#up();
     const channel = await firstValueFrom(up.link.openInbound());
     try {
-      const message = await channel.get(queue);
+      const message = await channel.get(name);
       if (!message) {
         void channel.close();
         return undefined;
       }
-      // T stands for whatever `auto` reads, unless the caller named another codec.
-      const { codec = auto as Codec<T> } = options;
-      return new GetChannel(this.#core, channel, queue, up).hand(message, codec);
+      // T is what the contract says, or stands for whatever `auto` reads, unless the caller named another codec.
+      const { codec = auto as Codec<T, never> } = options;
+      const read = (arrived: InboundMessage): T =>
+        (codecs ? (contractCodec(codecs, arrived, name) as Codec<T, never>) : codec).decode(
+          arrived.content,
+          arrived.properties,
+        );
+      return new GetChannel(this.#core, channel, name, up).hand(message, read);
     } catch (error) {
       void channel.close();
       throw error;
@@ -105,9 +128,9 @@ export class Admin {
   }
 
   /** Drops all messages that are ready in a queue. Resolves with how many they were; those out to consumers stay. */
-  async purge(queue: string): Promise<number> {
-    named(queue);
-    return (await this.#link()).purge(queue);
+  async purge(queue: string | QueueSpec): Promise<number> {
+    const name = nameOf(queue);
+    return (await this.#link()).purge(name);
   }
 
   /** Deletes a queue with its messages, or an exchange. Resolves with how many messages went; nothing is not an error. */
@@ -115,11 +138,10 @@ export class Admin {
     checkOptions<object>(target, DELETE, { of: 'delete()' });
     if ('queue' in target === 'exchange' in target)
       throw expected('delete()', 'either `{ queue }` or `{ exchange }`', target);
-    if ('queue' in target) named(target.queue, 'queue');
-    else named(target.exchange, 'exchange');
+    const name = 'queue' in target ? nameOf(target.queue) : nameOf(target.exchange, 'exchange');
     const link = await this.#link();
-    if ('queue' in target) return link.deleteQueue(target.queue, target);
-    await link.deleteExchange(target.exchange, target);
+    if ('queue' in target) return link.deleteQueue(name, target);
+    await link.deleteExchange(name, target);
     return 0;
   }
 
@@ -146,12 +168,15 @@ export class Admin {
   }
 }
 
-function named(name: unknown, option = 'queue'): void {
+/** The name of a queue or exchange, given as such, in a spec or by a contract. @throws OptionsError */
+function nameOf(given: string | QueueSpec | ExchangeSpec, option = 'queue'): string {
+  const name: unknown = isObject(given) ? given.name : given;
   const wanted =
     typeof name === 'string' && name !== ''
       ? shortString()(name)
       : `the name of ${option === 'queue' ? 'a queue' : 'an exchange'}`;
-  if (wanted !== undefined) throw expected(option, wanted, name);
+  if (wanted !== undefined || typeof name !== 'string') throw expected(option, wanted ?? 'a string', name);
+  return name;
 }
 
 /** The channel of one message that was taken without a consumer; it closes once the message is settled. */
@@ -174,14 +199,14 @@ class GetChannel extends ConsumerChannel {
   }
 
   /** Hands out the message. @throws ConsumerError UNDECODABLE; the message goes back to its queue */
-  hand<T>(message: InboundMessage, codec: Codec<T>): Delivery<T> {
+  hand<T>(message: InboundMessage, read: (message: InboundMessage) => T): Delivery<T> {
     let body: T;
     try {
       if (message.unreadable) throw message.unreadable;
-      body = codec.decode(message.content, message.properties);
+      body = read(message);
     } catch (cause) {
       this.end();
-      const sentence = `Cannot decode a message of queue \`${this.queue}\` (content type ${message.contentType ?? 'none'}, ${String(message.content.length)} bytes).`;
+      const sentence = `Cannot decode a message of queue \`${this.queue}\` (content type ${message.contentType ?? 'none'}, ${String(message.content.length)} bytes).${reasonOf(cause)}`;
       throw new ConsumerError('UNDECODABLE', this.queue, sentence, { cause });
     }
     return this.deliver(message, body);

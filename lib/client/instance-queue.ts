@@ -9,6 +9,7 @@
 import { Admin } from './admin';
 import type { Observable, OperatorFunction } from 'rxjs';
 import { auto } from '../codec';
+import { queueCodecs, type Messages, type PlainQueue, type ReplyFor, type RoutingKey } from '../contract';
 import { drainTimeoutOf } from '../connection/connection-options';
 import type { CloseOptions, CloseReport } from '../connection/member';
 import type { Transport } from '../transport/transport';
@@ -31,11 +32,13 @@ import { sumCounters } from '../counters';
 import { DEFAULTS, withDefaults } from '../options';
 import type { Confirmation } from '../producer/pending-send';
 import { FORWARDING, Forwarder } from '../retry/forwarder';
-import type { Encoded, OutboundMessage } from '../producer/outbound-message';
+import type { ContractMessage, Encoded, ExchangeMessage } from '../producer/outbound-message';
+import type { OutboundMessage, QueueMessage } from '../producer/outbound-message';
 import { Producer } from '../producer/producer';
-import type { ProducerInside } from '../producer/producer-options';
-import type { ProducerOptions, SendOptions } from '../producer/producer-options';
+import type { ProducerInside, ProducerOptions, SendOptions } from '../producer/producer-options';
 import { isIterable, publish, type MessageIterable, type PublishOptions } from '../producer/publish';
+import type { AnyMessage, CheckedIterable, Iterables, PublishOperator, Sender } from '../producer/publish';
+
 import { respond } from '../rpc/reply';
 import { Requester, type RequestOptions } from '../rpc/requester';
 import { mergeTopologies } from '../topology';
@@ -57,6 +60,9 @@ export class InstanceQueue extends TypedEmitter<InstanceQueueEvents> implements 
   readonly #monitor: HealthMonitor;
   readonly #names: KnownNames;
   readonly #producer: Producer;
+  readonly #sender: Sender<OutboundMessage | ContractMessage> = {
+    send: (message, options) => this.#producer.sendUnchecked(message, options),
+  };
   readonly #drainTimeout: number;
   #forwarding: Forwarder | undefined;
   #requester: Requester | undefined;
@@ -149,8 +155,14 @@ export class InstanceQueue extends TypedEmitter<InstanceQueueEvents> implements 
   }
 
   /** Sends one message over the producing connection; see `Producer.send`. */
-  send<T = unknown>(message: OutboundMessage<T>, options?: SendOptions): Promise<Confirmation> {
-    return this.#producer.send(message, options);
+  send<In>(message: QueueMessage<In>, options?: SendOptions): Promise<Confirmation>;
+  send<M extends Messages, K extends RoutingKey<M>>(
+    message: ExchangeMessage<M, K>,
+    options?: SendOptions,
+  ): Promise<Confirmation>;
+  send<T = unknown>(message: OutboundMessage<T>, options?: SendOptions): Promise<Confirmation>;
+  send(message: OutboundMessage | ContractMessage, options?: SendOptions): Promise<Confirmation> {
+    return this.#producer.sendUnchecked(message, options);
   }
 
   /**
@@ -161,13 +173,18 @@ export class InstanceQueue extends TypedEmitter<InstanceQueueEvents> implements 
    *
    * @throws OptionsError if an option cannot be right
    */
+  publish(options?: PublishOptions): PublishOperator;
   publish<T = unknown>(options?: PublishOptions): OperatorFunction<OutboundMessage<T>, Confirmation>;
   publish<T = unknown>(messages: MessageIterable<T>, options?: PublishOptions): Observable<Confirmation>;
-  publish<T>(
-    first?: MessageIterable<T> | PublishOptions,
+  publish<K extends string, M extends OutboundMessage | ContractMessage<unknown, K>>(
+    messages: CheckedIterable<M>,
     options?: PublishOptions,
-  ): OperatorFunction<OutboundMessage<T>, Confirmation> | Observable<Confirmation> {
-    return isIterable(first) ? publish<T>(this.#producer, first, options) : publish<T>(this.#producer, first);
+  ): Observable<Confirmation>;
+  publish<T>(
+    first?: Iterables<AnyMessage<unknown>> | PublishOptions,
+    options?: PublishOptions,
+  ): PublishOperator | OperatorFunction<OutboundMessage<T>, Confirmation> | Observable<Confirmation> {
+    return isIterable(first) ? publish<unknown>(this.#sender, first, options) : publish(this.#producer, first);
   }
 
   /** A producer of its own on the producing connection: another codec, other bounds. @throws OptionsError */
@@ -175,7 +192,10 @@ export class InstanceQueue extends TypedEmitter<InstanceQueueEvents> implements 
     const checkRoute = (message: Encoded): void => {
       this.#names.checkMessage(message);
     };
-    return this.#producerWith(options, { checkRoute });
+    const learn: ProducerInside['learn'] = (contract) => {
+      this.#names.learn(contract);
+    };
+    return this.#producerWith(options, { checkRoute, learn });
   }
 
   /**
@@ -187,10 +207,19 @@ export class InstanceQueue extends TypedEmitter<InstanceQueueEvents> implements 
    * not take it, or the link was lost before the reply came, and it is not `idempotent`), PUBLISH_ABORTED, PUBLISH_CLOSED;
    * ConsumerError UNDECODABLE (the reply); OptionsError. `maybeDelivered` says whether the work may have been done.
    */
-  async request<Res = unknown, Req = unknown>(
+  request<Req, Reply, Res = unknown>(
+    message: QueueMessage<Req, Reply>,
+    options?: RequestOptions<Res>,
+  ): Promise<Message<[Reply] extends [never] ? Res : Reply>>;
+  request<M extends Messages, K extends RoutingKey<M>, Res = unknown>(
+    message: ExchangeMessage<M, K>,
+    options?: RequestOptions<Res>,
+  ): Promise<Message<Res>>;
+  request<Res = unknown, Req = unknown>(
     message: OutboundMessage<Req>,
     options?: RequestOptions<Res>,
-  ): Promise<Message<Res>> {
+  ): Promise<Message<Res>>;
+  async request<Res>(message: OutboundMessage | ContractMessage, options?: RequestOptions<Res>): Promise<Message<Res>> {
     this.#names.checkRequest(message);
     this.#requester ??= new Requester(
       this.#connections.producer.core,
@@ -212,12 +241,26 @@ export class InstanceQueue extends TypedEmitter<InstanceQueueEvents> implements 
    *
    * @throws OptionsError if an option cannot be right
    */
-  respond<Req = unknown, Res = unknown>(
-    options: ConsumeOptions<Req>,
+  respond<
+    Req = unknown,
+    Res extends ReplyFor<Q> = never,
+    Q extends ConsumeOptions<Req>['queue'] = ConsumeOptions<Req>['queue'],
+  >(
+    options: ConsumeOptions<Req> & { readonly queue: Q },
     work: Worker<Req, Res>,
+    handling?: HandleOptions<NoInfer<Req>>,
+  ): Observable<Handled<Req, Res>>;
+  respond<Req>(
+    options: ConsumeOptions<Req> & { readonly queue: string | PlainQueue },
+    work: Worker<Req, unknown>,
+    handling?: HandleOptions<NoInfer<Req>>,
+  ): Observable<Handled<Req, unknown>>;
+  respond<Req>(
+    options: ConsumeOptions<Req>,
+    work: Worker<Req, unknown>,
     handling: HandleOptions<NoInfer<Req>> = {},
-  ): Observable<Handled<Req, Res>> {
-    const { codec = auto } = this.#options.producer ?? {};
+  ): Observable<Handled<Req, unknown>> {
+    const codec = queueCodecs(options.queue)?.reply ?? this.#options.producer?.codec ?? auto;
     const { log } = this.#connections.consumer.core;
     return respond(this.consume(options), { codec, log, forwarder: () => this.#forwarder() }, work, handling);
   }

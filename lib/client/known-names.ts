@@ -1,8 +1,9 @@
+import { isExchangeContract, isPredeclared, isQueueContract, queueCodecs, withBindings } from '../contract';
 import { OptionsError, PublishError } from '../errors';
 import type { Logger } from '../log';
 import { isObject, near } from '../options';
 import { exchangeArguments, queueArguments } from '../topology-arguments';
-import type { QueueSpec, Topology } from '../topology';
+import type { ExchangeSpec, QueueSpec, Topology } from '../topology';
 import { checkTopology } from '../topology-checks';
 
 /** Queues or exchanges. */
@@ -45,14 +46,27 @@ export class KnownNames {
     if (topology === undefined) return;
     checkTopology(topology, path);
     for (const { name } of topology.queues ?? []) this.#known.queue.add(name);
-    for (const { name } of topology.exchanges ?? []) this.#known.exchange.add(name);
+    for (const { name } of withBindings(topology).exchanges ?? []) this.#known.exchange.add(name);
     for (const reference of references(topology, path)) this.#check(reference);
   }
 
-  /** Adds a queue that is consumed by its spec. @throws OptionsError as `declare` */
+  /** Adds a queue that is named by its spec or contract. @throws OptionsError as `declare` */
   declareQueue(spec: QueueSpec, path: string): void {
     this.#known.queue.add(spec.name);
+    for (const { exchange } of queueCodecs(spec)?.bindings ?? []) this.#known.exchange.add(exchange.name);
     for (const reference of deadLetters(spec, path)) this.#check(reference);
+  }
+
+  /** Adds an exchange that is named by its contract. @throws OptionsError as `declare` */
+  declareExchange(spec: ExchangeSpec, path: string): void {
+    this.#known.exchange.add(spec.name);
+    for (const reference of alternates(spec, path)) this.#check(reference);
+  }
+
+  /** Adds the queue or exchange that a message names by its contract. @throws OptionsError as `declare` */
+  learn(contract: unknown): void {
+    if (isQueueContract(contract)) this.declareQueue(contract, 'queue');
+    else if (isExchangeContract(contract)) this.declareExchange(contract, 'exchange');
   }
 
   /** Looks at names among options. @throws OptionsError if one is unknown, and the policy forbids it */
@@ -75,6 +89,7 @@ export class KnownNames {
       const value: unknown = isObject(message) ? message[property] : undefined;
       return typeof value === 'string' ? value : undefined;
     };
+    if (isObject(message)) for (const given of [message['queue'], message['exchange']]) this.learn(given);
     this.checkMessage({ queue: named('queue'), exchange: named('exchange'), messageId: named('messageId') ?? '' });
   }
 
@@ -110,15 +125,10 @@ function refusal(kind: Kind, name: string, meant: string | undefined): string {
   );
 }
 
-/** The default exchange, queues that the broker names, and what is its own: `amq.topic`, `amq.gen-…`, direct reply-to. */
-const isPredeclared = (name: string): boolean => name === '' || name.startsWith('amq.');
-
 function references({ exchanges = [], queues = [], bindings = [] }: Topology, path: string): readonly Reference[] {
   const found: Reference[] = [];
   exchanges.forEach((spec, i) => {
-    const name = exchangeArguments(spec).arguments['alternate-exchange'];
-    const at = `${path}.exchanges[${String(i)}].alternateExchange`;
-    if (typeof name === 'string') found.push({ kind: 'exchange', name, path: at });
+    found.push(...alternates(spec, `${path}.exchanges[${String(i)}]`));
   });
   queues.forEach((spec, i) => {
     found.push(...deadLetters(spec, `${path}.queues[${String(i)}]`));
@@ -130,6 +140,11 @@ function references({ exchanges = [], queues = [], bindings = [] }: Topology, pa
     else found.push({ kind: 'exchange', name: toExchange, path: `${at}.toExchange` });
   });
   return found;
+}
+
+function alternates(spec: ExchangeSpec, path: string): readonly Reference[] {
+  const name = exchangeArguments(spec).arguments['alternate-exchange'];
+  return typeof name === 'string' ? [{ kind: 'exchange', name, path: `${path}.alternateExchange` }] : [];
 }
 
 /** Where a queue's dead letters go: an exchange, or a queue by way of the default one. */

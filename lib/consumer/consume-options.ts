@@ -1,5 +1,13 @@
 import { distinctUntilChanged, from, tap, type Observable, type ObservableInput } from 'rxjs';
 import { auto, type Codec } from '../codec';
+import {
+  codecBesideContract,
+  queueCodecs,
+  type AnyQueueContract,
+  type CONTRACT,
+  type PlainQueue,
+  type QueueOf,
+} from '../contract';
 import { OptionsError, isInstanceQueueError, type InstanceQueueError } from '../errors';
 import { DEFAULTS, boolean, checkOptions, codec, duration, expected, func, integer } from '../options';
 import { observableInput, oneOf, shortString, withDefaults, type Shape } from '../options';
@@ -13,16 +21,16 @@ import { resolveStart, streamStart, type StreamStart } from './stream/stream-sta
 export interface ConsumeOptions<T = unknown> {
   /**
    * A name: that queue is used as it is, and declared (durable) only if it does not exist. A spec: that queue is asserted.
-   * A name that the `topology` has an entry for means that entry.
+   * A name that the `topology` has an entry for means that entry. A contract: the same as a spec, and it says how bodies are read.
    */
-  readonly queue: string | QueueSpec;
+  readonly queue: string | PlainQueue | QueueOf<T>;
   /**
    * `false`: declare and check nothing, for users that may only consume; everything has to exist already. @default true
    */
   readonly declare?: boolean;
   /** Declared before each attach. */
   readonly topology?: Topology;
-  /** Decodes bodies. @default auto */
+  /** Decodes bodies. Absent beside a contract, which has its own. @default auto */
   readonly codec?: Codec<T, never>;
   /**
    * Maximum number of unsettled deliveries: 1 to 65 535. On a stream: how far deliveries may get ahead of the first message
@@ -104,6 +112,8 @@ export interface ResolvedConsumeOptions<T> {
   readonly declare: boolean;
   readonly topology: Topology;
   readonly codec: Codec<T, never>;
+  /** In the place of `codec`, where it depends on the routing key. */
+  readonly codecs: AnyQueueContract[typeof CONTRACT] | undefined;
   readonly prefetch: number;
   readonly tagPrefix: string;
   readonly noAck: boolean;
@@ -174,19 +184,23 @@ export function resolveConsumeOptions<T>(given: ConsumeOptions<T> | NoAckConsume
     queueName !== '' ? named : typeof given.queue === 'string' ? (named ?? unnamed) : { ...unnamed, ...named };
   const own = { prefetch, tagPrefix, onUndecodable, declare, checkAfter };
   const defaults = { ...own, exclusive: false, topology: {}, arguments: {} };
+  const codecs = queueCodecs(given.queue);
+  if (codecs && given.codec !== undefined) throw codecBesideContract(queueName);
   const { filter, consumerTimeout }: Pick<ConsumeOptions, 'queue' | 'filter' | 'consumerTimeout'> = given;
   const start = resolveStart(given, { queueName, spec, noAck });
   const resolved = { ...withDefaults(defaults, { ...given, filter: undefined }), ...start };
   if (consumerTimeout !== undefined) checkConsumerTimeout(resolved, queueName, spec);
   const filtering = filter === undefined ? undefined : resolveFilter(filter, resolved.arguments);
   return {
-    codec: auto as Codec<T, never>,
+    // T is what the contract says, or stands for whatever `auto` decodes.
+    codec: (codecs?.body ?? auto) as Codec<T, never>,
     ...resolved,
     ...(filtering && { filter: filtering.match }),
     arguments: {
       ...(filtering ?? resolved).arguments,
       ...(consumerTimeout !== undefined && { [CONSUMER_TIMEOUT]: consumerTimeout }),
     },
+    codecs: codecs?.routed === true ? codecs : undefined,
     queueName,
     spec,
     noAck,

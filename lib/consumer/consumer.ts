@@ -12,6 +12,8 @@ import { type ConsumeOptions, resolveConsumeOptions } from './consume-options';
 import type { ConsumeSubscription } from './consume-subscription';
 import type { ConsumerState } from './consumer-state';
 import type { Delivery, Message } from './delivery';
+import { pull } from '../reactive/iterate';
+import { WaitingDeliveries } from './waiting-deliveries';
 
 /** One event per status, and one for each message that could not be decoded and each delivery that was lost. */
 export type ConsumerEvents = EventsOf<ConsumerState> & {
@@ -82,6 +84,17 @@ export class Consumer<T = unknown> extends TypedEmitter<ConsumerEvents> implemen
   /** The present state. */
   get state(): ConsumerState {
     return this.#state.value;
+  }
+
+  /**
+   * `for await (const delivery of consumer)`: subscribes to `deliveries$` at the first step. What arrives meanwhile waits, at most the
+   * prefetch of unsettled deliveries. Ends when `deliveries$` completes, throws what it errors with.
+   *
+   * `break`, `return` and a throw close the consumer: deliveries that the loop has not had are released, those that it has had can
+   * still be settled. The loop waits for the end of the consumer, unless one of them is unsettled.
+   */
+  [Symbol.asyncIterator](): AsyncIterableIterator<Delivery<T>, undefined> {
+    return pull(this.deliveries$, new WaitingDeliveries(this));
   }
 
   /** Cancels, drains, completes `deliveries$`. Idempotent; always resolves, within `drainTimeout`. */

@@ -1,13 +1,15 @@
 import { Subject, type Observable, type Subscriber } from 'rxjs';
 import type { ConnectionCore } from '../connection/connection-core';
-import { auto, decodeByType, readsBodyOnly } from '../codec';
+import { auto, decodeByType, readsBodyOnly, type Codec } from '../codec';
 import { ConsumerError, nameOf } from '../errors';
+import { NotDecodable, reasonOf } from '../not-encodable';
 import type { MessageProperties } from '../properties';
 import type { InboundMessage } from '../transport/transport';
 import type { ConsumerChannel } from './consumer-channel';
 import { areDeliveriesWatched, tellDelivered, traceDelivery } from './delivery-telemetry';
 import { ArrivedMessage, type Delivery, type Message } from './delivery';
 import type { ResolvedConsumeOptions } from './consume-options';
+import { historyOf } from './retry-history';
 import type { StreamPlace } from './stream/offset-tracker';
 
 const NO_PROPERTIES: MessageProperties = Object.freeze({});
@@ -17,6 +19,19 @@ const isAuto = (codec: object): boolean => codec === auto;
 export interface Undecodable {
   readonly message: Message<Buffer>;
   readonly cause: ConsumerError;
+}
+
+/**
+ * The codec of a contract for a message that arrived: by its exchange and routing key, or by those of its first publish if it comes
+ * back from `retry`. @throws NotDecodable if the contract has none
+ */
+export function contractCodec(
+  codecs: NonNullable<ResolvedConsumeOptions<unknown>['codecs']>,
+  raw: InboundMessage,
+  queue: string,
+): Codec<unknown, never> {
+  const { exchange, routingKey } = historyOf(raw.headers, queue) ?? raw;
+  return codecs.toRead(exchange, routingKey);
 }
 
 /** Decodes each message that arrives and emits it as a delivery, or refuses a message that cannot be decoded. */
@@ -53,7 +68,7 @@ export class DeliveryDecoder<T> {
         attachment.refuse(raw, 'reject');
         return;
       }
-      const body = this.#decode(raw);
+      const body = this.#decode(raw, queue);
       message = noAck ? new ArrivedMessage(raw, queue, body) : attachment.deliver(raw, body, place);
     } catch (cause) {
       if (!noAck) attachment.refuse(raw, onUndecodable);
@@ -80,26 +95,33 @@ export class DeliveryDecoder<T> {
     } else traceDelivery({ message, tag, epoch }, this.#core, emit);
   }
 
-  #decode(raw: InboundMessage): T {
-    const { codec } = this.#options;
+  #decode(raw: InboundMessage, queue: string): T {
     const { unreadable } = raw;
     if (unreadable) throw unreadable;
+    const codec = this.#codecOf(raw, queue);
     if (readsBodyOnly(codec)) return codec.decode(raw.content, NO_PROPERTIES);
     // T stands for whatever `auto` decodes, unless the caller named another codec.
     if (isAuto(codec)) return decodeByType(raw.content, raw.contentType, raw.contentEncoding) as T;
     return codec.decode(raw.content, raw.properties);
   }
 
+  #codecOf(raw: InboundMessage, queue: string): Codec<T, never> {
+    const { codec, codecs } = this.#options;
+    // T is the union of what the contract's codecs read.
+    return codecs ? (contractCodec(codecs, raw, queue) as Codec<T, never>) : codec;
+  }
+
   #refuse(message: Message<Buffer>, cause: unknown): void {
     const { queue, exchange, routingKey, properties } = message;
     this.#core.counters.undecodable++;
-    const sentence = `Cannot decode a message of queue \`${queue}\` (content type ${properties.contentType ?? 'none'}, ${String(message.content.length)} bytes).`;
+    const sentence = `Cannot decode a message of queue \`${queue}\` (content type ${properties.contentType ?? 'none'}, ${String(message.content.length)} bytes).${reasonOf(cause)}`;
     // The codec's own error may quote the body: it is the cause, and not logged.
     const error = new ConsumerError('UNDECODABLE', queue, sentence, { cause });
     const { messageId, contentType } = properties;
     const facts = { queue, exchange, routingKey, messageId, contentType, bytes: message.content.length };
     const { onUndecodable: policy } = this.#options;
-    this.#core.log.warn({ ...facts, error: nameOf(cause), policy }, 'undecodable message');
+    const reason = cause instanceof NotDecodable ? { reason: cause.message } : {};
+    this.#core.log.warn({ ...facts, error: nameOf(cause), ...reason, policy }, 'undecodable message');
     this.#undecodable.next({ message, cause: error });
   }
 }

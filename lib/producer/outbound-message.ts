@@ -1,6 +1,16 @@
 import { randomFillSync } from 'node:crypto';
 import { withoutBrokerHeaders } from '../broker-headers';
-import { type Codec, contentTypeOf, encodeBody } from '../codec';
+import { packBody, type Codec, type Packed } from '../codec';
+import { CONTRACT, isExchangeContract, isQueueContract } from '../contract';
+import type {
+  AnyExchangeContract,
+  AnyQueueContract,
+  BodyFor,
+  ExchangeOf,
+  Messages,
+  QueueContract,
+  RoutingKey,
+} from '../contract';
 import { PublishError, sentenceOf } from '../errors';
 import { plainTable, tableSize } from '../field-table';
 import { FILTER_VALUE, filterValue } from '../filter-value';
@@ -36,6 +46,39 @@ export type OutboundMessage<T = unknown> = Route &
     /** In a stream: the value that consumers with a `filter` select by. Sent as the header `x-stream-filter-value`. */
     readonly streamFilter?: string;
   };
+
+/** What every message may say beside its route and body. */
+type Extras = Partial<MessageProperties> & Pick<OutboundMessage, 'persistent' | 'mandatory' | 'streamFilter'>;
+
+/** A message to the queue of a contract. */
+export type QueueMessage<In, Reply = unknown> = Extras & {
+  readonly queue: QueueContract<In, unknown, Reply, never>;
+  readonly exchange?: never;
+  readonly routingKey?: never;
+  readonly body: NoInfer<In>;
+};
+
+/** A message to the exchange of a contract, which says what body goes with which routing key. */
+export type ExchangeMessage<M extends Messages, K extends string> = Extras & {
+  readonly exchange: ExchangeOf<M>;
+  readonly queue?: never;
+  readonly body: NoInfer<BodyFor<M, K>>;
+} & ('' extends K ? { readonly routingKey?: K } : { readonly routingKey: K });
+
+/** A message to a contract, with its types left open. */
+export type ContractMessage<T = unknown, K extends string = string> = Extras & { readonly body: T } & (
+    | { readonly queue: AnyQueueContract; readonly exchange?: never; readonly routingKey?: never }
+    | { readonly exchange: AnyExchangeContract; readonly routingKey?: K; readonly queue?: never }
+  );
+
+/** The message as its own type allows it: for messages that come as a stream, each to its own contract. */
+export type Checked<M> = M extends { readonly queue: QueueContract<infer In, unknown, unknown, never> }
+  ? QueueMessage<In>
+  : M extends { readonly exchange: ExchangeOf<infer Ms> }
+    ? M extends { readonly routingKey: infer K extends RoutingKey<Ms> }
+      ? ExchangeMessage<Ms, K>
+      : ExchangeMessage<Ms, RoutingKey<Ms>>
+    : OutboundMessage;
 
 /** Defaults for messages. */
 export interface MessageDefaults {
@@ -106,6 +149,8 @@ export class Encoded implements WireMessage {
   readonly contentType: string | undefined;
   /** Further properties; undefined: none. */
   readonly properties: MessageProperties | undefined;
+  /** The contract that it was addressed to, if any. */
+  readonly contract: AnyQueueContract | AnyExchangeContract | undefined;
   /** Released when the message is settled. */
   content: Buffer;
   /** Bytes of the properties frame, which is never split. */
@@ -115,7 +160,7 @@ export class Encoded implements WireMessage {
 
   constructor(
     messageId: string,
-    { queue, exchange, routingKey, persistent, mandatory }: OutboundMessage,
+    { queue, exchange, routingKey, persistent, mandatory }: OutboundMessage | ContractMessage,
     defaults: MessageDefaults,
     contentType: string | undefined,
     properties: MessageProperties | undefined,
@@ -123,11 +168,17 @@ export class Encoded implements WireMessage {
     propertiesFrame: number,
   ) {
     this.messageId = messageId;
-    this.exchange = exchange ?? '';
-    this.routingKey = queue ?? routingKey ?? '';
-    this.queue = queue;
+    const name = typeof queue === 'object' ? queue.name : queue;
+    this.contract = typeof queue === 'object' ? queue : typeof exchange === 'object' ? exchange : undefined;
+    this.exchange = typeof exchange === 'object' ? exchange.name : (exchange ?? '');
+    this.routingKey = name ?? routingKey ?? '';
+    this.queue = name;
     this.persistent = persistent ?? defaults.persistent;
-    this.mandatory = mandatory ?? (defaults.mandatory && defaults.delaying?.has(this.exchange) !== true);
+    const delaying =
+      typeof exchange === 'object'
+        ? exchange.type === 'x-delayed-message'
+        : defaults.delaying?.has(this.exchange) === true;
+    this.mandatory = mandatory ?? (defaults.mandatory && !delaying);
     this.contentType = contentType;
     this.properties = properties;
     this.content = content;
@@ -150,12 +201,18 @@ export function givenId(message: unknown): string | undefined {
  * Checks and encodes a message. Refuses everything known to close the channel or the connection.
  * @throws PublishError PUBLISH_INVALID
  */
-export function encode<T>(message: OutboundMessage<T>, codec: Codec<unknown, T>, defaults: MessageDefaults): Encoded {
+export function encode<T>(
+  message: OutboundMessage<T> | ContractMessage<T>,
+  codec: Codec<unknown, T>,
+  defaults: MessageDefaults,
+): Encoded {
   const given = givenId(message);
   const messageId = given ?? newMessageId();
   let properties: MessageProperties | undefined;
+  let writer: Codec<unknown, T>;
   try {
     check(message);
+    writer = writerOf(message, codec);
     properties = propertiesOf(message);
   } catch (cause) {
     throw invalid(messageId, 'This message cannot be sent', cause);
@@ -167,9 +224,9 @@ export function encode<T>(message: OutboundMessage<T>, codec: Codec<unknown, T>,
     throw invalid(messageId, 'The headers of this message cannot be sent', cause);
   }
   // The error of a codec may quote the body, so it becomes the cause and no part of the message.
-  let content: Buffer;
+  let packed: Packed;
   try {
-    content = encodeBody(codec, message.body, message);
+    packed = packBody(writer, message.body, message);
   } catch (cause) {
     const sentence =
       cause instanceof NotEncodable
@@ -177,11 +234,23 @@ export function encode<T>(message: OutboundMessage<T>, codec: Codec<unknown, T>,
         : 'The codec cannot encode the body of this message (see `cause`).';
     throw new PublishError('PUBLISH_INVALID', messageId, sentence, { cause });
   }
-  const contentType = message.contentType ?? contentTypeOf(codec, message.body);
+  const { content, contentType, contentEncoding } = packed;
+  if (contentEncoding !== properties?.contentEncoding)
+    properties = withDefaults({ ...properties }, { contentEncoding });
   const strings =
     (properties ? stringsSize(properties) : 0) + sizeOf(contentType) + (given === undefined ? UUID : sizeOf(given));
   const propertiesFrame = PROPERTIES_FRAME + headers + strings + 10;
   return new Encoded(messageId, message, defaults, contentType, properties, content, propertiesFrame);
+}
+
+/** The codec that writes a message: that of its contract, or else the given one. @throws NotEncodable if the contract has no such message */
+export function writerOf<T>(
+  { queue, exchange, routingKey = '' }: OutboundMessage<T> | ContractMessage<T>,
+  codec: Codec<unknown, T>,
+): Codec<unknown, T> {
+  if (typeof queue === 'object') return queue[CONTRACT].toSend();
+  if (typeof exchange === 'object') return exchange[CONTRACT].toSend(routingKey);
+  return codec;
 }
 
 function check(message: unknown): void {
@@ -190,10 +259,15 @@ function check(message: unknown): void {
     throw new TypeError(
       `Expected an object with a route and a \`body\`, got ${Array.isArray(message) ? 'an array' : typeof message}.`,
     );
-  const { queue, exchange, routingKey } = message;
+  const { routingKey } = message;
+  const queue = isQueueContract(message['queue']) ? message['queue'].name : message['queue'];
+  const exchange = isExchangeContract(message['exchange']) ? message['exchange'].name : message['exchange'];
   // For nearly all messages, checks by name are faster than the table.
   const plain = saysNoMore(message) && isName(queue) && isName(exchange) && isName(routingKey);
-  if (!plain) checkOptions<object>(message, MESSAGE, A_MESSAGE);
+  if (!plain) {
+    const byName = queue === message['queue'] && exchange === message['exchange'];
+    checkOptions<object>(byName ? message : { ...message, queue, exchange }, MESSAGE, A_MESSAGE);
+  }
   // `checkRoute` throws the errors.
   if ((queue === undefined) === (exchange === undefined) || (queue !== undefined && routingKey !== undefined))
     checkRoute({ queue, exchange, routingKey }, 'message');
@@ -211,7 +285,9 @@ const ROUTE: ReadonlySet<string> = new Set(['queue', 'exchange', 'routingKey', '
 const isName = (value: unknown): boolean => value === undefined || name(value) === undefined;
 
 /** The properties beside route, body, id and content type; undefined: none. A copy, because the caller may change the message. */
-function propertiesOf(message: OutboundMessage): MessageProperties | undefined {
+function propertiesOf(
+  message: Omit<OutboundMessage | ContractMessage, 'queue' | 'exchange'>,
+): MessageProperties | undefined {
   // Most messages have none, and checks by name are faster than a loop.
   const { correlationId, replyTo, type, appId, userId, contentEncoding, timestamp, expiration, priority } = message;
   const headers = message.streamFilter === undefined ? message.headers : filteredHeaders(message, message.streamFilter);
@@ -231,7 +307,7 @@ function propertiesOf(message: OutboundMessage): MessageProperties | undefined {
   return withDefaults(headers === undefined ? {} : { headers: plainTable(withoutBrokerHeaders(headers)) }, all);
 }
 
-function filteredHeaders({ headers = {} }: OutboundMessage, streamFilter: string): Arguments {
+function filteredHeaders({ headers = {} }: Pick<MessageProperties, 'headers'>, streamFilter: string): Arguments {
   const { [FILTER_VALUE]: given = streamFilter } = headers;
   if (given !== streamFilter) throw new TypeError(`\`streamFilter\` and the header \`${FILTER_VALUE}\` differ`);
   return { ...headers, [FILTER_VALUE]: streamFilter };

@@ -111,4 +111,6 @@ export interface ProducerInside {
   readonly prepare?: Prepare | undefined;
   /** Refuses a route by throwing a PublishError. */
   readonly checkRoute?: ((message: Encoded) => void) | undefined;
+  /** Called once with each contract that a message is addressed to. Refuses it by throwing an OptionsError. */
+  readonly learn?: ((contract: NonNullable<Encoded['contract']>) => void) | undefined;
 }

@@ -12,6 +12,7 @@ import {
 } from 'rxjs';
 import { logBrokerHeaders } from '../broker-headers';
 import type { Codec } from '../codec';
+import { isQueueContract, type Messages, type RoutingKey } from '../contract';
 import { Deadlines } from '../collections/deadlines';
 import type { Connection } from '../connection/connection';
 import { drainTimeoutOf } from '../connection/connection-options';
@@ -24,6 +25,7 @@ import { onAbort } from '../reactive/abort';
 import { StateSubject } from '../reactive/state-subject';
 import { TypedEmitter } from '../reactive/typed-emitter';
 import type { Topology } from '../topology';
+import type { ContractMessage, Encoded, ExchangeMessage, QueueMessage } from './outbound-message';
 import { type MessageDefaults, type OutboundMessage, delayingExchanges, encode, givenId } from './outbound-message';
 import { type Confirmation, PendingSend } from './pending-send';
 import { type ProducerEvents, emitting } from './producer-events';
@@ -60,6 +62,8 @@ export class Producer<T = unknown> extends TypedEmitter<ProducerEvents> implemen
   readonly #topology: Topology | undefined;
   readonly #prepare: Prepare | undefined;
   readonly #checkRoute: ProducerInside['checkRoute'];
+  readonly #learn: ProducerInside['learn'];
+  readonly #learned = new WeakSet();
   readonly #state = new StateSubject<ProducerState>(Object.freeze({ status: 'idle' }));
   readonly #closed = new Subject<never>();
   readonly #unregister: () => void;
@@ -83,6 +87,7 @@ export class Producer<T = unknown> extends TypedEmitter<ProducerEvents> implemen
     this.#overflow = outbox.overflow;
     this.#prepare = inside.prepare;
     this.#checkRoute = inside.checkRoute;
+    this.#learn = inside.learn;
     this.#topology = declare ? topology : undefined;
     this.#pump = new Pump(
       this.#core,
@@ -133,8 +138,22 @@ export class Producer<T = unknown> extends TypedEmitter<ProducerEvents> implemen
    * it), PUBLISH_RETURNED (no queue took it), PUBLISH_TIMEOUT, PUBLISH_ABORTED, PUBLISH_UNKNOWN and PUBLISH_NACKED (by
    * policy), OUTBOX_FULL, PUBLISH_CLOSED; OptionsError for wrong options. `maybeDelivered` says whether the broker may
    * have the message nevertheless.
+   *
+   * The codec of a contract writes messages to it, whatever the codec of the producer. The queue or exchange of a contract is declared
+   * before the first message to it on each channel (see `ProducerOptions.declare`).
    */
-  send(message: OutboundMessage<T>, options?: SendOptions): Promise<Confirmation> {
+  send<In>(message: QueueMessage<In>, options?: SendOptions): Promise<Confirmation>;
+  send<M extends Messages, K extends RoutingKey<M>>(
+    message: ExchangeMessage<M, K>,
+    options?: SendOptions,
+  ): Promise<Confirmation>;
+  send(message: OutboundMessage<T>, options?: SendOptions): Promise<Confirmation>;
+  send(message: OutboundMessage<T> | ContractMessage, options?: SendOptions): Promise<Confirmation> {
+    return this.sendUnchecked(message, options);
+  }
+
+  /** @internal `send`, where the compiler has checked the message before, or cannot. */
+  sendUnchecked(message: OutboundMessage<T> | ContractMessage, options?: SendOptions): Promise<Confirmation> {
     if (!areSendsTraced()) return this.#send(message, options);
     return tracedSend(message, this.#core, (traced) => this.#send(traced, options));
   }
@@ -174,7 +193,7 @@ export class Producer<T = unknown> extends TypedEmitter<ProducerEvents> implemen
     return this.#ended === undefined;
   }
 
-  #send(message: OutboundMessage<T>, options: SendOptions | undefined): Promise<Confirmation> {
+  #send(message: OutboundMessage<T> | ContractMessage, options: SendOptions | undefined): Promise<Confirmation> {
     // Not async, which would cost two more promises per message. Exceptions in here become rejections.
     return new Promise((resolve, reject) => {
       this.#accept(message, options, resolve, reject);
@@ -182,14 +201,15 @@ export class Producer<T = unknown> extends TypedEmitter<ProducerEvents> implemen
   }
 
   #accept(
-    message: OutboundMessage<T>,
+    message: OutboundMessage<T> | ContractMessage,
     options: SendOptions | undefined,
     resolve: (confirmation: Confirmation) => void,
     reject: (error: PublishError) => void,
   ): void {
     if (options !== undefined) checkOptions(options, SEND, { of: 'send()' });
     if (this.#ended !== undefined || this.#closing) throw this.#closedError(givenId(message) ?? '');
-    const encoded = encode(message, this.#codec, this.#defaults);
+    const encoded = encode<unknown>(message, this.#codec, this.#defaults);
+    if (encoded.contract !== undefined && !this.#learned.has(encoded.contract)) this.#learnFrom(encoded.contract);
     this.#checkRoute?.(encoded);
     const { messageId, bytes } = encoded;
     if (message.headers) logBrokerHeaders(this.#core.log, message.headers, messageId);
@@ -212,6 +232,12 @@ export class Producer<T = unknown> extends TypedEmitter<ProducerEvents> implemen
     this.#deadlines.add(entry, options?.timeout ?? this.#timeout);
     outbox.push(entry);
     this.#pump.pump();
+  }
+
+  #learnFrom(contract: NonNullable<Encoded['contract']>): void {
+    this.#learn?.(contract);
+    if (isQueueContract(contract)) this.#core.learn(contract);
+    this.#learned.add(contract);
   }
 
   #makeRoom(bytes: number): void {

@@ -3,7 +3,7 @@ import { channel, tracingChannel } from 'node:diagnostics_channel';
 import { isTraced, setOrigin } from '../diagnostics';
 import { isObject } from '../options';
 import type { Confirmation, PendingSend } from './pending-send';
-import { givenId, type OutboundMessage } from './outbound-message';
+import { givenId, type ContractMessage, type OutboundMessage } from './outbound-message';
 
 /** The route of a message. */
 interface Addressed {
@@ -43,17 +43,23 @@ const confirms = channel('instance-queue:confirm');
 export const areSendsTraced = (): boolean => isTraced(sends);
 
 /** Traces one `send` over `connection` from its call to its settlement. */
-export function tracedSend<T>(
-  message: OutboundMessage<T>,
+export function tracedSend<M extends OutboundMessage | ContractMessage>(
+  message: M,
   connection: object,
-  send: (message: OutboundMessage<T>) => Promise<Confirmation>,
+  send: (message: M) => Promise<Confirmation>,
 ): Promise<Confirmation> {
   // `send` refuses anything else than a message, and headers that are no object.
   if (!isObject(message) || !isObject(message.headers ?? {})) return send(message);
   const { queue, exchange = '', routingKey = '' } = message;
+  const [queueName, exchangeName] = [queue, exchange].map((named) => (typeof named === 'object' ? named.name : named));
   const headers: Record<string, unknown> = { ...message.headers };
   const messageId = givenId(message) ?? randomUUID();
-  const trace: PublishTrace = { messageId, exchange, routingKey: queue ?? routingKey, headers };
+  const trace: PublishTrace = {
+    messageId,
+    exchange: exchangeName ?? '',
+    routingKey: queueName ?? routingKey,
+    headers,
+  };
   setOrigin(trace, connection);
   return sends.tracePromise(
     () => send({ ...message, messageId, ...(Object.keys(headers).length > 0 && { headers }) }),

@@ -1,7 +1,7 @@
 import { Observable, type OperatorFunction, Subject, type Subscriber, takeUntil } from 'rxjs';
 import { Ring } from '../collections/ring';
 import { checkOptions, DEFAULTS, integer, type Shape } from '../options';
-import type { OutboundMessage } from './outbound-message';
+import type { Checked, ContractMessage, OutboundMessage } from './outbound-message';
 import type { Confirmation } from './pending-send';
 import type { Producer } from './producer';
 import { SEND, type SendOptions } from './producer-options';
@@ -13,7 +13,15 @@ export interface PublishOptions extends SendOptions {
 }
 
 /** Messages that are pulled one by one, when there is room. */
-export type MessageIterable<T> = Iterable<OutboundMessage<T>> | AsyncIterable<OutboundMessage<T>>;
+export type MessageIterable<T> = Iterables<OutboundMessage<T>>;
+export type Iterables<M> = Iterable<M> | AsyncIterable<M>;
+/** The same for messages of which some or all are addressed to contracts. */
+export type CheckedIterable<M> = Iterables<M & Checked<M>>;
+/** Sends what the source emits, where some or all messages are addressed to contracts: each is checked against its own. */
+export type PublishOperator<T = unknown> = <M extends OutboundMessage<T> | ContractMessage>(
+  source: Observable<M & Checked<M>>,
+) => Observable<Confirmation>;
+export type AnyMessage<T> = OutboundMessage<T> | ContractMessage;
 
 const PUBLISH: Shape<PublishOptions> = { ...SEND, concurrency: integer(1, 1_000_000) };
 
@@ -32,46 +40,54 @@ const PUBLISH: Shape<PublishOptions> = { ...SEND, concurrency: integer(1, 1_000_
  * @example
  * orders$.pipe(map((body) => ({ queue: 'orders', body })), publish(producer)).subscribe({ error: console.error });
  */
+export function publish<T>(producer: Producer<T>, options?: PublishOptions): PublishOperator<T>;
 export function publish<T>(
-  producer: Pick<Producer<T>, 'send'>,
+  producer: Sender<OutboundMessage<T>>,
   options?: PublishOptions,
 ): OperatorFunction<OutboundMessage<T>, Confirmation>;
 export function publish<T>(
-  producer: Pick<Producer<T>, 'send'>,
+  producer: Sender<OutboundMessage<T>>,
   messages: MessageIterable<T>,
   options?: PublishOptions,
 ): Observable<Confirmation>;
+export function publish<K extends string, M extends OutboundMessage | ContractMessage<unknown, K>>(
+  producer: Producer,
+  messages: CheckedIterable<M>,
+  options?: PublishOptions,
+): Observable<Confirmation>;
+/** @internal */
 export function publish<T>(
-  producer: Pick<Producer<T>, 'send'>,
-  first: MessageIterable<T> | PublishOptions = {},
+  producer: Sender<AnyMessage<T>>,
+  messages: Iterables<AnyMessage<T>>,
+  options?: PublishOptions,
+): Observable<Confirmation>;
+export function publish<T>(
+  producer: Sender<AnyMessage<T>>,
+  first: Iterables<AnyMessage<T>> | PublishOptions = {},
   second: PublishOptions = {},
-): OperatorFunction<OutboundMessage<T>, Confirmation> | Observable<Confirmation> {
+): PublishOperator<T> | OperatorFunction<OutboundMessage<T>, Confirmation> | Observable<Confirmation> {
   const iterable = isIterable(first) ? first : undefined;
   const options = isIterable(first) ? second : first;
   checkOptions(options, PUBLISH, { of: 'publish()' });
   const { concurrency = DEFAULTS.maxInFlight, ...send } = options;
-  const sends = (subscriber: Subscriber<Confirmation>, settled: () => void): Sends<T> =>
+  const sends = (subscriber: Subscriber<Confirmation>, settled: () => void): Sends<AnyMessage<T>> =>
     new Sends(producer, send, concurrency, subscriber, settled);
   if (iterable) return new Observable((subscriber) => pull(iterable, subscriber, sends));
-  return (source) =>
-    new Observable((subscriber) => {
+  return (source: Observable<AnyMessage<T>>) =>
+    new Observable<Confirmation>((subscriber) => {
       push(source, subscriber, sends);
     });
 }
 
-type MakeSends<T> = (subscriber: Subscriber<Confirmation>, settled: () => void) => Sends<T>;
+type MakeSends<M> = (subscriber: Subscriber<Confirmation>, settled: () => void) => Sends<M>;
 
 /** Distinguishes messages from options: options are not iterable. */
-export const isIterable = <T>(value: MessageIterable<T> | PublishOptions | undefined): value is MessageIterable<T> =>
+export const isIterable = <M>(value: Iterables<M> | PublishOptions | undefined): value is Iterables<M> =>
   typeof value === 'object' && (Symbol.iterator in value || Symbol.asyncIterator in value);
 
 /** Queues what the source emits. `mergeMap` is no option: its queue becomes slow to shift when it is long. */
-function push<T>(
-  source: Observable<OutboundMessage<T>>,
-  subscriber: Subscriber<Confirmation>,
-  sendsFor: MakeSends<T>,
-): void {
-  const waiting = new Ring<OutboundMessage<T>>();
+function push<M>(source: Observable<M>, subscriber: Subscriber<Confirmation>, sendsFor: MakeSends<M>): void {
+  const waiting = new Ring<M>();
   let completed = false;
   const pump = (): void => {
     for (let next = waiting.at(0); next && sends.room; next = waiting.at(0)) {
@@ -103,15 +119,11 @@ function push<T>(
 }
 
 /** Pulls messages while there is room. Returns a function that stops it. */
-function pull<T>(
-  messages: MessageIterable<T>,
-  subscriber: Subscriber<Confirmation>,
-  sendsFor: MakeSends<T>,
-): () => void {
+function pull<M>(messages: Iterables<M>, subscriber: Subscriber<Confirmation>, sendsFor: MakeSends<M>): () => void {
   const iterator = Symbol.asyncIterator in messages ? messages[Symbol.asyncIterator]() : messages[Symbol.iterator]();
   let fetching = false;
   let exhausted = false;
-  const take = ({ done, value }: IteratorResult<OutboundMessage<T>, unknown>): void => {
+  const take = ({ done, value }: IteratorResult<M, unknown>): void => {
     if (done === true) {
       exhausted = true;
       sends.finish();
@@ -150,9 +162,14 @@ function pull<T>(
   };
 }
 
+/** What sends messages of type `M`: a producer, or a stand-in for one. */
+export interface Sender<M> {
+  send(message: M, options?: SendOptions): Promise<Confirmation>;
+}
+
 /** The sends of one stream, with limited concurrency. Emits each confirmation; the first failure ends it. */
-export class Sends<T> {
-  readonly #producer: Pick<Producer<T>, 'send'>;
+export class Sends<M> {
+  readonly #producer: Sender<M>;
   readonly #options: SendOptions;
   readonly #most: number;
   readonly #subscriber: Subscriber<Confirmation>;
@@ -162,7 +179,7 @@ export class Sends<T> {
   #finished = false;
 
   constructor(
-    producer: Pick<Producer<T>, 'send'>,
+    producer: Sender<M>,
     options: SendOptions,
     most: number,
     subscriber: Subscriber<Confirmation>,
@@ -180,7 +197,7 @@ export class Sends<T> {
     return this.#underWay < this.#most && !this.#subscriber.closed;
   }
 
-  start(message: OutboundMessage<T>): void {
+  start(message: M): void {
     this.#underWay++;
     this.#producer.send(message, this.#options).then(
       (confirmation) => {

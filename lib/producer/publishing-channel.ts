@@ -1,8 +1,10 @@
 import type { ConnectionCore } from '../connection/connection-core';
 import { ensureDeadLetterQueues, ensureQueue } from '../connection/declare';
+import { isPredeclared, isQueueContract } from '../contract';
 import { type InstanceQueueError, PublishError } from '../errors';
-import { queueNamed, type Topology } from '../topology';
+import { type ExchangeSpec, queueNamed, type Topology } from '../topology';
 import type { Link, OutboundChannel } from '../transport/transport';
+import type { Encoded } from './outbound-message';
 import type { PendingSend } from './pending-send';
 import { culprits } from './poison';
 import { Unconfirmed } from './unconfirmed';
@@ -12,7 +14,9 @@ export class PublishingChannel {
   readonly inFlight = new Unconfirmed<PendingSend>();
   /** Queues known to exist, on this connection. */
   readonly ensured = new Set<string>();
-  /** The queue that is being ensured. Later messages wait, to keep the order. */
+  /** Exchanges of contracts that were declared on this connection, and whether the broker accepted that. */
+  readonly exchanges = new Map<object, boolean>();
+  /** The queue or exchange that is being ensured. Later messages wait, to keep the order. */
   ensuring: string | undefined;
   /** Has it confirmed anything? */
   proven = false;
@@ -29,8 +33,8 @@ export class PublishingChannel {
 /** A queue whose declaration closed this many connections is not declared again. The first may have had another cause. */
 const STRIKES = 2;
 
-/** Ensures that the queue of a `queue` route exists before a message is sent to it, once per channel. */
-export class RouteQueues {
+/** Ensures that the queue of a `queue` route, or the exchange of a contract, exists before a message is sent to it, once per channel. */
+export class RouteDeclarations {
   readonly #core: ConnectionCore;
   readonly #topology: () => Topology;
   /** How often the broker closed the connection while a queue was being ensured. */
@@ -41,13 +45,35 @@ export class RouteQueues {
     this.#topology = topology;
   }
 
-  /** Does this queue have to be ensured on this channel? */
-  needs(publishing: PublishingChannel, queue: string | undefined): queue is string {
-    return queue !== undefined && !publishing.ensured.has(queue) && !queue.startsWith('amq.');
+  /** Undefined: nothing has to be ensured on this channel before the message is sent. Never rejects. */
+  ensure(publishing: PublishingChannel, { queue, contract }: Encoded): Promise<void> | undefined {
+    if (queue !== undefined) {
+      const needed = !publishing.ensured.has(queue) && !queue.startsWith('amq.');
+      return needed ? this.#ensureQueue(publishing, queue) : undefined;
+    }
+    if (contract === undefined || isQueueContract(contract)) return undefined;
+    const needed = !publishing.exchanges.has(contract) && !isPredeclared(contract.name);
+    return needed ? this.#ensureExchange(publishing, contract) : undefined;
+  }
+
+  /** Never rejects: without the permission to declare it, it may be there all the same. */
+  async #ensureExchange(publishing: PublishingChannel, exchange: ExchangeSpec): Promise<void> {
+    const { link } = publishing;
+    publishing.ensuring = exchange.name;
+    let accepted = true;
+    try {
+      await link.declare({ exchanges: [exchange] });
+    } catch (err) {
+      accepted = false;
+      if (!link.lost)
+        this.#core.log.warn({ err, exchange: exchange.name }, 'cannot declare the exchange of a contract: trusted');
+    }
+    publishing.exchanges.set(exchange, accepted);
+    publishing.ensuring = undefined;
   }
 
   /** Never rejects: a queue that cannot be declared may exist nevertheless. If it does not, the broker returns the message. */
-  async ensure(publishing: PublishingChannel, queue: string): Promise<void> {
+  async #ensureQueue(publishing: PublishingChannel, queue: string): Promise<void> {
     const { link } = publishing;
     const spec = queueNamed(this.#topology(), queue);
     publishing.ensuring = queue;
@@ -116,14 +142,20 @@ export class LostInFlight {
     const named = refused ? culprits(all, error).filter((entry) => !lost || this.#suspects.has(entry)) : [];
     // The culprit is unknown. It will close the channel alone, and is identified then.
     if (refused && named.length === 0) for (const entry of left) this.#suspects.add(entry);
-    const guilty = new Set(named.filter((entry) => !entry.settled && !this.#declaredHere(entry, error)));
+    const guilty = new Set(named.filter((entry) => !entry.settled && !this.#declaredHere(publishing, entry, error)));
     for (const entry of guilty) this.#refuse(entry, error);
     return left.filter((entry) => !guilty.has(entry));
   }
 
-  /** A missing exchange of our own topology is declared with the next channel, so no message is to blame. */
-  #declaredHere({ exchange }: PendingSend, { replyCode }: InstanceQueueError): boolean {
+  /** A missing exchange of our own topology, or of a contract, is declared with the next channel, so no message is to blame. */
+  #declaredHere(
+    { exchanges }: PublishingChannel,
+    { exchange, message }: PendingSend,
+    { replyCode }: InstanceQueueError,
+  ): boolean {
     if (replyCode !== 404) return false;
+    const { contract } = message;
+    if (contract !== undefined && exchanges.get(contract) === true && contract.passive !== true) return true;
     return (this.#declared().exchanges ?? []).some(({ name, passive }) => name === exchange && passive !== true);
   }
 

@@ -3,7 +3,7 @@ import type { ConnectionCore } from '../connection/connection-core';
 import { ChannelError, PublishError, sentenceOf, type InstanceQueueError } from '../errors';
 import type { Topology } from '../topology';
 import type { Verdict } from '../transport/transport';
-import { RouteQueues } from './publishing-channel';
+import { RouteDeclarations } from './publishing-channel';
 import type { PendingSend } from './pending-send';
 import { LostInFlight, rejectUnknown } from './publishing-channel';
 import { NackBackoff } from './nack-backoff';
@@ -39,7 +39,7 @@ export class Pump {
   readonly #nacked: NackBackoff;
   readonly #confirms: Confirms;
   readonly #lost: LostInFlight;
-  readonly #routeQueues: RouteQueues;
+  readonly #routes: RouteDeclarations;
   readonly #unblocked: Subscription;
   #publishing: PublishingChannel | undefined;
   #pumping = false;
@@ -63,7 +63,7 @@ export class Pump {
       },
     });
     this.#lost = new LostInFlight(core, () => (options.declare ? options.topology() : {}));
-    this.#routeQueues = new RouteQueues(core, options.topology);
+    this.#routes = new RouteDeclarations(core, options.topology);
     this.#unblocked = core.blocked$.subscribe(() => {
       this.pump();
     });
@@ -176,9 +176,9 @@ export class Pump {
     if (inFlight.size >= (this.#lost.suspecting ? 1 : this.#options.maxInFlight)) return false;
     const entry = this.outbox.peek();
     if (!entry) return false;
-    const { queue } = entry.message;
-    if (this.#options.declare && this.#routeQueues.needs(publishing, queue)) {
-      void this.#routeQueues.ensure(publishing, queue).then(() => {
+    const ensured = this.#options.declare ? this.#routes.ensure(publishing, entry.message) : undefined;
+    if (ensured) {
+      void ensured.then(() => {
         this.pump();
       });
       return false;

@@ -1,12 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import type { Message } from '../consumer/delivery';
 import { PublishError, type PublishErrorCode } from '../errors';
-import type { OutboundMessage } from '../producer/outbound-message';
+import type { ContractMessage, OutboundMessage } from '../producer/outbound-message';
 import type { InboundMessage } from '../transport/transport';
 
 /** The arguments of a request. */
 export interface RequestCall {
-  readonly message: OutboundMessage;
+  readonly message: OutboundMessage | ContractMessage;
   readonly messageId: string;
   /** ms from the call to the reply. */
   readonly timeout: number;

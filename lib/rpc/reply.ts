@@ -1,12 +1,14 @@
 import { randomUUID } from 'node:crypto';
 import { isObservable, last, mergeMap, type Observable } from 'rxjs';
-import { type Codec, contentTypeOf, encodeBody } from '../codec';
+import { type Codec, packBody, type Packed } from '../codec';
 import { ArrivedMessage, type Delivery, type Message, type Settlement } from '../consumer/delivery';
 import { ConsumerError, type ErrorCode, isInstanceQueueError, PublishError } from '../errors';
 import type { Logger } from '../log';
+import { reasonOf } from '../not-encodable';
 import { decided, type ErrorPolicy, namedSettlement } from '../operators/error-policy';
 import { handle } from '../operators/handle';
 import { checkHandling, type Handled, type HandleOptions, whyNotRun, type Worker } from '../operators/handle-options';
+import { withDefaults } from '../options';
 import { errorHeaders, OWN } from '../own-headers';
 import type { MessageProperties } from '../properties';
 import { forwardThenSettle } from '../retry/forward-then-settle';
@@ -50,9 +52,7 @@ function answered<Req, Res>(work: Worker<Req, Res>, replies: Replies): Worker<Re
       if (message.properties.replyTo === undefined) return value;
       // A requester waits for an answer, also where the work returns none.
       const body: unknown = value ?? null;
-      const content = encodeBody(replies.codec, body);
-      const contentType = contentTypeOf(replies.codec, body);
-      const answered = { content, ...(contentType !== undefined && { contentType }) };
+      const answered = packBody(replies.codec, body);
       await inWorkScope(message, () => reply(message, answered, replies, GONE, context.signal));
       return value;
     };
@@ -74,14 +74,14 @@ function answering<Req>(policy: Exclude<ErrorPolicy<Req>, 'fail'>, replies: Repl
     const settlement =
       typeof policy === 'function' ? decided(await policy(error, message)) : namedSettlement(policy, message);
     if ((settlement !== 'reject' && !final) || message.properties.replyTo === undefined) return settlement;
-    const failure = { content: Buffer.alloc(0), headers: errorHeaders(error) };
+    const failure = { content: Buffer.alloc(0), contentType: undefined, headers: errorHeaders(error) };
     return forwardThenSettle(message, (signal) => reply(message, failure, replies, REFUSED, signal), settlement);
   };
 }
 
 async function reply(
   { properties: { replyTo = '', correlationId, messageId }, queue }: Message<unknown>,
-  { content, ...properties }: Pick<MessageProperties, 'contentType' | 'headers'> & { readonly content: Buffer },
+  { content, contentType, contentEncoding, headers }: Packed & Pick<MessageProperties, 'headers'>,
   { forwarder, log }: Replies,
   gone: readonly ErrorCode[],
   signal: AbortSignal,
@@ -92,7 +92,7 @@ async function reply(
     route: { exchange: '', routingKey: replyTo },
     content,
     properties: {
-      ...properties,
+      ...withDefaults({}, { contentType, contentEncoding, headers }),
       messageId: randomUUID(),
       ...(named !== undefined && { correlationId: named }),
       // No queue takes a direct reply: with `mandatory` the broker delivers it to the requester, and returns it to us as well.
@@ -122,7 +122,7 @@ export function readReply<Res>(reply: InboundMessage, codec: Codec<Res, never>, 
   try {
     body = codec.decode(reply.content, properties);
   } catch (cause) {
-    const sentence = `Cannot decode the reply to request ${messageId} (content type ${properties.contentType ?? 'none'}, ${String(reply.content.length)} bytes).`;
+    const sentence = `Cannot decode the reply to request ${messageId} (content type ${properties.contentType ?? 'none'}, ${String(reply.content.length)} bytes).${reasonOf(cause)}`;
     throw new ConsumerError('UNDECODABLE', REPLY_TO, sentence, { cause });
   }
   return new ArrivedMessage(reply, REPLY_TO, body);

@@ -5,10 +5,11 @@ import { Deadlines } from '../collections/deadlines';
 import type { ConnectionCore } from '../connection/connection-core';
 import type { CloseReport, Member } from '../connection/member';
 import type { Message } from '../consumer/delivery';
-import { PublishError } from '../errors';
+import { CONTRACT, queueCodecs } from '../contract';
+import { OptionsError, PublishError } from '../errors';
 import { boolean, checkOptions, codec, DEFAULTS, isObject, type Shape } from '../options';
-import { givenId, type OutboundMessage } from '../producer/outbound-message';
-import type { Producer } from '../producer/producer';
+import { type ContractMessage, givenId, type OutboundMessage } from '../producer/outbound-message';
+import type { Sender } from '../producer/publish';
 import { SEND, type SendOptions } from '../producer/producer-options';
 import type { Prepare } from '../producer/publishing-loop';
 import { onAbort } from '../reactive/abort';
@@ -64,14 +65,21 @@ export class Requester implements Member {
     this.#unregister = core.register(this);
   }
 
-  async request<Res>(message: OutboundMessage, options: RequestOptions<Res> = {}): Promise<Message<Res>> {
+  async request<Res>(
+    message: OutboundMessage | ContractMessage,
+    options: RequestOptions<Res> = {},
+  ): Promise<Message<Res>> {
     checkOptions<RequestOptions>(options, REQUEST, { of: 'request()' });
     const messageId = givenId(message) ?? randomUUID();
     if (this.#closing)
       throw new PublishError('PUBLISH_CLOSED', messageId, 'The queue is closed: it sends no requests.');
     if (isObject(message)) refuseOwn(message, messageId);
+    const contract = isObject(message) ? queueCodecs(message.queue)?.reply : undefined;
+    if (contract && options.codec)
+      throw new OptionsError('codec', 'Expected no `codec`: the contract of the queue says how its replies are read.');
     const {
-      codec = auto as Codec<Res, never>,
+      // Res is what the contract says, if it says anything about replies.
+      codec = (contract ?? auto) as Codec<Res, never>,
       idempotent = DEFAULTS.idempotent,
       timeout = this.#timeout,
       signal,
@@ -151,7 +159,7 @@ function refuseOwn(message: Readonly<Record<string, unknown>>, messageId: string
  * Makes a producer that prepares each of its channels before it publishes. With 'reject' it publishes nothing a second time: neither
  * what was in flight when the link was lost, nor what was nacked.
  */
-export type ProducerOf = (policy: 'resend' | 'reject', prepare: Prepare) => Pick<Producer, 'send'>;
+export type ProducerOf = (policy: 'resend' | 'reject', prepare: Prepare) => Sender<OutboundMessage | ContractMessage>;
 
 /**
  * Sends requests and receives their replies on one channel. Direct reply-to wants it so: the reply consumer belongs to the channel of
@@ -159,7 +167,7 @@ export type ProducerOf = (policy: 'resend' | 'reject', prepare: Prepare) => Pick
  */
 class RequestChannel {
   readonly #core: ConnectionCore;
-  readonly #producer: Pick<Producer, 'send'>;
+  readonly #producer: Sender<OutboundMessage | ContractMessage>;
   readonly #idempotent: boolean;
   readonly #pending = new Map<string, PendingRequest>();
   #channel: OutboundChannel | undefined;
@@ -254,6 +262,13 @@ const noReply = (timeout: number): string =>
   `No reply came within ${String(timeout)} ms (\`timeout\`); the request may have been worked on. Does a responder consume from that queue?`;
 
 /** A request declares no queue: a new queue has no responder. By way of the default exchange a missing one returns the request. */
-function byExchange({ queue, exchange, routingKey = '', ...message }: OutboundMessage): OutboundMessage {
-  return queue === undefined ? { ...message, exchange, routingKey } : { ...message, exchange: '', routingKey: queue };
+function byExchange({
+  queue,
+  exchange,
+  routingKey = '',
+  ...message
+}: OutboundMessage | ContractMessage): OutboundMessage | ContractMessage {
+  if (typeof queue === 'string') return { ...message, exchange: '', routingKey: queue };
+  if (queue !== undefined) return { ...message, exchange: queue[CONTRACT].onDefaultExchange, routingKey: queue.name };
+  return typeof exchange === 'object' ? { ...message, exchange, routingKey } : { ...message, exchange, routingKey };
 }

@@ -1,10 +1,10 @@
 import { firstValueFrom, ReplaySubject } from 'rxjs';
-import { auto, contentTypeOf, encodeBody, type Codec } from '../codec';
+import { auto, contentTypeOf, packBody, type Codec } from '../codec';
 import { ChannelDelivery, type DeliveryChannel } from '../consumer/channel-delivery';
 import type { Delivery, Message, Settlement } from '../consumer/delivery';
 import type { InstanceQueueError } from '../errors';
 import { loggerFrom } from '../log';
-import { DEFAULTS } from '../options';
+import { DEFAULTS, withDefaults } from '../options';
 import type { MessageProperties } from '../properties';
 import { delivered, stored } from './memory/stored-message';
 
@@ -54,10 +54,13 @@ class RecordingDelivery<T> extends ChannelDelivery<T> implements FakeDelivery<T>
     const { queue = 'fake', exchange = '', routingKey = queue, deliveryCount = 0, offset, ...more } = fields;
     const { redelivered = deliveryCount > 0, codec = auto as Codec<T>, content, onSettled, ...properties } = more;
     const channel = new FakeChannel(queue, onSettled);
-    const contentType = properties.contentType ?? contentTypeOf(codec, body);
-    const message = stored(exchange, routingKey, content ?? encodeBody(codec, body, properties), {
-      ...properties,
-      ...(contentType !== undefined && { contentType }),
+    const packed =
+      content === undefined
+        ? packBody(codec, body, properties)
+        : { content, contentType: properties.contentType ?? contentTypeOf(codec, body) };
+    const { content: bytes, ...format } = packed;
+    const message = stored(exchange, routingKey, bytes, {
+      ...withDefaults(properties, format),
       headers: { ...properties.headers, ...(deliveryCount > 0 && { 'x-delivery-count': deliveryCount }) },
     });
     const place = offset === undefined ? undefined : { offset, attempts: deliveryCount };

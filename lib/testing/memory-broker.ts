@@ -8,9 +8,11 @@
  * library.
  */
 import type { Observable } from 'rxjs';
-import { auto, contentTypeOf, encodeBody } from '../codec';
+import { auto, packBody } from '../codec';
+import type { Messages, RoutingKey } from '../contract';
 import { FILTER_VALUE } from '../filter-value';
-import type { OutboundMessage } from '../producer/outbound-message';
+import { writerOf } from '../producer/outbound-message';
+import type { ContractMessage, ExchangeMessage, OutboundMessage, QueueMessage } from '../producer/outbound-message';
 import type { Arguments } from '../properties';
 import type { QueueSpec, Topology } from '../topology';
 import { checkQueueSpec, checkTopology } from '../topology-checks';
@@ -85,13 +87,14 @@ export class MemoryBroker {
   }
 
   /** The messages that wait in a queue, in order; without those that consumers have. Empty if there is no such queue. */
-  messages(queue: string): readonly BrokerMessage[] {
-    return this.queues.find(({ name }) => name === queue)?.messages ?? [];
+  messages(queue: string | QueueSpec): readonly BrokerMessage[] {
+    const wanted = typeof queue === 'string' ? queue : queue.name;
+    return this.queues.find(({ name }) => name === wanted)?.messages ?? [];
   }
 
   /**
-   * Publishes a message as another client: the way to bring in what no `send` would write. The default codec encodes the body;
-   * bytes go as they are, under whatever `contentType` is given.
+   * Publishes a message as another client: the way to bring in what no `send` would write. The default codec encodes the body,
+   * or that of a contract; bytes go as they are, under whatever `contentType` is given.
    *
    * A queue that does not exist yet keeps the message for the client that declares it: the first declaration decides what kind
    * of queue it is, so it does not matter whether `put` or the app's `consume` comes first. An exchange has to exist.
@@ -100,13 +103,17 @@ export class MemoryBroker {
    *
    * @throws Error if there is no such exchange, or the codec cannot encode the body
    */
-  put({ body, queue, exchange = '', routingKey = '', streamFilter, ...given }: OutboundMessage): boolean {
-    const contentType = given.contentType ?? contentTypeOf(auto, body);
-    const content = encodeBody(auto, body, given);
+  put<In>(message: QueueMessage<In>): boolean;
+  put<M extends Messages, K extends RoutingKey<M>>(message: ExchangeMessage<M, K>): boolean;
+  put(message: OutboundMessage): boolean;
+  put(given: OutboundMessage | ContractMessage): boolean {
+    const { body, queue: to, exchange: through = '', routingKey = '', streamFilter, ...properties } = given;
+    const [queue, exchange = ''] = [to, through].map((named) => (typeof named === 'object' ? named.name : named));
+    const { content, ...format } = packBody(writerOf(given, auto), body, properties);
     const message = stored(exchange, queue ?? routingKey, content, {
-      ...given,
-      contentType,
-      ...(streamFilter !== undefined && { headers: { ...given.headers, [FILTER_VALUE]: streamFilter } }),
+      ...properties,
+      ...format,
+      ...(streamFilter !== undefined && { headers: { ...properties.headers, [FILTER_VALUE]: streamFilter } }),
     });
     if (queue !== undefined) return this.#vhost.put(queue, message) === 'taken';
     try {

@@ -1,6 +1,7 @@
 import { runInNewContext } from 'node:vm';
-import { auto, bytes, contentTypeOf, encodeBody, json, text } from '../../lib/codec';
+import { auto, bytes, contentTypeOf, json, packBody, text } from '../../lib/codec';
 
+const encodeBody = (...body: Parameters<typeof packBody>): Buffer => packBody(...body).content;
 const utf8 = (value: string): Buffer => Buffer.from(value);
 const NOT_UTF8 = Buffer.from([0xff, 0xfe, 0x00]);
 

@@ -73,6 +73,9 @@ const TOLD: readonly (readonly [default_: unknown, ...members: string[]])[] = [
   [DEFAULTS.outbox.limit, 'OutboxOptions.limit'],
   [DEFAULTS.outbox.bytes, 'OutboxOptions.bytes'],
   [DEFAULTS.outbox.overflow, 'OutboxOptions.overflow'],
+  [DEFAULTS.compressed.above, 'CompressedOptions.above'],
+  [DEFAULTS.compressed.encoding, 'CompressedOptions.encoding'],
+  [DEFAULTS.compressed.maxBytes, 'CompressedOptions.maxBytes'],
   [DEFAULTS.durable, 'QueueSpec.durable', 'ExchangeSpec.durable'],
 ];
 
@@ -160,10 +163,11 @@ describe('the defaults in the doc comments are those of the table', () => {
   });
 
   it('every default of the table is told somewhere', () => {
-    const { reconnect: _reconnect, reopen: _reopen, outbox, ...flat } = DEFAULTS;
+    const { reconnect: _reconnect, reopen: _reopen, outbox, compressed, ...flat } = DEFAULTS;
+    const nested = [...Object.values(outbox), ...Object.values(compressed)];
     const told = new Set(TOLD.map(([value]) => value));
-    for (const value of [...Object.values(flat), ...Object.values(outbox)]) expect(told).toContain(value);
-    expect(TOLD.length).toBe(Object.keys(flat).length + Object.keys(outbox).length + 4);
+    for (const value of [...Object.values(flat), ...nested]) expect(told).toContain(value);
+    expect(TOLD.length).toBe(Object.keys(flat).length + nested.length + 4);
   });
 
   it('every default of a doc comment is compared here, or told in words', () => {

@@ -1,3 +1,4 @@
+import { withBindings } from '../../contract';
 import type { BindingSpec, ExchangeSpec, QueueSpec, Topology } from '../../topology';
 import { exchangeArguments, queueArguments } from '../../topology-arguments';
 import type { Binding } from './exchange';
@@ -6,10 +7,11 @@ import type { Vhost } from './vhost';
 /** Declares exchanges, queues, then bindings, for a connection. Returns the name of `own`, which '' in a binding means. */
 export function declareTopology(
   vhost: Vhost,
-  { exchanges = [], queues = [], bindings = [] }: Topology,
+  topology: Topology,
   own: QueueSpec | undefined,
   connection: object,
 ): string | undefined {
+  const { exchanges = [], queues = [], bindings = [] } = withBindings(topology, own);
   for (const spec of exchanges) declareExchange(vhost, spec);
   for (const spec of queues) if (spec !== own) declareQueue(vhost, spec, connection);
   const name = own && declareQueue(vhost, own, connection);
