@@ -50,7 +50,8 @@ export type { HandleOptions, Handled, Work, Worker } from './operators/handle-op
 export { Producer } from './producer/producer';
 export { publish } from './producer/publish';
 export type { Confirmation } from './producer/pending-send';
-export type { ContractMessage, ExchangeMessage, OutboundMessage, QueueMessage } from './producer/outbound-message';
+export type { OutboundMessage } from './producer/outbound-message';
+export type { ContractMessage, ExchangeMessage, QueueMessage } from './producer/contract-message';
 export type { OutboxState } from './producer/producer-state';
 export type { ProducerEvents } from './producer/producer-events';
 export type { ProducerState } from './producer/producer-state';
@@ -68,7 +69,7 @@ export { defineExchange, defineQueue } from './contract';
 export type { Binary } from './bytes-of';
 export type { Codec, Packed } from './codec';
 export type { CompressedOptions } from './compressed';
-export type { ExchangeContract, MessageBinding, Messages, QueueContract } from './contract';
+export type { ExchangeContract, MessageBinding, Messages, QueueContract } from './contract-codecs';
 export type { FieldsLogger, LogEntry, LoggerOption, MessageLogger } from './log';
 export type { Arguments, MessageProperties, Route } from './properties';
 export type { Interval, IntervalUnit } from './interval';

@@ -7,7 +7,8 @@ import { ConsumerChannel, type Refusal } from '../consumer/consumer-channel';
 import type { Delivery } from '../consumer/delivery';
 import { contractCodec } from '../consumer/delivery-decoder';
 import { DeliveryLimit } from '../consumer/delivery-limit';
-import { codecBesideContract, queueCodecs, type PlainQueue, type QueueOf } from '../contract';
+import { codecBesideContract, queueCodecs } from '../contract';
+import { type PlainQueue, type QueueOf } from '../contract-codecs';
 import { ConsumerError } from '../errors';
 import { reasonOf } from '../not-encodable';
 import {

@@ -1,13 +1,7 @@
 import { distinctUntilChanged, from, tap, type Observable, type ObservableInput } from 'rxjs';
 import { auto, type Codec } from '../codec';
-import {
-  codecBesideContract,
-  queueCodecs,
-  type AnyQueueContract,
-  type CONTRACT,
-  type PlainQueue,
-  type QueueOf,
-} from '../contract';
+import { codecBesideContract, queueCodecs } from '../contract';
+import { type AnyQueueContract, type CONTRACT, type PlainQueue, type QueueOf } from '../contract-codecs';
 import { OptionsError, isInstanceQueueError, type InstanceQueueError } from '../errors';
 import { DEFAULTS, boolean, checkOptions, codec, duration, expected, func, integer } from '../options';
 import { observableInput, oneOf, shortString, withDefaults, type Shape } from '../options';

@@ -1,17 +1,23 @@
-import type { Subscription } from 'rxjs';
+import type { Observable, Subscription } from 'rxjs';
 import type { Pulled } from '../reactive/iterate';
-import type { Consumer } from './consumer';
+import type { ConsumerState } from './consumer-state';
 import type { Delivery } from './delivery';
+
+/** The consumer whose deliveries wait. */
+interface Source {
+  readonly state$: Observable<ConsumerState>;
+  close(): Promise<unknown>;
+}
 
 /** The deliveries of a consumer that a `for await` loop has not asked for yet. */
 export class WaitingDeliveries<T> implements Pulled<Delivery<T>> {
-  readonly #consumer: Pick<Consumer<T>, 'state$' | 'close'>;
+  readonly #consumer: Source;
   readonly #waiting: Delivery<T>[] = [];
   /** Those that the loop has had, and that were not settled when it asked for the next. */
   readonly #unsettled = new Set<Delivery<T>>();
   #states: Subscription | undefined;
 
-  constructor(consumer: Pick<Consumer<T>, 'state$' | 'close'>) {
+  constructor(consumer: Source) {
     this.#consumer = consumer;
   }
 

@@ -3,7 +3,8 @@ import { channel, tracingChannel } from 'node:diagnostics_channel';
 import { isTraced, setOrigin } from '../diagnostics';
 import { isObject } from '../options';
 import type { Confirmation, PendingSend } from './pending-send';
-import { givenId, type ContractMessage, type OutboundMessage } from './outbound-message';
+import { givenId, type OutboundMessage } from './outbound-message';
+import { type ContractMessage } from './contract-message';
 
 /** The route of a message. */
 interface Addressed {

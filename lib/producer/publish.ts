@@ -1,7 +1,8 @@
 import { Observable, type OperatorFunction, Subject, type Subscriber, takeUntil } from 'rxjs';
 import { Ring } from '../collections/ring';
 import { checkOptions, DEFAULTS, integer, type Shape } from '../options';
-import type { Checked, ContractMessage, OutboundMessage } from './outbound-message';
+import type { OutboundMessage } from './outbound-message';
+import type { Checked, ContractMessage } from './contract-message';
 import type { Confirmation } from './pending-send';
 import type { Producer } from './producer';
 import { SEND, type SendOptions } from './producer-options';

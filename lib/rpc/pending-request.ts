@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import type { Message } from '../consumer/delivery';
 import { PublishError, type PublishErrorCode } from '../errors';
-import type { ContractMessage, OutboundMessage } from '../producer/outbound-message';
+import type { OutboundMessage } from '../producer/outbound-message';
+import type { ContractMessage } from '../producer/contract-message';
 import type { InboundMessage } from '../transport/transport';
 
 /** The arguments of a request. */

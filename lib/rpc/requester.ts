@@ -5,10 +5,11 @@ import { Deadlines } from '../collections/deadlines';
 import type { ConnectionCore } from '../connection/connection-core';
 import type { CloseReport, Member } from '../connection/member';
 import type { Message } from '../consumer/delivery';
-import { CONTRACT, queueCodecs } from '../contract';
+import { onDefaultExchange, queueCodecs } from '../contract';
 import { OptionsError, PublishError } from '../errors';
 import { boolean, checkOptions, codec, DEFAULTS, isObject, type Shape } from '../options';
-import { type ContractMessage, givenId, type OutboundMessage } from '../producer/outbound-message';
+import { givenId, type OutboundMessage } from '../producer/outbound-message';
+import { type ContractMessage } from '../producer/contract-message';
 import type { Sender } from '../producer/publish';
 import { SEND, type SendOptions } from '../producer/producer-options';
 import type { Prepare } from '../producer/publishing-loop';
@@ -269,6 +270,6 @@ function byExchange({
   ...message
 }: OutboundMessage | ContractMessage): OutboundMessage | ContractMessage {
   if (typeof queue === 'string') return { ...message, exchange: '', routingKey: queue };
-  if (queue !== undefined) return { ...message, exchange: queue[CONTRACT].onDefaultExchange, routingKey: queue.name };
+  if (queue !== undefined) return { ...message, exchange: onDefaultExchange(queue), routingKey: queue.name };
   return typeof exchange === 'object' ? { ...message, exchange, routingKey } : { ...message, exchange, routingKey };
 }

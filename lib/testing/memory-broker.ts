@@ -9,10 +9,11 @@
  */
 import type { Observable } from 'rxjs';
 import { auto, packBody } from '../codec';
-import type { Messages, RoutingKey } from '../contract';
+import type { Messages, RoutingKey } from '../contract-codecs';
 import { FILTER_VALUE } from '../filter-value';
 import { writerOf } from '../producer/outbound-message';
-import type { ContractMessage, ExchangeMessage, OutboundMessage, QueueMessage } from '../producer/outbound-message';
+import type { OutboundMessage } from '../producer/outbound-message';
+import type { ContractMessage, ExchangeMessage, QueueMessage } from '../producer/contract-message';
 import type { Arguments } from '../properties';
 import type { QueueSpec, Topology } from '../topology';
 import { checkQueueSpec, checkTopology } from '../topology-checks';

@@ -22,7 +22,7 @@ import {
 import { MemoryBroker } from 'instance-queue/testing';
 import { map, merge, of, type Observable, type OperatorFunction } from 'rxjs';
 import { z } from 'zod';
-import type { BodyFor, BoundTo, RoutingKey } from '../../lib/contract';
+import type { BodyFor, BoundTo, RoutingKey } from '../../lib/contract-codecs';
 import type { IsPattern, MostSpecific, Overlaps } from '../../lib/routing-key';
 
 type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : never;
