@@ -20,7 +20,7 @@ import {
   shortString,
   withDefaults,
 } from '../options';
-import type { Arguments, MessageProperties, Route } from '../properties';
+import type { Arguments, MessageProperties } from '../properties';
 import type { Topology } from '../topology';
 import { checkRoute } from '../topology-checks';
 import type { WireMessage } from '../transport/transport';
