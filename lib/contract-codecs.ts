@@ -61,13 +61,13 @@ export interface QueueContract<
   Reply = never,
   ReplyIn = [Reply] extends [never] ? unknown : Reply,
 > extends QueueSpec {
-  /** @internal */
+  /** For the library. */
   readonly [CONTRACT]: QueueCodecs<In, Out, Reply, ReplyIn>;
 }
 
 /** What messages see of an exchange contract. */
 export interface ExchangeOf<M extends Messages> extends ExchangeSpec {
-  /** @internal */
+  /** For the library. */
   readonly [CONTRACT]: ExchangeCodecs<M>;
 }
 
@@ -84,7 +84,7 @@ export interface ExchangeContract<M extends Messages> extends ExchangeOf<M> {
 export interface MessageBinding<C extends Codec<unknown, never>> {
   readonly exchange: ExchangeSpec;
   readonly routingKeys: readonly string[];
-  /** @internal */
+  /** For the library. */
   readonly [CONTRACT]: BoundCodecs<C>;
 }
 
@@ -104,7 +104,7 @@ export type ReplyFor<Q> = [Q] extends [QueueContract<never, unknown, unknown, in
 /** Any queue contract whose consumers get `Out`. */
 export type QueueOf<Out> = QueueContract<never, Out, unknown, never>;
 
-/** @internal The codecs of a queue contract. */
+/** The codecs of a queue contract. */
 export class QueueCodecs<In, Out, Reply, ReplyIn> {
   /** For the compiler alone. */
   declare readonly types: (body: In, reply: ReplyIn) => readonly [Out, Reply];
@@ -157,7 +157,7 @@ export class QueueCodecs<In, Out, Reply, ReplyIn> {
 /** Codecs that are looked up by routing key are remembered for so many keys: keys may hold ids. */
 const REMEMBERED = 1000;
 
-/** @internal The codecs of an exchange contract. */
+/** The codecs of an exchange contract. */
 export class ExchangeCodecs<M extends Messages> {
   readonly messages: M;
   readonly #name: string;
@@ -199,7 +199,7 @@ export class ExchangeCodecs<M extends Messages> {
   }
 }
 
-/** @internal Of the codecs of an exchange, those of some bindings. */
+/** Of the codecs of an exchange, those of some bindings. */
 export class BoundCodecs<C extends Codec<unknown, never>> {
   /** For the compiler alone. */
   declare readonly types: C;

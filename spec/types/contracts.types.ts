@@ -7,7 +7,6 @@ import {
   handle,
   json,
   publish,
-  type Binary,
   type Codec,
   type Confirmation,
   type ConsumeOptions,
@@ -22,31 +21,9 @@ import {
 import { MemoryBroker } from 'instance-queue/testing';
 import { map, merge, of, type Observable, type OperatorFunction } from 'rxjs';
 import { z } from 'zod';
-import type { BodyFor, BoundTo, RoutingKey } from '../../lib/contract-codecs';
-import type { IsPattern, MostSpecific, Overlaps } from '../../lib/routing-key';
 
 type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : never;
 function same<A, B>(_: Same<A, B>) {}
-
-// ── keys ──
-same<IsPattern<'a.*'>, true>(true);
-same<IsPattern<'#'>, true>(true);
-same<IsPattern<'a.b*'>, false>(true);
-same<Overlaps<'a.*.c', 'a.b.c'>, true>(true);
-same<Overlaps<'a.*.c', 'a.b.b.c'>, false>(true);
-same<Overlaps<'a.*', 'a'>, false>(true);
-same<Overlaps<'a.#', 'a'>, true>(true);
-same<Overlaps<'a.#', 'a.b.c'>, true>(true);
-same<Overlaps<'#.c', 'a.b.c'>, true>(true);
-same<Overlaps<'#.c', 'c'>, true>(true);
-same<Overlaps<'a.#.c', 'a.c'>, true>(true);
-same<Overlaps<'a.#.c', 'a.b.d'>, false>(true);
-same<Overlaps<'a.*', '#.b'>, true>(true);
-same<Overlaps<'a.b', 'a.c'>, false>(true);
-same<Overlaps<'a.*.c', `a.${string}.c`>, true>(true);
-same<MostSpecific<'#' | 'a.#' | 'a.*' | 'a.*.#'>, 'a.*'>(true);
-same<MostSpecific<'*.b' | 'a.*'>, 'a.*'>(true);
-same<MostSpecific<'a'>, 'a'>(true);
 
 // ── definitions ──
 const text = json<string>();
@@ -91,10 +68,6 @@ function auditing() {
 // Without a key: all of them.
 const everything = defineQueue({ name: 'everything', bind: [events.on()] });
 same<QueueContract<never, Paid | Cancelled | Refund | string>, typeof everything>(true);
-same<RoutingKey<{ 'a.*.b': typeof text; c: typeof text }>, 'c' | `a.${string}.b`>(true);
-same<BoundTo<{ 'a.b': typeof text; 'a.c': typeof text; 'd.#': typeof text }, 'a.*'>, 'a.b' | 'a.c'>(true);
-same<BodyFor<{ '#': typeof text; 'a.*': typeof images }, 'a.b'>, Binary>(true);
-const images = bytes;
 // @ts-expect-error: there is no such message
 events.on('order.payed');
 // @ts-expect-error: nor one that the pattern could match
