@@ -24,6 +24,8 @@ const settings = [
 const programs = ['node16/user.cjs', 'node16/user.mjs', 'identity.mjs'];
 /** The generations of Node that Node's own project maintains, from `engines` on. */
 const generations = [20, 22, 24];
+/** The generations of TypeScript that the types are published for. */
+const compilers = ['5.9.0', '6.0.0', '7.0.0'];
 
 /** What the tarball may hold, and what it must. */
 const allowed =
@@ -53,7 +55,10 @@ async function trial(folder: string) {
   ]);
 
   step('installed in an empty folder');
-  const user = await install(join(folder, 'user'), [tarball, ...['rxjs', 'typescript', ...peers()].map(atOurVersion)]);
+  const user = await install(join(folder, 'user'), [
+    tarball,
+    ...['rxjs', 'typescript', 'zod', ...peers()].map(atOurVersion),
+  ]);
   for (const extension of ['cts', 'mts']) copyFileSync(join(sources, 'user.ts'), join(user, `user.${extension}`));
   copy(user, 'identity.mjs');
 
@@ -65,6 +70,8 @@ async function trial(folder: string) {
       return run(tool('tsc', user), ['-p', `${name}.json`], user);
     }),
   );
+
+  await typeCases(user);
 
   const broker = await startBroker();
   const env = { AMQP_URL: broker.url };
@@ -82,6 +89,26 @@ async function trial(folder: string) {
     await bundled(tarball, join(folder, 'bare'), env);
   } finally {
     await broker.stop();
+  }
+}
+
+/** What compiles and what does not, by the published types, with each generation of the compiler. */
+async function typeCases(user: string) {
+  const file = 'contracts.types.ts';
+  copyFileSync(join(root, 'spec', 'types', file), join(user, file));
+  const options = {
+    strict: true,
+    skipLibCheck: false,
+    exactOptionalPropertyTypes: true,
+    noEmit: true,
+    types: ['node'],
+  };
+  const target = { target: 'ES2022', lib: ['ES2022', 'ESNext.Disposable'], module: 'nodenext' };
+  write(user, 'cases.json', { compilerOptions: { ...options, ...target }, files: [file] });
+  for (const generation of compilers) {
+    step(`cases of types with TypeScript ${generation}`);
+    const compiler = await install(join(user, `typescript-${generation}`), [`typescript@~${generation}`]);
+    await run(tool('tsc', compiler), ['-p', 'cases.json'], user);
   }
 }
 

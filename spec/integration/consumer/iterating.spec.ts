@@ -1,6 +1,6 @@
 import { defineQueue, iterate, json, type Delivery } from 'instance-queue';
 import { FakeInstanceQueue } from 'instance-queue/testing';
-import { closing } from '../../support/closing';
+import { closeAll, closing } from '../../support/closing';
 import { rabbitmqFixture } from '../../support/fixtures/rabbitmq';
 import { eventually } from '../../support/waiting';
 
@@ -99,6 +99,8 @@ describe('for await over a consumer', () => {
 });
 
 describe('without a broker', () => {
+  afterEach(closeAll);
+
   it('what was lost while it waited is not handed out, and comes again', async () => {
     const queue = closing(new FakeInstanceQueue());
     for (let id = 0; id < 3; id++) queue.broker.put({ queue: 'numbers', body: id });
