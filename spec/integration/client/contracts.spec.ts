@@ -118,9 +118,9 @@ describe.each(BROKERS)('with %s', (name, newQueue) => {
       message: `This message cannot be sent: The contract of exchange \`${events.name}\` has no message \`order.pad\`. Did you mean \`order.paid\`? Its messages: order.paid, order.*.cancelled, raw.#.`,
     });
     for (const routingKey of ['order.*.cancelled', 'order.de.by.cancelled', '', undefined])
-      await expect(
-        queue.send({ exchange: events, routingKey: routingKey as never, body: {} }),
-      ).rejects.toMatchObject({ code: 'PUBLISH_INVALID' });
+      await expect(queue.send({ exchange: events, routingKey: routingKey as never, body: {} })).rejects.toMatchObject({
+        code: 'PUBLISH_INVALID',
+      });
   });
 
   it('a queue gets what it is bound to, and keeps its types after a retry', async () => {
