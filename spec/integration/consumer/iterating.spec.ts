@@ -123,6 +123,43 @@ describe('without a broker', () => {
     ]);
   });
 
+  it('two loops over one consumer both end when one of them breaks, and nothing of the other hangs', async () => {
+    const queue = closing(new FakeInstanceQueue());
+    const consumer = queue.consumer({ queue: 'orders', prefetch: 3 });
+    for (let id = 0; id < 5; id++) await queue.send({ queue: 'orders', body: id });
+    const breaking = async (): Promise<void> => {
+      for await (const { settled } of consumer) if (settled === undefined) break;
+    };
+    const staying = async (): Promise<unknown[]> => {
+      const bodies: unknown[] = [];
+      for await (const { body, ack } of bound(consumer)) {
+        bodies.push(body);
+        ack();
+      }
+      return bodies;
+    };
+    const [, bodies] = await Promise.all([breaking(), staying()]);
+    await queue.rest();
+    expect(consumer.state.status).toBe('stopped');
+    const left = queue.broker.messages('orders').map(({ body }) => body);
+    expect([...bodies, ...left]).toEqual([0, 1, 2, 3, 4]);
+  });
+
+  it('steps that are asked for at once get one delivery each, and end at once when left twice', async () => {
+    const queue = closing(new FakeInstanceQueue());
+    for (let id = 0; id < 2; id++) await queue.send({ queue: 'orders', body: id });
+    const steps = queue.consumer({ queue: 'orders' })[Symbol.asyncIterator]();
+    const asked = [steps.next(), steps.next(), steps.next()];
+    const had = await Promise.all(asked.slice(0, 2));
+    expect(had.map(({ value }) => value?.body)).toEqual([0, 1]);
+    const left = [steps.return?.(), steps.return?.()];
+    expect(await Promise.all([asked[2], ...left])).toEqual(Array(3).fill({ done: true, value: undefined }));
+    expect(await steps.next()).toEqual({ done: true, value: undefined });
+    for (const { value } of had) value?.ack();
+    await queue.rest();
+    expect(queue.broker.messages('orders')).toEqual([]);
+  });
+
   it('iterate() gives states as they come, the latest to a slow loop, and ends with them', async () => {
     const queue = new FakeInstanceQueue();
     const seen: string[] = [];
