@@ -154,7 +154,7 @@ export class QueueCodecs<In, Out, Reply, ReplyIn> {
   }
 }
 
-/** Codecs that are looked up by routing key are remembered for so many keys: keys may hold ids. */
+/** The most routing keys whose codecs are cached. Keys may hold ids, so their number has no limit. */
 const REMEMBERED = 1000;
 
 /** The codecs of an exchange contract. */
