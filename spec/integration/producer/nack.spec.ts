@@ -34,7 +34,9 @@ test('messages that wait for a full queue arrive in order, and do not hold up ot
   const waiting = [1, 2].map((body) => producer.send({ queue: full, body }));
   await eventually(() => connection.core.counters.nacked >= 2);
   for (let body = 0; body < 20; body++) await producer.send({ queue: other, body });
-  expect(producer.outbox).toMatchObject({ queued: 2 });
+  // Both wait for their next attempt, or are in one.
+  const { queued, unconfirmed } = producer.outbox;
+  expect(queued + unconfirmed).toBe(2);
   // Otherwise the purge may come between two messages of a burst, and only the second would find room.
   proxy.hold('toBroker');
   await bystander.purge(full);
