@@ -26,9 +26,15 @@ import { onAbort } from '../reactive/abort';
 import { StateSubject } from '../reactive/state-subject';
 import { TypedEmitter } from '../reactive/typed-emitter';
 import type { Topology } from '../topology';
-import type { Encoded } from './outbound-message';
 import type { ContractMessage, ExchangeMessage, QueueMessage } from './contract-message';
-import { type MessageDefaults, type OutboundMessage, delayingExchanges, encode, givenId } from './outbound-message';
+import {
+  type Encoded,
+  type MessageDefaults,
+  type OutboundMessage,
+  delayingExchanges,
+  encode,
+  givenId,
+} from './outbound-message';
 import { type Confirmation, PendingSend } from './pending-send';
 import { type ProducerEvents, emitting } from './producer-events';
 import {
@@ -42,7 +48,7 @@ import type { OutboxState, ProducerState } from './producer-state';
 import { areSendsTraced, tracedSend } from './publish-telemetry';
 import { type Prepare, publishingLoop } from './publishing-loop';
 import { Pump } from './pump';
-import { aborted, droppedForNewer, outboxFull, producerClosed, timedOut, topologyRefused } from './send-errors';
+import { aborted, outboxFull, producerClosed } from './send-errors';
 
 /**
  * Sends messages with confirms, over one long-lived channel. While the connection is down or blocked, or its socket is full, they
@@ -97,7 +103,7 @@ export class Producer<T = unknown> extends TypedEmitter<ProducerEvents> implemen
       this.#events,
     );
     this.#deadlines = new Deadlines((entry) => {
-      this.#timedOut(entry);
+      this.#pump.timedOut(entry);
     });
     this.state$.pipe(skip(1)).subscribe((state) => {
       tellState({ of: 'producer', connection: this.#core.name, state });
@@ -179,7 +185,7 @@ export class Producer<T = unknown> extends TypedEmitter<ProducerEvents> implemen
       topology: this.#topology,
       prepare: this.#prepare,
       refused: (cause) => {
-        this.#refuseAll(cause);
+        this.#pump.refuseAll(cause);
       },
     }).subscribe({
       next: (state) => {
@@ -224,7 +230,7 @@ export class Producer<T = unknown> extends TypedEmitter<ProducerEvents> implemen
     // Opening may show that the connection is closed for good.
     if (!this.#start()) throw this.#closedError(messageId);
     const entry = new PendingSend(this.#order++, encoded, resolve, reject);
-    if (this.#overflow === 'drop-oldest') this.#makeRoom(bytes);
+    if (this.#overflow === 'drop-oldest') this.#pump.makeRoom(bytes);
     if (signal) {
       const abort = (): void => {
         if (entry.reject(aborted(messageId, signal, entry.maybeDelivered))) this.#pump.settled(entry);
@@ -240,26 +246,6 @@ export class Producer<T = unknown> extends TypedEmitter<ProducerEvents> implemen
     this.#learn?.(contract);
     if (isQueueContract(contract)) this.#core.learn(contract);
     this.#learned.add(contract);
-  }
-
-  #makeRoom(bytes: number): void {
-    const { outbox } = this.#pump;
-    while (!outbox.hasRoom(bytes)) {
-      const oldest = outbox.shift();
-      if (!oldest) return;
-      const cause = droppedForNewer(oldest);
-      this.#core.counters.dropped++;
-      this.#core.log.warn({ messageId: cause.messageId, err: cause }, 'message dropped: the outbox is full');
-      if (oldest.reject(cause)) this.#events.dropped(cause);
-    }
-  }
-
-  #timedOut(entry: PendingSend): void {
-    const cause = timedOut(entry, this.#core);
-    if (!entry.reject(cause)) return;
-    this.#core.counters.timedOut++;
-    this.#core.log.warn({ messageId: cause.messageId, err: cause }, 'message timed out');
-    this.#pump.settled(entry);
   }
 
   #closedError(messageId: string, maybeDelivered = false): PublishError {
@@ -286,7 +272,7 @@ export class Producer<T = unknown> extends TypedEmitter<ProducerEvents> implemen
       const flushed = firstValueFrom(this.#pump.changed$.pipe(filter(idle)), { defaultValue: undefined });
       await Promise.race([flushed, forced]);
     }
-    const unconfirmed = this.#left().length;
+    const unconfirmed = this.#pump.unsettled.length;
     this.#end('closed');
     this.#closed.complete();
     return { unsettled: 0, unconfirmed };
@@ -296,16 +282,11 @@ export class Producer<T = unknown> extends TypedEmitter<ProducerEvents> implemen
     this.#state.next(Object.freeze(state));
   }
 
-  #left(): readonly PendingSend[] {
-    const { outbox, nacked, inFlight } = this.#pump;
-    return [...inFlight, ...nacked, ...outbox.entries()].filter(({ settled }) => !settled);
-  }
-
   #end(why: InstanceQueueError | 'closed'): void {
     if (this.#ended !== undefined) return;
     this.#ended = why;
     this.#state.end(Object.freeze(why === 'closed' ? { status: 'stopped' } : { status: 'stopped', cause: why }));
-    const left = this.#left();
+    const left = this.#pump.unsettled;
     // Collects all of them before room becomes free: a message about to be rejected must not take it.
     for (const entry of left) entry.reject(this.#closedError(entry.message.messageId, entry.maybeDelivered));
     this.#channels?.unsubscribe();
@@ -313,12 +294,5 @@ export class Producer<T = unknown> extends TypedEmitter<ProducerEvents> implemen
     this.#pump.stop();
     this.#deadlines.clear();
     this.#unregister();
-  }
-
-  #refuseAll(cause: InstanceQueueError): void {
-    this.#core.log.error({ err: cause }, 'topology refused');
-    for (const entry of this.#left()) {
-      if (entry.reject(topologyRefused(entry, cause))) this.#pump.settled(entry);
-    }
   }
 }

@@ -3,14 +3,13 @@ import type { ConnectionCore } from '../connection/connection-core';
 import { ChannelError, PublishError, sentenceOf, type InstanceQueueError } from '../errors';
 import type { Topology } from '../topology';
 import type { Verdict } from '../transport/transport';
-import { RouteDeclarations } from './publishing-channel';
-import type { PendingSend } from './pending-send';
-import { LostInFlight, rejectUnknown } from './publishing-channel';
-import { NackBackoff } from './nack-backoff';
-import { tellPublished } from './publish-telemetry';
-import { Outbox, type Bounds } from './outbox';
-import { type PublishingChannel } from './publishing-channel';
 import { Confirms, type PumpEvents } from './confirms';
+import { NackBackoff } from './nack-backoff';
+import { Outbox, type Bounds } from './outbox';
+import type { PendingSend } from './pending-send';
+import { tellPublished } from './publish-telemetry';
+import { LostInFlight, RouteDeclarations, rejectUnknown, type PublishingChannel } from './publishing-channel';
+import { droppedForNewer, timedOut, topologyRefused } from './send-errors';
 
 export interface PumpOptions {
   readonly declare: boolean;
@@ -78,14 +77,12 @@ export class Pump {
     const waiting = this.#publishing?.inFlight.oldest(({ settled }) => !settled);
     return waiting === undefined && this.#nacked.size === 0 && this.outbox.empty;
   }
-  get inFlight(): readonly PendingSend[] {
-    return this.#publishing?.inFlight.all() ?? [];
+  /** Messages in flight, those that wait for another attempt after a nack, and those in the outbox. */
+  get unsettled(): readonly PendingSend[] {
+    const inFlight = this.#publishing?.inFlight.all() ?? [];
+    return [...inFlight, ...this.#nacked.all, ...this.outbox.entries()].filter(({ settled }) => !settled);
   }
-  /** Messages that wait for another attempt after a nack. */
-  get nacked(): readonly PendingSend[] {
-    return this.#nacked.all;
-  }
-  /** Their number. */
+  /** The number of messages that wait for another attempt after a nack. */
   get waiting(): number {
     return this.#nacked.size;
   }
@@ -151,6 +148,30 @@ export class Pump {
     this.pump();
   }
 
+  /** Drops the oldest messages of the outbox until it has room for one of this size. */
+  makeRoom(bytes: number): void {
+    while (!this.outbox.hasRoom(bytes)) {
+      const oldest = this.outbox.shift();
+      if (!oldest) return;
+      const cause = droppedForNewer(oldest);
+      if (!oldest.reject(cause)) continue;
+      this.#core.counters.dropped++;
+      this.#core.log.warn({ messageId: cause.messageId, err: cause }, 'message dropped: the outbox is full');
+      this.#events.dropped(cause);
+    }
+  }
+
+  /** Rejects a message whose deadline has passed. */
+  timedOut(entry: PendingSend): void {
+    if (this.#rejectLate(entry, timedOut(entry, this.#core))) this.settled(entry);
+  }
+
+  /** Rejects every message, because the broker refused the topology they need. */
+  refuseAll(cause: InstanceQueueError): void {
+    this.#core.log.error({ err: cause }, 'topology refused');
+    for (const entry of this.unsettled) if (entry.reject(topologyRefused(entry, cause))) this.settled(entry);
+  }
+
   /** Sends as much as is possible now. */
   pump(): void {
     const publishing = this.#publishing;
@@ -195,7 +216,8 @@ export class Pump {
     };
     if (remaining !== undefined && remaining <= 0 && message.expiration !== 0) {
       const sentence = 'The message expired (`expiration`) before it could be sent.';
-      this.#drop(entry, new PublishError('PUBLISH_TIMEOUT', messageId, sentence, { maybeDelivered }));
+      const cause = new PublishError('PUBLISH_TIMEOUT', messageId, sentence, { maybeDelivered });
+      if (this.#rejectLate(entry, cause)) this.#events.dropped(cause);
       return true;
     }
     const { frameMax } = publishing.link;
@@ -235,10 +257,10 @@ export class Pump {
     }
   }
 
-  #drop(entry: PendingSend, cause: PublishError): void {
-    if (!entry.reject(cause)) return;
+  #rejectLate(entry: PendingSend, cause: PublishError): boolean {
+    if (!entry.reject(cause)) return false;
     this.#core.counters.timedOut++;
     this.#core.log.warn({ messageId: cause.messageId, err: cause }, 'message timed out');
-    this.#events.dropped(cause);
+    return true;
   }
 }
