@@ -1,51 +1,54 @@
 /**
  * The front door: `InstanceQueue` puts the rooms below together.
  *
- * It holds a `ConnectionPair`, on whose producing connection its producers, its `Requester` and its `Forwarder` publish, and on whose
- * consuming connection its consumers attach. `HealthMonitor` derives health from all of them, `KnownNames` checks the names they are
+ * It holds a `ConnectionPair`. `Publishers` makes the producers, the `Requester` and the `Forwarder` of the producing connection,
+ * `Consumers` the consumers of the other one. `HealthMonitor` derives health from all of them, `KnownNames` checks the names they are
  * given. A delivery passes through consumer/ and operators/ on its way to the work, a `send` through producer/. This room imports
  * every room but testing/ and the entry points; only entry points import it.
  */
-import { Admin } from './admin';
 import type { Observable, OperatorFunction } from 'rxjs';
 import { auto } from '../codec';
-import { queueCodecs } from '../contract';
-import type { Messages, PlainQueue, ReplyFor, RoutingKey } from '../contract-codecs';
 import { drainTimeoutOf } from '../connection/connection-options';
 import type { CloseOptions, CloseReport } from '../connection/member';
-import type { Transport } from '../transport/transport';
-import { consuming } from '../consumer/consume';
-import { resolveConsumeOptions } from '../consumer/consume-options';
 import type { ConsumeOptions, NoAckConsumeOptions } from '../consumer/consume-options';
-import { Consumer } from '../consumer/consumer';
+import type { Consumer } from '../consumer/consumer';
 import type { Delivery, Message } from '../consumer/delivery';
-import { retry, type RetryOptions, type RetryPolicy } from '../retry/retry';
-import type { HandleOptions, Handled, Worker } from '../operators/handle-options';
-import type { Metrics } from './metrics';
-import { checkInstanceQueueOptions, withConsumerDefaults, type InstanceQueueOptions } from './instance-queue-options';
-import { ConnectionPair, type InstanceQueueEvents } from './connection-pair';
-import { HealthMonitor } from './health-monitor';
-import { KnownNames } from './known-names';
-import { loggerFrom } from '../log';
-import type { ResolvedConsumeOptions } from '../consumer/consume-options';
-import type { Health, InstanceQueueState } from '../health/health';
+import { queueCodecs } from '../contract';
+import type { Messages, PlainQueue, ReplyFor, RoutingKey } from '../contract-codecs';
 import { sumCounters } from '../counters';
-import { DEFAULTS, withDefaults } from '../options';
-import type { Confirmation } from '../producer/pending-send';
-import { FORWARDING, Forwarder } from '../retry/forwarder';
-import type { Encoded } from '../producer/outbound-message';
-import type { ContractMessage, ExchangeMessage } from '../producer/contract-message';
+import type { Health, InstanceQueueState } from '../health/health';
+import { loggerFrom } from '../log';
+import type { HandleOptions, Handled, Worker } from '../operators/handle-options';
+import { DEFAULTS } from '../options';
+import type { ContractMessage, ExchangeMessage, QueueMessage } from '../producer/contract-message';
 import type { OutboundMessage } from '../producer/outbound-message';
-import type { QueueMessage } from '../producer/contract-message';
-import { Producer } from '../producer/producer';
-import type { ProducerInside, ProducerOptions, SendOptions } from '../producer/producer-options';
-import { isIterable, publish, type MessageIterable, type PublishOptions } from '../producer/publish';
-import type { AnyMessage, CheckedIterable, Iterables, PublishOperator, Sender } from '../producer/publish';
-
-import { respond } from '../rpc/reply';
-import { Requester, type RequestOptions } from '../rpc/requester';
-import { mergeTopologies } from '../topology';
+import type { Confirmation } from '../producer/pending-send';
+import type { Producer } from '../producer/producer';
+import type { ProducerOptions, SendOptions } from '../producer/producer-options';
+import {
+  isIterable,
+  publish,
+  type AnyMessage,
+  type CheckedIterable,
+  type Iterables,
+  type MessageIterable,
+  type PublishOperator,
+  type PublishOptions,
+  type Sender,
+} from '../producer/publish';
 import { TypedEmitter } from '../reactive/typed-emitter';
+import { retry, type RetryOptions, type RetryPolicy } from '../retry/retry';
+import { respond } from '../rpc/reply';
+import type { RequestOptions } from '../rpc/requester';
+import type { Transport } from '../transport/transport';
+import { Admin } from './admin';
+import { ConnectionPair, type InstanceQueueEvents } from './connection-pair';
+import { Consumers } from './consumers';
+import { HealthMonitor } from './health-monitor';
+import { checkInstanceQueueOptions, type InstanceQueueOptions } from './instance-queue-options';
+import { KnownNames } from './known-names';
+import type { Metrics } from './metrics';
+import { Publishers } from './publishers';
 
 /**
  * One service's use of one broker: a producing and a consuming connection, each opened on first use, closed together.
@@ -62,13 +65,12 @@ export class InstanceQueue extends TypedEmitter<InstanceQueueEvents> implements 
   readonly #options: InstanceQueueOptions;
   readonly #monitor: HealthMonitor;
   readonly #names: KnownNames;
+  readonly #consumers: Consumers;
+  readonly #publishers: Publishers;
   readonly #producer: Producer;
   readonly #sender: Sender<OutboundMessage | ContractMessage> = {
     send: (message, options) => this.#producer.sendUnchecked(message, options),
   };
-  readonly #drainTimeout: number;
-  #forwarding: Forwarder | undefined;
-  #requester: Requester | undefined;
   #closed: Promise<CloseReport> | undefined;
 
   /** @throws OptionsError if the URL or an option cannot be right */
@@ -79,22 +81,18 @@ export class InstanceQueue extends TypedEmitter<InstanceQueueEvents> implements 
     super();
     const options: InstanceQueueOptions = typeof target === 'string' ? { url: target } : target;
     checkInstanceQueueOptions(options);
-    const {
-      topology,
-      names = DEFAULTS.names,
-      producer: _,
-      consumer: __,
-      downAfter = DEFAULTS.downAfter,
-      ...rest
-    } = options;
+    const { topology, names = DEFAULTS.names, producer: _, consumer: __, downAfter, ...rest } = options;
     const bindings = rest.name === undefined ? {} : { connection: rest.name };
     this.#names = new KnownNames(names, topology, () => loggerFrom(rest.logger, bindings));
     this.#options = options;
-    this.#drainTimeout = options.drainTimeout ?? DEFAULTS.drainTimeout;
     this.#connections = new ConnectionPair(rest, transport, this);
-    this.#monitor = new HealthMonitor(this.#connections, downAfter);
+    this.#monitor = new HealthMonitor(this.#connections, downAfter ?? DEFAULTS.downAfter);
     this.admin = new Admin(this.#connections.consumer.core);
-    this.#producer = this.producer();
+    this.#consumers = new Consumers(this.#connections, options, this.#names);
+    this.#publishers = new Publishers(this.#connections.producer, options, this.#names, (producer) => {
+      this.#monitor.include(producer);
+    });
+    this.#producer = this.#publishers.producer();
   }
 
   /** Hot. Emits: both states, then whenever one changed. Completes: when both connections are closed. Errors: never. */
@@ -147,14 +145,12 @@ export class InstanceQueue extends TypedEmitter<InstanceQueueEvents> implements 
   consume<T = unknown>(options: NoAckConsumeOptions<T>): Observable<Message<T>>;
   consume<T = unknown>(options: ConsumeOptions<T>): Observable<Delivery<T>>;
   consume<T>(options: ConsumeOptions<T> | NoAckConsumeOptions<T>): Observable<Message<T>> {
-    const { resolved } = this.#resolve<T, typeof options>(options);
-    return consuming(this.#connections.consumer, resolved);
+    return this.#consumers.consume(options);
   }
 
   /** A `Consumer` on the consuming connection, with this queue's topology and defaults. @throws OptionsError */
   consumer<T = unknown>(options: ConsumeOptions<T>): Consumer<T> {
-    const { given } = this.#resolve<T, typeof options>(options);
-    return new Consumer(this.#connections.consumer, given);
+    return this.#consumers.consumer(options);
   }
 
   /** Sends one message over the producing connection; see `Producer.send`. */
@@ -192,13 +188,7 @@ export class InstanceQueue extends TypedEmitter<InstanceQueueEvents> implements 
 
   /** A producer of its own on the producing connection: another codec, other bounds. @throws OptionsError */
   producer<T = unknown>(options: ProducerOptions<T> = {}): Producer<T> {
-    const checkRoute = (message: Encoded): void => {
-      this.#names.checkMessage(message);
-    };
-    const learn: ProducerInside['learn'] = (contract) => {
-      this.#names.learn(contract);
-    };
-    return this.#producerWith(options, { checkRoute, learn });
+    return this.#publishers.producer(options);
   }
 
   /**
@@ -224,12 +214,7 @@ export class InstanceQueue extends TypedEmitter<InstanceQueueEvents> implements 
   ): Promise<Message<Res>>;
   async request<Res>(message: OutboundMessage | ContractMessage, options?: RequestOptions<Res>): Promise<Message<Res>> {
     this.#names.checkRequest(message);
-    this.#requester ??= new Requester(
-      this.#connections.producer.core,
-      (policy, prepare) => this.#producerWith({ onUnknown: policy, onNack: policy, mandatory: true }, { prepare }),
-      this.#options.producer?.timeout,
-    );
-    return this.#requester.request(message, options);
+    return this.#publishers.requester.request(message, options);
   }
 
   /**
@@ -265,7 +250,7 @@ export class InstanceQueue extends TypedEmitter<InstanceQueueEvents> implements 
   ): Observable<Handled<Req, unknown>> {
     const codec = queueCodecs(options.queue)?.reply ?? this.#options.producer?.codec ?? auto;
     const { log } = this.#connections.consumer.core;
-    return respond(this.consume(options), { codec, log, forwarder: () => this.#forwarder() }, work, handling);
+    return respond(this.consume(options), { codec, log, forwarder: () => this.#publishers.forwarder }, work, handling);
   }
 
   /**
@@ -282,7 +267,7 @@ export class InstanceQueue extends TypedEmitter<InstanceQueueEvents> implements 
    * @throws OptionsError if an option cannot be right
    */
   retry<T = unknown>(options: RetryOptions): RetryPolicy<T> {
-    const policy = retry<T>(options, (copy, how) => this.#forwarder().forward(copy, how));
+    const policy = retry<T>(options, (copy, how) => this.#publishers.forwarder.forward(copy, how));
     if (typeof options.then === 'object') this.#names.check(options.then, 'then');
     return policy;
   }
@@ -293,7 +278,7 @@ export class InstanceQueue extends TypedEmitter<InstanceQueueEvents> implements 
    * what the deadline left behind.
    */
   close(options?: CloseOptions): Promise<CloseReport> {
-    const within = drainTimeoutOf(options, this.#drainTimeout);
+    const within = drainTimeoutOf(options, this.#options.drainTimeout ?? DEFAULTS.drainTimeout);
     return (this.#closed ??= this.#connections.close(within));
   }
 
@@ -307,41 +292,4 @@ export class InstanceQueue extends TypedEmitter<InstanceQueueEvents> implements 
     const { producer, consumer } = this.#connections;
     return connection === producer.core || connection === consumer.core;
   }
-
-  #producerWith<T>(options: ProducerOptions<T>, inside: ProducerInside = {}): Producer<T> {
-    this.#names.declare(options.topology);
-    const topology = mergeTopologies(options.topology, this.#options.topology);
-    // A codec among the defaults is the caller's: nothing here can tell whether it fits what this producer sends.
-    const defaults = (this.#options.producer ?? {}) as ProducerOptions<T>;
-    const producer = new Producer<T>(
-      this.#connections.producer,
-      { ...withDefaults(defaults, options), topology },
-      inside,
-    );
-    this.#monitor.include(producer);
-    return producer;
-  }
-
-  #forwarder(): Forwarder {
-    const { producer } = this.#connections;
-    return (this.#forwarding ??= new Forwarder(producer.core, this.#producerWith(FORWARDING)));
-  }
-
-  /** Resolves the options of a consumer, and remembers what they declare. */
-  #resolve<T, O extends ConsumeOptions<T> | NoAckConsumeOptions<T>>(options: O): Resolved<T, O> {
-    const given = withConsumerDefaults(this.#options, options);
-    const resolved = resolveConsumeOptions<T>(given);
-    const { topology, queue } = options;
-    this.#names.declare(topology);
-    if (typeof queue === 'string') this.#names.check({ queue }, 'queue');
-    else this.#names.declareQueue(queue, 'queue');
-    if (resolved.spec) this.#connections.producer.core.learn(resolved.spec);
-    return { given, resolved };
-  }
-}
-
-/** Options with the defaults of the queue, and the same with nothing left open. */
-interface Resolved<T, O> {
-  readonly given: O;
-  readonly resolved: ResolvedConsumeOptions<T>;
 }
