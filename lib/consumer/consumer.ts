@@ -1,10 +1,11 @@
 import { Observable, type Observer, share, skip, type Subscriber, Subscription, type Unsubscribable } from 'rxjs';
 import type { Connection } from '../connection/connection';
-import { drainTimeoutOf } from '../connection/connection-options';
 import type { ConnectionCore } from '../connection/connection-core';
+import { drainTimeoutOf } from '../connection/connection-options';
 import type { CloseOptions, CloseReport, Member } from '../connection/member';
 import type { ConsumerError, InstanceQueueError } from '../errors';
 import { isolated } from '../reactive/isolated';
+import { pull, type Pulled } from '../reactive/iterate';
 import { type EventsOf, StateSubject } from '../reactive/state-subject';
 import { TypedEmitter } from '../reactive/typed-emitter';
 import { consuming } from './consume';
@@ -12,8 +13,6 @@ import { type ConsumeOptions, resolveConsumeOptions } from './consume-options';
 import type { ConsumeSubscription } from './consume-subscription';
 import type { ConsumerState } from './consumer-state';
 import type { Delivery, Message } from './delivery';
-import { pull } from '../reactive/iterate';
-import { WaitingDeliveries } from './waiting-deliveries';
 
 /** One event per status, and one for each message that could not be decoded and each delivery that was lost. */
 export type ConsumerEvents = EventsOf<ConsumerState> & {
@@ -192,5 +191,63 @@ export class Relay<T> implements Observer<T> {
 
   complete(): void {
     for (const subscriber of this.#subscribers) subscriber.complete();
+  }
+}
+
+/** The consumer whose deliveries wait. */
+interface Source {
+  readonly state$: Observable<ConsumerState>;
+  close(): Promise<unknown>;
+}
+
+/** The deliveries of a consumer that a `for await` loop has not asked for yet. */
+class WaitingDeliveries<T> implements Pulled<Delivery<T>> {
+  readonly #consumer: Source;
+  readonly #waiting: Delivery<T>[] = [];
+  /** Those that the loop has had, and that were not settled when it asked for the next. */
+  readonly #unsettled = new Set<Delivery<T>>();
+  #states: Subscription | undefined;
+
+  constructor(consumer: Source) {
+    this.#consumer = consumer;
+  }
+
+  put(delivery: Delivery<T>): void {
+    // Work that has not started would hold up the end of the consumer, or of its pause.
+    this.#states ??= this.#consumer.state$.subscribe(({ status }) => {
+      if (status === 'draining' || status === 'paused') this.#release();
+    });
+    this.#dropSettled();
+    this.#waiting.push(delivery);
+  }
+
+  take(): { readonly value: Delivery<T> } | undefined {
+    for (const delivery of this.#unsettled) if (delivery.settled !== undefined) this.#unsettled.delete(delivery);
+    this.#dropSettled();
+    const delivery = this.#waiting.shift();
+    if (!delivery) return undefined;
+    this.#unsettled.add(delivery);
+    return { value: delivery };
+  }
+
+  ended(): void {
+    this.#states?.unsubscribe();
+  }
+
+  async left(): Promise<void> {
+    this.#release();
+    const closed = this.#consumer.close();
+    const settled = [...this.#unsettled].every((delivery) => delivery.settled !== undefined);
+    // The loop is over, so that waiting for its own deliveries could be waiting for what comes after it.
+    if (settled) await closed;
+  }
+
+  /** Lost with their channel, or settled by another subscriber. */
+  #dropSettled(): void {
+    while (this.#waiting[0] && this.#waiting[0].settled !== undefined) this.#waiting.shift();
+  }
+
+  #release(): void {
+    for (const delivery of this.#waiting.splice(0)) delivery.release();
   }
 }
