@@ -19,7 +19,12 @@ export type PublishErrorCode =
   | 'REPLY_ERROR';
 /** Every code an error of this library can carry. Codes are stable: branch on them, not on messages. */
 export type ErrorCode =
-  'OPTIONS_INVALID' | 'CHANNEL_CLOSED' | ConnectionErrorCode | ConsumerErrorCode | PublishErrorCode;
+  | 'OPTIONS_INVALID'
+  | 'CHANNEL_CLOSED'
+  | 'PUBLISH_INCOMPLETE'
+  | ConnectionErrorCode
+  | ConsumerErrorCode
+  | PublishErrorCode;
 
 /** May the same call succeed later without anyone changing anything? A new code does not compile until someone decides. */
 export const RETRYABLE = {
@@ -40,6 +45,7 @@ export const RETRYABLE = {
   PUBLISH_ABORTED: false,
   PUBLISH_INVALID: false,
   PUBLISH_CLOSED: false,
+  PUBLISH_INCOMPLETE: true,
   OUTBOX_FULL: true,
   REPLY_TIMEOUT: true,
   REPLY_ERROR: false,
@@ -92,7 +98,7 @@ export interface ErrorDetails {
 const SITE = 'https://__owner__.github.io/instance-queue/';
 
 /** Keeps the name of a class, and so of its errors, through bundlers and minifiers, which rename classes. */
-function keepName(errorClass: object, name: string): void {
+export function keepName(errorClass: object, name: string): void {
   Object.defineProperty(errorClass, 'name', { value: name });
 }
 

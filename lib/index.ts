@@ -49,6 +49,7 @@ export type { HandleOptions, Handled, Work, Worker } from './operators/handle-op
 // Producing
 export { Producer } from './producer/producer';
 export { publish } from './producer/publish';
+export { SendAllError } from './producer/send-all';
 export type { Confirmation } from './producer/pending-send';
 export type { OutboundMessage } from './producer/outbound-message';
 export type { ContractMessage, ExchangeMessage, QueueMessage } from './producer/contract-message';

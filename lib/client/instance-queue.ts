@@ -20,7 +20,7 @@ import type { Health, InstanceQueueState } from '../health/health';
 import { loggerFrom } from '../log';
 import type { HandleOptions, Handled, Worker } from '../operators/handle-options';
 import { DEFAULTS } from '../options';
-import type { ContractMessage, ExchangeMessage, QueueMessage } from '../producer/contract-message';
+import type { AnyMessage, Checked, ContractMessage, ExchangeMessage, QueueMessage } from '../producer/contract-message';
 import type { OutboundMessage } from '../producer/outbound-message';
 import type { Confirmation } from '../producer/pending-send';
 import type { Producer } from '../producer/producer';
@@ -28,7 +28,6 @@ import type { ProducerOptions, SendOptions } from '../producer/producer-options'
 import {
   isIterable,
   publish,
-  type AnyMessage,
   type CheckedIterable,
   type Iterables,
   type MessageIterable,
@@ -162,6 +161,19 @@ export class InstanceQueue extends TypedEmitter<InstanceQueueEvents> implements 
   send<T = unknown>(message: OutboundMessage<T>, options?: SendOptions): Promise<Confirmation>;
   send(message: OutboundMessage | ContractMessage, options?: SendOptions): Promise<Confirmation> {
     return this.#producer.sendUnchecked(message, options);
+  }
+
+  /** Sends messages together, over the producing connection; see `Producer.sendAll`. */
+  sendAll<K extends string, M extends OutboundMessage | ContractMessage<unknown, K>>(
+    messages: readonly (M & Checked<M>)[],
+    options?: SendOptions,
+  ): Promise<readonly Confirmation[]>;
+  sendAll<T = unknown>(
+    messages: readonly OutboundMessage<T>[],
+    options?: SendOptions,
+  ): Promise<readonly Confirmation[]>;
+  sendAll(messages: readonly AnyMessage<unknown>[], options?: SendOptions): Promise<readonly Confirmation[]> {
+    return this.#producer.sendAllUnchecked(messages, options);
   }
 
   /**

@@ -48,6 +48,9 @@ export type ContractMessage<T = unknown, K extends string = string> = Extras & {
     | { readonly exchange: AnyExchangeContract; readonly routingKey?: K; readonly queue?: never }
   );
 
+/** A message to a contract, or any other. */
+export type AnyMessage<T> = OutboundMessage<T> | ContractMessage;
+
 /** The message as its own type allows it: for messages that come as a stream, each to its own contract. */
 export type Checked<M> = M extends { readonly queue: QueueContract<infer In, unknown, unknown, never> }
   ? QueueMessage<In>

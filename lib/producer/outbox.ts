@@ -11,6 +11,15 @@ export interface Sized {
   inside: boolean;
 }
 
+/** The size of messages that are sent together. */
+export interface BatchSize {
+  /** Bytes of the largest. */
+  readonly largest: number;
+  /** Bytes of all. */
+  readonly bytes: number;
+  readonly count: number;
+}
+
 export interface Bounds {
   readonly limit: number;
   readonly bytes: number;
@@ -45,9 +54,9 @@ export class Outbox<E extends Sized> {
     return this.peek() === undefined;
   }
 
-  /** Would an entry of this size be admitted now? */
-  hasRoom(bytes: number): boolean {
-    return this.#count < this.#bounds.limit && this.#bytes + bytes <= this.#bounds.bytes;
+  /** Would `count` entries of this size in all be admitted now? */
+  hasRoom(bytes: number, count = 1): boolean {
+    return this.#count + count <= this.#bounds.limit && this.#bytes + bytes <= this.#bounds.bytes;
   }
 
   /** Could an entry of this size ever be admitted? */

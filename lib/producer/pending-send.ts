@@ -12,6 +12,9 @@ export interface Confirmation {
   readonly epoch: number;
 }
 
+/** Takes the outcome of a message. */
+export type Settle<Outcome> = (outcome: Outcome, entry: PendingSend) => void;
+
 const RELEASED = Buffer.alloc(0);
 
 /** A message from `send` to its settlement, which happens exactly once. */
@@ -34,16 +37,11 @@ export class PendingSend implements Sized, Suspect {
   /** Was its queue declared again after a return? */
   ensuredAgain = false;
   #settled = false;
-  readonly #resolve: (confirmation: Confirmation) => void;
-  readonly #reject: (error: PublishError) => void;
+  readonly #resolve: Settle<Confirmation>;
+  readonly #reject: Settle<PublishError>;
   #cleanUp: (() => void) | undefined;
 
-  constructor(
-    order: number,
-    message: Encoded,
-    resolve: (confirmation: Confirmation) => void,
-    reject: (error: PublishError) => void,
-  ) {
+  constructor(order: number, message: Encoded, resolve: Settle<Confirmation>, reject: Settle<PublishError>) {
     this.order = order;
     this.message = message;
     this.size = message.content.length;
@@ -90,13 +88,13 @@ export class PendingSend implements Sized, Suspect {
   confirm(epoch: number): Confirmation | undefined {
     if (!this.#settle()) return undefined;
     const confirmation = { messageId: this.message.messageId, attempts: this.attempts, epoch };
-    this.#resolve(confirmation);
+    this.#resolve(confirmation, this);
     return confirmation;
   }
 
   reject(error: PublishError): boolean {
     if (!this.#settle()) return false;
-    this.#reject(error);
+    this.#reject(error, this);
     return true;
   }
 

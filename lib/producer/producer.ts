@@ -1,41 +1,21 @@
-import {
-  type Observable,
-  Subject,
-  type Subscription,
-  distinctUntilChanged,
-  filter,
-  firstValueFrom,
-  map,
-  skip,
-  startWith,
-  timer,
-} from 'rxjs';
-import { logBrokerHeaders } from '../broker-headers';
-import type { Codec } from '../codec';
-import { isQueueContract } from '../contract';
-import { type Messages, type RoutingKey } from '../contract-codecs';
+import { type Observable, Subject, type Subscription, filter, firstValueFrom, skip, timer } from 'rxjs';
 import { Deadlines } from '../collections/deadlines';
 import type { Connection } from '../connection/connection';
-import { drainTimeoutOf } from '../connection/connection-options';
 import type { ConnectionCore } from '../connection/connection-core';
+import { drainTimeoutOf } from '../connection/connection-options';
 import type { CloseOptions, CloseReport } from '../connection/member';
+import type { Messages, RoutingKey } from '../contract-codecs';
 import { tellState } from '../diagnostics';
 import { InstanceQueueError, type PublishError } from '../errors';
 import { checkOptions } from '../options';
-import { onAbort } from '../reactive/abort';
 import { StateSubject } from '../reactive/state-subject';
 import { TypedEmitter } from '../reactive/typed-emitter';
 import type { Topology } from '../topology';
-import type { ContractMessage, ExchangeMessage, QueueMessage } from './contract-message';
-import {
-  type Encoded,
-  type MessageDefaults,
-  type OutboundMessage,
-  delayingExchanges,
-  encode,
-  givenId,
-} from './outbound-message';
-import { type Confirmation, PendingSend } from './pending-send';
+import type { AnyMessage, Checked, ContractMessage, ExchangeMessage, QueueMessage } from './contract-message';
+import { MessageEncoder } from './message-encoder';
+import { type Encoded, type OutboundMessage, delayingExchanges, givenId } from './outbound-message';
+import type { BatchSize } from './outbox';
+import { type Confirmation, PendingSend, type Settle } from './pending-send';
 import { type ProducerEvents, emitting } from './producer-events';
 import {
   type ProducerInside,
@@ -48,7 +28,8 @@ import type { OutboxState, ProducerState } from './producer-state';
 import { areSendsTraced, tracedSend } from './publish-telemetry';
 import { type Prepare, publishingLoop } from './publishing-loop';
 import { Pump } from './pump';
-import { aborted, outboxFull, producerClosed } from './send-errors';
+import { Batch, eachOf, encodeAll, sizeOf } from './send-all';
+import { aborted, producerClosed } from './send-errors';
 
 /**
  * Sends messages with confirms, over one long-lived channel. While the connection is down or blocked, or its socket is full, they
@@ -60,18 +41,13 @@ import { aborted, outboxFull, producerClosed } from './send-errors';
  */
 export class Producer<T = unknown> extends TypedEmitter<ProducerEvents> implements AsyncDisposable {
   readonly #core: ConnectionCore;
-  readonly #codec: Codec<unknown, T>;
-  readonly #defaults: MessageDefaults;
+  readonly #encoder: MessageEncoder<T>;
   readonly #timeout: number;
-  readonly #overflow: 'wait' | 'reject' | 'drop-oldest';
   readonly #events = emitting(this);
   readonly #pump: Pump;
   readonly #deadlines: Deadlines<PendingSend>;
   readonly #topology: Topology | undefined;
   readonly #prepare: Prepare | undefined;
-  readonly #checkRoute: ProducerInside['checkRoute'];
-  readonly #learn: ProducerInside['learn'];
-  readonly #learned = new WeakSet();
   readonly #state = new StateSubject<ProducerState>(Object.freeze({ status: 'idle' }));
   readonly #closed = new Subject<never>();
   readonly #unregister: () => void;
@@ -89,13 +65,10 @@ export class Producer<T = unknown> extends TypedEmitter<ProducerEvents> implemen
     super();
     const { codec, declare, timeout, outbox, topology, ...rest } = resolveProducerOptions(options);
     this.#core = connection.core;
-    this.#codec = codec;
-    this.#defaults = { ...rest, delaying: delayingExchanges(topology) };
+    const defaults = { ...rest, delaying: delayingExchanges(topology) };
+    this.#encoder = new MessageEncoder(this.#core, codec, defaults, inside);
     this.#timeout = timeout;
-    this.#overflow = outbox.overflow;
     this.#prepare = inside.prepare;
-    this.#checkRoute = inside.checkRoute;
-    this.#learn = inside.learn;
     this.#topology = declare ? topology : undefined;
     this.#pump = new Pump(
       this.#core,
@@ -124,11 +97,7 @@ export class Producer<T = unknown> extends TypedEmitter<ProducerEvents> implemen
    * Hot. Emits: the present gauges, then each change. Completes: when closed. Errors: never.
    */
   get outbox$(): Observable<OutboxState> {
-    return this.#pump.changed$.pipe(
-      startWith(undefined),
-      map(() => this.outbox),
-      distinctUntilChanged((a, b) => a.queued === b.queued && a.unconfirmed === b.unconfirmed && a.bytes === b.bytes),
-    );
+    return this.#pump.gauges$;
   }
   /** @internal Completes on `close`, even if it had given up before. */
   get closed$(): Observable<never> {
@@ -136,8 +105,7 @@ export class Producer<T = unknown> extends TypedEmitter<ProducerEvents> implemen
   }
   /** The present gauges. */
   get outbox(): OutboxState {
-    const { outbox, unconfirmed, waiting } = this.#pump;
-    return { queued: outbox.queued + waiting, unconfirmed, bytes: outbox.bytes };
+    return this.#pump.gauges;
   }
 
   /**
@@ -158,6 +126,28 @@ export class Producer<T = unknown> extends TypedEmitter<ProducerEvents> implemen
   send(message: OutboundMessage<T>, options?: SendOptions): Promise<Confirmation>;
   send(message: OutboundMessage<T> | ContractMessage, options?: SendOptions): Promise<Confirmation> {
     return this.sendUnchecked(message, options);
+  }
+
+  /**
+   * Sends messages together, in order: one promise for all of them, which costs less than one each. Settles exactly once, when the
+   * last of them has settled. Resolves with their confirmations, in the order of the messages.
+   *
+   * Rejects: as `send` does, with the first message at fault, if that is known before anything is sent: then none of them was.
+   * Otherwise SendAllError PUBLISH_INCOMPLETE, whose `outcomes` say what became of each. `timeout` and `signal` hold for each.
+   */
+  sendAll<K extends string, M extends OutboundMessage<T> | ContractMessage<unknown, K>>(
+    messages: readonly (M & Checked<M>)[],
+    options?: SendOptions,
+  ): Promise<readonly Confirmation[]>;
+  sendAll(messages: readonly OutboundMessage<T>[], options?: SendOptions): Promise<readonly Confirmation[]>;
+  sendAll(messages: readonly AnyMessage<T>[], options?: SendOptions): Promise<readonly Confirmation[]> {
+    return this.sendAllUnchecked(messages, options);
+  }
+
+  /** @internal `sendAll`, where the compiler has checked the messages before, or cannot. */
+  sendAllUnchecked(messages: readonly AnyMessage<T>[], options?: SendOptions): Promise<readonly Confirmation[]> {
+    if (!areSendsTraced()) return this.#sendAll(messages, options);
+    return eachOf(messages, this.#encoder, (message) => this.sendUnchecked(message, options));
   }
 
   /** @internal `send`, where the compiler has checked the message before, or cannot. */
@@ -201,51 +191,52 @@ export class Producer<T = unknown> extends TypedEmitter<ProducerEvents> implemen
     return this.#ended === undefined;
   }
 
-  #send(message: OutboundMessage<T> | ContractMessage, options: SendOptions | undefined): Promise<Confirmation> {
+  #send(message: AnyMessage<T>, options: SendOptions | undefined): Promise<Confirmation> {
     // Not async, which would cost two more promises per message. Exceptions in here become rejections.
     return new Promise((resolve, reject) => {
-      this.#accept(message, options, resolve, reject);
+      this.#checkOpen(message, options);
+      const encoded = this.#encoder.encode(message);
+      const { messageId, bytes } = encoded;
+      this.#admit(messageId, options?.signal, { largest: bytes, bytes, count: 1 });
+      this.#accept(encoded, options, resolve, reject);
+      this.#pump.pump();
     });
   }
 
-  #accept(
-    message: OutboundMessage<T> | ContractMessage,
-    options: SendOptions | undefined,
-    resolve: (confirmation: Confirmation) => void,
-    reject: (error: PublishError) => void,
-  ): void {
-    if (options !== undefined) checkOptions(options, SEND, { of: 'send()' });
-    if (this.#ended !== undefined || this.#closing) throw this.#closedError(givenId(message) ?? '');
-    const encoded = encode<unknown>(message, this.#codec, this.#defaults);
-    if (encoded.contract !== undefined && !this.#learned.has(encoded.contract)) this.#learnFrom(encoded.contract);
-    this.#checkRoute?.(encoded);
-    const { messageId, bytes } = encoded;
-    if (message.headers) logBrokerHeaders(this.#core.log, message.headers, messageId);
-    const signal = options?.signal;
-    if (signal?.aborted) throw aborted(messageId, signal, false);
-    const { outbox } = this.#pump;
-    if (!outbox.fits(bytes) || (this.#overflow === 'reject' && !outbox.hasRoom(bytes))) {
-      throw outboxFull(messageId, bytes, this.outbox);
-    }
-    // Opening may show that the connection is closed for good.
-    if (!this.#start()) throw this.#closedError(messageId);
-    const entry = new PendingSend(this.#order++, encoded, resolve, reject);
-    if (this.#overflow === 'drop-oldest') this.#pump.makeRoom(bytes);
-    if (signal) {
-      const abort = (): void => {
-        if (entry.reject(aborted(messageId, signal, entry.maybeDelivered))) this.#pump.settled(entry);
-      };
-      entry.onSettled(onAbort(signal, abort));
-    }
-    this.#deadlines.add(entry, options?.timeout ?? this.#timeout);
-    outbox.push(entry);
-    this.#pump.pump();
+  #sendAll(messages: readonly AnyMessage<T>[], options: SendOptions | undefined): Promise<readonly Confirmation[]> {
+    return new Promise((resolve, reject) => {
+      this.#checkOpen(undefined, options);
+      const batch = encodeAll(messages, this.#encoder);
+      const [first] = batch;
+      if (first) this.#admit(first.messageId, options?.signal, sizeOf(batch));
+      const { settle } = new Batch(batch.length, this.#order, resolve, reject);
+      for (const encoded of batch) this.#accept(encoded, options, settle, settle);
+      this.#pump.pump();
+    });
   }
 
-  #learnFrom(contract: NonNullable<Encoded['contract']>): void {
-    this.#learn?.(contract);
-    if (isQueueContract(contract)) this.#core.learn(contract);
-    this.#learned.add(contract);
+  #checkOpen(message: AnyMessage<T> | undefined, options: SendOptions | undefined): void {
+    if (options !== undefined) checkOptions(options, SEND, { of: 'a send' });
+    if (this.#ended !== undefined || this.#closing) throw this.#closedError(givenId(message) ?? '');
+  }
+
+  /** Refuses messages that have no room, or whose signal is aborted; otherwise opens what they need. */
+  #admit(messageId: string, signal: AbortSignal | undefined, size: BatchSize): void {
+    if (signal?.aborted) throw aborted(messageId, signal, false);
+    this.#pump.checkRoom(messageId, size);
+    // Opening may show that the connection is closed for good.
+    if (!this.#start()) throw this.#closedError(messageId);
+  }
+
+  #accept(
+    encoded: Encoded,
+    options: SendOptions | undefined,
+    resolve: Settle<Confirmation>,
+    reject: Settle<PublishError>,
+  ): void {
+    const entry = new PendingSend(this.#order++, encoded, resolve, reject);
+    this.#deadlines.add(entry, options?.timeout ?? this.#timeout);
+    this.#pump.push(entry, options?.signal);
   }
 
   #closedError(messageId: string, maybeDelivered = false): PublishError {

@@ -2,7 +2,7 @@ import { Observable, type OperatorFunction, Subject, type Subscriber, takeUntil 
 import { Ring } from '../collections/ring';
 import { checkOptions, DEFAULTS, integer, type Shape } from '../options';
 import type { OutboundMessage } from './outbound-message';
-import type { Checked, ContractMessage } from './contract-message';
+import type { AnyMessage, Checked, ContractMessage } from './contract-message';
 import type { Confirmation } from './pending-send';
 import type { Producer } from './producer';
 import { SEND, type SendOptions } from './producer-options';
@@ -22,7 +22,6 @@ export type CheckedIterable<M> = Iterables<M & Checked<M>>;
 export type PublishOperator<T = unknown> = <M extends OutboundMessage<T> | ContractMessage>(
   source: Observable<M & Checked<M>>,
 ) => Observable<Confirmation>;
-export type AnyMessage<T> = OutboundMessage<T> | ContractMessage;
 
 const PUBLISH: Shape<PublishOptions> = { ...SEND, concurrency: integer(1, 1_000_000) };
 

@@ -1,15 +1,17 @@
-import { Subject, type Observable, type Subscription } from 'rxjs';
+import { Subject, distinctUntilChanged, map, startWith, type Observable, type Subscription } from 'rxjs';
 import type { ConnectionCore } from '../connection/connection-core';
 import { ChannelError, PublishError, sentenceOf, type InstanceQueueError } from '../errors';
+import { onAbort } from '../reactive/abort';
 import type { Topology } from '../topology';
 import type { Verdict } from '../transport/transport';
 import { Confirms, type PumpEvents } from './confirms';
 import { NackBackoff } from './nack-backoff';
-import { Outbox, type Bounds } from './outbox';
+import { Outbox, type BatchSize, type Bounds } from './outbox';
 import type { PendingSend } from './pending-send';
+import type { OutboxState } from './producer-state';
 import { tellPublished } from './publish-telemetry';
 import { LostInFlight, RouteDeclarations, rejectUnknown, type PublishingChannel } from './publishing-channel';
-import { droppedForNewer, timedOut, topologyRefused } from './send-errors';
+import { aborted, droppedForNewer, outboxFull, timedOut, topologyRefused } from './send-errors';
 
 export interface PumpOptions {
   readonly declare: boolean;
@@ -17,7 +19,7 @@ export interface PumpOptions {
   readonly maxInFlight: number;
   readonly onUnknown: 'resend' | 'reject';
   readonly onNack: 'resend' | 'reject';
-  readonly outbox: Bounds;
+  readonly outbox: Bounds & { readonly overflow: 'wait' | 'reject' | 'drop-oldest' };
 }
 
 /** ms of nacks alone after which a channel is replaced: one opened during the election of a quorum queue can nack for ever. */
@@ -68,9 +70,17 @@ export class Pump {
     });
   }
 
-  /** The number of published messages without a confirm. */
-  get unconfirmed(): number {
-    return this.#publishing?.inFlight.size ?? 0;
+  get gauges(): OutboxState {
+    const { outbox } = this;
+    const unconfirmed = this.#publishing?.inFlight.size ?? 0;
+    return { queued: outbox.queued + this.#nacked.size, unconfirmed, bytes: outbox.bytes };
+  }
+  get gauges$(): Observable<OutboxState> {
+    return this.#changed.pipe(
+      startWith(undefined),
+      map(() => this.gauges),
+      distinctUntilChanged((a, b) => a.queued === b.queued && a.unconfirmed === b.unconfirmed && a.bytes === b.bytes),
+    );
   }
   /** Are all sends settled? Messages given up in flight do not count. */
   get idle(): boolean {
@@ -81,10 +91,6 @@ export class Pump {
   get unsettled(): readonly PendingSend[] {
     const inFlight = this.#publishing?.inFlight.all() ?? [];
     return [...inFlight, ...this.#nacked.all, ...this.outbox.entries()].filter(({ settled }) => !settled);
-  }
-  /** The number of messages that wait for another attempt after a nack. */
-  get waiting(): number {
-    return this.#nacked.size;
   }
 
   /** Starts on a new channel. The messages of the last one are settled or put back by then. `replace` requests another channel. */
@@ -148,17 +154,22 @@ export class Pump {
     this.pump();
   }
 
-  /** Drops the oldest messages of the outbox until it has room for one of this size. */
-  makeRoom(bytes: number): void {
-    while (!this.outbox.hasRoom(bytes)) {
-      const oldest = this.outbox.shift();
-      if (!oldest) return;
-      const cause = droppedForNewer(oldest);
-      if (!oldest.reject(cause)) continue;
-      this.#core.counters.dropped++;
-      this.#core.log.warn({ messageId: cause.messageId, err: cause }, 'message dropped: the outbox is full');
-      this.#events.dropped(cause);
+  /** @throws PublishError OUTBOX_FULL if the outbox can't take messages of this size, now or ever */
+  checkRoom(messageId: string, { largest, bytes, count }: BatchSize): void {
+    const full = this.#options.outbox.overflow === 'reject' && !this.outbox.hasRoom(bytes, count);
+    if (full || !this.outbox.fits(largest)) throw outboxFull(messageId, bytes, this.gauges);
+  }
+
+  /** Puts a message into the outbox, until `signal` is aborted; with `drop-oldest` the oldest ones give it room. */
+  push(entry: PendingSend, signal: AbortSignal | undefined): void {
+    if (this.#options.outbox.overflow === 'drop-oldest') this.#makeRoom(entry.bytes);
+    if (signal) {
+      const abort = (): void => {
+        if (entry.reject(aborted(entry.message.messageId, signal, entry.maybeDelivered))) this.settled(entry);
+      };
+      entry.onSettled(onAbort(signal, abort));
     }
+    this.outbox.push(entry);
   }
 
   /** Rejects a message whose deadline has passed. */
@@ -181,6 +192,18 @@ export class Pump {
       this.#pumping = false;
     }
     this.#tell();
+  }
+
+  #makeRoom(bytes: number): void {
+    while (!this.outbox.hasRoom(bytes)) {
+      const oldest = this.outbox.shift();
+      if (!oldest) return;
+      const cause = droppedForNewer(oldest);
+      if (!oldest.reject(cause)) continue;
+      this.#core.counters.dropped++;
+      this.#core.log.warn({ messageId: cause.messageId, err: cause }, 'message dropped: the outbox is full');
+      this.#events.dropped(cause);
+    }
   }
 
   #tell(): void {

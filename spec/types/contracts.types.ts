@@ -164,6 +164,15 @@ void queue.publish([{ queue: orders, body: { nonsense: true } }]);
 void queue.publish([open, { queue: orders, body: { nonsense: true } }]);
 // @ts-expect-error: misspelt
 void queue.publish([{ exchange: events, routingKey: 'order.payed', body: { paid: 1 } }]);
+void queue.sendAll([{ queue: orders, body: { id: 1, at: '', status: 'paid' } }]);
+void queue.sendAll([open, { exchange: events, routingKey: 'order.paid', body: { paid: 1 } }, { queue: 'a', body: 1 }]);
+void producer.sendAll([1, 2].map((body) => ({ queue: 'numbers', body })));
+// @ts-expect-error: one of them has a wrong body
+void queue.sendAll([open, { queue: orders, body: { nonsense: true } }]);
+// @ts-expect-error: misspelt
+void queue.sendAll([{ exchange: events, routingKey: 'order.payed', body: { paid: 1 } }]);
+// @ts-expect-error: a wrong body for this producer
+void producer.sendAll([{ queue: 'numbers', body: 'one' }]);
 const orders$ = of<OrderIn>({ id: 1, at: '', status: 'paid' }).pipe(map((body) => ({ queue: orders, body })));
 const paid$ = of(1).pipe(map((paid) => ({ exchange: events, routingKey: 'order.paid' as const, body: { paid } })));
 const misspelt$ = of(1).pipe(map((paid) => ({ exchange: events, routingKey: 'order.payed' as const, body: { paid } })));

@@ -76,6 +76,7 @@ describe('whether an error is retryable', () => {
       PUBLISH_ABORTED: false,
       PUBLISH_INVALID: false,
       PUBLISH_CLOSED: false,
+      PUBLISH_INCOMPLETE: true,
       OUTBOX_FULL: true,
       REPLY_TIMEOUT: true,
       REPLY_ERROR: false,
