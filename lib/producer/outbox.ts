@@ -11,13 +11,14 @@ export interface Sized {
   inside: boolean;
 }
 
-/** The size of messages that are sent together. */
+/** The size of one message, or of several that are sent together. */
 export interface BatchSize {
-  /** Bytes of the largest. */
-  readonly largest: number;
   /** Bytes of all. */
   readonly bytes: number;
-  readonly count: number;
+  /** Bytes of the largest. @default bytes */
+  readonly largest?: number;
+  /** @default 1 */
+  readonly count?: number;
 }
 
 export interface Bounds {

@@ -196,8 +196,7 @@ export class Producer<T = unknown> extends TypedEmitter<ProducerEvents> implemen
     return new Promise((resolve, reject) => {
       this.#checkOpen(message, options);
       const encoded = this.#encoder.encode(message);
-      const { messageId, bytes } = encoded;
-      this.#admit(messageId, options?.signal, { largest: bytes, bytes, count: 1 });
+      this.#admit(encoded.messageId, options?.signal, encoded);
       this.#accept(encoded, options, resolve, reject);
       this.#pump.pump();
     });

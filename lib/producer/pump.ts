@@ -155,7 +155,7 @@ export class Pump {
   }
 
   /** @throws PublishError OUTBOX_FULL if the outbox can't take messages of this size, now or ever */
-  checkRoom(messageId: string, { largest, bytes, count }: BatchSize): void {
+  checkRoom(messageId: string, { bytes, largest = bytes, count = 1 }: BatchSize): void {
     const full = this.#options.outbox.overflow === 'reject' && !this.outbox.hasRoom(bytes, count);
     if (full || !this.outbox.fits(largest)) throw outboxFull(messageId, bytes, this.gauges);
   }
