@@ -144,8 +144,6 @@ export function decodeByType(
 
 /** How `auto` writes a body whose message names its content type: so that `decodeByType` reads the same. */
 function encodeByType(value: unknown, contentType: string, contentEncoding: string | undefined): Buffer {
-  const content = bytesOf(value);
-  if (content) return content;
   const given = typeof value === 'object' ? 'an object' : `a ${typeof value}`;
   if (isPacked(contentEncoding))
     throw new NotEncodable(
@@ -220,16 +218,27 @@ export function packBody<In>(
   value: In,
   properties: Pick<MessageProperties, 'contentType' | 'contentEncoding'> = {},
 ): Packed {
-  const { contentType, contentEncoding } = properties;
+  if (codec === auto) return packByType(value, properties);
   if (codec.pack) {
     const packed = codec.pack(value, properties);
     return { ...packed, content: bytesIn(packed.content, 'pack') };
   }
-  const content =
-    codec === auto && (contentType !== undefined || contentEncoding !== undefined)
-      ? encodeByType(value, contentType ?? auto.contentType, contentEncoding)
-      : bytesIn(codec.encode(value), 'encode');
+  const { contentType, contentEncoding } = properties;
+  const content = bytesIn(codec.encode(value), 'encode');
   return { content, contentType: contentType ?? contentTypeOf(codec, value), contentEncoding };
+}
+
+/** Looks at each body once: `auto` packs most messages. */
+function packByType(
+  value: unknown,
+  { contentType, contentEncoding }: Pick<MessageProperties, 'contentType' | 'contentEncoding'>,
+): Packed {
+  const content = bytesOf(value);
+  if (content) return { content, contentType, contentEncoding };
+  const type = contentType ?? auto.contentType;
+  const named = contentType !== undefined || contentEncoding !== undefined;
+  const written = named ? encodeByType(value, type, contentEncoding) : Buffer.from(toJson(value));
+  return { content: written, contentType: type, contentEncoding };
 }
 
 /** Codecs written in JavaScript, and many serializers, return a Uint8Array. */
