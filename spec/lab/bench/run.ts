@@ -2,12 +2,13 @@
  * `npm run bench`: compares this library with its peers on one broker, each client in a process of its own, in turns. Then measures
  * other sizes and kinds of messages, and then this library alone.
  * Flags: `--quick` (the first part, short), `--rounds 7`, `--scale 1`, `--clients amqplib,instance-queue`,
- * `--scenarios publish`, `--parts peers,variations,own`, `--own memory`.
+ * `--scenarios publish`, `--parts peers,variations,own,languages`, `--own memory`.
  */
 import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
 import { startBroker } from '../../../compose/broker';
 import { CLIENT_NAMES, isClientName, type ClientName } from './clients/all';
+import { languageFigures } from './languages/languages';
 import { ownFigures } from './own/own';
 import { ClientProcess } from './process';
 import { Queues } from './queues';
@@ -30,7 +31,7 @@ const { values: flags } = parseArgs({
 async function main(): Promise<void> {
   const rounds = Number(flags.rounds ?? 5);
   const scale = Number(flags.scale ?? (flags.quick ? 0.027 : 1));
-  const parts = flags.parts?.split(',') ?? (flags.quick ? ['peers'] : ['peers', 'variations', 'own']);
+  const parts = flags.parts?.split(',') ?? (flags.quick ? ['peers'] : ['peers', 'variations', 'own', 'languages']);
   const wanted = [
     ...(parts.includes('peers') ? scenarios(scale) : []),
     ...(parts.includes('variations') ? variations(scale) : []),
@@ -47,6 +48,7 @@ async function main(): Promise<void> {
     const measured: Measured[] = [];
     for (const scenario of wanted) measured.push(...(await compare(scenario, processes, queues, rounds)));
     if (measured.length > 0) console.log(`\n${table(measured)}\n`);
+    if (parts.includes('languages')) console.log(`\n${await languageFigures(broker.url, queues, rounds, scale)}\n`);
     if (parts.includes('own')) console.log(`${await ownFigures(broker.url, scale, flags.own)}\n`);
     const { model = 'unknown' } = cpus()[0] ?? {};
     console.log(
