@@ -1,7 +1,7 @@
 // @ts-check
 // Imports go one way:
 //
-//   index → client → rpc, operators, retry, health → consumer, producer → connection → transport → ground → reactive, collections
+//   index → client → rpc, operators, retry, health → consumer, producer → delay → connection → transport → ground → reactive, collections
 //
 // amqp/ implements transport/, and connection.ts alone knows of it.
 //
@@ -71,10 +71,11 @@ module.exports = {
       { path: rooms('connection'), pathNot: '^lib/connection/connection\\.ts$' },
       { path: rooms('amqp') },
     ),
-    layer('consumer', ...link),
-    layer('producer', ...link),
+    layer('delay', ...link),
+    layer('consumer', ...link, rooms('delay')),
+    layer('producer', ...link, rooms('delay')),
     layer('operators', ...base, rooms('consumer')),
-    layer('retry', ...link, rooms('consumer'), rooms('producer'), rooms('operators')),
+    layer('retry', ...link, rooms('delay'), rooms('consumer'), rooms('producer'), rooms('operators')),
     layer('rpc', ...link, rooms('consumer'), rooms('producer'), rooms('operators'), rooms('retry')),
     layer('health', ...link, rooms('consumer'), rooms('producer')),
     layer(
@@ -86,7 +87,14 @@ module.exports = {
       rooms('consumer'),
       rooms('producer'),
     ),
-    layer('client', ...link, rooms('consumer'), rooms('producer'), rooms('operators', 'retry', 'rpc', 'health')),
+    layer(
+      'client',
+      ...link,
+      rooms('delay'),
+      rooms('consumer'),
+      rooms('producer'),
+      rooms('operators', 'retry', 'rpc', 'health'),
+    ),
     forbid(
       'testing-is-for-tests',
       'The library never imports its test double: nothing loads it unasked.',

@@ -25,6 +25,7 @@ export const DEFAULTS = {
   declare: true,
   onUnknown: 'resend',
   onNack: 'resend',
+  delayIn: 'quorum',
   idempotent: false,
   names: 'open',
   onUndecodable: 'reject',

@@ -9,6 +9,7 @@ import { contractCodec } from '../consumer/delivery-decoder';
 import { DeliveryLimit } from '../consumer/delivery-limit';
 import { codecBesideContract, queueCodecs } from '../contract';
 import { type PlainQueue, type QueueOf } from '../contract-codecs';
+import { undelayed } from '../delay/undelayed';
 import { ConsumerError } from '../errors';
 import { reasonOf } from '../not-encodable';
 import {
@@ -200,7 +201,8 @@ class GetChannel extends ConsumerChannel {
   }
 
   /** Hands out the message. @throws ConsumerError UNDECODABLE; the message goes back to its queue */
-  hand<T>(message: InboundMessage, read: (message: InboundMessage) => T): Delivery<T> {
+  hand<T>(arrived: InboundMessage, read: (message: InboundMessage) => T): Delivery<T> {
+    const message = undelayed(arrived);
     let body: T;
     try {
       if (message.unreadable) throw message.unreadable;

@@ -1,6 +1,7 @@
 import { Subject, type Observable, type Subscriber } from 'rxjs';
 import type { ConnectionCore } from '../connection/connection-core';
 import { auto, decodeByType, readsBodyOnly, type Codec } from '../codec';
+import { undelayed } from '../delay/undelayed';
 import { ConsumerError, nameOf } from '../errors';
 import { NotDecodable, reasonOf } from '../not-encodable';
 import type { MessageProperties } from '../properties';
@@ -53,9 +54,10 @@ export class DeliveryDecoder<T> {
   }
 
   /** `attachment`: the one that the message came on; `place`: on a stream. */
-  take(attachment: ConsumerChannel, raw: InboundMessage, place?: StreamPlace): void {
+  take(attachment: ConsumerChannel, arrived: InboundMessage, place?: StreamPlace): void {
     const { noAck, onUndecodable, filter } = this.#options;
     const { queue } = attachment;
+    const raw = undelayed(arrived);
     if (attachment.ended) return;
     if (attachment.draining && !noAck) {
       attachment.refuse(raw, 'release');

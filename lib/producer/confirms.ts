@@ -1,4 +1,5 @@
 import type { ConnectionCore } from '../connection/connection-core';
+import { forgetDelays } from '../delay/delay-levels';
 import { PublishError } from '../errors';
 import type { Verdict } from '../transport/transport';
 import type { Confirmation, PendingSend } from './pending-send';
@@ -106,15 +107,17 @@ export class Confirms {
     entry: PendingSend,
     { replyCode, replyText }: NonNullable<PendingSend['returned']>,
   ): void {
-    const { messageId, exchange, routingKey, queue } = entry.message;
+    const { messageId, sentTo: exchange, routingKey, queue, delayed } = entry.message;
     entry.returned = undefined;
     entry.declined++;
     if (entry.settled) return;
     this.#core.counters.returned++;
-    if (queue !== undefined && this.#options.declare && !entry.ensuredAgain) {
-      // The queue was deleted: declare it again, and send once more.
+    const isEnsured = (queue !== undefined && this.#options.declare) || delayed?.waits === true;
+    if (isEnsured && !entry.ensuredAgain) {
+      // The queue, or a level of the delay, was deleted: declare it again, and send once more.
       entry.ensuredAgain = true;
-      publishing.ensured.delete(queue);
+      if (queue !== undefined) publishing.ensured.delete(queue);
+      if (delayed) forgetDelays(publishing.link);
       this.#again.atOnce(entry);
       return;
     }

@@ -7,11 +7,13 @@ import type {
   QueueContract,
   RoutingKey,
 } from '../contract-codecs';
+import type { DelayOptions } from '../delay/delayed';
 import type { MessageProperties, Route } from '../properties';
 
 /** A message to send: its route, body and properties. */
 export type OutboundMessage<T = unknown> = Route &
-  Partial<MessageProperties> & {
+  Partial<MessageProperties> &
+  DelayOptions & {
     readonly body: T;
     /** Survives a restart of the broker, in a durable queue. @default true */
     readonly persistent?: boolean;
@@ -25,7 +27,9 @@ export type OutboundMessage<T = unknown> = Route &
   };
 
 /** What every message may say beside its route and body. */
-type Extras = Partial<MessageProperties> & Pick<OutboundMessage, 'persistent' | 'mandatory' | 'streamFilter'>;
+type Extras = Partial<MessageProperties> &
+  DelayOptions &
+  Pick<OutboundMessage, 'persistent' | 'mandatory' | 'streamFilter'>;
 
 /** A message to the queue of a contract. */
 export type QueueMessage<In, Reply = unknown> = Extras & {

@@ -1,5 +1,7 @@
 import { withoutBrokerHeaders } from '../broker-headers';
 import { packBody, type Codec, type Packed } from '../codec';
+import { DELAY_HEADERS, Delayed, type Wire } from '../delay/delayed';
+import { LONGEST_DELAY, type DelayKind } from '../delay/levels';
 import { isExchangeContract, isQueueContract } from '../contract';
 import { CONTRACT } from '../contract-codecs';
 import type { AnyExchangeContract, AnyQueueContract } from '../contract-codecs';
@@ -8,6 +10,7 @@ import { plainTable, tableSize } from '../field-table';
 import { FILTER_VALUE, filterValue } from '../filter-value';
 import { NotEncodable } from '../not-encodable';
 import {
+  DEFAULTS,
   type Shape,
   boolean,
   checkOptions,
@@ -32,6 +35,8 @@ export type { OutboundMessage };
 export interface MessageDefaults {
   readonly persistent: boolean;
   readonly mandatory: boolean;
+  /** Where messages with a `delay` or an `at` wait. */
+  readonly delayIn?: DelayKind;
   /** Exchanges that delay messages, and so return every mandatory one at once. */
   readonly delaying?: ReadonlySet<string> | undefined;
 }
@@ -55,6 +60,8 @@ const MESSAGE: Shape<
     persistent: boolean;
     mandatory: boolean;
     streamFilter: string;
+    delay: number;
+    at: Date;
   }
 > = {
   queue: name,
@@ -64,6 +71,8 @@ const MESSAGE: Shape<
   persistent: boolean,
   mandatory: boolean,
   streamFilter: filterValue,
+  delay: number(0, LONGEST_DELAY),
+  at: date,
   messageId: shortString(),
   correlationId: shortString(),
   replyTo: shortString(),
@@ -88,15 +97,16 @@ const UUID = 37;
 /** A checked and encoded message, ready for the wire. */
 export class Encoded implements WireMessage {
   readonly messageId: string;
-  readonly exchange: string;
+  /** Where it is published to; that of a level, if it waits at the broker. */
+  exchange: string;
   readonly routingKey: string;
   /** The queue to ensure, for a `queue` route. */
   readonly queue: string | undefined;
   readonly persistent: boolean;
-  readonly mandatory: boolean;
+  mandatory: boolean;
   readonly contentType: string | undefined;
   /** Further properties; undefined: none. */
-  readonly properties: MessageProperties | undefined;
+  properties: MessageProperties | undefined;
   /** The contract that it was addressed to, if any. */
   readonly contract: AnyQueueContract | AnyExchangeContract | undefined;
   /** Released when the message is settled. */
@@ -105,6 +115,8 @@ export class Encoded implements WireMessage {
   readonly propertiesFrame: number;
   /** Bytes held while it waits: content and properties. */
   readonly bytes: number;
+  /** Its delay, if it has one. */
+  readonly delayed: Delayed | undefined;
 
   constructor(
     messageId: string,
@@ -114,6 +126,7 @@ export class Encoded implements WireMessage {
     properties: MessageProperties | undefined,
     content: Buffer,
     propertiesFrame: number,
+    delayed: Delayed | undefined,
   ) {
     this.messageId = messageId;
     const name = typeof queue === 'object' ? queue.name : queue;
@@ -132,6 +145,20 @@ export class Encoded implements WireMessage {
     this.content = content;
     this.propertiesFrame = propertiesFrame;
     this.bytes = content.length + propertiesFrame;
+    this.delayed = delayed;
+    delayed?.belongsTo(this);
+  }
+
+  /** Takes the form in which it goes to the wire now: into the levels of its delay, or to where it goes without one. */
+  dress({ exchange, properties, mandatory }: Wire): void {
+    this.exchange = exchange;
+    this.properties = properties;
+    this.mandatory = mandatory;
+  }
+
+  /** The exchange that it is sent to, whatever lies in between. */
+  get sentTo(): string {
+    return this.delayed?.exchange ?? this.exchange;
   }
 
   /** ms */
@@ -158,16 +185,20 @@ export function encode<T>(
   const messageId = given ?? newMessageId();
   let properties: MessageProperties | undefined;
   let writer: Codec<unknown, T>;
+  let delayed: Delayed | undefined;
   try {
     check(message);
     writer = writerOf(message, codec);
     properties = propertiesOf(message);
+    if (message.delay !== undefined || message.at !== undefined) {
+      delayed = new Delayed(message, defaults.delayIn ?? DEFAULTS.delayIn, properties?.headers);
+    }
   } catch (cause) {
     throw invalid(messageId, 'This message cannot be sent', cause);
   }
   let headers: number;
   try {
-    headers = headersSize(properties);
+    headers = headersSize(properties, delayed ? DELAY_HEADERS : 0);
   } catch (cause) {
     throw invalid(messageId, 'The headers of this message cannot be sent', cause);
   }
@@ -188,7 +219,7 @@ export function encode<T>(
   const strings =
     (properties ? stringsSize(properties) : 0) + sizeOf(contentType) + (given === undefined ? UUID : sizeOf(given));
   const propertiesFrame = PROPERTIES_FRAME + headers + strings + 10;
-  return new Encoded(messageId, message, defaults, contentType, properties, content, propertiesFrame);
+  return new Encoded(messageId, message, defaults, contentType, properties, content, propertiesFrame, delayed);
 }
 
 /** The codec that writes a message: that of its contract, or else the given one. @throws NotEncodable if the contract has no such message */
@@ -261,9 +292,10 @@ function filteredHeaders({ headers = {} }: Pick<MessageProperties, 'headers'>, s
   return { ...headers, [FILTER_VALUE]: streamFilter };
 }
 
-function headersSize(properties: MessageProperties | undefined): number {
-  if (!properties?.headers) return 4;
-  const size = tableSize(properties.headers);
+/** `more`: bytes that others will add. */
+function headersSize(properties: MessageProperties | undefined, more: number): number {
+  if (!properties?.headers) return 4 + more;
+  const size = tableSize(properties.headers) + more;
   if (size > HEADERS)
     throw new RangeError(
       `they take ${String(size)} bytes, at most ${String(HEADERS)} fit. Put large data into the body.`,

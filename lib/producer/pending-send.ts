@@ -61,6 +61,7 @@ export class PendingSend implements Sized, Suspect {
   /** Does the route lead to one queue at most? Then a nack means that the broker does not have the message. */
   get toOneQueue(): boolean {
     const { exchange, properties } = this.message;
+    if (this.message.delayed?.waits === true) return true;
     return exchange === '' && properties?.headers?.['CC'] === undefined && properties?.headers?.['BCC'] === undefined;
   }
   get userId(): string | undefined {
@@ -75,9 +76,11 @@ export class PendingSend implements Sized, Suspect {
    * once", and does not run out while the message waits here.
    */
   get remaining(): number | undefined {
-    const { expiration } = this.message;
+    const { expiration, delayed } = this.message;
     if (expiration === 0) return 0;
-    return expiration === undefined ? undefined : expiration - (performance.now() - this.since);
+    if (expiration === undefined) return undefined;
+    // After a delay it counts from the end of that.
+    return expiration + (delayed?.total ?? 0) - (performance.now() - this.since);
   }
 
   /** What to undo when it is settled. */

@@ -12,6 +12,7 @@ import {
   withDefaults,
   type Shape,
 } from '../options';
+import type { DelayKind } from '../delay/levels';
 import type { Topology } from '../topology';
 import { checkTopology } from '../topology-checks';
 import type { Encoded } from './outbound-message';
@@ -62,6 +63,12 @@ export interface ProducerOptions<T = unknown> {
    * and only with `onUnknown: 'resend'`. `reject`: at once. @default 'resend'
    */
   readonly onNack?: 'resend' | 'reject';
+  /**
+   * The kind of queue in which messages with a `delay` or an `at` wait, always durable. 'quorum' (RabbitMQ ≥ 3.10): replicated, and
+   * handed on at least once, so that a delay survives the loss of a node. 'classic': on one node, handed on at most once, at a third
+   * less work for the broker. @default 'quorum'
+   */
+  readonly delayIn?: DelayKind;
   /** Bounds of what waits for the wire. */
   readonly outbox?: OutboxOptions;
 }
@@ -76,6 +83,7 @@ export const PRODUCER: Shape<ProducerOptions> = {
   persistent: boolean,
   onUnknown: oneOf('resend', 'reject'),
   onNack: oneOf('resend', 'reject'),
+  delayIn: oneOf('quorum', 'classic'),
   outbox: object,
 };
 const OUTBOX: Shape<OutboxOptions> = {
@@ -96,8 +104,8 @@ export function resolveProducerOptions<T>(given: ProducerOptions<T>): ResolvedPr
   checkOptions<ProducerOptions>(given, PRODUCER, { of: 'a producer' });
   if (given.outbox) checkOptions(given.outbox, OUTBOX, { of: '`outbox`', path: 'outbox.' });
   if (given.topology) checkTopology(given.topology);
-  const { declare, maxInFlight, timeout, mandatory, persistent, onUnknown, onNack, outbox } = DEFAULTS;
-  const defaults = { declare, maxInFlight, timeout, mandatory, persistent, onUnknown, onNack };
+  const { declare, maxInFlight, timeout, mandatory, persistent, onUnknown, onNack, delayIn, outbox } = DEFAULTS;
+  const defaults = { declare, maxInFlight, timeout, mandatory, persistent, onUnknown, onNack, delayIn };
   return {
     codec: auto,
     ...withDefaults(defaults, given),

@@ -71,7 +71,7 @@ export function tracedSend<M extends OutboundMessage | ContractMessage>(
 /** A message was written. */
 export function tellPublished({ message, attempts }: PendingSend, epoch: number): void {
   if (!publishes.hasSubscribers) return;
-  const { messageId, exchange, routingKey } = message;
+  const { messageId, sentTo: exchange, routingKey } = message;
   const event: PublishEvent = { messageId, exchange, routingKey, attempt: attempts, epoch };
   publishes.publish(event);
 }
@@ -79,7 +79,7 @@ export function tellPublished({ message, attempts }: PendingSend, epoch: number)
 /** A message was confirmed. */
 export function tellConfirmed({ message }: PendingSend, confirmation: Confirmation): void {
   if (!confirms.hasSubscribers) return;
-  const { exchange, routingKey } = message;
+  const { sentTo: exchange, routingKey } = message;
   const event: ConfirmEvent = { exchange, routingKey, ...confirmation };
   confirms.publish(event);
 }

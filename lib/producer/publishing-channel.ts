@@ -1,4 +1,5 @@
 import type { ConnectionCore } from '../connection/connection-core';
+import { DelayLevels, MissingQueue, forgetDelays, isOfDelays } from '../delay/delay-levels';
 import { ensureDeadLetterQueues, ensureQueue } from '../connection/declare';
 import { isPredeclared, isQueueContract } from '../contract';
 import { type InstanceQueueError, PublishError } from '../errors';
@@ -39,10 +40,12 @@ export class RouteDeclarations {
   readonly #topology: () => Topology;
   /** How often the broker closed the connection while a queue was being ensured. */
   readonly #strikes = new Map<string, number>();
+  readonly #levels: DelayLevels;
 
   constructor(core: ConnectionCore, topology: () => Topology) {
     this.#core = core;
     this.#topology = topology;
+    this.#levels = new DelayLevels(core);
   }
 
   /** Undefined: nothing has to be ensured on this channel before the message is sent. Never rejects. */
@@ -54,6 +57,22 @@ export class RouteDeclarations {
     if (contract === undefined || isQueueContract(contract)) return undefined;
     const needed = !publishing.exchanges.has(contract) && !isPredeclared(contract.name);
     return needed ? this.#ensureExchange(publishing, contract) : undefined;
+  }
+
+  /** Undefined: the levels in which the message waits, and the way to its target, are there. Never rejects. */
+  ensureDelay({ link }: PublishingChannel, { delayed, mandatory }: Encoded): Promise<void> | undefined {
+    return delayed && this.#levels.ensure(link, delayed, mandatory);
+  }
+
+  /** Dresses a message with a delay for the wire. `false`: it cannot wait at the broker, and is rejected. */
+  dress({ link }: PublishingChannel, entry: PendingSend): boolean {
+    const { message } = entry;
+    const { delayed, messageId } = message;
+    if (delayed === undefined) return true;
+    const { refusal } = delayed;
+    if (refusal !== undefined) entry.reject(cannotWait(messageId, refusal));
+    else message.dress(this.#levels.wire(link, delayed));
+    return refusal === undefined;
   }
 
   /** Never rejects: without the permission to declare it, it may be there all the same. */
@@ -147,13 +166,20 @@ export class LostInFlight {
     return left.filter((entry) => !guilty.has(entry));
   }
 
-  /** A missing exchange of our own topology, or of a contract, is declared with the next channel, so no message is to blame. */
+  /** A missing exchange of our own topology, of a contract, or of a delay, is declared with the next channel, so no message is to blame. */
   #declaredHere(
-    { exchanges }: PublishingChannel,
-    { exchange, message }: PendingSend,
+    { exchanges, link }: PublishingChannel,
+    entry: PendingSend,
     { replyCode }: InstanceQueueError,
   ): boolean {
     if (replyCode !== 404) return false;
+    const { exchange, message } = entry;
+    if (isOfDelays(exchange)) {
+      forgetDelays(link);
+      const isFirst = !entry.ensuredAgain;
+      entry.ensuredAgain = true;
+      return isFirst;
+    }
     const { contract } = message;
     if (contract !== undefined && exchanges.get(contract) === true && contract.passive !== true) return true;
     return (this.#declared().exchanges ?? []).some(({ name, passive }) => name === exchange && passive !== true);
@@ -164,13 +190,26 @@ export class LostInFlight {
     this.#suspects.delete(entry);
     entry.declined++;
     this.#core.log.warn({ messageId, exchange, routingKey, err: cause }, 'message refused');
-    const where = queue === undefined ? `exchange \`${exchange}\`` : `queue \`${queue}\``;
+    const where = queue === undefined ? `exchange \`${entry.message.sentTo}\`` : `queue \`${queue}\``;
     const message = `The broker refused the message sent to ${where}. ${cause.message}`;
     const { maybeDelivered } = entry;
     entry.reject(
       new PublishError('PUBLISH_REFUSED', messageId, message, { cause, replyCode: cause.replyCode, maybeDelivered }),
     );
   }
+}
+
+/** The target of a delayed message is missing, or the queues in which it would wait cannot be declared. */
+function cannotWait(messageId: string, cause: InstanceQueueError): PublishError {
+  const { replyCode } = cause;
+  const isMissingQueue = cause instanceof MissingQueue;
+  const message = isMissingQueue
+    ? `${cause.message} A delayed message for it would be lost: declare it, or send with \`mandatory: false\`.`
+    : `The message cannot wait at the broker. ${cause.message}`;
+  return new PublishError(isMissingQueue ? 'PUBLISH_RETURNED' : 'PUBLISH_REFUSED', messageId, message, {
+    cause,
+    replyCode,
+  });
 }
 
 /** Rejects a message that the broker may or may not have. */

@@ -220,7 +220,10 @@ export class Pump {
     if (inFlight.size >= (this.#lost.suspecting ? 1 : this.#options.maxInFlight)) return false;
     const entry = this.outbox.peek();
     if (!entry) return false;
-    const ensured = this.#options.declare ? this.#routes.ensure(publishing, entry.message) : undefined;
+    const { message } = entry;
+    const ensured =
+      (this.#options.declare ? this.#routes.ensure(publishing, message) : undefined) ??
+      (message.delayed && this.#routes.ensureDelay(publishing, message));
     if (ensured) {
       void ensured.then(() => {
         this.pump();
@@ -232,6 +235,7 @@ export class Pump {
   }
 
   #send(publishing: PublishingChannel, entry: PendingSend): boolean {
+    if (entry.message.delayed !== undefined && !this.#routes.dress(publishing, entry)) return true;
     const { message, remaining, maybeDelivered } = entry;
     const { messageId } = message;
     const invalid = (sentence: string, cause?: unknown): void => {

@@ -154,6 +154,11 @@ function refuseOwn(message: Readonly<Record<string, unknown>>, messageId: string
     const sentence = `A request finds its reply by a \`${name}\` of its own: put yours into \`headers\`, or use send().`;
     throw new PublishError('PUBLISH_INVALID', messageId, sentence);
   }
+  for (const name of ['delay', 'at'] as const) {
+    if (message[name] === undefined) continue;
+    const sentence = `A request has no \`${name}\`: its reply goes to a channel that may be gone by then. Use send(), with a \`replyTo\` if needed.`;
+    throw new PublishError('PUBLISH_INVALID', messageId, sentence);
+  }
 }
 
 /**

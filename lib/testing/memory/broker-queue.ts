@@ -7,7 +7,8 @@ import type { QueuedMessage, StoredMessage } from './stored-message';
 export interface QueueHost {
   /** Is any connection open? Timers wait only for the sake of one. */
   readonly awake: boolean;
-  deadLetter(message: StoredMessage, death: Death, exchange: string, key: string | undefined): void;
+  /** Returns `false` if a queue did not take it, or there is none. */
+  deadLetter(message: StoredMessage, death: Death, exchange: string, key: string | undefined): boolean;
   changed(): void;
 }
 

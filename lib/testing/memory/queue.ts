@@ -1,4 +1,5 @@
 import { timer, type Subscription } from 'rxjs';
+import { LONGEST } from '../../options';
 import type { QueueDeclaration } from '../../topology-arguments';
 import type { BrokerQueue, QueueHost } from './broker-queue';
 import type { DeathReason } from './dead-letter';
@@ -10,6 +11,8 @@ import type { QueuedMessage, StoredMessage } from './stored-message';
 const DELIVERY_LIMIT = 20;
 /** Quorum queues know no higher priority. https://www.rabbitmq.com/docs/quorum-queues#priorities */
 const HIGHEST_IN_QUORUM = 31;
+/** ms after which a quorum queue tries again to hand over a dead letter that nobody took. */
+const DEAD_LETTER_AGAIN = 180_000;
 
 /** A classic or a quorum queue: its messages in order, and the consumers that take them in turns. */
 export class MemoryQueue implements BrokerQueue {
@@ -223,7 +226,7 @@ export class MemoryQueue implements BrokerQueue {
     this.#expiry?.unsubscribe();
     const at = this.#nextAt();
     if (at === Infinity || !this.host.awake) return;
-    this.#expiry = timer(Math.ceil(at - performance.now())).subscribe(() => {
+    this.#expiry = timer(Math.min(Math.ceil(at - performance.now()), LONGEST)).subscribe(() => {
       this.dispatch();
     });
   }
@@ -242,13 +245,19 @@ export class MemoryQueue implements BrokerQueue {
   }
 
   #die(dead: QueuedMessage | undefined, reason: DeathReason): void {
-    if (dead) this.#deadLetter(dead.message, reason);
+    if (!dead || this.#deadLetter(dead.message, reason)) return;
+    // It stays. https://www.rabbitmq.com/docs/quorum-queues#dead-lettering
+    if (this.counts && this.declaration.arguments['x-dead-letter-strategy'] === 'at-least-once') {
+      this.#delayed.set(dead, performance.now() + DEAD_LETTER_AGAIN);
+    }
   }
 
-  #deadLetter(message: StoredMessage, reason: DeathReason): void {
+  /** Returns `false` if no queue took it. */
+  #deadLetter(message: StoredMessage, reason: DeathReason): boolean {
     const { 'x-dead-letter-exchange': exchange, 'x-dead-letter-routing-key': key } = this.declaration.arguments;
-    if (typeof exchange !== 'string') return;
-    this.host.deadLetter(message, { queue: this.name, reason }, exchange, typeof key === 'string' ? key : undefined);
+    if (typeof exchange !== 'string') return true;
+    const death = { queue: this.name, reason };
+    return this.host.deadLetter(message, death, exchange, typeof key === 'string' ? key : undefined);
   }
 
   #deliveryLimit(): number {

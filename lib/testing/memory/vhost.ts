@@ -178,11 +178,13 @@ export class Vhost implements QueueHost {
     return this.publish(message);
   }
 
-  deadLetter(message: StoredMessage, death: Death, exchange: string, key: string | undefined): void {
+  deadLetter(message: StoredMessage, death: Death, exchange: string, key: string | undefined): boolean {
     // Without its exchange a dead letter is dropped, as by RabbitMQ.
-    if (exchange !== '' && !this.#exchanges.has(exchange)) return;
+    if (exchange !== '' && !this.#exchanges.has(exchange)) return false;
     const letter = deadLetter(message, death, exchange, key);
-    for (const queue of this.#route(letter)) if (!isCycle(queue.name, letter)) queue.push(letter);
+    const queues = this.#route(letter);
+    const taken = queues.map((queue) => isCycle(queue.name, letter) || queue.push(letter));
+    return taken.length > 0 && !taken.includes(false);
   }
 
   /** Gives an address for the replies to one channel. */

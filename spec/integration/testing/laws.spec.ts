@@ -3,6 +3,7 @@ import { fixture } from '../../support/fixtures/fixture';
 import { administeringLaws } from '../../support/laws/administering';
 import { consumingLaws } from '../../support/laws/consuming';
 import { rabbitmq } from '../../support/laws/rabbitmq';
+import { delayingLaws } from '../../support/laws/delaying';
 import { deadLetterLaws } from '../../support/laws/dead-letters';
 import { generationLaws } from '../../support/laws/generations';
 import { queueingLaws } from '../../support/laws/queueing';
@@ -22,6 +23,7 @@ describe('an InstanceQueue on a RabbitMQ', () => {
   administeringLaws(given);
   queueingLaws(given);
   deadLetterLaws(given);
+  delayingLaws(given);
   refusingLaws(given);
   generationLaws(given);
   describe('a stream', () => {

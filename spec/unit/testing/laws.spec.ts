@@ -2,6 +2,7 @@ import { fixture } from '../../support/fixtures/fixture';
 import { administeringLaws } from '../../support/laws/administering';
 import { consumingLaws } from '../../support/laws/consuming';
 import { memoryBroker } from '../../support/laws/memory-broker';
+import { delayingLaws } from '../../support/laws/delaying';
 import { deadLetterLaws } from '../../support/laws/dead-letters';
 import { generationLaws } from '../../support/laws/generations';
 import { queueingLaws } from '../../support/laws/queueing';
@@ -20,6 +21,7 @@ describe('the double of an InstanceQueue', () => {
   administeringLaws(given);
   queueingLaws(given);
   deadLetterLaws(given);
+  delayingLaws(given);
   refusingLaws(given);
   generationLaws(given);
   describe('a stream', () => {
