@@ -27,6 +27,8 @@ interface Standing {
   readonly targets: Set<string>;
   /** Queues that cannot be bound: exclusive to another connection, or missing, and the sender does not mind. */
   readonly volatile: Set<string>;
+  /** The kinds whose exit is there. */
+  readonly exits: Set<string>;
 }
 
 /** Shared by all producers of a connection. A new link begins anew: it may lead to another broker. */
@@ -35,7 +37,7 @@ const standings = new WeakMap<Link, Standing>();
 function standingOn(link: Link): Standing {
   let standing = standings.get(link);
   if (!standing) {
-    standing = { sets: new Map(), targets: new Set(), volatile: new Set() };
+    standing = { sets: new Map(), targets: new Set(), volatile: new Set(), exits: new Set() };
     standings.set(link, standing);
   }
   return standing;
@@ -93,7 +95,9 @@ export class DelayLevels {
     const { kind, set, target } = delayed;
     try {
       if (missing.length > 0) {
-        await this.#ask(link, setTopology(delayed, missing));
+        if (!standing.exits.has(kind)) await this.#ask(link, exitTopology(kind));
+        standing.exits.add(kind);
+        await this.#ask(link, levelsTopology(delayed, missing));
         let levels = standing.sets.get(set);
         if (!levels) standing.sets.set(set, (levels = new Set()));
         for (const level of missing) levels.add(level);
@@ -148,13 +152,13 @@ function levelsOf({ top }: Plan): readonly number[] {
 }
 
 /** The levels, from below, because each leads to the one below it. */
-function setTopology({ kind, set }: Delayed, levels: readonly number[]): Topology {
+function levelsTopology({ kind, set }: Delayed, levels: readonly number[]): Topology {
   const parts = levels.flatMap((level) => [
     passTopology(kind, set, level - 1),
     passTopology(kind, set, level),
     levelTopology(kind, set, level),
   ]);
-  return parts.reduce(mergeTopologies, exitTopology(kind));
+  return parts.reduce(mergeTopologies);
 }
 
 /** `locked`: a queue of another connection. Rejects: ChannelError 404, if there is no such queue or exchange. */

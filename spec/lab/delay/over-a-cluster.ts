@@ -1,0 +1,37 @@
+import { InstanceQueue } from 'instance-queue';
+import type { Cluster } from '../../../compose/local-cluster';
+import { delays, pause, type Lateness } from './random-delays';
+
+/** Delays on a cluster, of which each node is killed once meanwhile, and started again. */
+export async function overACluster(
+  cluster: Cluster,
+  given: readonly number[],
+  rate: number,
+  say: (line: string) => void,
+): Promise<Lateness> {
+  const url = [...cluster.urls];
+  const queue = new InstanceQueue({ url, reconnect: { max: 500 }, reopen: { max: 500 } });
+  const name = `delayed-${String(process.pid)}`;
+  let struck = Promise.resolve();
+  try {
+    await queue.admin.declare({ queues: [{ name, type: 'quorum' }] });
+    const apart = (given.length / rate) * 1000 * 0.2;
+    const strike = async (): Promise<void> => {
+      for (const node of cluster.nodes) {
+        await pause(apart);
+        say(`killing ${node.name}`);
+        await node.kill();
+        await pause(2000);
+        await node.start();
+        say(`${node.name} is back`);
+      }
+    };
+    const all = delays(queue, name, given, { rate });
+    struck = strike();
+    const [lateness] = await Promise.all([all, struck]);
+    return lateness;
+  } finally {
+    await struck.catch(() => undefined);
+    await queue.close({ drainTimeout: 5000 });
+  }
+}
