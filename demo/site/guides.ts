@@ -5,6 +5,7 @@ export const GUIDES = {
     'connections',
     'consuming',
     'producing',
+    'delays',
     'retrying',
     'requests',
     'streams',

@@ -18,6 +18,10 @@ const LONGEST_NAME = 200;
  * The queue in which failed messages of one queue wait for one delay, and from which the broker returns them to that queue
  * alone. All its messages have the same TTL, so they expire in order: RabbitMQ only ever expires the first of a queue.
  *
+ * Not the levels of delay/, which all services share: when something fails downstream, every message is retried at once, and the
+ * delays of all others would be late behind that flood. Here it is one hop instead of several, of exactly the delay, and the queue
+ * can be told by its name in `x-death` and in permissions.
+ *
  * Classic by default: an unused one expires (`x-expires`), and declaring it again renews that lease. RabbitMQ does not renew
  * the lease of a quorum queue (seen on 3.10; https://www.rabbitmq.com/docs/quorum-queues#feature-matrix), so a quorum queue
  * gets none and stays. It hands its messages back at least once.

@@ -63,6 +63,7 @@ const TOLD: readonly (readonly [default_: unknown, ...members: string[]])[] = [
   [DEFAULTS.then, 'RetryOptions.then'],
   [DEFAULTS.delayedRetry, 'DelayedRetry.type'],
   [DEFAULTS.waitIn, 'RetryOptions.waitIn'],
+  [DEFAULTS.delayIn, 'ProducerOptions.delayIn'],
   [DEFAULTS.maxInFlight, 'ProducerOptions.maxInFlight', 'PublishOptions.concurrency'],
   [DEFAULTS.timeout, 'ProducerOptions.timeout'],
   [DEFAULTS.mandatory, 'ProducerOptions.mandatory', 'OutboundMessage.mandatory'],

@@ -4,6 +4,8 @@ import { existsSync } from 'node:fs';
 import { once } from 'node:events';
 import { startCluster, type Cluster } from '../../../compose/local-cluster';
 import { localPrograms } from '../../../compose/local-programs';
+import { overACluster } from '../../lab/delay/over-a-cluster';
+import { complaint, randomDelays } from '../../lab/delay/random-delays';
 import { oneReceiver, singleActive } from '../../lab/cluster/scenes';
 import { CLOSED, CUT_OFF } from '../../lab/cluster/single-active';
 import { spread } from '../../lab/cluster/spread';
@@ -22,6 +24,14 @@ describe('on a cluster of three nodes', () => {
   afterAll(async () => {
     await cluster.stop();
   }, 60_000);
+
+  it('no delayed message is lost or early while each node is killed once', async () => {
+    const lateness = await overACluster(cluster, randomDelays(500, 100, 20_000), 25, (line) => {
+      process.stderr.write(`cluster: ${line}\n`);
+    });
+    // How late, is a question of how busy this machine is; `npm run delays -- cluster` asks it.
+    expect(complaint('cluster', { ...lateness, p99: 0 })).toEqual([]);
+  }, 300_000);
 
   it('clients with all endpoints are spread over the nodes', async () => {
     const clients = await spread(cluster, 90);

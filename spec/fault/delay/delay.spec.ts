@@ -67,6 +67,8 @@ test('delayed messages survive a restart of the broker, and those that came due 
   const queue = await bystander.declareQueue({ durable: true });
   const client = newClient({ reconnect: quick, reopen: quick });
   await client.send({ queue, body: 1, delay: 2000 });
+  // RabbitMQ before 4.0 writes definitions to the disk a little later than it confirms them.
+  await broker.ctl('eval', 'catch mnesia:sync_log().');
   await broker.kill();
   await broker.start();
   const arrived = collect(client.consume({ queue, noAck: true }));

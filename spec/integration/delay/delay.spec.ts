@@ -13,16 +13,19 @@ const held = async (queue: string): Promise<number | undefined> =>
   (await given.broker.queues()).find(({ name }) => name === queue)?.messages;
 
 // The short form of `npm run delays`.
-test.each(['quorum', 'classic'] as const)('random delays in %s queues: nothing lost, nothing early', async (delayIn) => {
-  const { bystander, newClient } = given;
-  const queue = bystander.freeQueueName();
-  const client = newClient({ producer: { delayIn } });
-  await client.admin.declare({ queues: [{ name: queue, type: delayIn }] });
-  const lateness = await delays(client, queue, randomDelays(300, 100, 5000), { rate: 100 });
-  // How late, is a question of how busy this machine is.
-  expect(complaint(delayIn, { ...lateness, p99: 0 })).toEqual([]);
-  expect(lateness.duplicates).toBe(0);
-});
+test.each(['quorum', 'classic'] as const)(
+  'random delays in %s queues: nothing lost, nothing early',
+  async (delayIn) => {
+    const { bystander, newClient } = given;
+    const queue = bystander.freeQueueName();
+    const client = newClient({ producer: { delayIn } });
+    await client.admin.declare({ queues: [{ name: queue, type: delayIn }] });
+    const lateness = await delays(client, queue, randomDelays(300, 100, 5000), { rate: 100 });
+    // How late, is a question of how busy this machine is.
+    expect(complaint(delayIn, { ...lateness, p99: 0 })).toEqual([]);
+    expect(lateness.duplicates).toBe(0);
+  },
+);
 
 test('messages for a queue that is gone, or full, wait beside it, and hold up no others', async () => {
   const { bystander, newClient } = given;
@@ -32,11 +35,13 @@ test('messages for a queue that is gone, or full, wait beside it, and hold up no
   await client.admin.declare({
     queues: [{ name: gone }, { name: full, maxLength: 1, overflow: 'reject-publish' }],
   });
-  const landings = [gone, full].map((name) => bystander.deletesQueue(`instance-queue.delay.v1.quorum.to-queue.${name}`));
+  const landings = [gone, full].map((name) =>
+    bystander.deletesQueue(`instance-queue.delay.v1.quorum.to-queue.${name}`),
+  );
   await client.send({ queue: full, body: 'full' });
   // A queue hands over 32 dead letters at a time.
   await Promise.all(
-    [gone, full].flatMap((queue) => numbers(40).map((body) => client.send({ queue, body, delay: 400 }))),
+    [gone, full].flatMap((queue) => numbers(40).map((body) => client.send({ queue, body, delay: 3000 }))),
   );
   await bystander.deleteQueue(gone);
   await eventually(async () => (await held(landings[0]!)) === 40 && (await held(landings[1]!)) === 40);

@@ -54,10 +54,7 @@ export class DelayLedger {
         this.#late.push(performance.now() - due);
       }
     };
-    return queue
-      .consume<Body>({ queue: name, prefetch: 500 })
-      .pipe(handle(note))
-      .subscribe({ error: onError });
+    return queue.consume<Body>({ queue: name, prefetch: 500 }).pipe(handle(note)).subscribe({ error: onError });
   }
 
   get outstanding(): number {

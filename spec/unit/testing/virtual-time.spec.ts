@@ -45,6 +45,42 @@ describe('a FakeInstanceQueue while the clock stands still', () => {
     expect(queue.metrics.acked).toBe(1);
   });
 
+  it.each(['quorum', 'classic'] as const)(
+    'lets delays pass in no time, each at its time, in %s queues',
+    async (delayIn) => {
+      const delays = [100, 1000, 60_000, HOUR, 8 * 365 * 24 * HOUR];
+      const patient = new FakeInstanceQueue({ producer: { delayIn } });
+      const began = performance.now();
+      const late = new Map<number, number>();
+      patient.consume<number>({ queue: 'later', noAck: true }).subscribe(({ body }) => {
+        late.set(body, performance.now() - began - body);
+      });
+      for (const delay of delays) await patient.send({ queue: 'later', body: delay, delay });
+      for (const delay of delays) {
+        const left = began + delay - performance.now();
+
+        await jest.advanceTimersByTimeAsync(Math.max(0, Math.min(left, HOUR)) + 1100);
+      }
+      expect([...late.keys()]).toEqual(delays.filter((delay) => delay <= HOUR));
+      for (const [delay, by] of late) {
+        expect(by).toBeGreaterThanOrEqual(0);
+        expect(by).toBeLessThanOrEqual(16 + Math.min(delay / 64, 1024) + 40);
+      }
+      const closed = patient.close();
+      await jest.advanceTimersByTimeAsync(HOUR);
+      await closed;
+    },
+  );
+
+  it('a delayed message whose queue is gone comes when the queue is back', async () => {
+    await queue.send({ queue: 'later', body: 1, delay: 1000 });
+    queue.broker.deleteQueue('later');
+    await jest.advanceTimersByTimeAsync(10_000);
+    queue.broker.declare({ queues: [{ name: 'later' }] });
+    await jest.advanceTimersByTimeAsync(180_000);
+    expect(queue.broker.messages('later')).toMatchObject([{ body: 1 }]);
+  });
+
   it('lets hours of retries pass in no time, each at its hour', async () => {
     const runs: number[] = [];
     const began = Date.now();
