@@ -17,7 +17,7 @@ import {
 } from './levels';
 
 /** https://www.rabbitmq.com/amqp-0-9-1-reference#constants */
-const [ACCESS_REFUSED, NOT_FOUND, RESOURCE_LOCKED] = [403, 404, 405];
+const [ACCESS_REFUSED, NOT_FOUND, RESOURCE_LOCKED, PRECONDITION_FAILED] = [403, 404, 405, 406];
 
 /** What is known to exist on one link. */
 interface Standing {
@@ -52,10 +52,25 @@ export function forgetDelays(link: Link): void {
 }
 
 /** The target of a delayed message does not exist. */
-export class MissingQueue extends ChannelError {
-  constructor(queue: string) {
-    super(`There is no queue \`${queue}\`.`, { replyCode: NOT_FOUND });
+export class MissingTarget extends ChannelError {
+  readonly isQueue: boolean;
+
+  constructor(target: Target) {
+    super(`There is no ${'queue' in target ? 'queue' : 'exchange'} \`${nameOf(target)}\`.`, { replyCode: NOT_FOUND });
+    this.isQueue = 'queue' in target;
   }
+}
+
+/** Is it of no use to try again? Unlike a node that is down, or a quorum that is missing, this does not mend itself. */
+export const isFinal = (refusal: InstanceQueueError): boolean =>
+  refusal instanceof MissingTarget || refusal.replyCode === PRECONDITION_FAILED;
+
+/** How much a producer knows of a target. */
+export interface Knowledge {
+  /** Refuse a target that is missing. */
+  readonly mandatory: boolean;
+  /** It was declared, or has to be trusted. */
+  readonly isEnsured: boolean;
 }
 
 /** Declares levels and the ways to targets, once per link and as messages need them. */
@@ -67,7 +82,7 @@ export class DelayLevels {
   }
 
   /** Undefined: everything that the message needs is there, or it does not wait. Never rejects: `refusal` says what went wrong. */
-  ensure(link: Link, delayed: Delayed, mandatory: boolean): Promise<void> | undefined {
+  ensure(link: Link, delayed: Delayed, knowledge: Knowledge): Promise<void> | undefined {
     const { plan, kind, set, target } = delayed;
     if (plan === undefined || delayed.refusal !== undefined) return undefined;
     const { sets, targets } = standingOn(link);
@@ -75,7 +90,7 @@ export class DelayLevels {
     const missing = levelsOf(plan).filter((level) => standing?.has(level) !== true);
     const isReady = targets.has(keyOf(kind, target));
     if (missing.length === 0 && isReady) return undefined;
-    return this.#declare(link, delayed, missing, isReady, mandatory);
+    return this.#declare(link, delayed, missing, isReady, knowledge);
   }
 
   /** What goes to the wire now. */
@@ -89,7 +104,7 @@ export class DelayLevels {
     delayed: Delayed,
     missing: readonly number[],
     isReady: boolean,
-    mandatory: boolean,
+    { mandatory, isEnsured }: Knowledge,
   ): Promise<void> {
     const standing = standingOn(link);
     const { kind, set, target } = delayed;
@@ -103,7 +118,9 @@ export class DelayLevels {
         for (const level of missing) levels.add(level);
       }
       if (!isReady) {
-        if (mandatory && (await checkTarget(link, target)) === 'locked') standing.volatile.add(nameOf(target));
+        const presence = mandatory ? await presenceOf(link, target) : 'trusted';
+        if (presence === 'missing' && !isEnsured) throw new MissingTarget(target);
+        if (presence === 'locked') standing.volatile.add(nameOf(target));
         await this.#lead(link, delayed);
         standing.targets.add(keyOf(kind, target));
       }
@@ -121,7 +138,9 @@ export class DelayLevels {
       await this.#ask(link, targetTopology(kind, target));
     } catch (error) {
       const code = error instanceof ChannelError ? error.replyCode : undefined;
-      if (!('queue' in target) || (code !== RESOURCE_LOCKED && code !== NOT_FOUND)) throw error;
+      if (code !== RESOURCE_LOCKED && code !== NOT_FOUND) throw error;
+      if (!('queue' in target)) throw new MissingTarget(target);
+      if (kind === 'quorum') throw error;
       standingOn(link).volatile.add(target.queue);
     }
   }
@@ -161,21 +180,17 @@ function levelsTopology({ kind, set }: Delayed, levels: readonly number[]): Topo
   return parts.reduce(mergeTopologies);
 }
 
-/** `locked`: a queue of another connection. Rejects: ChannelError 404, if there is no such queue or exchange. */
-async function checkTarget(link: Link, target: Target): Promise<'trusted' | 'locked'> {
-  if ('exchange' in target) {
-    try {
-      await link.declare({ exchanges: [{ name: target.exchange, type: 'direct', passive: true }] });
-    } catch (error) {
-      if (!(error instanceof ChannelError && error.replyCode === ACCESS_REFUSED)) throw error;
-    }
-    return 'trusted';
-  }
+/** `locked`: a queue of another connection. Rejects: ChannelError. */
+async function presenceOf(link: Link, target: Target): Promise<'trusted' | 'missing' | 'locked'> {
   try {
-    if ((await link.check(target.queue)) !== 'missing') return 'trusted';
+    if ('queue' in target) return (await link.check(target.queue)) === 'missing' ? 'missing' : 'trusted';
+    await link.declare({ exchanges: [{ name: target.exchange, type: 'direct', passive: true }] });
+    return 'trusted';
   } catch (error) {
-    if (error instanceof ChannelError && error.replyCode === RESOURCE_LOCKED) return 'locked';
+    const code = error instanceof ChannelError ? error.replyCode : undefined;
+    if (code === NOT_FOUND) return 'missing';
+    if (code === RESOURCE_LOCKED) return 'locked';
+    if (code === ACCESS_REFUSED) return 'trusted';
     throw error;
   }
-  throw new MissingQueue(target.queue);
 }

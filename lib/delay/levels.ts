@@ -96,8 +96,8 @@ const exitOf = (kind: DelayKind): string => `${PREFIX}${kind}.exit`;
 const queuesOf = (kind: DelayKind): string => `${PREFIX}${kind}.queues`;
 /** The exchange and the queue of messages whose target, or next level, is gone. */
 export const strandedOf = (kind: DelayKind): string => `${PREFIX}${kind}.stranded`;
-/** The queue through which messages reach queues that go with their connection. */
-const VOLATILE = `${PREFIX}volatile`;
+/** The queue through which messages reach queues that go with their connection: at most once, because it must not keep them. */
+const volatileOf = (kind: DelayKind): string => `${PREFIX}${kind}.volatile`;
 
 const matching = (headers: Arguments): Pick<BindingSpec, 'arguments'> => ({
   arguments: { 'x-match': 'all', ...headers },
@@ -114,12 +114,12 @@ export function exitTopology(kind: DelayKind): Topology {
     ],
     queues: [
       { name: alternateExchange, type: kind },
-      { name: VOLATILE, type: 'classic', messageTtl: 0, deadLetter: { exchange: '' } },
+      { name: volatileOf(kind), type: kind, messageTtl: 0, deadLetter: { exchange: '' } },
     ],
     bindings: [
       { exchange: alternateExchange, queue: alternateExchange },
       { exchange: exit, toExchange: queues, ...matching({ [TO]: 'queue' }) },
-      { exchange: exit, queue: VOLATILE, ...matching({ [TO]: 'volatile' }) },
+      { exchange: exit, queue: volatileOf(kind), ...matching({ [TO]: 'volatile' }) },
     ],
   };
 }

@@ -6,7 +6,7 @@ import { isExchangeContract, isQueueContract } from '../contract';
 import { CONTRACT } from '../contract-codecs';
 import type { AnyExchangeContract, AnyQueueContract } from '../contract-codecs';
 import { PublishError, sentenceOf } from '../errors';
-import { plainTable, tableSize } from '../field-table';
+import { plainTable } from '../field-table';
 import { FILTER_VALUE, filterValue } from '../filter-value';
 import { NotEncodable } from '../not-encodable';
 import {
@@ -28,6 +28,7 @@ import { checkRoute } from '../topology-checks';
 import type { WireMessage } from '../transport/transport';
 import type { ContractMessage, OutboundMessage } from './contract-message';
 import { newMessageId } from './message-id';
+import { headersSize, restOfFrame } from './properties-frame';
 
 export type { OutboundMessage };
 
@@ -86,13 +87,6 @@ const MESSAGE: Shape<
   priority: integer(0, 255),
   headers: object,
 };
-
-/** The size of the buffer into which amqplib encodes headers. */
-const HEADERS = 65_536;
-/** Class, weight, body size, flags, and the frame around them. */
-const PROPERTIES_FRAME = 22;
-/** Bytes of a random UUID with its length. */
-const UUID = 37;
 
 /** A checked and encoded message, ready for the wire. */
 export class Encoded implements WireMessage {
@@ -216,9 +210,7 @@ export function encode<T>(
   const { content, contentType, contentEncoding } = packed;
   if (contentEncoding !== properties?.contentEncoding)
     properties = withDefaults({ ...properties }, { contentEncoding });
-  const strings =
-    (properties ? stringsSize(properties) : 0) + sizeOf(contentType) + (given === undefined ? UUID : sizeOf(given));
-  const propertiesFrame = PROPERTIES_FRAME + headers + strings + 10;
+  const propertiesFrame = headers + restOfFrame(properties, contentType, given);
   return new Encoded(messageId, message, defaults, contentType, properties, content, propertiesFrame, delayed);
 }
 
@@ -291,25 +283,6 @@ function filteredHeaders({ headers = {} }: Pick<MessageProperties, 'headers'>, s
   if (given !== streamFilter) throw new TypeError(`\`streamFilter\` and the header \`${FILTER_VALUE}\` differ`);
   return { ...headers, [FILTER_VALUE]: streamFilter };
 }
-
-/** `more`: bytes that others will add. */
-function headersSize(properties: MessageProperties | undefined, more: number): number {
-  if (!properties?.headers) return 4 + more;
-  const size = tableSize(properties.headers) + more;
-  if (size > HEADERS)
-    throw new RangeError(
-      `they take ${String(size)} bytes, at most ${String(HEADERS)} fit. Put large data into the body.`,
-    );
-  return size;
-}
-
-function stringsSize({ expiration, ...properties }: MessageProperties): number {
-  let size = expiration === undefined ? 0 : 1 + String(Math.floor(expiration)).length;
-  for (const value of Object.values(properties)) if (typeof value === 'string') size += sizeOf(value);
-  return size;
-}
-
-const sizeOf = (value: string | undefined): number => (value === undefined ? 0 : 1 + Buffer.byteLength(value));
 
 function invalid(messageId: string, what: string, cause: unknown): PublishError {
   return new PublishError('PUBLISH_INVALID', messageId.slice(0, 255), `${what}: ${sentenceOf(cause)}`, { cause });

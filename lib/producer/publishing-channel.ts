@@ -1,5 +1,5 @@
 import type { ConnectionCore } from '../connection/connection-core';
-import { DelayLevels, MissingQueue, forgetDelays, isOfDelays } from '../delay/delay-levels';
+import { DelayLevels, MissingTarget, forgetDelays, isFinal, isOfDelays } from '../delay/delay-levels';
 import { ensureDeadLetterQueues, ensureQueue } from '../connection/declare';
 import { isPredeclared, isQueueContract } from '../contract';
 import { type InstanceQueueError, PublishError } from '../errors';
@@ -60,19 +60,25 @@ export class RouteDeclarations {
   }
 
   /** Undefined: the levels in which the message waits, and the way to its target, are there. Never rejects. */
-  ensureDelay({ link }: PublishingChannel, { delayed, mandatory }: Encoded): Promise<void> | undefined {
-    return delayed && this.#levels.ensure(link, delayed, mandatory);
+  ensureDelay({ link, ensured }: PublishingChannel, { delayed, mandatory, queue }: Encoded): Promise<void> | undefined {
+    const isEnsured = queue !== undefined && ensured.has(queue);
+    return delayed && this.#levels.ensure(link, delayed, { mandatory, isEnsured });
   }
 
-  /** Dresses a message with a delay for the wire. `false`: it cannot wait at the broker, and is rejected. */
+  /** Dresses a message with a delay for the wire. `false`: it cannot wait at the broker. It is rejected if that is final. */
   dress({ link }: PublishingChannel, entry: PendingSend): boolean {
     const { message } = entry;
     const { delayed, messageId } = message;
     if (delayed === undefined) return true;
     const { refusal } = delayed;
-    if (refusal !== undefined) entry.reject(cannotWait(messageId, refusal));
-    else message.dress(this.#levels.wire(link, delayed));
-    return refusal === undefined;
+    if (refusal === undefined) {
+      message.dress(this.#levels.wire(link, delayed));
+      return true;
+    }
+    delayed.refusal = undefined;
+    this.#core.log.warn({ messageId, err: refusal }, 'a delayed message cannot wait at the broker');
+    if (isFinal(refusal)) entry.reject(cannotWait(messageId, refusal));
+    return false;
   }
 
   /** Never rejects: without the permission to declare it, it may be there all the same. */
@@ -202,7 +208,7 @@ export class LostInFlight {
 /** The target of a delayed message is missing, or the queues in which it would wait cannot be declared. */
 function cannotWait(messageId: string, cause: InstanceQueueError): PublishError {
   const { replyCode } = cause;
-  const isMissingQueue = cause instanceof MissingQueue;
+  const isMissingQueue = cause instanceof MissingTarget && cause.isQueue;
   const message = isMissingQueue
     ? `${cause.message} A delayed message for it would be lost: declare it, or send with \`mandatory: false\`.`
     : `The message cannot wait at the broker. ${cause.message}`;

@@ -235,7 +235,11 @@ export class Pump {
   }
 
   #send(publishing: PublishingChannel, entry: PendingSend): boolean {
-    if (entry.message.delayed !== undefined && !this.#routes.dress(publishing, entry)) return true;
+    if (entry.message.delayed !== undefined && !this.#routes.dress(publishing, entry)) {
+      // Tried again later, and without holding up others.
+      if (!entry.settled) this.#nacked.add(entry);
+      return true;
+    }
     const { message, remaining, maybeDelivered } = entry;
     const { messageId } = message;
     const invalid = (sentence: string, cause?: unknown): void => {
