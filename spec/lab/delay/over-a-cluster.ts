@@ -26,7 +26,7 @@ export async function overACluster(
         say(`${node.name} is back`);
       }
     };
-    const all = delays(queue, name, given, { rate });
+    const all = delays(queue, name, given, { rate, patience: 420_000 });
     struck = strike();
     const [lateness] = await Promise.all([all, struck]);
     return lateness;
