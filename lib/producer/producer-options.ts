@@ -65,7 +65,7 @@ export interface ProducerOptions<T = unknown> {
   readonly onNack?: 'resend' | 'reject';
   /**
    * The kind of queue in which messages with a `delay` or an `at` wait, always durable. 'quorum' (RabbitMQ ≥ 3.10): replicated, and
-   * handed on at least once, so that a delay survives the loss of a node. 'classic': on one node, handed on at most once, at a third
+   * handed on at least once, so that a delay survives the loss of a node. 'classic': on one node, handed on at most once, at somewhat
    * less work for the broker. @default 'quorum'
    */
   readonly delayIn?: DelayKind;

@@ -26,12 +26,12 @@ describe('on a cluster of three nodes', () => {
   }, 60_000);
 
   it('no delayed message is lost or early while each node is killed once', async () => {
-    const lateness = await overACluster(cluster, randomDelays(500, 100, 20_000), 25, (line) => {
+    const lateness = await overACluster(cluster, randomDelays(300, 100, 10_000), 15, (line) => {
       process.stderr.write(`cluster: ${line}\n`);
     });
-    // How late, is a question of how busy this machine is; `npm run delays -- cluster` asks it.
+    // How late, is for `npm run delays -- cluster`. RabbitMQ 3.10 may take six minutes to hand on what was on its way.
     expect(complaint('cluster', { ...lateness, p99: 0 })).toEqual([]);
-  }, 300_000);
+  }, 700_000);
 
   it('clients with all endpoints are spread over the nodes', async () => {
     const clients = await spread(cluster, 90);

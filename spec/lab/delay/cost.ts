@@ -18,7 +18,7 @@ export async function cost(broker: Broker, say: (line: string) => void): Promise
     await queue.admin.declare({ queues: [{ name, type: kind }] });
     const cases: readonly (readonly [string, readonly number[]])[] = [
       ['no delay', Array<number>(COUNT).fill(0)],
-      ['1 s, in one level', Array<number>(COUNT).fill(1000)],
+      ['1 s, all at once', Array<number>(COUNT).fill(1000)],
       ['0.1 to 10 s, random', randomDelays(COUNT, 100, 10_000)],
     ];
     for (const [what, delays] of cases) {
