@@ -122,12 +122,14 @@ export function delayingLaws(given: { readonly broker: BrokerUnderTest }): void 
     const name = await given.broker.declareQueue();
     const queue = client('classic');
     const arrivals = consuming(queue, name);
-    // 512 + 256 + 16 ms
-    await queue.send({ queue: name, body: 1, delay: 775 });
+    await queue.send({ queue: name, body: 'warm', delay: 1000 });
+    await eventually(() => arrivals.length === 1);
+    // What is left of it when it is written takes the levels of 512 and of 256 ms, unless that takes 230 ms.
+    await queue.send({ queue: name, body: 1, delay: 1000 });
     await given.broker.deleteQueue(`${PREFIX}classic.8`);
     const [stranded] = await given.broker.takeMessages(`${PREFIX}classic.stranded`, 1);
     expect(stranded).toMatchObject({ body: 1 });
-    expect(arrivals).toEqual([]);
+    expect(arrivals).toHaveLength(1);
   });
 
   it('a message whose classic way ends at a deleted queue is stranded, and no more is lost', async () => {
