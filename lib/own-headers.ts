@@ -19,6 +19,8 @@ export const OWN = {
   userId: 'x-instance-queue-user-id',
   /** No further attempt was left: it was moved. */
   spent: 'x-instance-queue-spent',
+  /** How often it was sent back from a dead-letter queue by hand. */
+  replays: 'x-instance-queue-replays',
 } as const;
 
 /** Characters of an error that go into headers, which have to fit a frame. */

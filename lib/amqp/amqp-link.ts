@@ -283,7 +283,7 @@ class AmqpInboundChannel extends AmqpChannel implements InboundChannel {
     const message = tagged(deliveryTag);
     try {
       if (how === 'ack') channel.ack(message, multiple);
-      else if (how === 'release') channel.nack(message, false, true);
+      else if (how === 'release') channel.nack(message, multiple, true);
       else channel.reject(message, how === 'requeue');
     } catch {
       // amqplib throws from the moment in which the channel starts to close; the broker takes everything unsettled back.

@@ -1,12 +1,13 @@
-import { filter, firstValueFrom, map, race, throwIfEmpty, timer } from 'rxjs';
+import { defer, filter, firstValueFrom, map, race, switchMap, tap, throwIfEmpty, timer, type Observable } from 'rxjs';
 import { auto, type Codec } from '../codec';
 import type { ConnectionCore } from '../connection/connection-core';
 import type { CloseReport } from '../connection/member';
 import type { Up } from '../connection/supervisor';
 import { ConsumerChannel, type Refusal } from '../consumer/consumer-channel';
-import type { Delivery } from '../consumer/delivery';
+import { ArrivedMessage, type Delivery, type Message } from '../consumer/delivery';
 import { contractCodec } from '../consumer/delivery-decoder';
 import { DeliveryLimit } from '../consumer/delivery-limit';
+import { closingBehind, QueueScan, type QueueScanOptions } from '../consumer/queue-scan';
 import { codecBesideContract, queueCodecs } from '../contract';
 import { type PlainQueue, type QueueOf } from '../contract-codecs';
 import { undelayed } from '../delay/undelayed';
@@ -15,6 +16,7 @@ import { reasonOf } from '../not-encodable';
 import {
   boolean,
   checkOptions,
+  countFrom,
   codec as isCodec,
   either,
   expected,
@@ -33,6 +35,12 @@ export interface GetOptions<T> {
   readonly codec?: Codec<T>;
 }
 
+/** How much of a queue `browse` reads. */
+export interface BrowseOptions {
+  /** Messages at most, from the head of the queue; Infinity: all. @default 100 */
+  readonly limit?: number;
+}
+
 /** What to delete, and under which conditions. */
 export type DeleteTarget =
   | {
@@ -49,6 +57,9 @@ export type DeleteTarget =
     };
 
 const GET: Shape<GetOptions<unknown>> = { codec: isCodec };
+const BROWSE: Shape<BrowseOptions> = { limit: countFrom(1) };
+/** Messages of a look that may be on their way. */
+const WINDOW = 5000;
 const DELETE: Shape<{ queue: string; exchange: string; ifEmpty: boolean; ifUnused: boolean }> = {
   queue: either(shortString(), object),
   exchange: either(shortString(), object),
@@ -85,13 +96,13 @@ export class Admin {
   /** Declares exchanges, queues, then bindings. */
   async declare(topology: Topology): Promise<void> {
     checkTopology(topology);
-    await (await this.#link()).declare(topology);
+    await (await this.link()).declare(topology);
   }
 
   /** How full a queue is, and how many consumers it has; undefined if there is no such queue. */
   async inspect(queue: string | QueueSpec): Promise<QueueDepth | undefined> {
     const name = nameOf(queue);
-    return (await this.#link()).inspect(name);
+    return (await this.link()).inspect(name);
   }
 
   /**
@@ -129,10 +140,44 @@ export class Admin {
     }
   }
 
+  /**
+   * Looks at the messages of a queue from its head, in order, without taking them. Bodies stay bytes. The broker delivers them,
+   * and gets them back in their places when the look ends; until then no other consumer gets them, and afterwards they are
+   * marked as `redelivered`. RabbitMQ 4.0 to 4.2 counts each look towards the delivery limit of a quorum queue, and drops or
+   * dead-letters a message that was looked at as often; from 4.3 on a look costs nothing. Not for streams: consume those.
+   *
+   * Cold. Emits: the messages that were ready at the start. Completes: after them, at `limit`, or when none has come for a second,
+   * because other consumers have the rest; everything is back then. Errors: ChannelError (with `replyCode` 404 if there is no such
+   * queue), ConnectionError, ConsumerError CONSUMER_CANCELLED. Unsubscribe: gives everything back.
+   *
+   * @throws OptionsError
+   */
+  browse(queue: string | QueueSpec, options: BrowseOptions = {}): Observable<Message<Buffer>> {
+    const name = nameOf(queue);
+    checkOptions(options, BROWSE, { of: 'browse()' });
+    const { limit = 100 } = options;
+    return defer(() => this.scan(name, { limit, window: WINDOW })).pipe(
+      switchMap((scan) => {
+        const read$ = scan.message$.pipe(
+          tap(({ deliveryTag }) => {
+            scan.keep(deliveryTag);
+          }),
+          map((message) => new ArrivedMessage(message, name, message.content)),
+        );
+        return closingBehind(read$, scan);
+      }),
+    );
+  }
+
+  /** @internal A scan of a queue whose messages are acked or kept one by one. */
+  async scan(queue: string, options: QueueScanOptions): Promise<QueueScan> {
+    return QueueScan.open(this.#core, await this.#up(), queue, options);
+  }
+
   /** Drops all messages that are ready in a queue. Resolves with how many they were; those out to consumers stay. */
   async purge(queue: string | QueueSpec): Promise<number> {
     const name = nameOf(queue);
-    return (await this.#link()).purge(name);
+    return (await this.link()).purge(name);
   }
 
   /** Deletes a queue with its messages, or an exchange. Resolves with how many messages went; nothing is not an error. */
@@ -141,7 +186,7 @@ export class Admin {
     if ('queue' in target === 'exchange' in target)
       throw expected('delete()', 'either `{ queue }` or `{ exchange }`', target);
     const name = 'queue' in target ? nameOf(target.queue) : nameOf(target.exchange, 'exchange');
-    const link = await this.#link();
+    const link = await this.link();
     if ('queue' in target) return link.deleteQueue(name, target);
     await link.deleteExchange(name, target);
     return 0;
@@ -150,14 +195,14 @@ export class Admin {
   /** Removes a binding. One that does not exist is no error. */
   async unbind(binding: BindingSpec): Promise<void> {
     checkOptions<Pick<BindingSpec, 'exchange'>>(binding, UNBIND, { of: 'unbind()', required: ['exchange'] });
-    await (await this.#link()).unbind(binding);
+    await (await this.link()).unbind(binding);
   }
 
-  async #link(): Promise<Link> {
+  /** @internal The present link, or the next. */
+  async link(): Promise<Link> {
     return (await this.#up()).link;
   }
 
-  /** The present link, or the next. */
   #up(): Promise<Up<Link>> {
     this.#core.open();
     return firstValueFrom(

@@ -155,7 +155,10 @@ export interface InboundChannel extends LinkChannel {
   consume(request: ConsumeRequest, listener: ConsumeListener): Promise<void>;
   /** Takes one message without a consumer, to be settled on this channel. Undefined: the queue is empty. Rejects: ChannelError. */
   get(queue: string): Promise<InboundMessage | undefined>;
-  /** Settles one delivery; with `multiple` an ack covers every unsettled tag up to it. `false`: the channel is closing. */
+  /**
+   * Settles one delivery; with `multiple` an ack or a release covers every unsettled tag up to it, and with tag 0 every unsettled
+   * tag. `false`: the channel is closing.
+   */
   settle(deliveryTag: number, how: Settlement, multiple?: boolean): boolean;
   /** Cancels the consumer. Messages may arrive until this resolves: when the broker has answered, or the channel has ended. */
   cancel(tag: string): Promise<void>;

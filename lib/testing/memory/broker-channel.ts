@@ -97,10 +97,11 @@ export class BrokerChannel {
     return { ...message, properties: { ...message.properties, replyTo: this.#replies.address } };
   }
 
-  /** With `multiple` every unsettled delivery up to the tag. */
+  /** With `multiple` every unsettled delivery up to the tag, or all for tag 0. */
   settle(tag: number, how: Settlement, multiple: boolean): void {
-    if (!this.#unsettled.has(tag)) throw new Refusal(406, `unknown delivery tag ${String(tag)}`);
-    const tags = multiple ? [...this.#unsettled.keys()].filter((one) => one <= tag) : [tag];
+    const all = tag === 0 && multiple;
+    if (!all && !this.#unsettled.has(tag)) throw new Refusal(406, `unknown delivery tag ${String(tag)}`);
+    const tags = multiple ? [...this.#unsettled.keys()].filter((one) => all || one <= tag) : [tag];
     this.#settleAll(tags, how);
   }
 

@@ -1,0 +1,251 @@
+import { randomUUID } from 'node:crypto';
+import {
+  catchError,
+  concat,
+  defer,
+  finalize,
+  firstValueFrom,
+  ignoreElements,
+  interval,
+  Observable,
+  type Subscription,
+  throwError,
+} from 'rxjs';
+import type { ConnectionCore } from '../connection/connection-core';
+import type { CloseReport } from '../connection/member';
+import type { Up } from '../connection/supervisor';
+import { ChannelError, ConsumerError } from '../errors';
+import { isRabbitMq } from '../transport/broker-version';
+import type { InboundChannel, InboundMessage, Link } from '../transport/transport';
+import { AckBatch, AckBatching } from './ack-batching';
+
+/** How much of a queue is read, and how fast. */
+export interface QueueScanOptions {
+  /** Messages at most. */
+  readonly limit: number;
+  /** Messages that may arrive before the first of them is acked or kept: 1 to 65 535. */
+  readonly window: number;
+}
+
+/** ms without a message after which the rest of the queue counts as out of reach: other consumers have it. */
+const QUIET = 1000;
+/** The same for a queue that is said to be empty: the counts of a quorum queue lag a little. */
+const QUIET_IF_EMPTY = 300;
+const LOOK_EVERY = 50;
+
+/** The header of a message that came from a stream. */
+const STREAM_OFFSET = 'x-stream-offset';
+
+/**
+ * Reads a queue from its head, in order, on a channel of its own. A message that is acked is gone; the others are kept unsettled
+ * until `close` gives all of them back to their places. The broker keeps their contents, this side keeps no more than their
+ * number.
+ *
+ * A consumer never gets more than `window` messages ahead. To get past messages that are kept, the scan cancels its consumer and
+ * registers another: what a cancelled consumer has unsettled does not count against the prefetch of the next.
+ */
+export class QueueScan {
+  /** Messages that were ready when the scan began. */
+  readonly found: number;
+  /**
+   * How often the broker delivers a message of a quorum queue before it drops or dead-letters it, if each delivery of this scan
+   * counts: on RabbitMQ 4.0 to 4.2, where even a `nack` does. Undefined: looking costs nothing, or there is no limit by default.
+   * https://www.rabbitmq.com/docs/quorum-queues#poison-message-handling
+   */
+  readonly deliveryLimit: number | undefined;
+  readonly #channel: InboundChannel;
+  readonly #queue: string;
+  readonly #limit: number;
+  readonly #window: number;
+  readonly #unregister: () => void;
+  readonly #acks: AckBatching;
+  /** Neither acked nor kept, in the order of arrival. */
+  readonly #open = new Set<number>();
+  #received = 0;
+  #lastTag = 0;
+  #firstKept = Infinity;
+  /** The consumer: its tag, the first delivery tag it may get, its prefetch, and how many of its messages are kept. */
+  #consumer = { tag: '', from: 1, prefetch: 0, kept: 0, probe: false };
+  #turning = false;
+  #stream = false;
+  #finish: (error?: Error) => void = () => undefined;
+  #closed: Promise<void> | undefined;
+
+  private constructor(
+    core: ConnectionCore,
+    channel: InboundChannel,
+    queue: string,
+    found: number,
+    { link }: Up<Link>,
+    options: QueueScanOptions,
+  ) {
+    this.#channel = channel;
+    this.#queue = queue;
+    this.found = found;
+    this.deliveryLimit = isRabbitMq(link.broker, '4.3') ? undefined : link.quorumDeliveryLimit;
+    this.#limit = Math.min(options.limit, found === 0 ? Infinity : found);
+    this.#window = options.window;
+    this.#acks = new AckBatching(new AckBatch(), options.window, () => {
+      this.#flush();
+    });
+    this.#unregister = core.register({ direction: 'inbound', close: (within) => this.#end(within) });
+  }
+
+  /** Rejects: ChannelError, with `replyCode` 404 if there is no such queue. */
+  static async open(core: ConnectionCore, up: Up<Link>, queue: string, options: QueueScanOptions): Promise<QueueScan> {
+    const depth = await up.link.inspect(queue);
+    if (!depth)
+      throw new ChannelError(`There is no queue \`${queue}\` at ${up.link.endpoint}.`, {
+        replyCode: 404,
+        retryable: false,
+      });
+    const channel = await firstValueFrom(up.link.openInbound());
+    return new QueueScan(core, channel, queue, depth.messages, up, options);
+  }
+
+  /**
+   * To be subscribed to once. Each message is to be acked or kept, in the same turn or later. Emits: the messages. Completes: at
+   * the limit, after as many as were found, or when none has come for a while and none is open. Errors: ChannelError,
+   * ConnectionError, ConsumerError CONSUMER_CANCELLED. Unsubscribe: `close` follows.
+   */
+  readonly message$ = new Observable<InboundMessage>((subscriber) => {
+    const watch: Subscription[] = [];
+    let last = performance.now();
+    const finish = (error?: Error): void => {
+      for (const one of watch) one.unsubscribe();
+      this.#finish = () => undefined;
+      if (error) subscriber.error(error);
+      else subscriber.complete();
+    };
+    this.#finish = finish;
+    const ended = this.#channel.ended$.subscribe((error) => {
+      finish(error ?? new ChannelError(`Queue \`${this.#queue}\` is not read any more: its channel was closed.`));
+    });
+    const quiet = this.found === 0 ? QUIET_IF_EMPTY : QUIET;
+    const silence = interval(LOOK_EVERY).subscribe(() => {
+      if (this.#open.size === 0 && !this.#turning && performance.now() - last > quiet) finish();
+    });
+    watch.push(ended, silence);
+    const onMessage = (message: InboundMessage): void => {
+      // Acks make room for more than the limit: the surplus goes back with what is kept.
+      this.#lastTag = message.deliveryTag;
+      if (this.#received >= this.#limit || subscriber.closed) {
+        this.#firstKept = Math.min(this.#firstKept, message.deliveryTag);
+        return;
+      }
+      last = performance.now();
+      this.#received++;
+      this.#open.add(message.deliveryTag);
+      if (message.headers && Object.hasOwn(message.headers, STREAM_OFFSET)) this.#stream = true;
+      const complete = this.#received === this.#limit;
+      subscriber.next(message);
+      if (complete) finish();
+    };
+    this.#register(onMessage).catch(finish);
+    return () => {
+      finish();
+    };
+  });
+
+  /** The broker may delete this message. */
+  ack(deliveryTag: number): void {
+    if (!this.#open.delete(deliveryTag)) return;
+    this.#acks.ack(deliveryTag);
+    if (this.#consumer.probe) this.#turn();
+  }
+
+  /** This message stays in its queue. */
+  keep(deliveryTag: number): void {
+    if (!this.#open.delete(deliveryTag)) return;
+    this.#firstKept = Math.min(this.#firstKept, deliveryTag);
+    if (deliveryTag < this.#consumer.from) return;
+    this.#consumer.kept++;
+    if (this.#consumer.probe || this.#consumer.kept >= this.#consumer.prefetch) this.#turn();
+  }
+
+  /** Cancels, gives back what is not acked, and closes the channel. Idempotent; never rejects. */
+  close(): Promise<void> {
+    return (this.#closed ??= this.#giveBack());
+  }
+
+  async #giveBack(): Promise<void> {
+    this.#finish();
+    // First: otherwise the broker delivers to this consumer what it gets back.
+    if (this.#consumer.tag !== '') await this.#channel.cancel(this.#consumer.tag);
+    this.#flush();
+    // With `nack`, which RabbitMQ from 4.3 on does not count as a failure; it would count the end of the channel. A stream keeps
+    // its messages anyway, and takes no `nack`.
+    if (!this.#stream && (this.#firstKept < Infinity || this.#open.size > 0)) this.#channel.settle(0, 'release', true);
+    await this.#channel.close();
+    this.#unregister();
+  }
+
+  async #end(within: number): Promise<CloseReport> {
+    void within;
+    const unsettled = this.#open.size;
+    await this.close();
+    return { unsettled, unconfirmed: 0 };
+  }
+
+  #onMessage: (message: InboundMessage) => void = () => undefined;
+
+  async #register(onMessage: (message: InboundMessage) => void): Promise<void> {
+    this.#onMessage = onMessage;
+    // Where each delivery counts, the first one shows whether there may be more.
+    const probe = this.deliveryLimit !== undefined && this.#received === 0 && this.#limit > 1;
+    const prefetch = probe ? 1 : Math.min(this.#window, this.#limit - this.#received, 65_535);
+    const tag = `instance-queue-scan-${randomUUID()}`;
+    this.#consumer = { tag, from: this.#lastTag + 1, prefetch, kept: 0, probe };
+    const cancelled = (): void => {
+      this.#finish(
+        new ConsumerError(
+          'CONSUMER_CANCELLED',
+          this.#queue,
+          `The broker cancelled the scan of queue \`${this.#queue}\`.`,
+        ),
+      );
+    };
+    const request = { queue: this.#queue, tag, prefetch, noAck: false, exclusive: false, arguments: {} };
+    await this.#channel.consume(request, { message: onMessage, cancelled });
+  }
+
+  /** Takes the next consumer, because the present one holds as many messages as it may. */
+  #turn(): void {
+    if (this.#turning || this.#closed || this.#received >= this.#limit) return;
+    this.#turning = true;
+    this.#channel
+      .cancel(this.#consumer.tag)
+      .then(async () => {
+        if (!this.#closed && this.#received < this.#limit) await this.#register(this.#onMessage);
+      })
+      .catch((error: unknown) => {
+        this.#finish(error instanceof Error ? error : undefined);
+      })
+      .finally(() => {
+        this.#turning = false;
+      });
+  }
+
+  #flush(): void {
+    const [lowest = Infinity] = this.#open;
+    const frames = this.#acks.take(Math.min(lowest, this.#firstKept));
+    if (!frames) return;
+    const { upTo, singly } = frames;
+    if (upTo !== undefined) this.#channel.settle(upTo, 'ack', true);
+    for (const tag of singly) this.#channel.settle(tag, 'ack');
+  }
+}
+
+/** Closes the scan behind what is read from it: before that completes or errors, and on unsubscribe. */
+export function closingBehind<T>(read$: Observable<T>, scan: Pick<QueueScan, 'close'>): Observable<T> {
+  const closed$ = defer(() => scan.close()).pipe(ignoreElements());
+  const failing$ = read$.pipe(
+    catchError((error: unknown) =>
+      concat(
+        closed$,
+        throwError(() => error),
+      ),
+    ),
+  );
+  return concat(failing$, closed$).pipe(finalize(() => void scan.close()));
+}

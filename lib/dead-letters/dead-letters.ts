@@ -1,0 +1,321 @@
+/**
+ * Looks after a dead-letter queue: what is in it and why, and its letters back to where they failed, elsewhere, or away.
+ *
+ * `DeadLetters` reads the queue with a `QueueScan` (consumer/queue-scan.ts), which acks letters one by one and gives the others
+ * back. `readDeadLetter` reads headers, `matcher` filters, `LetterGroups` counts, `transfer` publishes and acks, `DeliveryGuard`
+ * ends a look that would cost letters. This room imports client/, consumer/, producer/ and the layers below.
+ */
+import {
+  auditTime,
+  connect,
+  defer,
+  filter,
+  map,
+  merge,
+  type Observable,
+  scan as accumulate,
+  startWith,
+  switchMap,
+  takeLast,
+  takeWhile,
+} from 'rxjs';
+import type { InstanceQueue } from '../client/instance-queue';
+import type { Codec } from '../codec';
+import { closingBehind, type QueueScan } from '../consumer/queue-scan';
+import {
+  abortSignal,
+  boolean,
+  type Check,
+  checkOptions,
+  countFrom,
+  expected,
+  integer,
+  isObject,
+  number,
+  type Shape,
+  shortString,
+} from '../options';
+import type { Producer } from '../producer/producer';
+import type { Route } from '../properties';
+import { checkRoute } from '../topology-checks';
+import { type DeadLetter, readDeadLetter } from './dead-letter';
+import { matcher, where as whereCheck, type Where } from './letter-filter';
+import { type DeadLetterGroups, LetterGroups } from './letter-groups';
+import { DeliveryGuard } from './letter-scan';
+import { type DeadLetterReport, type Target, transfer, type TransferOptions } from './transfer';
+
+/** How much of a dead-letter queue is looked at. */
+export interface LookOptions {
+  /** Letters to read at most, from the oldest on; Infinity: all. @default 1000 */
+  readonly limit?: number;
+  /** Which of them are meant. @default all */
+  readonly where?: Where;
+  /**
+   * The delivery limit of the queue, -1 for none: RabbitMQ 4.0 to 4.2 counts each look at a quorum queue towards it. A look is
+   * refused from half of it on, and ends at a letter that has two deliveries left. @default that of the broker, 20
+   */
+  readonly deliveryLimit?: number;
+}
+
+/** Which letters are taken out of their queue, and how. */
+export interface TakeOptions {
+  /** Letters to read at most, from the oldest on. @default all that are there at the start */
+  readonly limit?: number;
+  /** Which of them are meant; the others stay, in their places. @default all */
+  readonly where?: Where;
+  /** Counts what would be done, and does nothing. @default false */
+  readonly dryRun?: boolean;
+  /** As for a look: what is not meant is looked at. @default that of the broker, 20 */
+  readonly deliveryLimit?: number;
+  /** When aborted, no further letter is taken; those under way are finished, and the last report says so. */
+  readonly signal?: AbortSignal;
+}
+
+/** How letters are sent. */
+export interface MoveOptions extends TakeOptions {
+  /** Letters per second at most, above 0. @default no limit */
+  readonly rate?: number;
+}
+
+/** Where letters are sent back to. */
+export interface ReplayOptions extends MoveOptions {
+  /**
+   * `'queue'`: into the queue in which each failed, and into no other. `'published'`: as it was first published, to every queue that
+   * is bound there, also to those that have worked on it. Or a route for all. @default 'queue'
+   */
+  readonly to?: 'queue' | 'published' | Route;
+}
+
+const LOOK: Shape<LookOptions> = { limit: countFrom(1), where: whereCheck, deliveryLimit: integer(-1, 2 ** 31 - 1) };
+const destination: Check = (value) =>
+  value === 'queue' || value === 'published' || isObject(value) ? undefined : "'queue', 'published' or a route";
+const REPLAY: Shape<ReplayOptions> = {
+  ...LOOK,
+  dryRun: boolean,
+  signal: abortSignal,
+  rate: number(0.001, 1_000_000),
+  to: destination,
+};
+
+/** Letters that may be under way. */
+const WINDOW = 1000;
+/** Letters that may be on their way while none is sent. */
+const LOOKING = 5000;
+/** ms between two counts. */
+const COUNT_EVERY = 100;
+
+/** Bytes as they are, with the content type of the letter. */
+const AS_IT_IS: Codec<Buffer> = { contentType: '', encode: (content) => content, decode: (content) => content };
+
+/**
+ * A dead-letter queue, to be looked at and emptied. Made by `deadLetters`. It declares nothing and keeps nothing between two calls.
+ *
+ * A look takes nothing away, as `admin.browse` explains. Letters that are taken are acked once the broker has confirmed their copy:
+ * a process that is killed in between leaves two with one `messageId`, and never none. A letter that was sent without a
+ * `messageId` gets one then.
+ *
+ * @example
+ * const letters = deadLetters(queue, 'orders.dead');
+ * for (const { count, error } of (await lastValueFrom(letters.groups())).groups) console.log(count, error?.name);
+ * await lastValueFrom(letters.replay({ where: { error: 'PriceMissing' } }));
+ */
+export class DeadLetters {
+  /** Its name. */
+  readonly name: string;
+  readonly #queue: InstanceQueue;
+
+  /** @internal */
+  constructor(queue: InstanceQueue, name: string) {
+    this.#queue = queue;
+    this.name = name;
+  }
+
+  /**
+   * Counts letters by what they died of.
+   *
+   * Cold. Emits: the counts so far, ten times a second at most, then the last. Completes: after `limit` letters, or after those that
+   * were there at the start. Errors: as `admin.browse`; OptionsError, when looking again could cost letters (`deliveryLimit`).
+   * Unsubscribe: ends the look.
+   *
+   * @throws OptionsError if an option cannot be right
+   */
+  groups(options: LookOptions = {}): Observable<DeadLetterGroups> {
+    const { matches, open } = this.#looking(options);
+    return defer(open).pipe(
+      switchMap(({ scan, guard, letter$ }) => {
+        const groups = new LetterGroups();
+        const counts = (read: number, stopped: boolean): DeadLetterGroups => ({
+          found: scan.found,
+          read,
+          matched: groups.matched,
+          groups: groups.list(),
+          others: groups.others,
+          highestCount: guard.highest,
+          ...(stopped && { stopped: 'delivery-limit' }),
+        });
+        const read$ = letter$.pipe(
+          accumulate(
+            ({ read }, { letter, last }) => {
+              if (matches(letter)) groups.add(letter);
+              return { read: read + 1, stopped: last };
+            },
+            { read: 0, stopped: false },
+          ),
+          startWith({ read: 0, stopped: false }),
+        );
+        return withLast(read$, COUNT_EVERY).pipe(map(({ read, stopped }) => counts(read, stopped)));
+      }),
+    );
+  }
+
+  /**
+   * The letters themselves, from the oldest on.
+   *
+   * Cold. Emits: each that is meant. Completes: after `limit` letters were read, or after those that were there at the start.
+   * Errors: as `groups`. Unsubscribe: ends the look.
+   *
+   * @throws OptionsError if an option cannot be right
+   */
+  look(options: LookOptions = {}): Observable<DeadLetter> {
+    const { matches, open } = this.#looking(options);
+    return defer(open).pipe(
+      switchMap(({ letter$ }) => letter$),
+      map(({ letter }) => letter),
+      filter(matches),
+    );
+  }
+
+  /**
+   * Sends letters back to be worked on anew: the same bytes, `messageId` and properties, without the headers of the broker and of
+   * `retry`, so that their attempts begin again, and without `CC`, `BCC`, `userId` and `expiration`. A letter that fails again comes
+   * back to the end of its queue, and is not sent again by the same call.
+   *
+   * Cold. Emits: reports, ten a second at most, then the last. Completes: when all that were there at the start are done, or after
+   * an abort. Errors: as `admin.browse` and `send`, for what concerns not one letter alone; letters not yet done are back in the
+   * queue. Unsubscribe: takes no more; what is under way is finished.
+   *
+   * @throws OptionsError if an option cannot be right
+   */
+  replay(options: ReplayOptions = {}): Observable<DeadLetterReport> {
+    checkOptions(options, REPLAY, { of: 'replay()' });
+    const { to = 'queue' } = options;
+    if (isObject(to)) checkRoute(to, 'to');
+    return this.#taking(options, { target: (letter) => this.#origin(letter, to), anew: true });
+  }
+
+  /**
+   * Moves letters elsewhere as they are: with the headers of `retry`, though not with those of the broker, which only brokers may
+   * write. Into their own queue, too: that begins their delivery counts anew.
+   *
+   * Cold. Emits, completes and errors as `replay` does: Emits: reports. Completes: when done. Errors: as `replay`. Unsubscribe: takes
+   * no more.
+   *
+   * @throws OptionsError if an option cannot be right
+   */
+  move(to: Route, options: MoveOptions = {}): Observable<DeadLetterReport> {
+    if (!isObject(to)) throw expected('to', 'a route', to);
+    checkRoute(to, 'to');
+    const { to: _, ...known } = REPLAY;
+    checkOptions(options, known, { of: 'move()' });
+    const target = targetOf(to);
+    return this.#taking(options, { target: () => target, anew: false });
+  }
+
+  /**
+   * Drops letters for good.
+   *
+   * Cold. Emits: reports, ten a second at most, then the last. Completes: when done. Errors: as `admin.browse`. Unsubscribe: drops no
+   * more.
+   *
+   * @throws OptionsError if an option cannot be right
+   */
+  drop(options: TakeOptions = {}): Observable<DeadLetterReport> {
+    const { to: _, rate: __, ...known } = REPLAY;
+    checkOptions(options, known, { of: 'drop()' });
+    return this.#taking(options, { target: 'drop', anew: false });
+  }
+
+  #origin(letter: DeadLetter, to: NonNullable<ReplayOptions['to']>): Target | undefined {
+    if (isObject(to)) return targetOf(to);
+    if (to === 'published') return letter.published;
+    // Into itself it would come back as it is.
+    if (letter.queue === undefined || letter.queue === this.name) return undefined;
+    return { exchange: '', routingKey: letter.queue };
+  }
+
+  #looking(options: LookOptions): { matches: (letter: DeadLetter) => boolean; open: () => Promise<Look> } {
+    checkOptions(options, LOOK, { of: 'a look at dead letters' });
+    const { limit = 1000, where, deliveryLimit } = options;
+    const matches = matcher(where);
+    const open = async (): Promise<Look> => {
+      const scan = await this.#queue.admin.scan(this.name, { limit, window: LOOKING });
+      return new Look(scan, new DeliveryGuard(scan, this.name, deliveryLimit), this.name);
+    };
+    return { matches, open };
+  }
+
+  #taking(
+    { limit = Infinity, where, dryRun = false, rate, deliveryLimit, signal }: MoveOptions,
+    how: Pick<TransferOptions, 'target' | 'anew'>,
+  ): Observable<DeadLetterReport> {
+    const matches = matcher(where);
+    return defer(async () => {
+      // At a low rate fewer letters wait for their turn.
+      const window = dryRun ? LOOKING : Math.max(1, Math.min(WINDOW, Math.ceil(rate ?? WINDOW)));
+      const scan = await this.#queue.admin.scan(this.name, { limit, window });
+      const guard = new DeliveryGuard(scan, this.name, deliveryLimit);
+      const producer = how.target === 'drop' || dryRun ? undefined : this.#producer();
+      return transfer(scan, guard, producer, { queue: this.name, matches, dryRun, rate, signal, ...how });
+    }).pipe(switchMap((report$) => report$));
+  }
+
+  /** Nothing is declared: a queue that is gone must not come back empty, and without its consumers. */
+  #producer(): Producer<Buffer> {
+    return this.#queue.producer({ codec: AS_IT_IS, declare: false, maxInFlight: WINDOW });
+  }
+}
+
+/** A scan that keeps everything. */
+class Look {
+  readonly letter$: Observable<{ readonly letter: DeadLetter; readonly last: boolean }>;
+
+  constructor(
+    readonly scan: QueueScan,
+    readonly guard: DeliveryGuard,
+    name: string,
+  ) {
+    const read$ = scan.message$.pipe(
+      map((message) => {
+        const letter = readDeadLetter(message, name);
+        const last = !guard.passes(letter);
+        scan.keep(message.deliveryTag);
+        return { letter, last };
+      }),
+      takeWhile(({ last }) => !last, true),
+    );
+    this.letter$ = closingBehind(read$, scan);
+  }
+}
+
+/** Values at most every `ms`, and the last one. */
+function withLast<T>(source: Observable<T>, ms: number): Observable<T> {
+  return source.pipe(connect((shared$) => merge(shared$.pipe(auditTime(ms)), shared$.pipe(takeLast(1)))));
+}
+
+const targetOf = ({ queue, exchange = '', routingKey = '' }: Route): Target => ({
+  exchange,
+  routingKey: queue ?? routingKey,
+});
+
+/**
+ * The dead-letter queue of that name, to be looked at and emptied. @throws OptionsError
+ *
+ * @example
+ * await lastValueFrom(deadLetters(queue, 'orders.dead').replay({ rate: 100 }));
+ */
+export function deadLetters(queue: InstanceQueue, name: string): DeadLetters {
+  if (typeof name !== 'string' || name === '') throw expected('name', 'the name of a queue', name);
+  const wrong = shortString()(name);
+  if (wrong !== undefined) throw expected('name', wrong, name);
+  return new DeadLetters(queue, name);
+}

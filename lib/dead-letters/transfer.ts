@@ -1,0 +1,286 @@
+import { asyncScheduler, interval, Observable, type Subscription } from 'rxjs';
+import type { Producer } from '../producer/producer';
+import type { QueueScan } from '../consumer/queue-scan';
+import { InstanceQueueError, PublishError, sentenceOf } from '../errors';
+import { OWN } from '../own-headers';
+import type { MessageProperties } from '../properties';
+import type { InboundMessage } from '../transport/transport';
+import { readDeadLetter, type DeadLetter } from './dead-letter';
+import type { DeliveryGuard } from './letter-scan';
+
+/** What a replay, a move or a drop has done so far. */
+export interface DeadLetterReport {
+  /** Letters that were ready at the start. What arrives later is not touched. */
+  readonly found: number;
+  /** Letters that were looked at. */
+  readonly read: number;
+  /** Those that the filter means. */
+  readonly matched: number;
+  /** Those that were replayed, moved or dropped; with `dryRun`, those that would be. */
+  readonly done: number;
+  /** Letters that stayed where they are, by why. */
+  readonly kept: {
+    /** Nothing says where they came from, or they would come back at once. */
+    readonly noOrigin: number;
+    /** No queue took them there (PUBLISH_RETURNED). */
+    readonly unroutable: number;
+    /** They cannot be sent as they are, or the queue is full (PUBLISH_INVALID, PUBLISH_NACKED). */
+    readonly refused: number;
+  };
+  /** How many went where: a queue, or `exchange → routing key`. 100 at most; the rest counts as `…`. */
+  readonly targets: Readonly<Record<string, number>>;
+  /** Why one of them stayed, in words. */
+  readonly problem?: string;
+  /** Present if it ended early. Letters that were not looked at stay. */
+  readonly stopped?: 'aborted' | 'delivery-limit';
+}
+
+/** Where a letter goes. An empty exchange is the default one: the routing key is then the name of a queue. */
+export interface Target {
+  readonly exchange: string;
+  readonly routingKey: string;
+}
+
+export interface TransferOptions {
+  readonly queue: string;
+  readonly matches: (letter: DeadLetter) => boolean;
+  /** 'drop', or where a letter goes; undefined: it has nowhere to go. */
+  readonly target: 'drop' | ((letter: DeadLetter) => Target | undefined);
+  readonly dryRun: boolean;
+  /** Letters per second at most. */
+  readonly rate: number | undefined;
+  /** Sends a letter back to be worked on anew, rather than moving it as it is. */
+  readonly anew: boolean;
+  readonly signal: AbortSignal | undefined;
+}
+
+/** ms between two reports. */
+const REPORT_EVERY = 100;
+const TARGETS = 100;
+
+/** Properties of letters that can stay on them; headers of the broker are left out by `send`. */
+export function sentAgain(letter: DeadLetter, anew: boolean): MessageProperties {
+  // `userId` would be checked against this user; a letter that expired once must not expire on its way.
+  const { userId: _, expiration: __, headers = {}, ...properties } = letter.message.properties;
+  const own = new Set<string>(Object.values(OWN));
+  const kept = Object.entries(headers).filter(
+    // `CC` and `BCC` would route it to their queues again.
+    ([name]) => name !== 'CC' && name !== 'BCC' && !(anew && own.has(name)),
+  );
+  return {
+    ...properties,
+    headers: { ...Object.fromEntries(kept), ...(anew && { [OWN.replays]: letter.replays + 1 }) },
+  };
+}
+
+/**
+ * Takes letters out of their queue: each is acked once the broker has confirmed its copy, so that a process that is killed in
+ * between leaves two with one `messageId`, and never none. Ends with the letters that were there at the start: those that fail
+ * again come in behind them.
+ *
+ * Cold. Emits: reports, ten a second at most, then the last. Completes: behind it. Errors: as the scan and `send` do, after a last
+ * report. Unsubscribe: takes no more; what is under way is finished.
+ */
+export function transfer(
+  scan: QueueScan,
+  guard: DeliveryGuard,
+  producer: Producer<Buffer> | undefined,
+  options: TransferOptions,
+): Observable<DeadLetterReport> {
+  return new Observable((subscriber) => {
+    const run = new Transfer(scan, guard, producer, options);
+    let last = -1;
+    const reports = interval(REPORT_EVERY).subscribe(() => {
+      const report = run.report();
+      if (report.read + report.done !== last) subscriber.next(report);
+      last = report.read + report.done;
+    });
+    run.finished.then(
+      () => {
+        reports.unsubscribe();
+        subscriber.next(run.report());
+        subscriber.complete();
+      },
+      (error: unknown) => {
+        reports.unsubscribe();
+        subscriber.next(run.report());
+        subscriber.error(error);
+      },
+    );
+    return () => {
+      reports.unsubscribe();
+      run.stop();
+    };
+  });
+}
+
+class Transfer {
+  /** Resolves when all that was taken is settled and the rest is back in its queue. */
+  readonly finished: Promise<void>;
+  readonly #scan: QueueScan;
+  readonly #guard: DeliveryGuard;
+  readonly #producer: Producer<Buffer> | undefined;
+  readonly #options: TransferOptions;
+  readonly #targets = new Map<string, number>();
+  readonly #reading: Subscription;
+  readonly #kept = { noOrigin: 0, unroutable: 0, refused: 0 };
+  #read = 0;
+  #matched = 0;
+  #done = 0;
+  #underWay = 0;
+  #problem: string | undefined;
+  #stopped: DeadLetterReport['stopped'];
+  #readAll = false;
+  #halted = false;
+  #error: unknown;
+  /** When the next letter may go, by the clock of `performance`. */
+  #next = performance.now();
+  #resolve: () => void = () => undefined;
+
+  constructor(scan: QueueScan, guard: DeliveryGuard, producer: Producer<Buffer> | undefined, options: TransferOptions) {
+    this.#scan = scan;
+    this.#guard = guard;
+    this.#producer = producer;
+    this.#options = options;
+    const settled = new Promise<void>((resolve) => {
+      this.#resolve = resolve;
+    });
+    this.finished = settled.then(() => this.#close());
+    const { signal } = options;
+    const abort = (): void => {
+      this.#stopped ??= 'aborted';
+      this.stop();
+    };
+    signal?.addEventListener('abort', abort, { once: true });
+    void settled.then(() => signal?.removeEventListener('abort', abort));
+    this.#reading = scan.message$.subscribe({
+      next: (message) => {
+        this.#take(message);
+      },
+      error: (error: unknown) => {
+        this.#fail(error);
+      },
+      complete: () => {
+        this.#end();
+      },
+    });
+    if (signal?.aborted === true) abort();
+  }
+
+  report(): DeadLetterReport {
+    return {
+      found: this.#scan.found,
+      read: this.#read,
+      matched: this.#matched,
+      done: this.#done,
+      kept: { ...this.#kept },
+      targets: Object.fromEntries(this.#targets),
+      ...(this.#problem !== undefined && { problem: this.#problem }),
+      ...(this.#stopped && { stopped: this.#stopped }),
+    };
+  }
+
+  /** Takes no more. */
+  stop(): void {
+    this.#halted = true;
+    // `message$` may still be in the call that subscribes to it.
+    asyncScheduler.schedule(() => {
+      this.#reading.unsubscribe();
+    });
+    this.#end();
+  }
+
+  #take(message: InboundMessage): void {
+    const tag = message.deliveryTag;
+    if (this.#readAll) return;
+    const letter = readDeadLetter(message, this.#options.queue);
+    const { matches, target, dryRun } = this.#options;
+    const meant = matches(letter);
+    // One that leaves the queue has nothing to fear.
+    const leaves = meant && !dryRun;
+    try {
+      if (!leaves && !this.#guard.passes(letter)) this.#stopped = 'delivery-limit';
+    } catch (error) {
+      this.#fail(error);
+      return;
+    }
+    this.#read++;
+    if (meant) this.#matched++;
+    const route = meant && target !== 'drop' ? target(letter) : undefined;
+    if (!meant) this.#scan.keep(tag);
+    else if (target !== 'drop' && !route) this.#keep(tag, 'noOrigin');
+    else if (dryRun) this.#would(tag, route);
+    else if (!route) {
+      this.#scan.ack(tag);
+      this.#done++;
+    } else this.#pace(() => this.#send(tag, letter, route));
+    if (this.#stopped === 'delivery-limit') this.stop();
+  }
+
+  #would(tag: number, route: Target | undefined): void {
+    this.#done++;
+    if (route) this.#count(route);
+    this.#scan.keep(tag);
+  }
+
+  /** Starts the work at once, or when its turn comes. */
+  #pace(work: () => Promise<void>): void {
+    this.#underWay++;
+    const { rate } = this.#options;
+    const now = performance.now();
+    const wait = this.#next - now;
+    if (rate !== undefined) this.#next = Math.max(now, this.#next) + 1000 / rate;
+    if (rate === undefined || wait <= 0) void work();
+    // After an end, what waits for its turn stays.
+    else asyncScheduler.schedule(() => void (this.#halted ? this.#leave() : work()), wait);
+  }
+
+  async #send(tag: number, letter: DeadLetter, route: Target): Promise<void> {
+    const { anew } = this.#options;
+    try {
+      await this.#producer?.send({ ...sentAgain(letter, anew), ...route, body: letter.message.content });
+      this.#scan.ack(tag);
+      this.#done++;
+      this.#count(route);
+    } catch (error) {
+      this.#problem = sentenceOf(error);
+      const code = error instanceof PublishError ? error.code : undefined;
+      if (code === 'PUBLISH_RETURNED') this.#keep(tag, 'unroutable');
+      else if (code === 'PUBLISH_INVALID' || code === 'PUBLISH_NACKED') this.#keep(tag, 'refused');
+      else this.#fail(error);
+    }
+    this.#leave();
+  }
+
+  #keep(tag: number, why: keyof DeadLetterReport['kept']): void {
+    this.#kept[why]++;
+    this.#scan.keep(tag);
+  }
+
+  #count({ exchange, routingKey }: Target): void {
+    const full = exchange === '' ? routingKey : `${exchange} → ${routingKey}`;
+    const name = this.#targets.has(full) || this.#targets.size < TARGETS ? full : '…';
+    this.#targets.set(name, (this.#targets.get(name) ?? 0) + 1);
+  }
+
+  #leave(): void {
+    this.#underWay--;
+    if (this.#readAll && this.#underWay === 0) this.#resolve();
+  }
+
+  #fail(error: unknown): void {
+    this.#error ??= error instanceof InstanceQueueError ? error : (error ?? new Error('unknown'));
+    this.stop();
+  }
+
+  #end(): void {
+    this.#readAll = true;
+    if (this.#underWay === 0) this.#resolve();
+  }
+
+  async #close(): Promise<void> {
+    await this.#scan.close();
+    await this.#producer?.close();
+    if (this.#error !== undefined) throw this.#error;
+  }
+}
