@@ -5,6 +5,7 @@ import { consumingLaws } from '../../support/laws/consuming';
 import { rabbitmq } from '../../support/laws/rabbitmq';
 import { delayingLaws } from '../../support/laws/delaying';
 import { deadLetterLaws } from '../../support/laws/dead-letters';
+import { deadLetterQueueLaws } from '../../support/laws/dead-letter-queues';
 import { generationLaws } from '../../support/laws/generations';
 import { queueingLaws } from '../../support/laws/queueing';
 import { refusingLaws } from '../../support/laws/refusing';
@@ -24,6 +25,9 @@ describe('an InstanceQueue on a RabbitMQ', () => {
   queueingLaws(given);
   deadLetterLaws(given);
   delayingLaws(given);
+  describe('a dead-letter queue', () => {
+    deadLetterQueueLaws(given);
+  });
   refusingLaws(given);
   generationLaws(given);
   describe('a stream', () => {

@@ -4,6 +4,7 @@ import { consumingLaws } from '../../support/laws/consuming';
 import { memoryBroker } from '../../support/laws/memory-broker';
 import { delayingLaws } from '../../support/laws/delaying';
 import { deadLetterLaws } from '../../support/laws/dead-letters';
+import { deadLetterQueueLaws } from '../../support/laws/dead-letter-queues';
 import { generationLaws } from '../../support/laws/generations';
 import { queueingLaws } from '../../support/laws/queueing';
 import { refusingLaws } from '../../support/laws/refusing';
@@ -22,6 +23,9 @@ describe('the double of an InstanceQueue', () => {
   queueingLaws(given);
   deadLetterLaws(given);
   delayingLaws(given);
+  describe('a dead-letter queue', () => {
+    deadLetterQueueLaws(given);
+  });
   refusingLaws(given);
   generationLaws(given);
   describe('a stream', () => {
