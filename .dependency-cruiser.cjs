@@ -1,7 +1,7 @@
 // @ts-check
 // Imports go one way:
 //
-//   index → client → rpc, operators, retry, health → consumer, producer → delay → connection → transport → ground → reactive, collections
+//   cli → index, tools → dead-letters → client → rpc, operators, retry, health → consumer, producer → delay → connection → transport → ground → reactive, collections
 //
 // amqp/ implements transport/, and connection.ts alone knows of it.
 //
@@ -47,8 +47,8 @@ module.exports = {
     // ── the rooms of lib/ ──
     forbid(
       'one-door',
-      'index.ts is for users: nothing inside imports it.',
-      { path: '^lib/' },
+      'index.ts is for users: nothing inside imports it but the command line, which is one.',
+      { path: '^lib/', pathNot: rooms('cli') },
       { path: '^lib/index\\.ts$' },
     ),
     layer('reactive'),
@@ -86,6 +86,20 @@ module.exports = {
       rooms('connection'),
       rooms('consumer'),
       rooms('producer'),
+    ),
+    layer('dead-letters', ...base, rooms('transport'), rooms('consumer'), rooms('producer'), rooms('client')),
+    layer('tools', ...base, rooms('transport'), rooms('consumer'), rooms('client'), rooms('dead-letters')),
+    forbid(
+      'cli-is-a-user',
+      'The command line uses the library as its users do: through the doors.',
+      { path: rooms('cli') },
+      { path: LIB, pathNot: [rooms('cli'), '^lib/(index|tools/index)\\.ts$'] },
+    ),
+    forbid(
+      'cli-is-for-people',
+      'Nothing imports the command line: a service does not load it.',
+      { path: '^lib/', pathNot: rooms('cli') },
+      { path: rooms('cli') },
     ),
     layer(
       'client',
@@ -162,7 +176,12 @@ module.exports = {
 
     // ── hygiene ──
     forbid('no-circles', 'Two files that need each other are one, or three.', {}, { circular: true }),
-    forbid('no-orphans', 'Nothing leads here.', { path: '^lib/', orphan: true, pathNot: '\\.d\\.ts$' }, {}),
+    forbid(
+      'no-orphans',
+      'Nothing leads here.',
+      { path: '^lib/', orphan: true, pathNot: '\\.d\\.ts$|^lib/cli/bin\\.ts$' },
+      {},
+    ),
     forbid(
       'no-unresolvable',
       'It must exist. (The panel of the demo imports from the page that it is loaded into.)',
@@ -171,8 +190,8 @@ module.exports = {
     ),
     forbid(
       'lib-ships-what-it-uses',
-      'What the library imports must be installed with it.',
-      { path: '^lib/' },
+      'What the library imports must be installed with it. Into the command line it is built in.',
+      { path: '^lib/', pathNot: rooms('cli') },
       { dependencyTypes: ['npm-dev', 'npm-no-pkg', 'npm-unknown'], dependencyTypesNot: ['npm', 'npm-peer'] },
     ),
     forbid(

@@ -32,6 +32,7 @@ function project(name: string, rooms: string[], more: Partial<Project> = {}): Pr
       '^instance-queue/prometheus$': '<rootDir>/lib/prometheus/register.ts',
       '^instance-queue/nestjs$': '<rootDir>/lib/nestjs/index.ts',
       '^instance-queue/testing$': '<rootDir>/lib/testing/index.ts',
+      '^instance-queue/tools$': '<rootDir>/lib/tools/index.ts',
     },
     modulePathIgnorePatterns: ['<rootDir>/dist/'],
     ...more,

@@ -16,7 +16,7 @@ export interface TailOptions {
   readonly keys?: readonly string[];
   /**
    * Every message that goes to this queue through an exchange other than the default one, by a copy of its bindings. They are read
-   * from the `management` API, because AMQP does not tell them.
+   * from the `management` API, because AMQP does not tell them. If it is a stream, that is followed.
    */
   readonly queue?: string;
   /** Where the bindings of `queue` are read. */
@@ -64,9 +64,11 @@ export function tail(queue: InstanceQueue, options: TailOptions): Observable<Mes
     }).pipe(switchMap((bindings) => follow(queue, bindings)));
   if (!management) throw expected('management', `given, to read the bindings of queue \`${copied ?? ''}\``, undefined);
   const api = new Management(management);
-  return defer(async () => bindingsOf(await api.bindingsOf(copied ?? ''), copied ?? '')).pipe(
-    switchMap((bindings) => follow(queue, bindings)),
-  );
+  const name = copied ?? '';
+  return defer(async () => {
+    if ((await api.queueType(name)) === 'stream') return tailStream(queue, name, offset);
+    return follow(queue, bindingsOf(await api.bindingsOf(name), name));
+  }).pipe(switchMap((message$) => message$));
 }
 
 type Copied = Pick<BindingSpec, 'exchange' | 'routingKey' | 'arguments'>;

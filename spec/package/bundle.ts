@@ -5,10 +5,10 @@
  * entry points are used.
  */
 import { build, buildSync, type Metafile, type Plugin } from 'esbuild';
-import { readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join, relative, resolve } from 'node:path';
-import { entryPoints, type EntryPoint } from './entry-points';
+import { binary, entryPoints, type EntryPoint } from './entry-points';
 
 const root = join(__dirname, '..', '..');
 const dist = join(root, 'dist');
@@ -74,16 +74,38 @@ const throughRegistry = (shared: ReadonlySet<string>, from: string): Plugin => (
 const namesOf = ({ program }: EntryPoint): string =>
   `0 && (module.exports = { ${Object.keys(load(join(root, program)) as object).join(', ')} });`;
 
+/** Packages that users install with this one; everything else that the command line needs is built into it. */
+function installed(): string[] {
+  const { dependencies = {}, peerDependencies = {} } = load(join(root, 'package.json')) as Record<string, object>;
+  return Object.keys({ ...dependencies, ...peerDependencies });
+}
+
+/** The licences of what is built in, which say that they go with every copy. */
+function licences({ inputs }: Metafile): string {
+  const packages = new Set(
+    Object.keys(inputs).flatMap((path) => /^.*node_modules\/(?:@[^/]+\/)?[^/]+/.exec(path)?.[0] ?? []),
+  );
+  const texts = [...packages].sort().map((folder) => {
+    const { name, version } = load(join(root, folder, 'package.json')) as { name: string; version: string };
+    const file = readdirSync(join(root, folder)).find((one) => /^licen[cs]e/i.test(one));
+    if (file === undefined) throw new Error(`${name} is built into the command line, and has no licence file.`);
+    return `${name} ${version}\n\n${readFileSync(join(root, folder, file), 'utf8').trim()}\n`;
+  });
+  return ['Built into bin.js:', ...texts].join('\n\n');
+}
+
 async function gather(): Promise<void> {
   const entries = entryPoints(root);
+  const program = binary(root);
+  const line: EntryPoint = { name: 'cli', program, declarations: '' };
   const { metafile } = buildSync({
     ...options,
-    entryPoints: entries.map(({ program }) => program),
+    entryPoints: [...entries, line].map(({ program }) => program),
     outdir: dist,
     metafile: true,
     write: false,
   });
-  const shared = sharedAmong(modulesOf(entries, metafile));
+  const shared = sharedAmong(modulesOf([...entries, line], metafile));
   refuseOptional(shared, metafile);
 
   // All are made before any is written: they are written over what they are made of.
@@ -110,10 +132,30 @@ async function gather(): Promise<void> {
       }),
     ),
   ]);
+  const { packages: _, ...bundling } = options;
+  const command = await build({
+    ...bundling,
+    external: installed(),
+    entryPoints: [program],
+    outfile: join(root, program),
+    allowOverwrite: true,
+    plugins: [throughRegistry(shared, join(root, program))],
+    banner: { js: '#!/usr/bin/env node' },
+    minify: true,
+    legalComments: 'none',
+    metafile: true,
+    write: false,
+  });
   for (const file of readdirSync(dist, { recursive: true, encoding: 'utf8' })) {
     if (file.endsWith('.js')) rmSync(join(dist, file));
   }
-  for (const { path, contents } of made.flatMap(({ outputFiles }) => outputFiles)) writeFileSync(path, contents);
+  const written = [...made, command].flatMap(({ outputFiles }) => outputFiles);
+  for (const { path, contents } of written) writeFileSync(path, contents);
+  // It has no types: users run it.
+  const folder = dirname(join(root, program));
+  for (const file of readdirSync(folder)) if (file.endsWith('.d.ts')) rmSync(join(folder, file));
+  writeFileSync(join(folder, 'LICENSES.txt'), licences(command.metafile));
+  chmodSync(join(root, program), 0o755);
 }
 
 gather().catch((error: unknown) => {

@@ -17,3 +17,11 @@ export function entryPoints(root: string): readonly EntryPoint[] {
     return [{ name: path === '.' ? 'index' : path.slice(2), declarations: target.types, program: target.default }];
   });
 }
+
+/** The program behind `npx instance-queue`; a path from the root. */
+export function binary(root: string): string {
+  const { bin } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { bin: Record<string, string> };
+  const [program] = Object.values(bin);
+  if (program === undefined) throw new Error('package.json names no program in `bin`.');
+  return program;
+}

@@ -29,11 +29,13 @@ const compilers = ['5.9.0', '6.0.0', '7.0.0'];
 
 /** What the tarball may hold, and what it must. */
 const allowed =
-  /^(package\.json|README\.md|LICENSE|CHANGELOG\.md|dist\/[\w/-]+(\.js|\.d\.ts)|demo\/guides\/[\w-]+\.(md|json))$/;
+  /^(package\.json|README\.md|LICENSE|CHANGELOG\.md|dist\/[\w/-]+(\.js|\.d\.ts)|dist\/cli\/LICENSES\.txt|demo\/guides\/[\w-]+\.(md|json))$/;
 const needed = [
   ...['package.json', 'README.md', 'LICENSE', 'CHANGELOG.md', 'dist/index.js', 'dist/index.d.ts'],
   // `error.help` leads there.
   'demo/guides/errors.md',
+  'dist/cli/bin.js',
+  'dist/cli/LICENSES.txt',
 ];
 
 const folder = mkdtempSync(join(tmpdir(), 'instance-queue-trial-'));
@@ -132,6 +134,7 @@ async function underTestRunners(user: string, env: NodeJS.ProcessEnv) {
 async function bundled(tarball: string, folder: string, env: NodeJS.ProcessEnv) {
   const user = await install(folder, [tarball, atOurVersion('rxjs')]);
   copy(user, 'bundled.mjs');
+  await commandLine(user, env);
   for (const [index, { name, bundle }] of bundlers.entries()) {
     step(`bundled without optional peers, and run: ${name}`);
     const outfile = join(user, 'bundles', `${index}.mjs`);
@@ -139,6 +142,16 @@ async function bundled(tarball: string, folder: string, env: NodeJS.ProcessEnv) 
     const said = await run(process.execPath, [outfile], user, env);
     if (!said.startsWith('ConnectionError: ')) throw new Error(`${name}: the bundled program prints\n${said}`);
   }
+}
+
+/** `npx instance-queue`, with nothing installed but the package and RxJS. */
+async function commandLine(user: string, env: NodeJS.ProcessEnv) {
+  step('npx instance-queue: --help, check');
+  const npx = (...args: string[]) => run('npx', ['--no-install', 'instance-queue', ...args], user, env);
+  const help = await npx('dead', 'replay', '--help');
+  if (!help.includes('--dry-run')) throw new Error(`npx instance-queue dead replay --help prints\n${help}`);
+  const { ok } = JSON.parse(await npx('check', '--json')) as { ok: boolean };
+  if (!ok) throw new Error('npx instance-queue check does not connect');
 }
 
 async function install(folder: string, packages: readonly string[]): Promise<string> {

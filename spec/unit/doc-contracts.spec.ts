@@ -10,6 +10,7 @@ const doors = [
   'opentelemetry/index.ts',
   'prometheus/register.ts',
   'testing/index.ts',
+  'tools/index.ts',
 ].map((path) => join(root, 'lib', path));
 const program = ts.createProgram({ rootNames: doors, options: projectConfig().options });
 const checker = program.getTypeChecker();

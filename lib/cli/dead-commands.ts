@@ -1,0 +1,313 @@
+import { Command, Option } from 'commander';
+import { type Observable, takeUntil, fromEvent, tap, lastValueFrom } from 'rxjs';
+import {
+  deadLetters,
+  type DeadLetterGroups,
+  type DeadLetterReport,
+  type MoveOptions,
+  type ReplayOptions,
+} from '../tools/index';
+import type { Route } from '../index';
+import { EXIT, UsageError } from './exit-codes';
+import { letterJson, printGroups, printLetter, printReport } from './letters';
+import { count, filterOf, type FilterOptions, filterWords, pairs, period, positive, whole } from './options';
+import type { Command as Run, Session } from './session';
+import { grouped } from './terminal';
+
+/** Adds a command whose work is run with a session. */
+export type Running = (run: Run) => Promise<void>;
+
+interface DeadOptions extends FilterOptions {
+  readonly limit?: number;
+  readonly deliveryLimit?: number;
+  readonly rate?: number;
+  readonly dryRun?: boolean;
+  readonly yes?: boolean;
+  readonly to?: string;
+  readonly toExchange?: string;
+  readonly key?: string;
+  readonly asPublished?: boolean;
+}
+
+const ABOUT_LOOKING = `
+Looking takes nothing away. The broker delivers the letters and gets them back in their places; they are marked
+as redelivered. On RabbitMQ 4.0 to 4.2 each look at a quorum queue counts towards its delivery limit (20 by
+default), and the broker drops letters that reach it: list and show refuse to look from half of it on, and say
+what to do. From 4.3 on, on 3.x without a limit, and on classic queues a look costs nothing.`;
+
+const NEXT = `
+A usual way through an incident:
+  instance-queue dead list orders.dead                          what died of what?
+  instance-queue dead show orders.dead --error PriceMissing --limit 1
+                                                                one of them, whole
+  … mend the consumer, and deploy it …
+  instance-queue dead replay orders.dead --error PriceMissing --dry-run
+  instance-queue dead replay orders.dead --error PriceMissing --rate 200
+  instance-queue dead list orders.dead                          is it empty?`;
+
+function filters(command: Command): Command {
+  return command
+    .option('--id <id>', 'the letter with this messageId')
+    .option('--error <text>', 'the name of the error, or a part of its message')
+    .option('--reason <reason>', 'rejected, expired, maxlen, delivery_limit, or failed (moved by retry)')
+    .option('--failed-in <queue>', 'failed in this queue')
+    .option('--type <type>', 'with this type property')
+    .option('--header <name=value>', 'with this header; may be repeated', pairs)
+    .option('--text <text>', 'with this text in the body')
+    .option('--older-than <time>', 'died at least so long ago: 30s, 15m, 2h, 7d', period)
+    .option('--newer-than <time>', 'died at most so long ago', period)
+    .addOption(
+      new Option(
+        '--delivery-limit <count>',
+        'the delivery limit of the queue, -1 for none (default: that of the broker)',
+      ).argParser(whole),
+    );
+}
+
+/** `instance-queue dead …` */
+export function deadCommand(running: Running): Command {
+  const dead = new Command('dead')
+    .description('look at dead letters; replay, move or drop them')
+    .addHelpText('after', NEXT);
+
+  filters(dead.command('list'))
+    .description('what died of what: letters in groups by queue, reason and error')
+    .argument('<queue>', 'the dead-letter queue')
+    .option('--limit <count>', 'letters to read, the oldest first; all reads the whole queue', count, 1000)
+    .addHelpText('after', ABOUT_LOOKING)
+    .addHelpText('after', '\nExample:\n  instance-queue dead list orders.dead --newer-than 1h --limit all')
+    .action((queue: string, options: DeadOptions) => running((session) => list(session, queue, options)));
+
+  filters(dead.command('show'))
+    .description('the letters themselves: why they died, their properties, headers and bodies')
+    .argument('<queue>', 'the dead-letter queue')
+    .option('--limit <count>', 'letters to read, the oldest first; all reads the whole queue', count, 10)
+    .addHelpText('after', ABOUT_LOOKING)
+    .addHelpText(
+      'after',
+      '\nExamples:\n  instance-queue dead show orders.dead --limit 1\n  instance-queue dead show orders.dead --id 5f0e… --limit all\n  instance-queue dead show orders.dead --limit all --json > letters.ndjson     keep a copy',
+    )
+    .action((queue: string, options: DeadOptions) => running((session) => show(session, queue, options)));
+
+  const sending = (command: Command): Command =>
+    filters(command)
+      .argument('<queue>', 'the dead-letter queue')
+      .option('--limit <count>', 'letters to read, the oldest first (default: all that are there now)', count)
+      .option('--dry-run', 'only count what would be done')
+      .option('--rate <count>', 'letters per second at most (default: no limit)', positive)
+      .option('--to <queue>', 'into this queue')
+      .option('--to-exchange <exchange>', 'to this exchange')
+      .option('--key <key>', 'the routing key for --to-exchange', '');
+
+  sending(dead.command('replay'))
+    .description('send letters back to be worked on anew, each into the queue where it failed')
+    .option('--as-published', 'publish them as they first were, to every queue that is bound there')
+    .addHelpText(
+      'after',
+      `
+A letter is removed once the broker has confirmed its copy: if this is interrupted or killed, nothing is lost; a
+letter that was just under way may be there twice, with the same messageId. Run it again to go on. Letters that
+fail again come back to the end of the queue and are not replayed twice in one run. Attempts begin anew, and the
+headers about the failure are taken off.
+
+Examples:
+  instance-queue dead replay orders.dead --dry-run
+  instance-queue dead replay orders.dead --error PriceMissing --rate 200
+  instance-queue dead replay orders.dead --to orders.repair --text '"country":"CH"'`,
+    )
+    .action((queue: string, options: DeadOptions) => running((session) => replay(session, queue, options)));
+
+  sending(dead.command('move'))
+    .description('move letters elsewhere as they are; asks first')
+    .option('-y, --yes', 'do not ask; needed where there is no terminal')
+    .addHelpText(
+      'after',
+      `
+Needs --to or --to-exchange. Into its own queue, too: that begins the delivery counts of a quorum queue anew.
+
+Example:
+  instance-queue dead move orders.dead --older-than 7d --to orders.archive`,
+    )
+    .action((queue: string, options: DeadOptions) => running((session) => move(session, queue, options)));
+
+  filters(dead.command('drop'))
+    .description('remove letters for good; asks first')
+    .argument('<queue>', 'the dead-letter queue')
+    .option('--limit <count>', 'letters to read, the oldest first (default: all that are there now)', count)
+    .option('--dry-run', 'only count what would be dropped')
+    .option('-y, --yes', 'do not ask; needed where there is no terminal')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  instance-queue dead show orders.dead --reason expired --limit all --json > kept.ndjson\n  instance-queue dead drop orders.dead --reason expired',
+    )
+    .action((queue: string, options: DeadOptions) => running((session) => drop(session, queue, options)));
+
+  return dead;
+}
+
+async function list(
+  session: Session,
+  name: string,
+  { limit, deliveryLimit, ...options }: DeadOptions,
+): Promise<number> {
+  const { terminal } = session;
+  const where = filterOf(options);
+  const looking = {
+    where,
+    ...(limit !== undefined && { limit }),
+    ...(deliveryLimit !== undefined && { deliveryLimit }),
+  };
+  const bar = terminal.progress('reading');
+  const groups$ = deadLetters(session.queue, name).groups(looking);
+  const total = (look: DeadLetterGroups): number => Math.min(look.found, limit ?? Infinity);
+  const look = await last(
+    groups$.pipe(
+      tap((now) => {
+        bar.update(now.read, total(now));
+      }),
+    ),
+    session,
+  ).finally(() => {
+    bar.stop();
+  });
+  if (!look) return EXIT.interrupted;
+  if (terminal.json) terminal.printJson({ name, ...look });
+  else {
+    printGroups(terminal, name, look);
+    const [group] = look.groups;
+    if (group)
+      terminal.hint(`\nNext: instance-queue dead show ${name} --limit 1 (one of them, whole), or dead replay --help`);
+    if (look.read === 0 && look.found > 0)
+      terminal.warn(
+        `none of its ${grouped(look.found)} messages came: other consumers have them, or it is a stream (see tail --help)`,
+      );
+  }
+  if (look.highestCount > 0)
+    terminal.hint(`the most delivered of these letters was delivered ${String(look.highestCount)} times; see --help`);
+  if (look.stopped) terminal.warn('the look ended early at a letter that is near its delivery limit; see --help');
+  return EXIT.done;
+}
+
+async function show(
+  session: Session,
+  name: string,
+  { limit, deliveryLimit, ...options }: DeadOptions,
+): Promise<number> {
+  const { terminal } = session;
+  const where = filterOf(options);
+  const looking = {
+    where,
+    ...(limit !== undefined && { limit }),
+    ...(deliveryLimit !== undefined && { deliveryLimit }),
+  };
+  let shown = 0;
+  const letter$ = deadLetters(session.queue, name).look(looking);
+  await last(
+    letter$.pipe(
+      tap((letter) => {
+        shown++;
+        if (terminal.json) terminal.printJson(letterJson(letter));
+        else printLetter(terminal, letter);
+      }),
+    ),
+    session,
+  );
+  if (shown === 0 && !session.signal.aborted) {
+    const among =
+      limit === undefined || limit === Infinity
+        ? 'in the queue'
+        : `among the oldest ${grouped(limit)} (--limit all reads all)`;
+    terminal.note(`no letter matches ${among}`);
+  }
+  return EXIT.done;
+}
+
+function taking(session: Session, options: DeadOptions): MoveOptions {
+  const { limit, deliveryLimit, rate, dryRun } = options;
+  return {
+    where: filterOf(options),
+    signal: session.signal,
+    ...(limit !== undefined && { limit }),
+    ...(deliveryLimit !== undefined && { deliveryLimit }),
+    ...(rate !== undefined && { rate }),
+    ...(dryRun !== undefined && { dryRun }),
+  };
+}
+
+/** The route that is named. @throws UsageError if two are */
+function routeOf({ to, toExchange, key = '', asPublished }: DeadOptions): Route | undefined {
+  if ([to, toExchange, asPublished].filter((place) => place !== undefined).length > 1)
+    throw new UsageError('--to, --to-exchange and --as-published exclude each other');
+  if (to !== undefined) return { queue: to };
+  return toExchange === undefined ? undefined : { exchange: toExchange, routingKey: key };
+}
+
+async function replay(session: Session, name: string, options: DeadOptions): Promise<number> {
+  const to: ReplayOptions['to'] = routeOf(options) ?? (options.asPublished === true ? 'published' : 'queue');
+  const reports$ = deadLetters(session.queue, name).replay({ ...taking(session, options), to });
+  return report(session, 'replayed', reports$, options);
+}
+
+async function move(session: Session, name: string, options: DeadOptions): Promise<number> {
+  const to = routeOf(options);
+  if (!to) throw new UsageError('where to? Give --to QUEUE, or --to-exchange EXCHANGE with --key');
+  const place = to.queue ?? `exchange ${to.exchange}`;
+  if (!(await agreed(session, name, options, `Move to ${place}`))) return EXIT.failed;
+  return report(session, 'moved', deadLetters(session.queue, name).move(to, taking(session, options)), options);
+}
+
+async function drop(session: Session, name: string, options: DeadOptions): Promise<number> {
+  if (!(await agreed(session, name, options, 'Drop for good'))) return EXIT.failed;
+  return report(session, 'dropped', deadLetters(session.queue, name).drop(taking(session, options)), options);
+}
+
+/** Asks before letters go. @throws UsageError where nobody can be asked */
+async function agreed(session: Session, name: string, options: DeadOptions, what: string): Promise<boolean> {
+  if (options.yes === true || options.dryRun === true) return true;
+  const { terminal, queue, signal } = session;
+  if (!terminal.asks)
+    throw new UsageError('there is no terminal to ask on: add --yes, or --dry-run to see what would be done');
+  const depth = await queue.admin.inspect(name);
+  const words = filterWords(filterOf(options));
+  const which = words === '' ? 'all letters' : `the letters with ${words}`;
+  const yes = await terminal.confirm(`${what}: ${which} of ${name} (${grouped(depth?.messages ?? 0)} in all)?`, signal);
+  if (!yes) terminal.note('nothing was done');
+  return yes;
+}
+
+async function report(
+  session: Session,
+  what: string,
+  reports$: Observable<DeadLetterReport>,
+  { dryRun = false, limit = Infinity }: DeadOptions,
+): Promise<number> {
+  const { terminal } = session;
+  const bar = terminal.progress(what);
+  let latest: DeadLetterReport | undefined;
+  try {
+    // It ends by the signal itself, when what is under way is done.
+    await lastValueFrom(
+      reports$.pipe(
+        tap((now) => {
+          latest = now;
+          bar.update(now.read, Math.min(now.found, limit));
+        }),
+      ),
+    );
+  } finally {
+    bar.stop();
+    if (latest) {
+      if (terminal.json) terminal.printJson({ action: what, dryRun, ...latest });
+      else printReport(terminal, what, latest, dryRun);
+    }
+  }
+  if (latest?.stopped === 'aborted') return EXIT.interrupted;
+  const kept = latest ? Object.values(latest.kept).reduce((sum, one) => sum + one, 0) : 0;
+  return kept > 0 || latest?.stopped ? EXIT.partly : EXIT.done;
+}
+
+/** The last value; undefined if there was none. Ctrl-C ends it, and gives everything back. */
+function last<T>(source: Observable<T>, { signal }: Session): Promise<T | undefined> {
+  const ended$ = fromEvent(signal, 'abort');
+  return lastValueFrom(source.pipe(takeUntil(ended$)), { defaultValue: undefined });
+}

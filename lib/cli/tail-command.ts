@@ -1,0 +1,92 @@
+import { Command } from 'commander';
+import { fromEvent, lastValueFrom, take as takeFirst, takeUntil, tap } from 'rxjs';
+import { ChannelError, InstanceQueueError } from '../index';
+import { tail, type TailOptions } from '../tools/index';
+import type { Running } from './dead-commands';
+import { EXIT, UsageError } from './exit-codes';
+import { messageJson, printMessage } from './letters';
+import { count, several } from './options';
+import type { Session } from './session';
+
+interface Options {
+  readonly key?: readonly string[];
+  readonly stream?: boolean;
+  readonly from?: string;
+  readonly limit?: number;
+}
+
+/** `instance-queue tail` */
+export function tailCommand(running: Running): Command {
+  return new Command('tail')
+    .description('follow what is published to an exchange, a queue or a stream, and take nothing away')
+    .argument('<name>', 'an exchange, a queue, or with --stream a stream')
+    .option('--key <key>', 'exchange: a binding key or pattern; may be repeated (default: #)', several)
+    .option('--stream', 'the name is that of a stream')
+    .option('--from <offset>', "stream: 'first', 'last', 'next', an offset, or a time such as 1h", 'next')
+    .option('--limit <count>', 'end after so many messages', count)
+    .addHelpText(
+      'after',
+      `
+An exchange: a queue of its own gets a copy of what is published with one of the keys. It goes when this ends.
+A queue: its bindings are copied, which are read from the management API (--management, or its usual port on the
+same host). Messages that are sent straight to the queue, through the default exchange, cannot be copied; look at
+those that wait with: instance-queue dead show QUEUE
+A stream keeps its messages anyway: it is read.
+
+Examples:
+  instance-queue tail events --key 'order.*'
+  instance-queue tail orders --json | jq .body
+  instance-queue tail audit --stream --from 1h`,
+    )
+    .action((name: string, options: Options) => running((session) => follow(session, name, options)));
+}
+
+async function follow(session: Session, name: string, options: Options): Promise<number> {
+  const { terminal, queue, signal } = session;
+  const what = await optionsFor(session, name, options);
+  terminal.hint(`following ${name}; Ctrl-C ends it`);
+  const message$ = tail(queue, what).pipe(
+    tap((message) => {
+      if (terminal.json) terminal.printJson(messageJson(message));
+      else printMessage(terminal, message);
+    }),
+    takeFirst(options.limit ?? Infinity),
+    takeUntil(fromEvent(signal, 'abort')),
+  );
+  await lastValueFrom(message$, { defaultValue: undefined }).catch((error: unknown) => {
+    throw explained(error, what);
+  });
+  return EXIT.done;
+}
+
+/** What the name means: an exchange or else a queue. @throws UsageError */
+async function optionsFor(
+  session: Session,
+  name: string,
+  { key, stream, from = 'next' }: Options,
+): Promise<TailOptions> {
+  const { queue, management } = session;
+  if (stream === true) return { stream: name, offset: /^\d+$/.test(from) ? Number(from) : from } as TailOptions;
+  if (await hasExchange(session, name)) return { exchange: name, ...(key && { keys: key }) };
+  if (!(await queue.admin.inspect(name)))
+    throw new ChannelError(`There is no exchange and no queue \`${name}\` in this virtual host.`, { replyCode: 404 });
+  return { queue: name, management: { url: management.url, vhost: management.vhost ?? '/' } };
+}
+
+/** AMQP says nothing about the bindings of a queue: what to do instead. */
+function explained(error: unknown, { queue }: TailOptions): unknown {
+  if (queue === undefined || error instanceof InstanceQueueError || !(error instanceof Error)) return error;
+  return new UsageError(
+    `\`${queue}\` is a queue, and AMQP does not tell what is bound to it. Name an exchange instead (tail EXCHANGE --key KEY), add --stream if it is a stream, or give --management URL. ${error.message}`,
+  );
+}
+
+async function hasExchange({ queue }: Session, name: string): Promise<boolean> {
+  try {
+    await queue.admin.declare({ exchanges: [{ name, type: 'direct', passive: true }] });
+    return true;
+  } catch (error) {
+    if (error instanceof ChannelError && error.replyCode === 404) return false;
+    throw error;
+  }
+}

@@ -1,0 +1,182 @@
+import { Presets, SingleBar } from 'cli-progress';
+import { createInterface } from 'node:readline/promises';
+import { createColors } from 'picocolors';
+
+/** The streams and the environment of a process. */
+export interface Surroundings {
+  readonly stdin: NodeJS.ReadStream;
+  readonly stdout: NodeJS.WriteStream;
+  readonly stderr: NodeJS.WriteStream;
+  readonly env: NodeJS.ProcessEnv;
+}
+
+export interface TerminalOptions {
+  /** One JSON document, or one per line, on standard output. */
+  readonly json: boolean;
+  /** `false`: no colours, whatever the terminal. */
+  readonly color: boolean;
+}
+
+type Paint = (text: string) => string;
+
+/** Control characters: those of a message must not reach the terminal, which would obey them. */
+const CONTROL = /\p{Cc}/gu;
+
+/** Text of a message as it may be shown on a terminal. Line breaks and tabs stay if `lines` is set. */
+export const plain = (text: string, lines = false): string =>
+  text.replace(CONTROL, (character) =>
+    lines && (character === '\n' || character === '\t')
+      ? character
+      : `\\x${character.charCodeAt(0).toString(16).padStart(2, '0')}`,
+  );
+
+/** Progress of something whose end may be known. */
+export interface Progress {
+  update(done: number, total: number): void;
+  stop(): void;
+}
+
+/**
+ * What the commands say. Results go to standard output, everything else to standard error; colours and progress bars only where
+ * that is a terminal.
+ */
+export class Terminal {
+  readonly json: boolean;
+  /** Nobody reads standard output any more. */
+  readonly deaf = new AbortController();
+  readonly #around: Surroundings;
+  readonly #out: ReturnType<typeof createColors>;
+  readonly #err: ReturnType<typeof createColors>;
+
+  constructor(around: Surroundings, { json, color }: TerminalOptions) {
+    this.json = json;
+    this.#around = around;
+    const { stdout, stderr, env } = around;
+    // https://no-color.org
+    const wanted = color && (env['NO_COLOR'] ?? '') === '' && env['TERM'] !== 'dumb';
+    this.#out = createColors(wanted && stdout.isTTY && !json);
+    this.#err = createColors(wanted && stderr.isTTY);
+    for (const stream of [stdout, stderr]) {
+      stream.on('error', (error: NodeJS.ErrnoException) => {
+        if (error.code !== 'EPIPE') throw error;
+        this.deaf.abort();
+      });
+    }
+  }
+
+  get bold(): Paint {
+    return this.#out.bold;
+  }
+  get dim(): Paint {
+    return this.#out.dim;
+  }
+  get green(): Paint {
+    return this.#out.green;
+  }
+  get red(): Paint {
+    return this.#out.red;
+  }
+  get yellow(): Paint {
+    return this.#out.yellow;
+  }
+
+  /** A line of the result. */
+  print(line = ''): void {
+    if (!this.deaf.signal.aborted) this.#around.stdout.write(`${line}\n`);
+  }
+
+  /** A value of the result: a JSON document on one line. */
+  printJson(value: unknown): void {
+    this.print(JSON.stringify(value));
+  }
+
+  /** A line about the result. */
+  note(line: string): void {
+    this.#around.stderr.write(`${line}\n`);
+  }
+
+  /** A hint for people; in a pipe it is left out. */
+  hint(line: string): void {
+    if (this.#around.stderr.isTTY && !this.json) this.#around.stderr.write(`${this.#err.dim(line)}\n`);
+  }
+
+  warn(line: string): void {
+    this.#around.stderr.write(`${this.#err.yellow('warning:')} ${line}\n`);
+  }
+
+  fail(line: string): void {
+    this.#around.stderr.write(`${this.#err.red('error:')} ${line}\n`);
+  }
+
+  /** Columns as wide as they need to be; the last is cut where the terminal ends. */
+  table(head: readonly string[], rows: readonly (readonly string[])[]): void {
+    const width = this.#around.stdout.isTTY ? this.#around.stdout.columns : Infinity;
+    const widths = head.map((name, i) => Math.max(name.length, ...rows.map((row) => row[i]?.length ?? 0)));
+    const line = (row: readonly string[]): string => {
+      const text = row.map((cell, i) => (i === row.length - 1 ? cell : cell.padEnd(widths[i] ?? 0))).join('  ');
+      return text.length > width ? `${text.slice(0, Math.max(1, width - 1))}…` : text.trimEnd();
+    };
+    this.print(this.bold(line(head)));
+    for (const row of rows) this.print(line(row));
+  }
+
+  /** A bar on standard error, if that is a terminal. */
+  progress(what: string): Progress {
+    if (!this.#around.stderr.isTTY) return { update: () => undefined, stop: () => undefined };
+    const bar = new SingleBar(
+      {
+        format: `${what} {bar} {value}/{total} · {eta_formatted}`,
+        stream: this.#around.stderr,
+        clearOnComplete: true,
+        hideCursor: true,
+        barsize: 30,
+      },
+      Presets.rect,
+    );
+    let started = false;
+    return {
+      update: (done, total) => {
+        if (!started) bar.start(total, done);
+        else {
+          bar.setTotal(total);
+          bar.update(done);
+        }
+        started = true;
+      },
+      stop: () => {
+        if (started) bar.stop();
+        started = false;
+      },
+    };
+  }
+
+  /** Can a person be asked? */
+  get asks(): boolean {
+    return this.#around.stdin.isTTY && this.#around.stderr.isTTY;
+  }
+
+  /** Asks on the terminal; anything but y or yes is no. */
+  async confirm(question: string, signal: AbortSignal): Promise<boolean> {
+    const { stdin: input, stderr: output } = this.#around;
+    const asking = createInterface({ input, output });
+    try {
+      const answer = await asking.question(`${question} [y/N] `, { signal });
+      return /^y(es)?$/i.test(answer.trim());
+    } finally {
+      asking.close();
+    }
+  }
+}
+
+/** 1234567 → 1 234 567 */
+export const grouped = (count: number): string => String(count).replace(/\B(?=(\d{3})+$)/g, ' ');
+
+/** How long ago, in the largest unit that fits. */
+export function ago(date: Date | undefined, now = Date.now()): string {
+  if (!date) return '–';
+  const seconds = Math.max(0, Math.round((now - date.getTime()) / 1000));
+  if (seconds < 120) return `${String(seconds)} s`;
+  if (seconds < 7200) return `${String(Math.round(seconds / 60))} min`;
+  if (seconds < 172_800) return `${String(Math.round(seconds / 3600))} h`;
+  return `${String(Math.round(seconds / 86_400))} d`;
+}
