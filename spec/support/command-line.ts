@@ -1,0 +1,112 @@
+/** `instance-queue` as a process: in pipes, or on a terminal. */
+import { spawn } from 'node:child_process';
+import { join } from 'node:path';
+
+const ROOT = join(__dirname, '..', '..');
+const BIN = join(ROOT, 'lib', 'cli', 'bin.ts');
+const COMMAND = [process.execPath, '-r', 'esbuild-register', BIN];
+
+export interface Result {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** A command that runs. */
+export interface Running {
+  readonly ended: Promise<Result>;
+  /** Resolves when its output holds this; rejects if it ends first. */
+  readonly says: (what: string | RegExp) => Promise<void>;
+  readonly write: (text: string) => void;
+  readonly signal: (signal: NodeJS.Signals) => void;
+}
+
+export interface CommandOptions {
+  /** The broker, as `AMQP_URL`. */
+  readonly url?: string;
+  readonly env?: NodeJS.ProcessEnv;
+  /** Written to its standard input. */
+  readonly input?: string;
+}
+
+/** Runs a command in pipes to its end. */
+export const inPipes = (args: readonly string[], options: CommandOptions = {}): Promise<Result> => {
+  const running = start(COMMAND, args, options);
+  running.write(options.input ?? '');
+  return running.ended;
+};
+
+/** Starts a command in pipes. */
+export const startInPipes = (args: readonly string[], options: CommandOptions = {}): Running =>
+  start(COMMAND, args, options);
+
+/** Runs a shell pipeline in which `$CLI` is the command. */
+export const inShell = (line: string, { url, env }: CommandOptions = {}): Promise<Result> =>
+  start(['/bin/sh', '-c', line], [], {
+    env: { ...env, CLI: COMMAND.join(' '), ...(url !== undefined && { AMQP_URL: url }) },
+  }).ended;
+
+/** Starts a command on a pseudo-terminal, of which both its streams are part, by `script` of util-linux. */
+export function onTerminal(args: readonly string[], options: CommandOptions = {}): Running {
+  const line = [...COMMAND, ...args].map((word) => `'${word.replaceAll("'", `'\\''`)}'`).join(' ');
+  return start(['script', '--quiet', '--return', '--command', `stty cols 160; ${line}`, '/dev/null'], [], {
+    ...options,
+    env: { TERM: 'xterm-256color', ...options.env },
+  });
+}
+
+function start(command: readonly string[], args: readonly string[], { url, env = {} }: CommandOptions): Running {
+  const { NO_COLOR: _, FORCE_COLOR: __, AMQP_URL: ___, ...inherited } = process.env;
+  const [program = '', ...before] = command;
+  const child = spawn(program, [...before, ...args], {
+    cwd: ROOT,
+    env: { ...inherited, ...(url !== undefined && { AMQP_URL: url }), ...env },
+  });
+  let stdout = '';
+  let stderr = '';
+  let over = false;
+  const listeners = new Set<() => void>();
+  const notify = (): void => {
+    for (const listener of [...listeners]) listener();
+  };
+  child.stdout.on('data', (chunk: Buffer) => {
+    stdout += chunk.toString();
+    notify();
+  });
+  child.stderr.on('data', (chunk: Buffer) => {
+    stderr += chunk.toString();
+    notify();
+  });
+  // It may end without reading.
+  child.stdin.on('error', () => undefined);
+  const ended = new Promise<Result>((resolve, reject) => {
+    child.once('error', reject);
+    child.once('close', (code) => {
+      over = true;
+      notify();
+      resolve({ code, stdout, stderr });
+    });
+  });
+  const says = (what: string | RegExp): Promise<void> =>
+    new Promise((resolve, reject) => {
+      const look = (): void => {
+        const all = stdout + stderr;
+        const said = typeof what === 'string' ? all.includes(what) : what.test(all);
+        if (!said && !over) return;
+        listeners.delete(look);
+        if (said) resolve();
+        else reject(new Error(`Expected ${String(what)}, but the command ended with:\n${all}`));
+      };
+      listeners.add(look);
+      look();
+    });
+  return {
+    ended,
+    says,
+    write: (text) => {
+      if (text === '') child.stdin.end();
+      else child.stdin.write(text);
+    },
+    signal: (signal) => void child.kill(signal),
+  };
+}
