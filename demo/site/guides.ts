@@ -14,6 +14,17 @@ export const GUIDES = {
     'recipes',
     'testing',
   ],
-  Operate: ['health', 'dashboard', 'observing', 'prometheus', 'errors', 'closing', 'tuning', 'security', 'benchmarks'],
+  Operate: [
+    'dead-letters',
+    'health',
+    'dashboard',
+    'observing',
+    'prometheus',
+    'errors',
+    'closing',
+    'tuning',
+    'security',
+    'benchmarks',
+  ],
   'Set up': ['typescript', 'bundlers', 'runtimes', 'nest', 'support'],
 } as const satisfies Readonly<Record<string, readonly string[]>>;

@@ -252,18 +252,25 @@ async function move(session: Session, name: string, options: DeadOptions): Promi
   const to = routeOf(options);
   if (!to) throw new UsageError('where to? Give --to QUEUE, or --to-exchange EXCHANGE with --key');
   const place = to.queue ?? `exchange ${to.exchange}`;
-  if (!(await agreed(session, name, options, `Move to ${place}`))) return EXIT.failed;
+  const refused = await refusal(session, name, options, `Move to ${place}`);
+  if (refused !== undefined) return refused;
   return report(session, 'moved', deadLetters(session.queue, name).move(to, taking(session, options)), options);
 }
 
 async function drop(session: Session, name: string, options: DeadOptions): Promise<number> {
-  if (!(await agreed(session, name, options, 'Drop for good'))) return EXIT.failed;
+  const refused = await refusal(session, name, options, 'Drop for good');
+  if (refused !== undefined) return refused;
   return report(session, 'dropped', deadLetters(session.queue, name).drop(taking(session, options)), options);
 }
 
-/** Asks before letters go. @throws UsageError where nobody can be asked */
-async function agreed(session: Session, name: string, options: DeadOptions, what: string): Promise<boolean> {
-  if (options.yes === true || options.dryRun === true) return true;
+/** Asks before letters go. Undefined: yes; else the exit code. @throws UsageError where there is no terminal to ask on */
+async function refusal(
+  session: Session,
+  name: string,
+  options: DeadOptions,
+  what: string,
+): Promise<number | undefined> {
+  if (options.yes === true || options.dryRun === true) return undefined;
   const { terminal, queue, signal } = session;
   if (!terminal.asks)
     throw new UsageError('there is no terminal to ask on: add --yes, or --dry-run to see what would be done');
@@ -271,8 +278,9 @@ async function agreed(session: Session, name: string, options: DeadOptions, what
   const words = filterWords(filterOf(options));
   const which = words === '' ? 'all letters' : `the letters with ${words}`;
   const yes = await terminal.confirm(`${what}: ${which} of ${name} (${grouped(depth?.messages ?? 0)} in all)?`, signal);
-  if (!yes) terminal.note('nothing was done');
-  return yes;
+  if (yes === true) return undefined;
+  terminal.note('nothing was done');
+  return yes === undefined ? EXIT.interrupted : EXIT.failed;
 }
 
 async function report(

@@ -155,13 +155,21 @@ export class Terminal {
     return this.#around.stdin.isTTY && this.#around.stderr.isTTY;
   }
 
-  /** Asks on the terminal; anything but y or yes is no. */
-  async confirm(question: string, signal: AbortSignal): Promise<boolean> {
+  /** Asks on the terminal; anything but y or yes is no. Undefined: Ctrl-C instead of an answer. */
+  async confirm(question: string, signal: AbortSignal): Promise<boolean | undefined> {
     const { stdin: input, stderr: output } = this.#around;
     const asking = createInterface({ input, output });
+    // readline reads the terminal key by key, and so Ctrl-C, too.
+    const left = new AbortController();
+    asking.once('SIGINT', () => {
+      left.abort();
+    });
     try {
-      const answer = await asking.question(`${question} [y/N] `, { signal });
+      const answer = await asking.question(`${question} [y/N] `, { signal: AbortSignal.any([signal, left.signal]) });
       return /^y(es)?$/i.test(answer.trim());
+    } catch (error) {
+      if (left.signal.aborted || signal.aborted) return undefined;
+      throw error;
     } finally {
       asking.close();
     }

@@ -1,0 +1,54 @@
+import { InstanceQueue, OptionsError } from 'instance-queue';
+import { deadLetters } from 'instance-queue/tools';
+import { lastValueFrom } from 'rxjs';
+import { Bystander } from '../../support/brokers/bystander';
+import { ids } from '../../support/brokers/messages';
+import { sharedBroker } from '../../support/brokers/test-brokers';
+import { closing } from '../../support/closing';
+import { deadLetterQueue } from '../../support/dead-letters';
+import { fixture } from '../../support/fixtures/fixture';
+import { eventually } from '../../support/waiting';
+
+describe('looking at a quorum queue of dead letters', () => {
+  const given = fixture(async () => {
+    const { url, version } = sharedBroker();
+    const bystander = closing(await Bystander.at(url));
+    const queue = closing(new InstanceQueue({ url, logger: 'silent' }));
+    const letters = await deadLetterQueue(bystander, { 'x-queue-type': 'quorum' });
+    return { bystander, queue, letters, version, desk: deadLetters(queue, letters.dead) };
+  });
+  /** Looks at all letters until it is refused, thirty times at most. Gives how often. */
+  const looks = async (): Promise<number> => {
+    for (let n = 0; n < 30; n++) {
+      try {
+        await lastValueFrom(given.desk.groups());
+      } catch (error) {
+        expect(error).toBeInstanceOf(OptionsError);
+        return n;
+      }
+      await eventually(async () => (await given.bystander.count(given.letters.dead)).ready === 3);
+    }
+    return 30;
+  };
+
+  it('never costs a letter: where each look counts, it is refused in time, and moving them begins the counts anew', async () => {
+    const { bystander, letters, desk, version } = given;
+    await letters.fill(3);
+    // RabbitMQ 4.0 to 4.2 has a limit of 20 and counts every delivery; 3.x has no limit; from 4.3 on a `nack` does not count.
+    const counts = /^4\.[012]\./.test(version);
+    expect(await looks()).toBe(counts ? 10 : 30);
+    expect((await bystander.count(letters.dead)).ready).toBe(3);
+    await lastValueFrom(desk.move({ queue: letters.dead }));
+    await eventually(async () => (await bystander.count(letters.dead)).ready === 3);
+    expect(await looks()).toBe(counts ? 10 : 30);
+    expect(ids(await bystander.takeAll(letters.dead))).toEqual(['m0', 'm1', 'm2']);
+  });
+
+  it('takes letters out whatever their count is', async () => {
+    const { letters, desk, bystander } = given;
+    await letters.fill(3);
+    await looks();
+    await eventually(async () => (await bystander.count(letters.dead)).ready === 3);
+    expect(await lastValueFrom(desk.replay())).toMatchObject({ done: 3 });
+  });
+});

@@ -1,0 +1,121 @@
+/**
+ * `npm run dead-letters`: a dead-letter queue with a million letters (`LETTERS` says how many). How long the first page takes,
+ * what memory it takes to look at all of them, and how fast they are replayed. A process of its own looks and replays, so that its
+ * memory is its own; the letters are filled in by this one.
+ */
+import { connect } from 'amqplib';
+import { spawn } from 'node:child_process';
+import { lastValueFrom, tap } from 'rxjs';
+import { startBroker } from '../../compose/broker';
+import { InstanceQueue } from '../../lib';
+import { deadLetters } from '../../lib/tools';
+
+const LETTERS = Number(process.env.LETTERS || 1_000_000);
+const TYPE = process.env.QUEUE_TYPE || 'classic';
+const DEAD = 'orders.dead';
+const NAME = 'orders';
+/** ms between two looks at the memory. */
+const SAMPLE = 50;
+const MIB = 1024 * 1024;
+
+const say = (line: string): void => {
+  process.stdout.write(`${line}\n`);
+};
+
+async function fill(url: string): Promise<void> {
+  const model = await connect(url);
+  const channel = await model.createConfirmChannel();
+  const options = { durable: true, arguments: { 'x-queue-type': TYPE } };
+  await channel.assertQueue(DEAD, options);
+  await channel.assertQueue(NAME, options);
+  const errors = ['PriceMissing', 'CustomerUnknown', 'TimeoutError'];
+  for (let i = 0; i < LETTERS; i++) {
+    const headers = {
+      'x-instance-queue-attempts': 5,
+      'x-instance-queue-queue': NAME,
+      'x-instance-queue-first-failed': new Date().toISOString(),
+      'x-instance-queue-exchange': '',
+      'x-instance-queue-routing-key': NAME,
+      'x-instance-queue-error-name': errors[i % errors.length],
+      'x-instance-queue-error-message': `order ${i} cannot be charged`,
+      'x-instance-queue-spent': true,
+    };
+    const content = Buffer.from(JSON.stringify({ id: i, text: 'x'.repeat(200) }));
+    const more = channel.sendToQueue(DEAD, content, {
+      persistent: true,
+      messageId: `order-${i}`,
+      contentType: 'application/json',
+      headers,
+    });
+    if (!more) await new Promise((resolve) => channel.once('drain', resolve));
+    if (i % 5000 === 0) await channel.waitForConfirms();
+  }
+  await channel.waitForConfirms();
+  await model.close();
+}
+
+/** The process whose memory is measured. */
+async function look(url: string): Promise<void> {
+  const queue = new InstanceQueue({ url, logger: 'silent' });
+  await queue.connect();
+  const letters = deadLetters(queue, DEAD);
+  const timed = async <T>(what: string, work: () => Promise<T>): Promise<T> => {
+    globalThis.gc?.();
+    const before = process.memoryUsage();
+    let most = before;
+    const sampling = setInterval(() => {
+      const now = process.memoryUsage();
+      if (now.rss > most.rss) most = now;
+    }, SAMPLE);
+    const began = performance.now();
+    const result = await work();
+    const seconds = (performance.now() - began) / 1000;
+    clearInterval(sampling);
+    const [from, to] = [before.rss, most.rss].map((bytes) => Math.round(bytes / MIB));
+    say(`${what}: ${seconds.toFixed(2)} s; resident ${from} MiB before, ${to} MiB at most`);
+    return result;
+  };
+  await timed('first page (1000 letters in groups)', () => lastValueFrom(letters.groups()));
+  const all = await timed('all letters in groups', () => lastValueFrom(letters.groups({ limit: Infinity })));
+  say(`  ${all.read} of ${all.found} read, ${all.groups.length} groups`);
+  const began = performance.now();
+  let half: { readonly done: number; readonly at: number } | undefined;
+  const report = await timed('replayed', () =>
+    lastValueFrom(
+      letters.replay().pipe(
+        tap(({ done }) => {
+          if (!half && done > LETTERS / 10) half = { done, at: performance.now() };
+        }),
+      ),
+    ),
+  );
+  const rate = Math.round(report.done / ((performance.now() - began) / 1000));
+  say(`  ${report.done} of ${report.found}, ${rate}/s; kept ${JSON.stringify(report.kept)}`);
+  await queue.close();
+}
+
+async function run(): Promise<void> {
+  const [, , url] = process.argv;
+  if (url !== undefined) {
+    await look(url);
+    return;
+  }
+  const broker = await startBroker({ private: true, say });
+  try {
+    const began = performance.now();
+    await fill(broker.url);
+    say(`${LETTERS} letters in a ${TYPE} queue (${((performance.now() - began) / 1000).toFixed(0)} s)`);
+    const child = spawn(process.execPath, ['--expose-gc', '-r', 'esbuild-register', __filename, broker.url], {
+      stdio: 'inherit',
+    });
+    await new Promise((resolve) => child.once('close', resolve));
+    say((await broker.ctl('list_queues', 'name', 'messages')).trim());
+  } finally {
+    await broker.stop();
+  }
+}
+
+run().catch((error: unknown) => {
+  process.exitCode = 1;
+  console.error(error);
+});
