@@ -34,8 +34,7 @@ export function printMessage(terminal: Terminal, message: Message<Buffer>, head?
   terminal.print();
 }
 
-const shown = (value: unknown): string =>
-  plain(typeof value === 'string' ? value : (JSON.stringify(value) ?? 'undefined'));
+const shown = (value: unknown): string => plain(typeof value === 'string' ? value : JSON.stringify(value));
 
 export function printLetter(terminal: Terminal, letter: DeadLetter): void {
   const { messageId, reason, queue, error, diedAt, attempts, replays, message } = letter;

@@ -66,6 +66,8 @@ export class QueueScan {
   #firstKept = Infinity;
   /** The consumer: its tag, the first delivery tag it may get, its prefetch, and how many of its messages are kept. */
   #consumer = { tag: '', from: 1, prefetch: 0, kept: 0, probe: false };
+  readonly #prefix = `instance-queue-scan-${randomUUID()}`;
+  #consumers = 0;
   #turning = false;
   #stream = false;
   #finish: (error?: Error) => void = () => undefined;
@@ -88,7 +90,7 @@ export class QueueScan {
     this.#acks = new AckBatching(new AckBatch(), options.window, () => {
       this.#flush();
     });
-    this.#unregister = core.register({ direction: 'inbound', close: (within) => this.#end(within) });
+    this.#unregister = core.register({ direction: 'inbound', close: () => this.#end() });
   }
 
   /** Rejects: ChannelError, with `replyCode` 404 if there is no such queue. */
@@ -180,8 +182,7 @@ export class QueueScan {
     this.#unregister();
   }
 
-  async #end(within: number): Promise<CloseReport> {
-    void within;
+  async #end(): Promise<CloseReport> {
     const unsettled = this.#open.size;
     await this.close();
     return { unsettled, unconfirmed: 0 };
@@ -194,7 +195,8 @@ export class QueueScan {
     // Where each delivery counts, the first one shows whether there may be more.
     const probe = this.deliveryLimit !== undefined && this.#received === 0 && this.#limit > 1;
     const prefetch = probe ? 1 : Math.min(this.#window, this.#limit - this.#received, 65_535);
-    const tag = `instance-queue-scan-${randomUUID()}`;
+    // The broker gives back what several consumers of a channel have in the order of their tags.
+    const tag = `${this.#prefix}-${String(this.#consumers++).padStart(6, '0')}`;
     this.#consumer = { tag, from: this.#lastTag + 1, prefetch, kept: 0, probe };
     const cancelled = (): void => {
       this.#finish(

@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { interval, type Observable, type Subscription } from 'rxjs';
 import { type Check, checkOptions, func, isObject, type Shape, string } from '../options';
+import { DeadLetterLooks, type HasDeadLetters } from './dead-letter-view';
 import { pageFile } from './page-files';
 import type { PageEvent } from './view';
 import { type HasMetrics, Watch } from './watch';
@@ -11,6 +12,7 @@ import { type HasMetrics, Watch } from './watch';
  * @module instance-queue/dashboard
  */
 
+export type { HasDeadLetters } from './dead-letter-view';
 export type { HasMetrics } from './watch';
 
 /** A module of your own that extends the page. Both are URLs on the origin of the page. */
@@ -30,6 +32,12 @@ export interface DashboardOptions {
   readonly authorize?: (request: IncomingMessage) => boolean | PromiseLike<boolean>;
   /** The heading of the page. @default 'instance-queue' */
   readonly title?: string;
+  /**
+   * Dead-letter queues whose letters the page shows in groups, when someone asks for it: `[deadLetters(queue, 'orders.dead')]`. It shows
+   * error messages from their headers, and no bodies. A look makes the broker deliver the oldest 1000 letters; see `DeadLetters`.
+   * @default none
+   */
+  readonly deadLetters?: readonly HasDeadLetters[];
   /** An extension of your own. @default none */
   readonly panel?: DashboardPanel;
 }
@@ -38,7 +46,11 @@ const panel: Check = (value) =>
   isObject(value) && typeof value['script'] === 'string' && ['string', 'undefined'].includes(typeof value['style'])
     ? undefined
     : 'an object with a `script`, and perhaps a `style`';
-const DASHBOARD: Shape<DashboardOptions> = { authorize: func, title: string, panel };
+const deadLetterQueues: Check = (value) =>
+  Array.isArray(value) && value.every((one) => isObject(one) && func(one['groups']) === undefined)
+    ? undefined
+    : 'a list of what `deadLetters(queue, name)` returns';
+const DASHBOARD: Shape<DashboardOptions> = { authorize: func, title: string, deadLetters: deadLetterQueues, panel };
 
 const HEADERS = {
   'content-security-policy':
@@ -65,8 +77,9 @@ export function dashboard(
   options: DashboardOptions = {},
 ): (request: IncomingMessage, response: ServerResponse, next?: () => void) => void {
   checkOptions(options, DASHBOARD, { of: 'dashboard()' });
-  const { authorize = () => true, title = 'instance-queue', panel } = options;
+  const { authorize = () => true, title = 'instance-queue', deadLetters = [], panel } = options;
   const watch = new Watch(queue, title);
+  const page: Page = { watch, panel, looks: deadLetters.length > 0 ? new DeadLetterLooks(deadLetters) : undefined };
 
   return (request, response, next) => {
     const name = partOf(request, next !== undefined);
@@ -79,7 +92,7 @@ export function dashboard(
       .then(() => authorize(request))
       .then(
         (allowed) => {
-          if (allowed) answer(name, request, response, watch, panel);
+          if (allowed) answer(name, request, response, page);
           else refuse(response, 403, 'You may not see this dashboard.');
         },
         () => {
@@ -101,19 +114,23 @@ function partOf(request: IncomingMessage, middleware: boolean): string | undefin
   const last = whole.slice(whole.lastIndexOf('/') + 1);
   const name = middleware ? path.slice(1) : last;
   if (name === '') return last === '' ? '' : `/${last}`;
-  if (name === 'events' || pageFile(name)) return name;
+  if (name === 'events' || name === DEAD_LETTERS || pageFile(name)) return name;
   return middleware || name.includes('.') ? undefined : `/${name}`;
 }
 
 const pathOf = (url = '/'): string => url.replace(/[?#].*$/s, '');
 
-function answer(
-  name: string,
-  request: IncomingMessage,
-  response: ServerResponse,
-  watch: Watch,
-  panel: DashboardPanel | undefined,
-): void {
+/** What the page shows. */
+interface Page {
+  readonly watch: Watch;
+  readonly panel: DashboardPanel | undefined;
+  /** Undefined: it shows no dead letters. */
+  readonly looks: DeadLetterLooks | undefined;
+}
+
+const DEAD_LETTERS = 'dead-letters';
+
+function answer(name: string, request: IncomingMessage, response: ServerResponse, { watch, panel, looks }: Page): void {
   if (request.method !== 'GET' && request.method !== 'HEAD') {
     response.setHeader('allow', 'GET, HEAD');
     refuse(response, 405, 'The dashboard is read-only: GET or HEAD.');
@@ -127,8 +144,13 @@ function answer(
     sendEvents(watch.event$, request, response);
     return;
   }
+  if (name === DEAD_LETTERS) {
+    if (looks) sendLook(looks, response);
+    else refuse(response, 404, 'The dashboard shows no dead letters.');
+    return;
+  }
   const file = pageFile(name === '' ? 'index.html' : name);
-  const content = name === '' ? withPanel(file?.content ?? '', panel) : file?.content;
+  const content = name === '' ? withDeadLetters(withPanel(file?.content ?? '', panel), looks) : file?.content;
   response.writeHead(200, { ...HEADERS, 'content-type': file?.type ?? 'text/plain' });
   // For HEAD, Node.js sends the headers only.
   response.end(content);
@@ -142,6 +164,17 @@ function withPanel(html: string, panel: DashboardPanel | undefined): string {
   const style = panel.style === undefined ? '' : `<link rel="stylesheet" href="${escaped(panel.style)}" />`;
   const script = `<script src="${escaped(panel.script)}" type="module"></script>`;
   return html.replace('</head>', `${style}${script}</head>`).replace('<aside id="panel" hidden>', '<aside id="panel">');
+}
+
+const withDeadLetters = (html: string, looks: DeadLetterLooks | undefined): string =>
+  looks ? html.replace(/(<section class="card" id="dead-letters"[^>]*) hidden>/, '$1>') : html;
+
+function sendLook(looks: DeadLetterLooks, response: ServerResponse): void {
+  void looks.look().then((views) => {
+    const headers = { ...HEADERS, 'content-type': 'application/json; charset=utf-8', 'cache-control': 'no-store' };
+    response.writeHead(200, headers);
+    response.end(JSON.stringify(views));
+  });
 }
 
 function refuse(response: ServerResponse, statusCode: number, text: string): void {

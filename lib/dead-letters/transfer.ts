@@ -1,7 +1,7 @@
 import { asyncScheduler, interval, Observable, type Subscription } from 'rxjs';
 import type { Producer } from '../producer/producer';
 import type { QueueScan } from '../consumer/queue-scan';
-import { InstanceQueueError, PublishError, sentenceOf } from '../errors';
+import { isError, PublishError, sentenceOf } from '../errors';
 import { OWN } from '../own-headers';
 import type { MessageProperties } from '../properties';
 import type { InboundMessage } from '../transport/transport';
@@ -132,7 +132,7 @@ class Transfer {
   #stopped: DeadLetterReport['stopped'];
   #readAll = false;
   #halted = false;
-  #error: unknown;
+  #error: Error | undefined;
   /** When the next letter may go, by the clock of `performance`. */
   #next = performance.now();
   #resolve: () => void = () => undefined;
@@ -232,7 +232,11 @@ class Transfer {
     if (rate !== undefined) this.#next = Math.max(now, this.#next) + 1000 / rate;
     if (rate === undefined || wait <= 0) void work();
     // After an end, what waits for its turn stays.
-    else asyncScheduler.schedule(() => void (this.#halted ? this.#leave() : work()), wait);
+    else
+      asyncScheduler.schedule(() => {
+        if (this.#halted) this.#leave();
+        else void work();
+      }, wait);
   }
 
   async #send(tag: number, letter: DeadLetter, route: Target): Promise<void> {
@@ -269,7 +273,7 @@ class Transfer {
   }
 
   #fail(error: unknown): void {
-    this.#error ??= error instanceof InstanceQueueError ? error : (error ?? new Error('unknown'));
+    this.#error ??= isError(error) ? error : new Error(sentenceOf(error));
     this.stop();
   }
 

@@ -3,7 +3,7 @@ import { lookup } from 'node:dns/promises';
 import { once } from 'node:events';
 import { connect as connectTcp } from 'node:net';
 import { connect as connectTls, type ConnectionOptions as TlsOptions } from 'node:tls';
-import { from, Observable } from 'rxjs';
+import { from, type Observable } from 'rxjs';
 import { InstanceQueue } from '../client/instance-queue';
 import { ChannelError, ConnectionError, sentenceOf } from '../errors';
 import { checkOptions, duration, object, type Shape, shortString, string } from '../options';

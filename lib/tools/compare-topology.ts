@@ -173,8 +173,8 @@ function withArgument(args: Arguments, name: string, words: string): Arguments {
   const value = valueIn(words);
   const { [name]: _, ...others } = args;
   if (value === undefined) return others;
-  if (/of type 'bool'$/.test(words)) return { ...others, [name]: value === 'true' };
-  return { ...others, [name]: /of type 'longstr'$/.test(words) ? value : Number(value) };
+  if (words.endsWith("of type 'bool'")) return { ...others, [name]: value === 'true' };
+  return { ...others, [name]: words.endsWith("of type 'longstr'") ? value : Number(value) };
 }
 
 async function compareBindings(

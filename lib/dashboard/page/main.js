@@ -1,4 +1,5 @@
 import { RATE_CHARTS, describeCharts, drawCharts } from './charts.js';
+import { offerDeadLetters } from './dead-letters.js';
 import { byId, setText } from './elements.js';
 import { listen, on } from './feed.js';
 import { showFigures } from './figures.js';
@@ -80,6 +81,7 @@ on({
 });
 
 showLegend();
+offerDeadLetters();
 setInterval(draw, EVERY);
 setInterval(() => describeCharts(RATE_CHARTS, points), 5000);
 // The panel is loaded by then, and has registered its listeners.

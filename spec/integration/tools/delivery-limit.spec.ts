@@ -1,6 +1,6 @@
 import { InstanceQueue, OptionsError } from 'instance-queue';
 import { deadLetters } from 'instance-queue/tools';
-import { lastValueFrom } from 'rxjs';
+import { lastValueFrom, tap } from 'rxjs';
 import { Bystander } from '../../support/brokers/bystander';
 import { ids } from '../../support/brokers/messages';
 import { sharedBroker } from '../../support/brokers/test-brokers';
@@ -42,6 +42,20 @@ describe('looking at a quorum queue of dead letters', () => {
     await eventually(async () => (await bystander.count(letters.dead)).ready === 3);
     expect(await looks()).toBe(counts ? 10 : 30);
     expect(ids(await bystander.takeAll(letters.dead))).toEqual(['m0', 'm1', 'm2']);
+  });
+
+  it('keeps their order, however many consumers the look takes one after the other', async () => {
+    const { bystander, letters, queue } = given;
+    const count = 60;
+    await letters.fill(count);
+    const all = Array.from({ length: count }, (_, i) => `m${i}`);
+    for (let n = 0; n < 3; n++) {
+      const scan = await queue.admin.scan(letters.dead, { limit: Infinity, window: 7 });
+      await lastValueFrom(scan.message$.pipe(tap(({ deliveryTag }) => scan.keep(deliveryTag))));
+      await scan.close();
+      await eventually(async () => (await bystander.count(letters.dead)).ready === count);
+    }
+    expect(ids(await bystander.takeAll(letters.dead))).toEqual(all);
   });
 
   it('takes letters out whatever their count is', async () => {

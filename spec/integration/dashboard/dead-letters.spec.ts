@@ -1,0 +1,44 @@
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { dashboard, type HasDeadLetters } from 'instance-queue/dashboard';
+import { FakeInstanceQueue } from 'instance-queue/testing';
+import { deadLetters } from 'instance-queue/tools';
+import { closeAll, closing } from '../../support/closing';
+
+afterEach(closeAll);
+
+describe('the dashboard, asked for dead letters', () => {
+  const serve = async (shown?: (queue: FakeInstanceQueue) => readonly HasDeadLetters[]) => {
+    const queue = closing(new FakeInstanceQueue());
+    const server = createServer(dashboard(queue, shown ? { deadLetters: shown(queue) } : {}));
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    closing({
+      close: () => {
+        server.closeAllConnections();
+        return new Promise((resolve) => server.close(resolve));
+      },
+    });
+    return { queue, address: `http://127.0.0.1:${(server.address() as AddressInfo).port}/` };
+  };
+  const section = /<section class="card" id="dead-letters"[^>]*>/;
+
+  it('gives their groups without bodies, and the look takes nothing away', async () => {
+    const { queue, address } = await serve((one) => [deadLetters(one, 'orders.dead'), deadLetters(one, 'none')]);
+    await queue.admin.declare({ queues: [{ name: 'orders.dead' }] });
+    await queue.send({ queue: 'orders.dead', body: { secret: 1 } });
+    const text = await (await fetch(`${address}dead-letters`)).text();
+    expect(JSON.parse(text)).toMatchObject([
+      { name: 'orders.dead', found: 1, read: 1, others: 0, groups: [{ reason: 'unknown', count: 1 }] },
+      { name: 'none', error: expect.stringContaining('no queue') as unknown },
+    ]);
+    expect(text).not.toContain('secret');
+    expect(await queue.admin.inspect('orders.dead')).toMatchObject({ messages: 1 });
+    expect((await (await fetch(address)).text()).match(section)?.[0]).not.toContain('hidden');
+  });
+
+  it('does nothing of it unless it is an option', async () => {
+    const { address } = await serve();
+    expect((await fetch(`${address}dead-letters`)).status).toBe(404);
+    expect((await (await fetch(address)).text()).match(section)?.[0]).toContain('hidden');
+  });
+});
