@@ -8,13 +8,16 @@ import {
   ignoreElements,
   interval,
   Observable,
+  race,
+  Subject,
   type Subscription,
   throwError,
+  timer,
 } from 'rxjs';
 import type { ConnectionCore } from '../connection/connection-core';
 import type { CloseReport } from '../connection/member';
 import type { Up } from '../connection/supervisor';
-import { ChannelError, ConsumerError } from '../errors';
+import { ChannelError, ConsumerError, isError, sentenceOf } from '../errors';
 import { isRabbitMq } from '../transport/broker-version';
 import type { InboundChannel, InboundMessage, Link } from '../transport/transport';
 import { AckBatch, AckBatching } from './ack-batching';
@@ -72,6 +75,9 @@ export class QueueScan {
   #stream = false;
   #finish: (error?: Error) => void = () => undefined;
   #closed: Promise<void> | undefined;
+  readonly #ending = new AbortController();
+  /** Completes when everything is given back. */
+  readonly #over$ = new Subject<never>();
 
   private constructor(
     core: ConnectionCore,
@@ -90,7 +96,7 @@ export class QueueScan {
     this.#acks = new AckBatching(new AckBatch(), options.window, () => {
       this.#flush();
     });
-    this.#unregister = core.register({ direction: 'inbound', close: () => this.#end() });
+    this.#unregister = core.register({ direction: 'inbound', close: (within) => this.#end(within) });
   }
 
   /** Rejects: ChannelError, with `replyCode` 404 if there is no such queue. */
@@ -149,6 +155,11 @@ export class QueueScan {
     };
   });
 
+  /** Aborted when the connection is about to close, with the error: what is not under way should not begin. */
+  get ending(): AbortSignal {
+    return this.#ending.signal;
+  }
+
   /** The broker may delete this message. */
   ack(deliveryTag: number): void {
     if (!this.#open.delete(deliveryTag)) return;
@@ -178,11 +189,18 @@ export class QueueScan {
     // With `nack`, which RabbitMQ from 4.3 on does not count as a failure; it would count the end of the channel. A stream keeps
     // its messages anyway, and takes no `nack`.
     if (!this.#stream && (this.#firstKept < Infinity || this.#open.size > 0)) this.#channel.settle(0, 'release', true);
+    this.#open.clear();
     await this.#channel.close();
     this.#unregister();
+    this.#over$.complete();
   }
 
-  async #end(): Promise<CloseReport> {
+  /** The connection is about to close: nothing more is read, and what is open may still be acked. */
+  async #end(within: number): Promise<CloseReport> {
+    const error = new ChannelError(`Queue \`${this.#queue}\` is not read any more: its connection is closing.`);
+    this.#finish(error);
+    this.#ending.abort(error);
+    await firstValueFrom(race(this.#over$, timer(within)), { defaultValue: undefined });
     const unsettled = this.#open.size;
     await this.close();
     return { unsettled, unconfirmed: 0 };

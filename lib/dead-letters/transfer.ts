@@ -153,6 +153,9 @@ class Transfer {
     };
     signal?.addEventListener('abort', abort, { once: true });
     void settled.then(() => signal?.removeEventListener('abort', abort));
+    scan.ending.addEventListener('abort', () => {
+      this.#fail(scan.ending.reason);
+    });
     this.#reading = scan.message$.subscribe({
       next: (message) => {
         this.#take(message);

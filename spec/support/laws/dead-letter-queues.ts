@@ -214,6 +214,19 @@ export function deadLetterQueueLaws(given: { readonly broker: BrokerUnderTest })
     await eventually(async () => (await given.broker.count(desk.dead)).ready === 30 - report.done);
   });
 
+  it('closing in the middle of a replay finishes what is under way, and the rest stays', async () => {
+    const desk = await opened();
+    const client = given.broker.newClient();
+    await fail(desk, ...numbered(30));
+    const replaying = rejection(lastValueFrom(deadLetters(client, desk.dead).replay({ rate: 100 })));
+    await eventually(async () => (await given.broker.count(desk.name)).ready >= 2);
+    expect(await client.close()).toEqual({ unsettled: 0, unconfirmed: 0 });
+    expect(await replaying).toMatchObject({ code: 'CHANNEL_CLOSED' });
+    const done = (await given.broker.count(desk.name)).ready;
+    expect(done).toBeLessThan(30);
+    await eventually(async () => (await given.broker.count(desk.dead)).ready === 30 - done);
+  });
+
   it('what cannot be right is refused before the broker is asked', () => {
     const queue = given.broker.newClient();
     const letters = deadLetters(queue, 'q');
