@@ -30,8 +30,8 @@ interface DeadOptions extends FilterOptions {
 }
 
 const ABOUT_LOOKING = `
-Looking takes nothing away. The broker delivers the letters and gets them back in their places; they are marked
-as redelivered. On RabbitMQ 4.0 to 4.2 each look at a quorum queue counts towards its delivery limit (20 by
+Looking takes nothing away. The broker delivers the letters and gets them back; they are marked as redelivered. A
+classic queue has them in their places again, a quorum queue may have them in another order. On RabbitMQ 4.0 to 4.2 each look at a quorum queue counts towards its delivery limit (20 by
 default), and the broker drops letters that reach it: list and show refuse to look from half of it on, and say
 what to do. From 4.3 on, on 3.x without a limit, and on classic queues a look costs nothing.`;
 

@@ -142,8 +142,9 @@ export class Admin {
 
   /**
    * Looks at the messages of a queue from its head, in order, without taking them. Bodies stay bytes. The broker delivers them,
-   * and gets them back in their places when the look ends; until then no other consumer gets them, and afterwards they are
-   * marked as `redelivered`. RabbitMQ 4.0 to 4.2 counts each look towards the delivery limit of a quorum queue, and drops or
+   * and gets them back when the look ends; until then no other consumer gets them, and afterwards they are marked as `redelivered`.
+   * A classic queue has them in their places again; a quorum queue puts them behind what was returned earlier (RabbitMQ 3.x: behind
+   * everything). RabbitMQ 4.0 to 4.2 counts each look towards the delivery limit of a quorum queue, and drops or
    * dead-letters a message that was looked at as often; from 4.3 on a look costs nothing. Not for streams: consume those.
    *
    * Cold. Emits: the messages that were ready at the start. Completes: after them, at `limit`, or when none has come for a second,

@@ -6,7 +6,6 @@ import {
   finalize,
   firstValueFrom,
   ignoreElements,
-  interval,
   Observable,
   race,
   Subject,
@@ -21,6 +20,7 @@ import { ChannelError, ConsumerError, isError, sentenceOf } from '../errors';
 import { isRabbitMq } from '../transport/broker-version';
 import type { InboundChannel, InboundMessage, Link } from '../transport/transport';
 import { AckBatch, AckBatching } from './ack-batching';
+import { exhausted$ } from './queue-exhausted';
 
 /** How much of a queue is read, and how fast. */
 export interface QueueScanOptions {
@@ -30,19 +30,17 @@ export interface QueueScanOptions {
   readonly window: number;
 }
 
-/** ms without a message after which the rest of the queue counts as out of reach: other consumers have it. */
-const QUIET = 1000;
-/** The same for a queue that is said to be empty: the counts of a quorum queue lag a little. */
-const QUIET_IF_EMPTY = 300;
-const LOOK_EVERY = 50;
+/** ms that the broker may take to put everything back, and between two looks whether it has. */
+const BACK_WITHIN = 10_000;
+const LOOK_EVERY = 100;
 
+const NOT_FOUND = { replyCode: 404, retryable: false };
 /** The header of a message that came from a stream. */
 const STREAM_OFFSET = 'x-stream-offset';
 
 /**
  * Reads a queue from its head, in order, on a channel of its own. A message that is acked is gone; the others are kept unsettled
- * until `close` gives all of them back to their places. The broker keeps their contents, this side keeps no more than their
- * number.
+ * until `close` gives all of them back. This side keeps no more than their number.
  *
  * A consumer never gets more than `window` messages ahead. To get past messages that are kept, the scan cancels its consumer and
  * registers another: what a cancelled consumer has unsettled does not count against the prefetch of the next.
@@ -57,6 +55,7 @@ export class QueueScan {
    */
   readonly deliveryLimit: number | undefined;
   readonly #channel: InboundChannel;
+  readonly #link: Link;
   readonly #queue: string;
   readonly #limit: number;
   readonly #window: number;
@@ -64,7 +63,10 @@ export class QueueScan {
   readonly #acks: AckBatching;
   /** Neither acked nor kept, in the order of arrival. */
   readonly #open = new Set<number>();
+  /** When a message came or was settled, by the clock of `performance`. */
+  #active = 0;
   #received = 0;
+  #acked = 0;
   #lastTag = 0;
   #firstKept = Infinity;
   /** The consumer: its tag, the first delivery tag it may get, its prefetch, and how many of its messages are kept. */
@@ -88,6 +90,7 @@ export class QueueScan {
     options: QueueScanOptions,
   ) {
     this.#channel = channel;
+    this.#link = link;
     this.#queue = queue;
     this.found = found;
     this.deliveryLimit = isRabbitMq(link.broker, '4.3') ? undefined : link.quorumDeliveryLimit;
@@ -102,23 +105,19 @@ export class QueueScan {
   /** Rejects: ChannelError, with `replyCode` 404 if there is no such queue. */
   static async open(core: ConnectionCore, up: Up<Link>, queue: string, options: QueueScanOptions): Promise<QueueScan> {
     const depth = await up.link.inspect(queue);
-    if (!depth)
-      throw new ChannelError(`There is no queue \`${queue}\` at ${up.link.endpoint}.`, {
-        replyCode: 404,
-        retryable: false,
-      });
+    if (!depth) throw new ChannelError(`There is no queue \`${queue}\` at ${up.link.endpoint}.`, NOT_FOUND);
     const channel = await firstValueFrom(up.link.openInbound());
     return new QueueScan(core, channel, queue, depth.messages, up, options);
   }
 
   /**
    * To be subscribed to once. Each message is to be acked or kept, in the same turn or later. Emits: the messages. Completes: at
-   * the limit, after as many as were found, or when none has come for a while and none is open. Errors: ChannelError,
+   * the limit, after as many as were found, or when the broker has no more for this consumer and none is open. Errors: ChannelError,
    * ConnectionError, ConsumerError CONSUMER_CANCELLED. Unsubscribe: `close` follows.
    */
   readonly message$ = new Observable<InboundMessage>((subscriber) => {
     const watch: Subscription[] = [];
-    let last = performance.now();
+    this.#active = performance.now();
     const finish = (error?: Error): void => {
       for (const one of watch) one.unsubscribe();
       this.#finish = () => undefined;
@@ -129,9 +128,11 @@ export class QueueScan {
     const ended = this.#channel.ended$.subscribe((error) => {
       finish(error ?? new ChannelError(`Queue \`${this.#queue}\` is not read any more: its channel was closed.`));
     });
-    const quiet = this.found === 0 ? QUIET_IF_EMPTY : QUIET;
-    const silence = interval(LOOK_EVERY).subscribe(() => {
-      if (this.#open.size === 0 && !this.#turning && performance.now() - last > quiet) finish();
+    const silence = exhausted$(
+      () => (this.#open.size > 0 || this.#turning ? performance.now() : this.#active),
+      this.#ready,
+    ).subscribe(() => {
+      finish();
     });
     watch.push(ended, silence);
     const onMessage = (message: InboundMessage): void => {
@@ -141,7 +142,7 @@ export class QueueScan {
         this.#firstKept = Math.min(this.#firstKept, message.deliveryTag);
         return;
       }
-      last = performance.now();
+      this.#active = performance.now();
       this.#received++;
       this.#open.add(message.deliveryTag);
       if (message.headers && Object.hasOwn(message.headers, STREAM_OFFSET)) this.#stream = true;
@@ -163,17 +164,20 @@ export class QueueScan {
   /** The broker may delete this message. */
   ack(deliveryTag: number): void {
     if (!this.#open.delete(deliveryTag)) return;
+    this.#active = performance.now();
+    this.#acked++;
     this.#acks.ack(deliveryTag);
-    if (this.#consumer.probe) this.#turn();
+    if (this.#consumer.probe && this.#full) this.#turn();
   }
 
   /** This message stays in its queue. */
   keep(deliveryTag: number): void {
     if (!this.#open.delete(deliveryTag)) return;
+    this.#active = performance.now();
     this.#firstKept = Math.min(this.#firstKept, deliveryTag);
     if (deliveryTag < this.#consumer.from) return;
     this.#consumer.kept++;
-    if (this.#consumer.probe || this.#consumer.kept >= this.#consumer.prefetch) this.#turn();
+    if (this.#full) this.#turn();
   }
 
   /** Cancels, gives back what is not acked, and closes the channel. Idempotent; never rejects. */
@@ -189,10 +193,23 @@ export class QueueScan {
     // With `nack`, which RabbitMQ from 4.3 on does not count as a failure; it would count the end of the channel. A stream keeps
     // its messages anyway, and takes no `nack`.
     if (!this.#stream && (this.#firstKept < Infinity || this.#open.size > 0)) this.#channel.settle(0, 'release', true);
+    const kept = this.#firstKept < Infinity || this.#open.size > 0;
     this.#open.clear();
     await this.#channel.close();
+    if (kept && !this.#stream) await this.#back();
     this.#unregister();
     this.#over$.complete();
+  }
+
+  /** Waits until the queue has put everything back, for which the broker does not wait. Where others consume, that is never seen. */
+  async #back(): Promise<void> {
+    const began = performance.now();
+    const enough = this.found - this.#acked;
+    while (performance.now() - began < BACK_WITHIN) {
+      const depth = await this.#link.inspect(this.#queue).catch(() => undefined);
+      if (!depth || depth.consumers > 0 || depth.messages >= enough) return;
+      await firstValueFrom(timer(LOOK_EVERY));
+    }
   }
 
   /** The connection is about to close: nothing more is read, and what is open may still be acked. */
@@ -206,6 +223,7 @@ export class QueueScan {
     return { unsettled, unconfirmed: 0 };
   }
 
+  readonly #ready = async (): Promise<number> => (await this.#link.inspect(this.#queue))?.messages ?? 0;
   #onMessage: (message: InboundMessage) => void = () => undefined;
 
   async #register(onMessage: (message: InboundMessage) => void): Promise<void> {
@@ -229,6 +247,12 @@ export class QueueScan {
     await this.#channel.consume(request, { message: onMessage, cancelled });
   }
 
+  /** Does the consumer keep as many messages as it may have? A probe makes room whatever becomes of its message. */
+  get #full(): boolean {
+    const { probe, from, kept, prefetch } = this.#consumer;
+    return probe ? this.#lastTag >= from && !this.#open.has(from) : kept >= prefetch;
+  }
+
   /** Takes the next consumer, because the present one holds as many messages as it may. */
   #turn(): void {
     if (this.#turning || this.#closed || this.#received >= this.#limit) return;
@@ -243,6 +267,8 @@ export class QueueScan {
       })
       .finally(() => {
         this.#turning = false;
+        // They may have arrived together with the broker's answer.
+        if (this.#full) this.#turn();
       });
   }
 
@@ -260,12 +286,13 @@ export class QueueScan {
 export function closingBehind<T>(read$: Observable<T>, scan: Pick<QueueScan, 'close'>): Observable<T> {
   const closed$ = defer(() => scan.close()).pipe(ignoreElements());
   const failing$ = read$.pipe(
-    catchError((error: unknown) =>
-      concat(
+    catchError((cause: unknown) => {
+      const error = isError(cause) ? cause : new Error(sentenceOf(cause));
+      return concat(
         closed$,
         throwError(() => error),
-      ),
-    ),
+      );
+    }),
   );
   return concat(failing$, closed$).pipe(finalize(() => void scan.close()));
 }

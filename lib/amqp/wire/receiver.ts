@@ -61,7 +61,10 @@ export class Receiver {
     const number: unknown = Reflect.get(channel, 'ch');
     if (typeof number !== 'number' || !this.#isOpen(channel, number)) return;
     const frames = new DeliveryFrames(number, consumerTag, this.#decode);
+    const known = this.#byChannel.get(number)?.channel === channel;
     this.#byChannel.set(number, { channel, frames, onMessage });
+    // A channel may have many consumers, one after the other.
+    if (known) return;
     channel.once('close', () => {
       if (this.#byChannel.get(number)?.channel === channel) this.#byChannel.delete(number);
     });

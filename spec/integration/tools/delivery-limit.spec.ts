@@ -1,6 +1,6 @@
 import { InstanceQueue, OptionsError } from 'instance-queue';
 import { deadLetters } from 'instance-queue/tools';
-import { lastValueFrom, tap } from 'rxjs';
+import { lastValueFrom, map, tap, toArray } from 'rxjs';
 import { Bystander } from '../../support/brokers/bystander';
 import { ids } from '../../support/brokers/messages';
 import { sharedBroker } from '../../support/brokers/test-brokers';
@@ -41,21 +41,29 @@ describe('looking at a quorum queue of dead letters', () => {
     await lastValueFrom(desk.move({ queue: letters.dead }));
     await eventually(async () => (await bystander.count(letters.dead)).ready === 3);
     expect(await looks()).toBe(counts ? 10 : 30);
-    expect(ids(await bystander.takeAll(letters.dead))).toEqual(['m0', 'm1', 'm2']);
+    expect(ids(await bystander.takeAll(letters.dead)).sort()).toEqual(['m0', 'm1', 'm2']);
   });
 
-  it('keeps their order, however many consumers the look takes one after the other', async () => {
-    const { bystander, letters, queue } = given;
-    const count = 60;
-    await letters.fill(count);
-    const all = Array.from({ length: count }, (_, i) => `m${i}`);
+  it('at all of them keeps their order, however many consumers it takes one after the other', async () => {
+    const { bystander, queue, version } = given;
+    const unlimited = version.startsWith('3.') ? {} : { 'x-delivery-limit': -1 };
+    const { dead, fill } = await deadLetterQueue(bystander, { 'x-queue-type': 'quorum', ...unlimited });
+    await fill(60);
+    const all = Array.from({ length: 60 }, (_, i) => `m${i}`);
     for (let n = 0; n < 3; n++) {
-      const scan = await queue.admin.scan(letters.dead, { limit: Infinity, window: 7 });
-      await lastValueFrom(scan.message$.pipe(tap(({ deliveryTag }) => scan.keep(deliveryTag))));
-      await scan.close();
-      await eventually(async () => (await bystander.count(letters.dead)).ready === count);
+      // The broker gives them back a little after the look has ended.
+      await eventually(async () => {
+        const scan = await queue.admin.scan(dead, { limit: Infinity, window: 7 });
+        const keeping$ = scan.message$.pipe(
+          tap(({ deliveryTag }) => scan.keep(deliveryTag)),
+          map(({ properties }) => properties.messageId),
+          toArray(),
+        );
+        const seen = await lastValueFrom(keeping$);
+        await scan.close();
+        return JSON.stringify(seen) === JSON.stringify(all);
+      });
     }
-    expect(ids(await bystander.takeAll(letters.dead))).toEqual(all);
   });
 
   it('takes letters out whatever their count is', async () => {
