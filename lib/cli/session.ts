@@ -18,7 +18,7 @@ const PORT = { http: 15_672, https: 15_671 };
 /** What a command runs with: a terminal, a queue that is opened on demand, and the signal of Ctrl-C. */
 export class Session {
   readonly terminal: Terminal;
-  /** Aborted by Ctrl-C, SIGTERM, or the end of whoever reads standard output. */
+  /** Aborted by Ctrl-C, SIGTERM, or when standard output is closed at its other end. */
   readonly signal: AbortSignal;
   /** With credentials: never shown. */
   readonly url: string;

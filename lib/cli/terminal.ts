@@ -42,7 +42,7 @@ export interface Progress {
  */
 export class Terminal {
   readonly json: boolean;
-  /** Nobody reads standard output any more. */
+  /** Aborted when standard output is closed at its other end. */
   readonly deaf = new AbortController();
   readonly #around: Surroundings;
   readonly #out: ReturnType<typeof createColors>;

@@ -56,7 +56,7 @@ describe('npx instance-queue, in pipes', () => {
     expect(ids(await given.bystander.takeAll(given.letters.dead))).toEqual(['m0', 'm2']);
   });
 
-  it('drops and moves nothing unless it is told so', async () => {
+  it('drops and moves nothing without --yes', async () => {
     await given.letters.fill(1);
     const { dead, name } = given.letters;
     for (const args of [
@@ -79,7 +79,7 @@ describe('npx instance-queue, in pipes', () => {
     expect(stdout).toContain('--to');
   });
 
-  it('ends when nobody reads on, and all letters are back', async () => {
+  it('ends when its output is closed, and all letters are back', async () => {
     await given.letters.fill(500, () => 'x'.repeat(2000));
     const line = `$CLI dead show ${given.letters.dead} --limit all --json | head -n 1 | cut -c 1-20`;
     const { stdout, stderr } = await inShell(line, { url: given.url });
