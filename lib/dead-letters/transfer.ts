@@ -57,15 +57,15 @@ export interface TransferOptions {
 /** ms between two reports. */
 const REPORT_EVERY = 100;
 const TARGETS = 100;
+const OWN_HEADERS: ReadonlySet<string> = new Set(Object.values(OWN));
 
 /** Properties of letters that can stay on them; headers of the broker are left out by `send`. */
 export function sentAgain(letter: DeadLetter, anew: boolean): MessageProperties {
   // `userId` would be checked against this user; a letter that expired once must not expire on its way.
   const { userId: _, expiration: __, headers = {}, ...properties } = letter.message.properties;
-  const own = new Set<string>(Object.values(OWN));
   const kept = Object.entries(headers).filter(
     // `CC` and `BCC` would route it to their queues again.
-    ([name]) => name !== 'CC' && name !== 'BCC' && !(anew && own.has(name)),
+    ([name]) => name !== 'CC' && name !== 'BCC' && !(anew && OWN_HEADERS.has(name)),
   );
   return {
     ...properties,

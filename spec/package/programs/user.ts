@@ -6,9 +6,10 @@ import { InstanceQueueModule, InstanceQueueServer, nestLogger, Subscribe } from 
 import { meter, traceSends, traced } from 'instance-queue/opentelemetry';
 import { register } from 'instance-queue/prometheus';
 import { FakeInstanceQueue, FaultProxy, fakeDelivery, type FakeDelivery } from 'instance-queue/testing';
+import { deadLetters } from 'instance-queue/tools';
 import { createServer } from 'node:http';
 import { Registry } from 'prom-client';
-import { firstValueFrom, map, timeout, type Observable } from 'rxjs';
+import { firstValueFrom, lastValueFrom, map, timeout, type Observable } from 'rxjs';
 
 interface Order {
   id: string;
@@ -53,6 +54,8 @@ async function main(): Promise<void> {
   const scraped = await registry.metrics();
   expect(scraped.includes(`instance_queue_acked_total{queue="${name}"} 1`), 'it is counted by its queue');
   expect(readiness(queue, { from: 'degraded' }).statusCode === 200, 'it is ready');
+  const { read } = await lastValueFrom(deadLetters(queue, name).groups());
+  expect(read === 0, 'no letter is left');
   stop();
   const { unsettled, unconfirmed } = await queue.close();
   expect(unsettled === 0 && unconfirmed === 0, 'nothing is left behind');
