@@ -45,6 +45,8 @@ async function check(session: Session, { queue, timeout }: Options): Promise<num
   );
   const failed = steps.find(({ status }) => status === 'failed');
   const code = failed ? codeOf(failed) : EXIT.done;
+  if (failed?.name === 'tls')
+    terminal.note('In the URL: ?cacertfile=/path/to/ca.pem gives a CA, &server_name_indication=NAME a host name.');
   if (terminal.json) {
     terminal.printJson({
       ok: !failed,

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { lookup } from 'node:dns/promises';
 import { once } from 'node:events';
-import { connect as connectTcp } from 'node:net';
+import { connect as connectTcp, isIP } from 'node:net';
 import { connect as connectTls, type ConnectionOptions as TlsOptions } from 'node:tls';
 import { from, type Observable } from 'rxjs';
 import { InstanceQueue } from '../client/instance-queue';
@@ -128,7 +128,7 @@ async function openTcp(host: string, port: number, timeout: number): Promise<str
 
 async function openTls(endpoint: Endpoint, tls: TlsOptions | undefined, timeout: number): Promise<string> {
   const { hostname: host, port } = endpoint;
-  const socket = connectTls({ host, port, servername: host, ...tls, ...endpoint.tls });
+  const socket = connectTls({ host, port, ...(isIP(host) === 0 && { servername: host }), ...tls, ...endpoint.tls });
   socket.on('error', () => undefined);
   try {
     await once(socket, 'secureConnect', { signal: AbortSignal.timeout(timeout) });

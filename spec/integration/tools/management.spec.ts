@@ -33,8 +33,9 @@ async function management(): Promise<{ readonly url: string; readonly asked: str
     }));
   };
   const answer = async (path: string): Promise<unknown> => {
-    const [, kind, , name = '', list] =
+    const [, kind, , encoded = '', list] =
       /^\/api\/(queues|exchanges)\/([^/]+)\/([^/]+)(\/bindings(?:\/source)?)?$/.exec(path) ?? [];
+    const name = decodeURIComponent(encoded);
     if (kind === 'queues' && list === undefined) return { name, type: 'classic' };
     return kind === 'queues'
       ? bindings(({ destination_name: queue, destination_kind: what }) => queue === name && what === 'queue')
@@ -42,7 +43,7 @@ async function management(): Promise<{ readonly url: string; readonly asked: str
   };
   const server = createServer((request, response) => {
     asked.push(request.headers.authorization ?? '');
-    void answer(decodeURIComponent(request.url ?? '')).then((rows) => {
+    void answer(request.url ?? '').then((rows) => {
       response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(rows));
     });
   });
