@@ -87,7 +87,15 @@ module.exports = {
       rooms('consumer'),
       rooms('producer'),
     ),
-    layer('dead-letters', ...base, rooms('transport'), rooms('consumer'), rooms('producer'), rooms('client')),
+    layer(
+      'dead-letters',
+      ...base,
+      rooms('transport'),
+      rooms('delay'),
+      rooms('consumer'),
+      rooms('producer'),
+      rooms('client'),
+    ),
     layer('tools', ...base, rooms('transport'), rooms('consumer'), rooms('client'), rooms('dead-letters')),
     forbid(
       'cli-is-a-user',

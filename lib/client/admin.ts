@@ -163,7 +163,7 @@ export class Admin {
           tap(({ deliveryTag }) => {
             scan.keep(deliveryTag);
           }),
-          map((message) => new ArrivedMessage(message, name, message.content)),
+          map((message) => new ArrivedMessage(undelayed(message), name, message.content)),
         );
         return closingBehind(read$, scan);
       }),

@@ -1,4 +1,5 @@
 import { ArrivedMessage, type Message } from '../consumer/delivery';
+import { undelayed } from '../delay/undelayed';
 import { isObject } from '../options';
 import { OWN } from '../own-headers';
 import type { InboundMessage } from '../transport/transport';
@@ -42,7 +43,7 @@ const FAILED: ReadonlySet<string> = new Set(['rejected', 'delivery_limit']);
 
 /** Reads the headers of the broker and of `retry`. */
 export function readDeadLetter(arrived: InboundMessage, from: string): DeadLetter {
-  const message = new ArrivedMessage(arrived, from, arrived.content);
+  const message = new ArrivedMessage(undelayed(arrived), from, arrived.content);
   const { messageId, headers = {}, timestamp } = message.properties;
   const text = (name: string): string | undefined => {
     const value = headers[name];
