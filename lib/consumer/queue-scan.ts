@@ -1,22 +1,9 @@
 import { randomUUID } from 'node:crypto';
-import {
-  catchError,
-  concat,
-  defer,
-  finalize,
-  firstValueFrom,
-  ignoreElements,
-  Observable,
-  race,
-  Subject,
-  type Subscription,
-  throwError,
-  timer,
-} from 'rxjs';
+import { firstValueFrom, Observable, race, Subject, type Subscription, timer } from 'rxjs';
 import type { ConnectionCore } from '../connection/connection-core';
 import type { CloseReport } from '../connection/member';
 import type { Up } from '../connection/supervisor';
-import { ChannelError, ConsumerError, isError, sentenceOf } from '../errors';
+import { ChannelError, ConsumerError } from '../errors';
 import { isRabbitMq } from '../transport/broker-version';
 import type { InboundChannel, InboundMessage, Link } from '../transport/transport';
 import { AckBatch, AckBatching } from './ack-batching';
@@ -69,6 +56,9 @@ export class QueueScan {
   #acked = 0;
   #lastTag = 0;
   #firstKept = Infinity;
+  #lastKept = 0;
+  /** The last message that each consumer but the present one has kept. */
+  readonly #marks: number[] = [];
   /** The consumer: its tag, the first delivery tag it may get, its prefetch, and how many of its messages are kept. */
   #consumer = { tag: '', from: 1, prefetch: 0, kept: 0, probe: false };
   readonly #prefix = `instance-queue-scan-${randomUUID()}`;
@@ -175,6 +165,7 @@ export class QueueScan {
     if (!this.#open.delete(deliveryTag)) return;
     this.#active = performance.now();
     this.#firstKept = Math.min(this.#firstKept, deliveryTag);
+    this.#lastKept = Math.max(this.#lastKept, deliveryTag);
     if (deliveryTag < this.#consumer.from) return;
     this.#consumer.kept++;
     if (this.#full) this.#turn();
@@ -192,7 +183,14 @@ export class QueueScan {
     this.#flush();
     // With `nack`, which RabbitMQ from 4.3 on does not count as a failure; it would count the end of the channel. A stream keeps
     // its messages anyway, and takes no `nack`.
-    if (!this.#stream && (this.#firstKept < Infinity || this.#open.size > 0)) this.#channel.settle(0, 'release', true);
+    if (!this.#stream && (this.#firstKept < Infinity || this.#open.size > 0)) {
+      // A window at a time: a classic queue that gets a million at once does nothing else for minutes.
+      for (const mark of this.#marks) {
+        this.#channel.settle(mark, 'release', true);
+        await this.#ready().catch(() => 0);
+      }
+      this.#channel.settle(0, 'release', true);
+    }
     const kept = this.#firstKept < Infinity || this.#open.size > 0;
     this.#open.clear();
     await this.#channel.close();
@@ -257,6 +255,7 @@ export class QueueScan {
   #turn(): void {
     if (this.#turning || this.#closed || this.#received >= this.#limit) return;
     this.#turning = true;
+    if (this.#lastKept > (this.#marks.at(-1) ?? 0)) this.#marks.push(this.#lastKept);
     this.#channel
       .cancel(this.#consumer.tag)
       .then(async () => {
@@ -280,19 +279,4 @@ export class QueueScan {
     if (upTo !== undefined) this.#channel.settle(upTo, 'ack', true);
     for (const tag of singly) this.#channel.settle(tag, 'ack');
   }
-}
-
-/** Closes the scan behind what is read from it: before that completes or errors, and on unsubscribe. */
-export function closingBehind<T>(read$: Observable<T>, scan: Pick<QueueScan, 'close'>): Observable<T> {
-  const closed$ = defer(() => scan.close()).pipe(ignoreElements());
-  const failing$ = read$.pipe(
-    catchError((cause: unknown) => {
-      const error = isError(cause) ? cause : new Error(sentenceOf(cause));
-      return concat(
-        closed$,
-        throwError(() => error),
-      );
-    }),
-  );
-  return concat(failing$, closed$).pipe(finalize(() => void scan.close()));
 }

@@ -21,7 +21,8 @@ import {
 } from 'rxjs';
 import type { InstanceQueue } from '../client/instance-queue';
 import type { Codec } from '../codec';
-import { closingBehind, type QueueScan } from '../consumer/queue-scan';
+import { closingBehind } from '../consumer/closing-behind';
+import type { QueueScan } from '../consumer/queue-scan';
 import {
   abortSignal,
   boolean,
