@@ -34,7 +34,7 @@ function project(name: string, rooms: string[], more: Partial<Project> = {}): Pr
       '^instance-queue/testing$': '<rootDir>/lib/testing/index.ts',
       '^instance-queue/tools$': '<rootDir>/lib/tools/index.ts',
     },
-    modulePathIgnorePatterns: ['<rootDir>/dist/'],
+    modulePathIgnorePatterns: ['<rootDir>/dist/', '<rootDir>/.stryker-tmp/'],
     ...more,
   };
 }

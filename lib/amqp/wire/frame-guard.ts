@@ -19,7 +19,7 @@ export const headersTooDeep = (): Error =>
  * Checks each frame before amqplib decodes it. RabbitMQ forwards headers of any depth. amqplib decodes them recursively,
  * overflows the stack and drops the connection, again at each redelivery. So the headers of such a message are removed, and the
  * message is marked. A body that no real broker sends (endless, or in empty frames) would exhaust memory, so it ends the
- * connection.
+ * connection. Headers with a type that amqplib does not know are rewritten, see {@link readableHeader}.
  *
  * Installed on this connection only, and only if amqplib looks as expected.
  */
@@ -27,6 +27,10 @@ export function guardFrames({ connection }: ChannelModel): void {
   const recvFrame: unknown = Reflect.get(connection, 'recvFrame');
   if (typeof recvFrame !== 'function' || !Buffer.isBuffer(Reflect.get(connection, 'rest'))) return;
   const receive = (): unknown => Reflect.apply(recvFrame, connection, []);
+  const receiveHeader = (bytes: Buffer): unknown => {
+    Reflect.set(connection, 'rest', bytes);
+    return receive();
+  };
   // amqplib calls it again after each read: a complete frame is checked here before it is decoded.
   Reflect.set(connection, 'recvFrame', () => {
     const rest: unknown = Reflect.get(connection, 'rest');
@@ -34,9 +38,8 @@ export function guardFrames({ connection }: ChannelModel): void {
     if (rest[0] === BODY && rest.readUInt32BE(SIZE_AT) === 0) throw new Error('A frame of a body that holds nothing.');
     if (rest[0] !== HEADER) return receive();
     const harmless = withoutDeepHeaders(rest);
-    if (!harmless) return receive();
-    Reflect.set(connection, 'rest', harmless);
-    const frame: unknown = receive();
+    if (!harmless) return retriedReadably(rest, receiveHeader);
+    const frame = retriedReadably(harmless, receiveHeader);
     const properties: unknown = isObject(frame) ? Reflect.get(frame, 'fields') : undefined;
     if (isObject(properties)) unread.add(properties);
     return frame;
@@ -51,26 +54,67 @@ function withoutDeepHeaders(rest: Buffer): Buffer | undefined {
   const size = rest.readUInt32BE(SIZE_AT);
   const end = FRAME_HEADER + size;
   if (size < DEEPEST * LEAST_PER_LEVEL || rest.length <= end) return undefined;
-  const flags = rest.readUInt16BE(FLAGS_AT);
-  if ((flags & FLAG.headers) === 0) return undefined;
-  let at = PROPERTIES_AT;
-  for (const flag of [FLAG.contentType, FLAG.contentEncoding]) if (flags & flag) at += 1 + (rest[at] ?? 0);
-  if (at + 4 > end || !nestsDeeper(DEEPEST, rest.subarray(0, end), at)) return undefined;
+  const at = headersIn(rest, end);
+  if (at === undefined || !nestsDeeper(DEEPEST, rest.subarray(0, end), at)) return undefined;
   const cut = rest.readUInt32BE(at) + 4;
   if (at + cut > end) return undefined;
   const before = Buffer.from(rest.subarray(0, at));
   before.writeUInt32BE(size - cut, SIZE_AT);
-  before.writeUInt16BE(flags & ~FLAG.headers, FLAGS_AT);
+  before.writeUInt16BE(rest.readUInt16BE(FLAGS_AT) & ~FLAG.headers, FLAGS_AT);
   return Buffer.concat([before, rest.subarray(at + cut)]);
+}
+
+/** The offset of the headers of a header frame that ends at `end`; undefined: it has none. */
+function headersIn(frame: Buffer, end: number): number | undefined {
+  const flags = frame.readUInt16BE(FLAGS_AT);
+  if ((flags & FLAG.headers) === 0) return undefined;
+  let at = PROPERTIES_AT;
+  for (const flag of [FLAG.contentType, FLAG.contentEncoding]) if (flags & flag) at += 1 + (frame[at] ?? 0);
+  return at + 4 > end ? undefined : at;
+}
+
+/**
+ * Decodes a header frame. If that fails over a type that RabbitMQ knows and amqplib does not, decodes a readable copy.
+ * @throws what `decode` throws
+ */
+export function retriedReadably<T>(bytes: Buffer, decode: (bytes: Buffer) => T): T {
+  try {
+    return decode(bytes);
+  } catch (error) {
+    const readable = readableHeader(bytes);
+    if (!readable) throw error;
+    return decode(readable);
+  }
+}
+
+/**
+ * The same bytes with each 64-bit integer of type `L` in the headers of the first frame as one of type `l`; undefined if there is none.
+ * AMQP 0-9-1 names that type `L`, and so do clients that follow it to the letter. RabbitMQ takes either for the same and passes both
+ * on; amqplib knows `l` alone, and would drop the connection at each delivery.
+ * https://www.rabbitmq.com/amqp-0-9-1-errata#section_3
+ */
+export function readableHeader(bytes: Buffer): Buffer | undefined {
+  if (bytes.length < PROPERTIES_AT) return undefined;
+  const end = Math.min(bytes.length, FRAME_HEADER + bytes.readUInt32BE(SIZE_AT));
+  const start = headersIn(bytes, end);
+  if (start === undefined) return undefined;
+  let copy: Buffer | undefined;
+  walk(bytes.subarray(0, end), start, (tag, at) => {
+    if (tag === LONG) (copy ??= Buffer.from(bytes))[at] = SIGNED_LONG;
+    return true;
+  });
+  return copy;
 }
 
 /** Bytes after the tag, for each kind of value of fixed size. https://www.rabbitmq.com/amqp-0-9-1-errata#section_3 */
 const FIXED: ReadonlyMap<number, number> = new Map(
-  Object.entries({ V: 0, t: 1, b: 1, B: 1, s: 2, u: 2, I: 4, i: 4, f: 4, D: 5, T: 8, l: 8, d: 8 }).map(
+  Object.entries({ V: 0, t: 1, b: 1, B: 1, s: 2, u: 2, I: 4, i: 4, f: 4, D: 5, T: 8, l: 8, L: 8, d: 8 }).map(
     ([tag, size]) => [tag.charCodeAt(0), size],
   ),
 );
 const [TABLE, ARRAY, TEXT, BYTES] = ['F', 'A', 'S', 'x'].map((tag) => tag.charCodeAt(0));
+const LONG = 0x4c;
+const SIGNED_LONG = 0x6c;
 /** The least that a level takes, bytes: the tag and the length of an array. */
 const LEAST_PER_LEVEL = 5;
 
@@ -79,6 +123,19 @@ const LEAST_PER_LEVEL = 5;
  * it has to survive tables that would overflow the stack. It does not report malformed tables.
  */
 export function nestsDeeper(limit: number, bytes: Buffer, start: number): boolean {
+  let deeper = false;
+  walk(bytes, start, (tag, _at, depth) => {
+    deeper = (tag === TABLE || tag === ARRAY) && depth > limit;
+    return !deeper;
+  });
+  return deeper;
+}
+
+/**
+ * Visits the type of each value of a field table, with its offset and the number of tables and arrays around it. Ends when the visitor
+ * returns `false`, and where the table is malformed.
+ */
+function walk(bytes: Buffer, start: number, visit: (tag: number, at: number, depth: number) => boolean): void {
   const open: { readonly end: number; readonly named: boolean }[] = [];
   let at = start;
   const enter = (named: boolean): boolean => {
@@ -88,26 +145,25 @@ export function nestsDeeper(limit: number, bytes: Buffer, start: number): boolea
     open.push({ end, named });
     return true;
   };
-  if (!enter(true)) return false;
+  if (!enter(true)) return;
   for (;;) {
     let level = open.at(-1);
     while (level && at >= level.end) {
       open.pop();
       level = open.at(-1);
     }
-    if (!level) return false;
+    if (!level) return;
     if (level.named) at += 1 + (bytes[at] ?? 0);
     const tag = bytes[at++];
-    if (tag === undefined) return false;
+    if (tag === undefined || !visit(tag, at - 1, open.length)) return;
     if (tag === TABLE || tag === ARRAY) {
-      if (open.length > limit) return true;
-      if (!enter(tag === TABLE)) return false;
+      if (!enter(tag === TABLE)) return;
     } else if (tag === TEXT || tag === BYTES) {
-      if (at + 4 > bytes.length) return false;
+      if (at + 4 > bytes.length) return;
       at += 4 + bytes.readUInt32BE(at);
     } else {
       const size = FIXED.get(tag);
-      if (size === undefined) return false;
+      if (size === undefined) return;
       at += size;
     }
   }

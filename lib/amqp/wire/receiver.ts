@@ -1,6 +1,7 @@
 import type { Channel, ChannelModel, ConsumeMessage } from 'amqplib';
 import type { InboundMessage } from '../../transport/transport';
 import { DeliveryFrames } from './delivery-frames';
+import { retriedReadably } from './frame-guard';
 import { isObject } from './is-object';
 import { uint16At } from './bytes';
 
@@ -128,9 +129,12 @@ function headerDecoder(connection: object): (frame: Buffer) => Properties {
   }
   // amqplib's own method, not the one that the frame guard has installed on this connection.
   Object.defineProperty(shadow, 'recvFrame', { value: receive });
-  return (frame) => {
+  const decode = (frame: Buffer): unknown => {
     Reflect.set(shadow, 'rest', frame);
-    const decoded: unknown = typeof receive === 'function' ? Reflect.apply(receive, shadow, []) : undefined;
+    return typeof receive === 'function' ? Reflect.apply(receive, shadow, []) : undefined;
+  };
+  return (frame) => {
+    const decoded = retriedReadably(frame, decode);
     const fields: unknown = isObject(decoded) ? Reflect.get(decoded, 'fields') : undefined;
     if (!isObject(fields)) throw new Error('amqplib did not decode the properties of a message.');
     return fields as Properties;

@@ -113,6 +113,23 @@ describe('a hostile message', () => {
     expectUnharmed(client, 0);
   });
 
+  it('with 64-bit integers of the type that the specification names, and amqplib does not know, is read', async () => {
+    const { url, queue } = given;
+    const raw = closing(await RawPublisher.at(url));
+    const number = Buffer.from('\x01aL\xff\xff\xff\xff\xff\xff\xff\xfe', 'latin1');
+    const tableOf = (...members: Buffer[]): Buffer => {
+      const size = Buffer.alloc(4);
+      size.writeUInt32BE(Buffer.concat(members).length);
+      return Buffer.concat([size, ...members]);
+    };
+    const large = Buffer.concat([Buffer.from('\x01bS\0\0\x03\xe8', 'latin1'), Buffer.alloc(1000, 'x')]);
+    await raw.publish(queue, tableOf(number), Buffer.from('1'));
+    await raw.publish(queue, tableOf(large, number), Buffer.from('2'));
+    const { deliveries, client } = await consumed({ wire: true });
+    expect(deliveries.map(({ properties }) => properties.headers?.['a'])).toEqual([-2, -2]);
+    expectUnharmed(client, 0);
+  });
+
   it('with headers nested too deeply for the stack is undecodable, and its connection survives', async () => {
     const { url, queue } = given;
     const raw = closing(await RawPublisher.at(url));

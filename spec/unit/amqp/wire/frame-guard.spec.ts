@@ -1,0 +1,72 @@
+import { nestsDeeper, retriedReadably, readableHeader } from '../../../../lib/amqp/wire/frame-guard';
+import { rawHeader } from '../../../support/frames/raw-publisher';
+import { decodeProperties } from '../../../support/frames/methods';
+
+const size = (bytes: Buffer): Buffer => {
+  const length = Buffer.alloc(4);
+  length.writeUInt32BE(bytes.length);
+  return length;
+};
+const long = (tag: string): Buffer => Buffer.concat([Buffer.from(tag), Buffer.alloc(7, 0xff), Buffer.of(0xfb)]);
+const named = (name: string, value: Buffer): Buffer =>
+  Buffer.concat([Buffer.of(name.length), Buffer.from(name), value]);
+const table = (...members: Buffer[]): Buffer => Buffer.concat([size(Buffer.concat(members)), ...members]);
+const nested = (tag: string): Buffer =>
+  table(
+    named('text', Buffer.concat([Buffer.from('S'), size(Buffer.from('L')), Buffer.from('L')])),
+    named('L', long(tag)),
+    named(
+      'list',
+      Buffer.concat([
+        Buffer.from('A'),
+        table(long(tag), Buffer.concat([Buffer.from('F'), table(named('n', long(tag)))])),
+      ]),
+    ),
+  );
+
+describe('64-bit integers of type `L`', () => {
+  it('become those of type `l`, at every depth, and nothing else changes', () => {
+    expect(readableHeader(rawHeader(1, 3, nested('L')))).toEqual(rawHeader(1, 3, nested('l')));
+  });
+
+  it('are looked for in the first frame alone', () => {
+    const two = Buffer.concat([rawHeader(1, 3, nested('l')), rawHeader(1, 3, nested('L'))]);
+    expect(readableHeader(two)).toBeUndefined();
+    const both = Buffer.concat([rawHeader(1, 3, nested('L')), rawHeader(1, 3, nested('L'))]);
+    expect(readableHeader(both)).toEqual(Buffer.concat([rawHeader(1, 3, nested('l')), rawHeader(1, 3, nested('L'))]));
+  });
+
+  it('are found behind the content type and the content encoding', () => {
+    const plain = rawHeader(1, 3, nested('L'));
+    const behind = Buffer.concat([plain.subarray(0, 21), Buffer.from('\x01t\x02gz'), plain.subarray(21)]);
+    behind.writeUInt32BE(behind.length - 8, 3);
+    behind.writeUInt16BE(0xe000, 19);
+    expect(decodeProperties(readableHeader(behind)!.subarray(7, -1))).toMatchObject({
+      contentType: 't',
+      contentEncoding: 'gz',
+      headers: { L: -5, list: [-5, { n: -5 }], text: 'L' },
+    });
+  });
+
+  it('are replaced only in what could not be read', () => {
+    const frame = rawHeader(1, 3, nested('L'));
+    expect(retriedReadably(frame, (bytes) => bytes)).toBe(frame);
+    const fails = (bytes: Buffer): string => {
+      if (bytes === frame) throw new TypeError('Unexpected type tag "L"');
+      return 'read';
+    };
+    expect(retriedReadably(frame, fails)).toBe('read');
+    const other = rawHeader(1, 3, nested('l'));
+    const error = new Error('another fault');
+    expect(() =>
+      retriedReadably(other, () => {
+        throw error;
+      }),
+    ).toThrow(error);
+  });
+
+  it('do not end the search for tables that nest too deep', () => {
+    const deep = table(named('a', long('L')), named('b', Buffer.concat([Buffer.from('F'), table()])));
+    expect(nestsDeeper(0, deep, 0)).toBe(true);
+  });
+});
