@@ -45,9 +45,12 @@ function randomFrom(seed: number): (below: number) => number {
   };
 }
 
-/** Octets and lengths at which parsers go wrong. */
+/** Octets and integers at which parsers go wrong. */
 const OCTETS = [0, 1, 2, 0x7f, 0x80, 0xce, 0xff, ...Buffer.from('tbBsuIilfdDSAFxVT!')];
-const LENGTHS = [0, 1, 4, 5, 0xff, 0x100, 0xffff, 0x7fffffff, 0x80000000, 0xffffffff];
+const INTEGERS = [
+  0, 1, 4, 5, 0x7f, 0x80, 0xff, 0x100, 0x7fff, 0x8000, 0xffff, 0x7fffffff, 0x80000000, 0xffff7fff, 0xffff8000,
+  0xffffff7f, 0xffffff80, 0xffffffff,
+];
 
 /** Changes inputs at random. */
 class Mutator {
@@ -79,7 +82,7 @@ class Mutator {
         if (at < data.length) data[at] = (data[at] ?? 0) + random(16) - 8;
         return data;
       case 3:
-        if (at + 4 <= data.length) data.writeUInt32BE(LENGTHS[random(LENGTHS.length)] ?? 0, at);
+        if (at + 4 <= data.length) data.writeUInt32BE(INTEGERS[random(INTEGERS.length)] ?? 0, at);
         return data;
       case 4:
         return Buffer.concat([data.subarray(0, at), data.subarray(Math.min(data.length, at + 1 + random(8)))]);
