@@ -20,4 +20,28 @@ describe('the retry history', () => {
   ])('%s', (_, headers, attempts) => {
     expect(historyOf(headers, 'q')?.attempts).toBe(attempts);
   });
+
+  it('begins with one attempt', () => {
+    expect(historyOf({ ...own, 'x-instance-queue-attempts': 1 }, 'q')?.attempts).toBe(1);
+    expect(historyOf({ ...own, 'x-instance-queue-attempts': 0 }, 'q')).toBeUndefined();
+  });
+
+  it('says when and from where, and nothing where that is not a text', () => {
+    const headers = {
+      ...own,
+      'x-instance-queue-first-failed': '2026-01-01T00:00:00.000Z',
+      'x-instance-queue-exchange': 'orders',
+      'x-instance-queue-routing-key': 7,
+    };
+    expect(historyOf(headers, 'q')).toEqual({
+      attempts: 2,
+      firstFailed: '2026-01-01T00:00:00.000Z',
+      exchange: 'orders',
+      routingKey: '',
+    });
+  });
+
+  it('survives an `x-death` of nothing', () => {
+    expect(historyOf({ ...own, 'x-death': [null] }, 'q')?.attempts).toBe(2);
+  });
 });
