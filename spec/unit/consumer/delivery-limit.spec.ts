@@ -41,4 +41,15 @@ describe('a message that is requeued again', () => {
   it('is warned of at the limit of a queue that delays retries', () => {
     expect(warnings([failed(20)], { spec: { delayedRetry: { min: 5 } } })).toHaveLength(1);
   });
+
+  it('is warned of for each queue, in a sentence that says what to do', () => {
+    const warnOnce = jest.fn();
+    new DeliveryLimit({ warnOnce }, 'a queue', undefined, 20).requeued(failed(1));
+    const facts = { queue: 'a queue', deliveryLimit: 20 };
+    expect(warnOnce).toHaveBeenCalledWith(
+      expect.stringContaining('a queue'),
+      facts,
+      expect.stringContaining('set `deliveryLimit`'),
+    );
+  });
 });
