@@ -19,7 +19,8 @@ import type { QueueSpec, Topology } from '../topology';
 import { checkQueueSpec, checkTopology } from '../topology-checks';
 import type { Transport } from '../transport/transport';
 import { declareTopology } from './memory/declare-topology';
-import { MemoryTransport } from './memory/memory-transport';
+import { MemoryTransport, type BrokerTransport, type TransportHost } from './memory/memory-transport';
+import { LATEST } from './memory/generation';
 import { Refusal } from './memory/refusal';
 import { seen, stored, type BrokerMessage, type StoredMessage } from './memory/stored-message';
 import { Vhost, type Published } from './memory/vhost';
@@ -34,6 +35,13 @@ export interface QueueView {
   /** How many messages consumers have and have not settled. */
   readonly unsettled: number;
   readonly consumers: number;
+}
+
+/** @internal */
+export interface MemoryBrokerInside {
+  /** Of the RabbitMQ that it behaves like. */
+  readonly version?: string;
+  readonly transport?: (host: TransportHost) => BrokerTransport;
 }
 
 /** The connection of another client, in whose name the commands act. */
@@ -53,16 +61,19 @@ const OUTSIDE = {};
  */
 export class MemoryBroker {
   readonly #vhost: Vhost;
-  readonly #transport: MemoryTransport;
+  readonly #transport: BrokerTransport;
   readonly #published: BrokerMessage[] = [];
   #returns = 0;
   #nacks = 0;
   #alarm: string | undefined;
 
-  constructor() {
-    this.#vhost = new Vhost(() => this.#transport.size > 0);
+  constructor();
+  /** @internal */
+  constructor(inside: MemoryBrokerInside);
+  constructor({ version = LATEST, transport = (host) => new MemoryTransport(host) }: MemoryBrokerInside = {}) {
+    this.#vhost = new Vhost(() => this.#transport.size > 0, version);
     const alarm = (): string | undefined => this.#alarm;
-    this.#transport = new MemoryTransport({
+    this.#transport = transport({
       vhost: this.#vhost,
       get alarm() {
         return alarm();
@@ -215,6 +226,10 @@ export class MemoryBroker {
     return this.#transport;
   }
 
+  /** @internal */
+  get vhost(): Vhost {
+    return this.#vhost;
+  }
   /** @internal Hot. Emits: when something in a queue changed. Completes: never. Errors: never. */
   get changed$(): Observable<void> {
     return this.#vhost.changed$;
@@ -229,7 +244,9 @@ export class MemoryBroker {
   #publish(message: StoredMessage, mandatory: boolean): Published | 'returned' {
     const outcome = this.#commanded(mandatory) ?? this.#vhost.publish(message);
     this.#published.push(seen(message));
-    return outcome === 'unroutable' && mandatory ? 'returned' : outcome;
+    const answer = outcome === 'unroutable' && mandatory ? 'returned' : outcome;
+    this.#vhost.observer.published?.(message, answer);
+    return answer;
   }
 
   #commanded(mandatory: boolean): 'full' | 'returned' | undefined {

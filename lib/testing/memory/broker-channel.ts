@@ -99,10 +99,19 @@ export class BrokerChannel {
 
   /** With `multiple` every unsettled delivery up to the tag, or all for tag 0. */
   settle(tag: number, how: Settlement, multiple: boolean): void {
+    this.#observe(tag, how, multiple);
     const all = tag === 0 && multiple;
     if (!all && !this.#unsettled.has(tag)) throw new Refusal(406, `unknown delivery tag ${String(tag)}`);
     const tags = multiple ? [...this.#unsettled.keys()].filter((one) => all || one <= tag) : [tag];
     this.#settleAll(tags, how);
+  }
+
+  #observe(upTo: number, how: Settlement, multiple: boolean): void {
+    const { settled } = this.#vhost.observer;
+    if (!settled) return;
+    for (const [tag, { message }] of this.#unsettled) {
+      if (tag === upTo || (multiple && tag < upTo)) settled(this, tag, message.message, how);
+    }
   }
 
   /** The broker reads no more requests of the client, and delivers nothing more to it. */
@@ -134,6 +143,7 @@ export class BrokerChannel {
     const { queue, message } = unsettled;
     const tag = ++this.#deliveries;
     if (!noAck) this.#unsettled.set(tag, unsettled);
+    this.#vhost.observer.delivered?.(this, tag, message.message, queue.name);
     return delivered(counted(queue, message), tag, message.redelivered);
   }
 

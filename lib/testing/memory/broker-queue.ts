@@ -9,6 +9,9 @@ export interface QueueHost {
   readonly awake: boolean;
   /** Returns `false` if a queue did not take it, or there is none. */
   deadLetter(message: StoredMessage, death: Death, exchange: string, key: string | undefined): boolean;
+  /** Of the RabbitMQ that it behaves like. */
+  readonly version: string;
+  deadLetter(message: StoredMessage, death: Death, exchange: string, key: string | undefined): void;
   changed(): void;
 }
 

@@ -13,7 +13,7 @@ import type {
 import { BrokerChannel, type ChannelClient } from './broker-channel';
 import { declareTopology } from './declare-topology';
 import { Refusal, refused } from './refusal';
-import type { ReplyLine } from './reply-line';
+import type { Replies, Requests } from './reply-line';
 import type { StoredMessage } from './stored-message';
 import type { Published, Vhost } from './vhost';
 
@@ -23,7 +23,8 @@ const CLOSE_WITHIN = 5000;
 /** The connection that a channel is on. */
 export interface ChannelConnection {
   readonly vhost: Vhost;
-  readonly replies: ReplyLine;
+  readonly replies: Replies;
+  readonly requests: Requests;
   /** What the client sends. The broker reads it at once, or, while it blocks the connection, later. */
   toBroker(read: () => void, publishes?: boolean): void;
   publish(message: StoredMessage, mandatory: boolean): Published | 'returned';
@@ -134,6 +135,20 @@ export class MemoryChannel implements LinkChannel {
     });
   }
 
+  /** Is it open at both ends? */
+  get open(): boolean {
+    return this.#state === 'open' && !this.broker.ended;
+  }
+
+  /** The broker closes the channel. */
+  refuse(refusal: Refusal, onRefusal?: (refusal: Refusal) => void): void {
+    this.broker.end();
+    this.connection.replies.send(() => {
+      onRefusal?.(refusal);
+      this.end(refused('The broker closed the channel', refusal));
+    });
+  }
+
   /** Its connection ends at the broker, in two steps: see `MemoryLink.stop`. */
   stop(): void {
     this.broker.stop();
@@ -146,7 +161,7 @@ export class MemoryChannel implements LinkChannel {
   end(cause: ChannelError | undefined): void {
     if (this.#state === 'ended') return;
     this.#state = 'ended';
-    this.broker.end();
+    // At the broker it has ended as well, or ends when its connection does.
     for (const fail of this.#pending) fail(cause);
     this.#pending.clear();
     this.#ended$.next(cause);
@@ -175,15 +190,12 @@ export class MemoryChannel implements LinkChannel {
         read();
       } catch (error) {
         if (!(error instanceof Refusal)) throw error;
+        this.connection.vhost.observer.refused?.(error);
         if (error.closesConnection) {
           this.connection.refused(error);
           return;
         }
-        this.broker.end();
-        this.connection.replies.send(() => {
-          onRefusal?.(error);
-          this.end(refused('The broker closed the channel', error));
-        });
+        this.refuse(error, onRefusal);
       }
     }, publishes);
   }

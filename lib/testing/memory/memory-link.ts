@@ -10,12 +10,14 @@ import type {
   QueuePresence,
 } from '../../transport/transport';
 import { connectionLost } from '../../transport/link-errors';
+import type { BrokerIdentity } from '../../transport/broker-version';
 import { bindingOf } from './declare-topology';
+import { deliveryLimitOf } from './generation';
 import { MemoryChannel, type ChannelConnection } from './memory-channel';
 import { MemoryInboundChannel } from './memory-channel';
 import { MemoryOutboundChannel } from './memory-outbound-channel';
-import type { Refusal } from './refusal';
-import type { ReplyLine } from './reply-line';
+import { Refusal } from './refusal';
+import { AT_ONCE, type Replies, type Requests } from './reply-line';
 import type { StoredMessage } from './stored-message';
 import type { Published, Vhost } from './vhost';
 
@@ -33,9 +35,8 @@ export interface LinkHost {
 export class MemoryLink implements Link, ChannelConnection {
   readonly frameMax = 131_072;
   readonly heartbeat = 0;
-  readonly broker = { product: 'RabbitMQ', version: '4.3.0' };
-  /** RabbitMQ's since 4.0. https://www.rabbitmq.com/docs/quorum-queues#position-delivery-limit */
-  readonly quorumDeliveryLimit = 20;
+  readonly broker: BrokerIdentity;
+  readonly quorumDeliveryLimit: number | undefined;
   readonly blocked$: Observable<string | undefined>;
   readonly #blocked$ = new BehaviorSubject<string | undefined>(undefined);
   readonly #ended$ = new Subject<void>();
@@ -52,12 +53,15 @@ export class MemoryLink implements Link, ChannelConnection {
 
   constructor(
     host: LinkHost,
-    readonly replies: ReplyLine,
+    readonly replies: Replies,
     readonly endpoint: string,
     /** Called when the connection breaks without our doing. */
     onLost: (cause: ConnectionError) => void,
+    readonly requests: Requests = AT_ONCE,
   ) {
     this.#host = host;
+    this.broker = { product: 'RabbitMQ', version: host.vhost.version };
+    this.quorumDeliveryLimit = deliveryLimitOf(host.vhost.version);
     this.#onLost = onLost;
     this.blocked$ = this.#blocked$.asObservable();
   }
@@ -147,12 +151,18 @@ export class MemoryLink implements Link, ChannelConnection {
     if (!this.#lost && !this.#ended) {
       const settled = firstValueFrom(race(this.#ended$.pipe(take(1)), timer(within)), { defaultValue: undefined });
       // A blocked connection would get no answer.
-      if (this.#blocked) this.#end();
-      else
-        this.replies.send(() => {
-          this.#end();
+      if (this.#blocked) {
+        this.#end();
+        this.requests.send(() => {
+          this.leave();
         });
-      this.leave();
+      }      else
+        this.requests.send(() => {
+          this.replies.send(() => {
+            this.#end();
+          });
+          this.leave();
+        });
       await settled;
     }
     this.break();
@@ -183,8 +193,17 @@ export class MemoryLink implements Link, ChannelConnection {
       this.lose(cause);
       this.#onLost(this.#lost ?? cause);
     }
-    this.leave();
+    this.requests.send(() => {
+      this.leave();
+    });
     this.#end();
+  }
+
+  /** The broker closes one of its channels, which `which` picks. Returns whether there was one. */
+  closeChannel(which: (channels: readonly MemoryChannel[]) => MemoryChannel | undefined, refusal: Refusal): boolean {
+    const channel = which([...this.#channels].filter((one) => one.open));
+    channel?.refuse(refusal);
+    return channel !== undefined;
   }
 
   refused(refusal: Refusal): void {
@@ -201,10 +220,16 @@ export class MemoryLink implements Link, ChannelConnection {
     this.replies.send(() => {
       this.#blocked$.next(undefined);
     });
-    for (const read of this.#unread.splice(0)) this.toBroker(read);
+    for (const read of this.#unread.splice(0)) this.#arrived(read);
   }
 
   toBroker(read: () => void, publishes = false): void {
+    this.requests.send(() => {
+      this.#arrived(read, publishes);
+    });
+  }
+
+  #arrived(read: () => void, publishes = false): void {
     if (this.#stopped) return;
     const { alarm } = this.#host;
     // As by RabbitMQ a connection is blocked once it publishes, and the message waits, too.

@@ -1,4 +1,4 @@
-import { Subject, type Observable } from 'rxjs';
+import { Subject, takeUntil, type Observable } from 'rxjs';
 import type { ChannelError } from '../../errors';
 import type { InboundMessage, OutboundChannel, Verdict, WireMessage } from '../../transport/transport';
 import { MemoryChannel, type ChannelConnection } from './memory-channel';
@@ -9,11 +9,8 @@ const REPLIES = 'replies';
 
 /** A channel with publisher confirms, to a broker in memory. */
 export class MemoryOutboundChannel extends MemoryChannel implements OutboundChannel {
-  /** Memory is never full. */
-  readonly writable = true;
   readonly drain$: Observable<void>;
   readonly verdicts$: Observable<Verdict>;
-  readonly #drain$ = new Subject<void>();
   readonly #verdicts$ = new Subject<Verdict>();
   readonly #listener: { onReply?: (message: InboundMessage) => void };
   #published = 0;
@@ -22,8 +19,12 @@ export class MemoryOutboundChannel extends MemoryChannel implements OutboundChan
     const listener: { onReply?: (message: InboundMessage) => void } = {};
     super(connection, { deliver: (_, message) => listener.onReply?.(message), cancelled: () => undefined });
     this.#listener = listener;
-    this.drain$ = this.#drain$.asObservable();
+    this.drain$ = connection.requests.drain$.pipe(takeUntil(this.ended$));
     this.verdicts$ = this.#verdicts$.asObservable();
+  }
+
+  get writable(): boolean {
+    return this.connection.requests.writable;
   }
 
   publish(message: WireMessage, expiration: number | undefined): boolean {
@@ -51,7 +52,6 @@ export class MemoryOutboundChannel extends MemoryChannel implements OutboundChan
 
   override end(cause: ChannelError | undefined): void {
     super.end(cause);
-    this.#drain$.complete();
     this.#verdicts$.complete();
   }
 

@@ -16,8 +16,24 @@ export interface TransportHost {
   publish(message: StoredMessage, mandatory: boolean): Published | 'returned';
 }
 
+/** A transport that a broker in memory commands. */
+export interface BrokerTransport extends Transport {
+  /** How many connections are open. */
+  readonly size: number;
+  /** Is anything on its way on one of them? */
+  readonly busy: boolean;
+  /** Breaks all connections; until `accept` no other opens. */
+  refuse(): void;
+  accept(): void;
+  /** What the broker sends does not arrive until `release`. */
+  hold(): void;
+  release(): void;
+  /** An alarm is over. */
+  unblock(): void;
+}
+
 /** The connections to one broker in memory: how they open, what happens to all of them, and how they end. */
-export class MemoryTransport implements Transport {
+export class MemoryTransport implements BrokerTransport {
   readonly back$: Observable<void>;
   readonly #back$ = new Subject<void>();
   readonly #host: LinkHost;
@@ -41,11 +57,9 @@ export class MemoryTransport implements Transport {
     };
   }
 
-  /** How many connections are open. */
   get size(): number {
     return this.#links.size;
   }
-  /** Is anything on its way on one of them? */
   get busy(): boolean {
     return this.#scheduler.busy || [...this.#links].some(({ replies }) => replies.busy);
   }
@@ -80,7 +94,6 @@ export class MemoryTransport implements Transport {
     });
   }
 
-  /** Breaks all connections; until `accept` no other opens. */
   refuse(): void {
     this.#refusing = true;
     const links = [...this.#links];
@@ -100,7 +113,6 @@ export class MemoryTransport implements Transport {
     });
   }
 
-  /** What the broker sends does not arrive until `release`. */
   hold(): void {
     this.#held = true;
     for (const { replies } of this.#links) replies.hold();
@@ -111,7 +123,6 @@ export class MemoryTransport implements Transport {
     for (const { replies } of this.#links) replies.release();
   }
 
-  /** An alarm is over. */
   unblock(): void {
     for (const link of this.#links) link.unblock();
   }

@@ -3,12 +3,11 @@ import { LONGEST } from '../../options';
 import type { QueueDeclaration } from '../../topology-arguments';
 import type { BrokerQueue, QueueHost } from './broker-queue';
 import type { DeathReason } from './dead-letter';
+import { deliveryLimitOf, releaseCounts } from './generation';
 import type { QueueConsumer, QueueConsumerOptions } from './queue-consumer';
 import { Refusal } from './refusal';
 import type { QueuedMessage, StoredMessage } from './stored-message';
 
-/** RabbitMQ's since 4.0. https://www.rabbitmq.com/docs/quorum-queues#position-delivery-limit */
-const DELIVERY_LIMIT = 20;
 /** Quorum queues know no higher priority. https://www.rabbitmq.com/docs/quorum-queues#priorities */
 const HIGHEST_IN_QUORUM = 31;
 /** ms after which a quorum queue tries again to hand over a dead letter that nobody took. */
@@ -22,6 +21,7 @@ export class MemoryQueue implements BrokerQueue {
   readonly #delayed = new Map<QueuedMessage, number>();
   #ready: QueuedMessage[] = [];
   #pushed = 0;
+  #leaderless = false;
   #usedAt = performance.now();
   #expiry: Subscription | undefined;
 
@@ -52,7 +52,14 @@ export class MemoryQueue implements BrokerQueue {
     this.#usedAt = performance.now();
   }
 
+  /** Without a leader it takes no message and hands none out. https://www.rabbitmq.com/docs/quorum-queues#availability */
+  set leaderless(leaderless: boolean) {
+    this.#leaderless = leaderless;
+    if (!leaderless) this.dispatch();
+  }
+
   push(message: StoredMessage): boolean {
+    if (this.#leaderless) return false;
     this.#dropExpired();
     if (this.#rejects(message)) {
       if (this.declaration.arguments['x-overflow'] === 'reject-publish-dlx') this.#deadLetter(message, 'maxlen');
@@ -102,7 +109,7 @@ export class MemoryQueue implements BrokerQueue {
   returned(message: QueuedMessage, failed: boolean): void {
     this.settled(message);
     message.redelivered = true;
-    if (failed) message.failures++;
+    if (failed || releaseCounts(this.host.version)) message.failures++;
     const delay = this.#delayOf(message, failed);
     if (message.failures > this.#deliveryLimit()) this.#die(message, 'delivery_limit');
     else if (delay === undefined) this.#insert(message);
@@ -179,6 +186,7 @@ export class MemoryQueue implements BrokerQueue {
   #handOut(): void {
     for (;;) {
       const [first] = this.#ready;
+      if (this.#leaderless) return;
       const consumer = first && this.#nextConsumer();
       if (!consumer) return;
       this.#ready.shift();
@@ -262,7 +270,7 @@ export class MemoryQueue implements BrokerQueue {
 
   #deliveryLimit(): number {
     if (!this.counts) return Infinity;
-    const limit = this.#number('x-delivery-limit', DELIVERY_LIMIT);
+    const limit = this.#number('x-delivery-limit', deliveryLimitOf(this.host.version) ?? Infinity);
     return limit < 0 ? Infinity : limit;
   }
 

@@ -1,7 +1,36 @@
+import { NEVER, type Observable } from 'rxjs';
 import type { Scheduler } from './scheduler';
 
+/** What the broker sends on one connection. It arrives in order, later, or never. */
+export interface Replies {
+  /** Is anything sent that has not arrived? */
+  readonly busy: boolean;
+  /** `arrive` runs at the client. */
+  send(arrive: () => void): void;
+  hold(): void;
+  release(): void;
+}
+
+/** What the client sends on one connection. It arrives in order. */
+export interface Requests {
+  /** `read` runs at the broker. */
+  send(read: () => void): void;
+  /** `false`: too much is on its way, until `drain$`. */
+  readonly writable: boolean;
+  readonly drain$: Observable<void>;
+}
+
+/** The broker reads what the client sends in the same call. */
+export const AT_ONCE: Requests = {
+  send: (read) => {
+    read();
+  },
+  writable: true,
+  drain$: NEVER,
+};
+
 /** What the broker sends on one connection. It arrives in order, soon, or, while it is held, not until `release`. */
-export class ReplyLine {
+export class ReplyLine implements Replies {
   readonly #scheduler: Scheduler;
   readonly #sent: (() => void)[] = [];
   #held: boolean;
@@ -11,12 +40,10 @@ export class ReplyLine {
     this.#held = held;
   }
 
-  /** Is anything sent that has not arrived? */
   get busy(): boolean {
     return this.#sent.length > 0;
   }
 
-  /** `arrive` runs at the client. */
   send(arrive: () => void): void {
     this.#sent.push(arrive);
     this.#arriveSoon();

@@ -5,7 +5,9 @@ import { queueArguments, type ExchangeDeclaration, type QueueDeclaration } from 
 import type { DeleteConditions } from '../../transport/transport';
 import { deadLetter, isCycle, type Death } from './dead-letter';
 import { checkNewQueue, checkSameExchange, checkSameQueue } from './declaration-checks';
+import { LATEST } from './generation';
 import { MemoryExchange, type Binding, type Destination } from './exchange';
+import type { BrokerObserver } from './broker-observer';
 import type { BrokerQueue, QueueHost } from './broker-queue';
 import { MemoryQueue } from './queue';
 import { Refusal } from './refusal';
@@ -30,8 +32,15 @@ export class Vhost implements QueueHost {
   readonly #requesters = new Map<string, (message: StoredMessage) => void>();
   readonly #changed = new Subject<void>();
   readonly #awake: () => boolean;
+  /** Queues and exchanges that clients have no permission for. */
+  readonly denied = new Set<string>();
+  observer: BrokerObserver = {};
 
-  constructor(awake: () => boolean) {
+  constructor(
+    awake: () => boolean,
+    /** Of the RabbitMQ that it behaves like. */
+    readonly version: string = LATEST,
+  ) {
     this.#awake = awake;
     for (const type of PREDECLARED) {
       const declaration = { type, durable: true, autoDelete: false, internal: false, arguments: {} };
@@ -68,6 +77,7 @@ export class Vhost implements QueueHost {
 
   /** The queue of that name, for a connection that uses it. */
   queue(name: string, connection: object): BrokerQueue {
+    this.#checkPermission(name);
     const queue = this.find(name);
     if (!queue) throw new Refusal(404, `no queue '${name}' in vhost '/'`);
     // Used by its name alone, it is what a client that found nothing would have declared.
@@ -78,6 +88,7 @@ export class Vhost implements QueueHost {
 
   declareQueue(given: string, declaration: QueueDeclaration, connection: object): BrokerQueue {
     const name = given === '' ? `amq.gen-${randomUUID()}` : given;
+    this.#checkPermission(name);
     const owner = declaration.exclusive ? connection : undefined;
     const present = this.find(name);
     if (present && !this.#undeclared.has(name)) {
@@ -218,6 +229,10 @@ export class Vhost implements QueueHost {
 
   #checkOwner({ name, owner }: BrokerQueue, connection: object): void {
     if (owner !== undefined && owner !== connection) throw locked(name);
+  }
+
+  #checkPermission(name: string): void {
+    if (this.denied.has(name)) throw new Refusal(403, `access to queue '${name}' in vhost '/' refused for user 'guest'`);
   }
 
   #unbindAll(gone: Destination): void {

@@ -1,0 +1,126 @@
+import type { MemoryBroker } from '../memory-broker';
+import { MemoryQueue } from '../memory/queue';
+import { Refusal } from '../memory/refusal';
+import type { Random } from './random';
+import type { Direction, SimulatedTransport } from './simulated-transport';
+
+/** One fault. `at`: ms from the start. `ms`: how long it lasts. `queue`: an index into the queues that there are. */
+export type Fault = { readonly at: number } & (
+  | { readonly kind: 'cut'; readonly direction: Direction; readonly after: number }
+  | { readonly kind: 'silence' | 'refused-dials' | 'unanswered-dials' | 'restart' | 'alarm'; readonly ms: number }
+  | { readonly kind: 'channel-closed'; readonly replyCode: 403 | 404 | 405 | 406 | 541 }
+  | { readonly kind: 'nacks'; readonly count: number }
+  | { readonly kind: 'cancelled' | 'queue-deleted'; readonly queue: number }
+  | { readonly kind: 'election' | 'denied'; readonly queue: number; readonly ms: number }
+);
+
+/** What can go wrong in a simulation. */
+export type FaultKind = Fault['kind'];
+
+/** All kinds, the harmless ones first. */
+export const FAULT_KINDS: readonly [FaultKind, ...FaultKind[]] = [
+  'cut',
+  'silence',
+  'refused-dials',
+  'unanswered-dials',
+  'restart',
+  'alarm',
+  'channel-closed',
+  'nacks',
+  'cancelled',
+  'election',
+  'queue-deleted',
+  'denied',
+];
+
+/** Draws faults that begin and end within `duration` ms. */
+export function drawFaults(
+  random: Random,
+  count: number,
+  duration: number,
+  kinds: readonly [FaultKind, ...FaultKind[]] = FAULT_KINDS,
+): readonly Fault[] {
+  const faults = Array.from({ length: count }, (): Fault => {
+    const at = random.integer(1, Math.max(1, Math.floor(duration * 0.6)));
+    const ms = random.integer(50, Math.max(50, Math.floor(duration * (random.chance(0.2) ? 0.4 : 0.1))));
+    const queue = random.integer(0, 7);
+    const kind = random.pick(kinds);
+    switch (kind) {
+      case 'cut':
+        return { at, kind, direction: random.pick(['toBroker', 'toClient']), after: random.integer(0, 12) };
+      case 'channel-closed':
+        return { at, kind, replyCode: random.pick([403, 404, 405, 406, 541]) };
+      case 'nacks':
+        return { at, kind, count: random.integer(1, 6) };
+      case 'cancelled':
+      case 'queue-deleted':
+        return { at, kind, queue };
+      case 'election':
+      case 'denied':
+        return { at, kind, queue, ms };
+      default:
+        return { at, kind, ms };
+    }
+  });
+  return faults.sort((a, b) => a.at - b.at);
+}
+
+/** When a fault is over, ms from the start. */
+export const endOf = (fault: Fault): number => fault.at + ('ms' in fault ? fault.ms : 0);
+
+/** Makes a fault happen now. */
+export function inflict(fault: Fault, broker: MemoryBroker, transport: SimulatedTransport): void {
+  const { vhost } = broker;
+  const name = ('queue' in fault && broker.queues[fault.queue % Math.max(1, broker.queues.length)]?.name) || '';
+  switch (fault.kind) {
+    case 'cut':
+      transport.cut(fault.direction, fault.after);
+      break;
+    case 'silence':
+      transport.silence(fault.ms);
+      break;
+    case 'refused-dials':
+    case 'unanswered-dials':
+      transport.dialling = fault.kind === 'refused-dials' ? 'refuse' : 'silence';
+      setTimeout(() => {
+        transport.dialling = 'accept';
+      }, fault.ms);
+      break;
+    case 'restart':
+      transport.restart(fault.ms);
+      break;
+    case 'alarm':
+      broker.block();
+      setTimeout(() => {
+        broker.unblock();
+      }, fault.ms);
+      break;
+    case 'channel-closed':
+      transport.closeChannel(new Refusal(fault.replyCode, 'simulated'));
+      break;
+    case 'nacks':
+      broker.nackNext(fault.count);
+      break;
+    case 'cancelled':
+      broker.cancelConsumers(name);
+      break;
+    case 'queue-deleted':
+      broker.deleteQueue(name);
+      break;
+    case 'election': {
+      const queue = vhost.find(name);
+      if (!(queue instanceof MemoryQueue)) break;
+      queue.leaderless = true;
+      setTimeout(() => {
+        queue.leaderless = false;
+      }, fault.ms);
+      break;
+    }
+    case 'denied':
+      vhost.denied.add(name);
+      setTimeout(() => {
+        vhost.denied.delete(name);
+      }, fault.ms);
+      break;
+  }
+}

@@ -1,0 +1,197 @@
+import crypto from 'node:crypto';
+import { Random } from './random';
+import { SimulatedTimer, Timers } from './timers';
+
+/** Where simulated time starts. */
+const EPOCH = Date.UTC(2030, 0, 1);
+
+/** The clock as it was when this file was loaded. */
+const { setImmediate: nextTurn, Date: RealDate } = globalThis;
+
+/** What a world replaces, and where. */
+type Replaced = readonly [object: object, name: string, value: unknown];
+
+/** Trouble that would have ended the process, or that it would have reported. */
+export interface Uncaught {
+  readonly kind: 'exception' | 'rejection';
+  readonly error: unknown;
+}
+
+/**
+ * A world with its own time and chance, made from a seed. While it runs it replaces the timers, the clocks, `Math.random` and
+ * `crypto.randomUUID` of this process. Its time stands still while code runs, and moves on to the next timer when the event loop has
+ * nothing left to do: an hour of waiting takes no time. Of timers of different durations that are due in the same millisecond the
+ * seed decides which runs first, since Node leaves that open.
+ *
+ * One world runs at a time. What waits for anything but timers (a socket, a file, another thread) does not fit in.
+ */
+export class World {
+  readonly random: Random;
+  readonly uncaught: Uncaught[] = [];
+  readonly #timers = new Timers();
+  readonly #ties: Random;
+  readonly #tieOf = new Map<number, number>();
+  #now = 0;
+  #created = 0;
+  #turns = 0;
+
+  constructor(seed: number) {
+    this.random = new Random(seed);
+    this.#ties = new Random(seed ^ 0x5bd1e995);
+  }
+
+  /** ms since the world began. */
+  get now(): number {
+    return this.#now;
+  }
+  /** How many timers have run. */
+  get turns(): number {
+    return this.#turns;
+  }
+  /** Timers that wait. An interval is one. */
+  get waiting(): readonly SimulatedTimer[] {
+    return this.#timers.waiting;
+  }
+
+  /** Runs `task` after `ms`, among timers, but not counted as one of the code under test. */
+  after(ms: number, task: () => void): SimulatedTimer {
+    return this.#add(task, undefined, ms);
+  }
+
+  /**
+   * Runs `main` in this world, until what it returns has settled, or `limit` ms of simulated time have passed, or nothing is left
+   * that could settle it. Resolves with what `main` gave; undefined: it did not settle.
+   */
+  async run<T>(main: () => Promise<T>, limit: number): Promise<{ readonly value: T } | undefined> {
+    const restore = this.#replace();
+    const rejected = (error: unknown): void => {
+      this.uncaught.push({ kind: 'rejection', error });
+    };
+    process.on('unhandledRejection', rejected);
+    try {
+      return await this.#until(main(), limit);
+    } finally {
+      restore();
+      process.off('unhandledRejection', rejected);
+    }
+  }
+
+  #until<T>(result: Promise<T>, limit: number): Promise<{ readonly value: T } | undefined> {
+    return new Promise((resolve, reject) => {
+      let settle: (() => void) | undefined;
+      result.then(
+        (value) => {
+          settle = () => {
+            resolve({ value });
+          };
+        },
+        (error: unknown) => {
+          settle = () => {
+            reject(error instanceof Error ? error : new Error(String(error)));
+          };
+        },
+      );
+      // A turn of the real event loop: until the next one Node has run every microtask and reported unhandled rejections.
+      const turn = (): void => {
+        if (settle) {
+          settle();
+          return;
+        }
+        const timer = this.#timers.take();
+        if (timer === undefined || timer.due > limit) resolve(undefined);
+        else {
+          this.#run(timer);
+          nextTurn(turn);
+        }
+      };
+      nextTurn(turn);
+    });
+  }
+
+  #run(timer: SimulatedTimer): void {
+    this.#turns++;
+    this.#now = Math.max(this.#now, timer.due);
+    if (timer.every === undefined) timer.waiting = false;
+    else {
+      timer.due = this.#dueIn(timer.every);
+      timer.order = this.#created++;
+      this.#timers.add(timer);
+    }
+    try {
+      timer.task();
+    } catch (error) {
+      this.uncaught.push({ kind: 'exception', error });
+    }
+  }
+
+  #add(task: () => void, every: number | undefined, ms: number): SimulatedTimer {
+    const timer = new SimulatedTimer(task, every, this.#dueIn(ms), this.#created++);
+    this.#timers.add(timer);
+    return timer;
+  }
+
+  /** Timers of the same duration stay in order; others that fall into one ms run in an order of this seed. */
+  #dueIn(ms: number): number {
+    let tie = this.#tieOf.get(ms);
+    if (tie === undefined) this.#tieOf.set(ms, (tie = this.#ties.next() / 4));
+    return this.#now + ms + tie;
+  }
+
+  #replace(): () => void {
+    const ms = (given: unknown): number => Math.min(2 ** 31 - 1, Math.max(1, Math.trunc(Number(given)) || 1));
+    type Callback = (...args: unknown[]) => void;
+    const start =
+      (repeats: boolean) =>
+      (callback: Callback, after: unknown, ...args: unknown[]): SimulatedTimer =>
+        this.#add(
+          () => {
+            callback(...args);
+          },
+          repeats ? ms(after) : undefined,
+          ms(after),
+        );
+    const stop = (timer: unknown): void => {
+      if (timer instanceof SimulatedTimer) timer.waiting = false;
+    };
+    const immediate = (callback: Callback, ...args: unknown[]): SimulatedTimer =>
+      this.#add(
+        () => {
+          callback(...args);
+        },
+        undefined,
+        0,
+      );
+    const today = (): number => EPOCH + Math.floor(this.#now);
+    class SimulatedDate extends RealDate {
+      constructor(...given: readonly unknown[]) {
+        if (given.length === 0) super(today());
+        else super(...(given as [number]));
+      }
+      static override now(): number {
+        return today();
+      }
+    }
+    const replaced: readonly Replaced[] = [
+      [globalThis, 'setTimeout', start(false)],
+      [globalThis, 'setInterval', start(true)],
+      [globalThis, 'setImmediate', immediate],
+      [globalThis, 'clearTimeout', stop],
+      [globalThis, 'clearInterval', stop],
+      [globalThis, 'clearImmediate', stop],
+      [globalThis, 'Date', SimulatedDate],
+      [performance, 'now', () => this.#now],
+      [Math, 'random', () => this.random.next()],
+      [crypto, 'randomUUID', () => this.random.uuid()],
+    ];
+    const before = replaced.map(([object, name]) => [object, name, Object.getOwnPropertyDescriptor(object, name)] as const);
+    for (const [object, name, value] of replaced) {
+      Object.defineProperty(object, name, { value, configurable: true, writable: true, enumerable: true });
+    }
+    return () => {
+      for (const [object, name, descriptor] of before) {
+        if (descriptor) Object.defineProperty(object, name, descriptor);
+        else Reflect.deleteProperty(object, name);
+      }
+    };
+  }
+}
