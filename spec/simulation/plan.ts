@@ -1,0 +1,143 @@
+import type { QueueSpec } from 'instance-queue';
+import { drawFaults, type Fault } from '../../lib/testing/simulation/faults';
+import { Random } from '../../lib/testing/simulation/random';
+
+/** Everything that happens in one simulated run. Plain data: it can be shrunk, and saved. */
+export interface Plan {
+  readonly seed: number;
+  readonly version: string;
+  readonly faults: readonly Fault[];
+  readonly queues: readonly QueueSpec[];
+  readonly producers: readonly ProducerPlan[];
+  readonly consumers: readonly ConsumerPlan[];
+  readonly requesters: readonly RequesterPlan[];
+  /** When the app is closed, ms; undefined: when all is calm. */
+  readonly closeAt?: number;
+  readonly drainTimeout: number;
+}
+
+/** Sends messages, one after the other or several at once. */
+export interface ProducerPlan {
+  readonly at: number;
+  /** ms between two sends. */
+  readonly every: number;
+  readonly messages: number;
+  /** An index into the queues. */
+  readonly queue: number;
+  readonly through: 'queue' | 'exchange';
+  readonly by: 'send' | 'publish';
+  readonly onUnknown: 'resend' | 'reject';
+  readonly onNack: 'resend' | 'reject';
+  readonly overflow: 'wait' | 'reject' | 'drop-oldest';
+  readonly limit: number;
+  readonly maxInFlight: number;
+  readonly timeout: number;
+  /** How many of a hundred sends are aborted while they are under way. */
+  readonly aborts: number;
+  readonly closeAt?: number;
+}
+
+export interface ConsumerPlan {
+  readonly at: number;
+  readonly queue: number;
+  readonly prefetch: number;
+  readonly works: 'handle' | 'batch' | 'by-hand';
+  readonly concurrency?: number;
+  /** Messages are worked on in order per key, of which there are so many. */
+  readonly keys?: number;
+  readonly onError: 'requeue-once' | 'requeue' | 'reject' | 'retry';
+  /** How many of a hundred runs fail, and how many hang for a while. */
+  readonly fails: number;
+  readonly hangs: number;
+  /** ms that a run takes, at most. */
+  readonly takes: number;
+  readonly timeout?: number;
+  /** When it is paused, and for how long. */
+  readonly pauses: readonly { readonly at: number; readonly ms: number }[];
+  readonly ends?: { readonly at: number; readonly by: 'until' | 'unsubscribe' };
+}
+
+/** A responder on a queue of its own, and somebody who asks. */
+export interface RequesterPlan {
+  readonly at: number;
+  readonly every: number;
+  readonly requests: number;
+  readonly idempotent: boolean;
+  readonly fails: number;
+  readonly takes: number;
+  readonly timeout: number;
+}
+
+/** What a seed makes. */
+export function planOf(seed: number): Plan {
+  const random = new Random(seed);
+  const duration = random.pick([3000, 10_000, 30_000, 60_000]);
+  const at = (share = 0.5): number => random.integer(0, Math.floor(duration * share));
+  const some = <T>(least: number, most: number, make: () => T): T[] =>
+    Array.from({ length: random.integer(least, most) }, make);
+  const version = random.pick(['3.10.0', '4.0.0', '4.3.0']);
+  const queues = some(1, 3, () => random.pick(['classic', 'quorum'])).map((type, i): QueueSpec => ({
+    name: `q${String(i)}`,
+    type,
+    deadLetter: { queue: 'dead' },
+    ...(type === 'quorum' && { deliveryLimit: 50 }),
+    ...(random.chance(0.15) && { maxLength: random.integer(3, 20), overflow: 'reject-publish' }),
+    ...(type === 'classic' && random.chance(0.2) && { maxPriority: 5 }),
+    ...(type === 'quorum' && version === '4.3.0' && random.chance(0.15) && { consumerTimeout: random.integer(500, 8000) }),
+    ...(random.chance(0.1) && { singleActiveConsumer: true }),
+  }));
+  const queue = (): number => random.integer(0, queues.length - 1);
+  const producers = some(1, 3, (): ProducerPlan => ({
+    at: at(0.3),
+    every: random.pick([0, 0, 1, 20, 300]),
+    messages: random.pick([1, 3, 10, 20, 30]),
+    queue: queue(),
+    through: random.pick(['queue', 'queue', 'exchange']),
+    by: random.pick(['send', 'send', 'publish']),
+    onUnknown: random.pick(['resend', 'resend', 'reject']),
+    onNack: random.pick(['resend', 'resend', 'reject']),
+    overflow: random.pick(['wait', 'wait', 'reject', 'drop-oldest']),
+    limit: random.pick([3, 10, 10_000]),
+    maxInFlight: random.pick([1, 3, 1000]),
+    timeout: random.pick([500, 5000, 30_000, 120_000]),
+    aborts: random.pick([0, 0, 20]),
+    ...(random.chance(0.15) && { closeAt: at(1) }),
+  }));
+  const consumers = some(1, 3, (): ConsumerPlan => ({
+    at: at(0.2),
+    queue: queue(),
+    prefetch: random.pick([1, 4, 20]),
+    works: random.pick(['handle', 'handle', 'handle', 'batch', 'by-hand']),
+    ...(random.chance(0.4) && { concurrency: random.integer(1, 5) }),
+    ...(random.chance(0.4) && { keys: random.integer(1, 3) }),
+    onError: random.pick(['requeue-once', 'requeue', 'reject', 'retry']),
+    fails: random.pick([0, 0, 10, 40]),
+    hangs: random.pick([0, 0, 5]),
+    takes: random.pick([0, 5, 100, 1000]),
+    ...(random.chance(0.2) && { timeout: random.integer(50, 3000) }),
+    pauses: random.chance(0.25) ? some(1, 2, () => ({ at: at(), ms: random.integer(0, duration / 4) })) : [],
+    ...(random.chance(0.2) && { ends: { at: at(), by: random.pick(['until', 'unsubscribe']) } }),
+  }));
+  const requesters = random.chance(0.3)
+    ? some(1, 1, (): RequesterPlan => ({
+        at: at(0.3),
+        every: random.pick([0, 10, 200]),
+        requests: random.integer(1, 10),
+        idempotent: random.chance(0.5),
+        fails: random.pick([0, 30]),
+        takes: random.pick([0, 50, 1000]),
+        timeout: random.pick([1000, 10_000, 60_000]),
+      }))
+    : [];
+  return {
+    seed,
+    version,
+    faults: drawFaults(random, random.pick([0, 1, 1, 2, 3, 5]), duration),
+    queues,
+    producers,
+    consumers,
+    requesters,
+    ...(random.chance(0.3) && { closeAt: at(1) }),
+    drainTimeout: random.pick([0, 200, 5000, 30_000]),
+  };
+}

@@ -1,0 +1,61 @@
+import { Universe } from '../../lib/testing/simulation/universe';
+import { World } from '../../lib/testing/simulation/world';
+import { SimulatedApp } from './app';
+import { Oracle, type Violation } from './oracle';
+import type { Plan } from './plan';
+
+export interface Result {
+  readonly violations: readonly Violation[];
+  /** The same plan always gives the same. */
+  readonly trace: string;
+  /** ms of simulated time. */
+  readonly time: number;
+  readonly turns: number;
+  readonly timeline: readonly string[];
+}
+
+/** ms of simulated time in which everything must have mended after the last fault. */
+const CALM_WITHIN = 120_000;
+/** ms after which a run is given up. */
+const LIMIT = 600_000;
+/** ms after the close in which the network and the broker come to rest. */
+const AFTERWARDS = 60_000;
+
+/** Runs a plan in a world of its own, and judges it. */
+export async function runPlan(plan: Plan): Promise<Result> {
+  const world = new World(plan.seed);
+  const universe = new Universe(world, plan.seed, { faults: plan.faults, version: plan.version });
+  const oracle = new Oracle(universe, plan);
+  const finished = await world.run(async () => {
+    const app = new SimulatedApp(universe, plan, oracle);
+    const running = app.run();
+    if (plan.closeAt === undefined) {
+      const calm = Promise.all([running, universe.calm(CALM_WITHIN)]).then(() => universe.calm(CALM_WITHIN));
+      await calm.then(
+        () => {
+          oracle.calm(app.client);
+        },
+        (error: unknown) => {
+          oracle.violate('nothing-is-stuck', String(error));
+        },
+      );
+    } else await universe.sleep(plan.closeAt);
+    app.end();
+    const began = universe.now;
+    oracle.note('app: closes');
+    const report = await app.client.close();
+    oracle.note(`app: closed, ${String(report.unsettled)} unsettled, ${String(report.unconfirmed)} unconfirmed`);
+    if (universe.now - began > plan.drainTimeout + 6000) {
+      oracle.violate('close-keeps-its-deadline', `${String(Math.round(universe.now - began))} ms`);
+    }
+    await Promise.race([app.settled(), universe.sleep(1000)]);
+    await universe.sleep(AFTERWARDS + Math.max(0, universe.faultsOver - universe.now));
+    oracle.closed(app.client, world.waiting.length);
+  }, LIMIT);
+  if (!finished) oracle.violate('close-resolves', 'the run did not end');
+  for (const { kind, error } of world.uncaught) {
+    oracle.violate(`no-uncaught-${kind}`, error instanceof Error ? (error.stack ?? error.message) : String(error));
+  }
+  const { violations, trace } = oracle;
+  return { violations, trace, time: world.now, turns: world.turns, timeline: universe.timeline };
+}
