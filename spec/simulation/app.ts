@@ -1,6 +1,7 @@
 import {
   batch,
   handle,
+  publish,
   InstanceQueueError,
   PublishError,
   type Delivery,
@@ -10,7 +11,7 @@ import {
   type Topology,
   type Worker,
 } from 'instance-queue';
-import { concatMap, firstValueFrom, Observable, timer } from 'rxjs';
+import { concatMap, firstValueFrom, Observable, of, timer } from 'rxjs';
 import { Random } from '../../lib/testing/simulation/random';
 import type { Universe } from '../../lib/testing/simulation/universe';
 import type { Body, Oracle } from './oracle';
@@ -107,7 +108,7 @@ export class SimulatedApp {
       }
       const options = abort ? { signal: abort.signal } : {};
       const sending =
-        plan.by === 'send' ? producer.send(message, options) : firstValueFrom(this.client.publish([message], options));
+        plan.by === 'send' || abort ? producer.send(message, options) : firstValueFrom(of(message).pipe(publish(producer, options)));
       this.#watch(body, sending);
       if (plan.every > 0) await this.#universe.sleep(plan.every);
     }

@@ -183,7 +183,7 @@ export class Oracle {
       this.note(`app: health ${health.status}`);
       const { producer, consumer } = health.connections;
       const recovering =
-        [producer, consumer].some(({ status }) => status === 'reconnecting' || status === 'connecting' || status === 'closed') ||
+        [producer, consumer].some(({ status }) => status === 'reconnecting' || status === 'closed') ||
         health.consumers.some(({ status }) => status === 'detached' || status === 'stopped') ||
         health.blocked !== undefined;
       if (health.status === 'up' && recovering) this.violate('health-agrees-with-the-truth', 'up while something recovers');

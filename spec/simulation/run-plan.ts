@@ -32,7 +32,9 @@ export async function runPlan(plan: Plan): Promise<Result> {
     if (plan.closeAt === undefined) {
       const calm = Promise.all([running, universe.calm(CALM_WITHIN)]).then(() => universe.calm(CALM_WITHIN));
       await calm.then(
-        () => {
+        async () => {
+          // Channels open again with a backoff of their own.
+          for (let looks = 0; looks < 60 && app.client.health.status !== 'up'; looks++) await universe.sleep(500);
           oracle.calm(app.client);
         },
         (error: unknown) => {

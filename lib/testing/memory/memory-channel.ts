@@ -135,6 +135,10 @@ export class MemoryChannel implements LinkChannel {
     });
   }
 
+  get endedAtBroker(): boolean {
+    return this.broker.ended;
+  }
+
   /** Is it open at both ends? */
   get open(): boolean {
     return this.#state === 'open' && !this.broker.ended;

@@ -286,7 +286,10 @@ export class MemoryLink implements Link, ChannelConnection {
 
   #add<C extends MemoryChannel>(channel: C): C {
     this.#channels.add(channel);
-    channel.ended$.subscribe(() => this.#channels.delete(channel));
+    channel.ended$.subscribe(() => {
+      // One that ended here alone is still there at the broker, until that notices.
+      if (channel.endedAtBroker) this.#channels.delete(channel);
+    });
     return channel;
   }
 
