@@ -25,6 +25,7 @@ export class NackBackoff {
   readonly #again: (entries: readonly PendingSend[]) => void;
   readonly #routes = new Map<string, Route>();
   #size = 0;
+  #bytes = 0;
 
   constructor(again: (entries: readonly PendingSend[]) => void) {
     this.#again = again;
@@ -37,6 +38,19 @@ export class NackBackoff {
     return [...this.#routes.values()].flatMap(({ waiting }) => [...waiting]);
   }
 
+  /** Of the messages that wait. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** Takes the oldest message out, if it is older than this. */
+  takeBefore(order = Infinity): PendingSend | undefined {
+    let oldest: PendingSend | undefined;
+    for (const entry of this.#size > 0 ? this.all : []) if (entry.order < (oldest?.order ?? order)) oldest = entry;
+    if (oldest) this.delete(oldest);
+    return oldest;
+  }
+
   add(entry: PendingSend): void {
     const key = keyOf(entry);
     let route = this.#routes.get(key);
@@ -47,19 +61,25 @@ export class NackBackoff {
     const { waiting } = route;
     waiting.add(entry);
     this.#size++;
+    this.#bytes += entry.bytes;
     const backoff = entry.toOneQueue ? ONE_QUEUE : MANY_QUEUES;
     route.wait ??= timer(backoffDelay(backoff, ++route.rounds)).subscribe(() => {
       route.wait = undefined;
       const again = [...waiting];
       waiting.clear();
-      this.#size -= again.length;
+      for (const entry of again) this.#left(entry);
       this.#again(again);
     });
   }
 
   /** An entry was settled from outside. */
   delete(entry: PendingSend): void {
-    if (this.#size > 0 && this.#routes.get(keyOf(entry))?.waiting.delete(entry) === true) this.#size--;
+    if (this.#size > 0 && this.#routes.get(keyOf(entry))?.waiting.delete(entry) === true) this.#left(entry);
+  }
+
+  #left({ bytes }: PendingSend): void {
+    this.#size--;
+    this.#bytes -= bytes;
   }
 
   /** The broker confirmed a message of this route: the next delay starts from the minimum. */

@@ -156,7 +156,7 @@ export class Pump {
 
   /** @throws PublishError OUTBOX_FULL if the outbox can't take messages of this size, now or ever */
   checkRoom(messageId: string, { bytes, largest = bytes, count = 1 }: BatchSize): void {
-    const full = this.#options.outbox.overflow === 'reject' && !this.outbox.hasRoom(bytes, count);
+    const full = this.#options.outbox.overflow === 'reject' && !this.#hasRoom(bytes, count);
     if (full || !this.outbox.fits(largest)) throw outboxFull(messageId, bytes, this.gauges);
   }
 
@@ -183,6 +183,11 @@ export class Pump {
     for (const entry of this.unsettled) if (entry.reject(topologyRefused(entry, cause))) this.settled(entry);
   }
 
+  /** Messages that wait for another attempt count: a full queue must not fill memory. */
+  #hasRoom(bytes: number, count = 1): boolean {
+    return this.outbox.hasRoom(bytes + this.#nacked.bytes, count + this.#nacked.size);
+  }
+
   /** Sends as much as is possible now. */
   pump(): void {
     const publishing = this.#publishing;
@@ -195,8 +200,8 @@ export class Pump {
   }
 
   #makeRoom(bytes: number): void {
-    while (!this.outbox.hasRoom(bytes)) {
-      const oldest = this.outbox.shift();
+    while (!this.#hasRoom(bytes)) {
+      const oldest = this.#nacked.takeBefore(this.outbox.peek()?.order) ?? this.outbox.shift();
       if (!oldest) return;
       const cause = droppedForNewer(oldest);
       if (!oldest.reject(cause)) continue;

@@ -83,7 +83,9 @@ export function planOf(seed: number): Plan {
     ...(type === 'quorum' && { deliveryLimit: 50 }),
     ...(random.chance(0.15) && { maxLength: random.integer(3, 20), overflow: 'reject-publish' }),
     ...(type === 'classic' && random.chance(0.2) && { maxPriority: 5 }),
-    ...(type === 'quorum' && version === '4.3.0' && random.chance(0.15) && { consumerTimeout: random.integer(500, 8000) }),
+    ...(type === 'quorum' &&
+      version === '4.3.0' &&
+      random.chance(0.15) && { consumerTimeout: random.integer(500, 8000) }),
     ...(random.chance(0.1) && { singleActiveConsumer: true }),
   }));
   const queue = (): number => random.integer(0, queues.length - 1);
@@ -99,7 +101,7 @@ export function planOf(seed: number): Plan {
     overflow: random.pick(['wait', 'wait', 'reject', 'drop-oldest']),
     limit: random.pick([3, 10, 10_000]),
     maxInFlight: random.pick([1, 3, 1000]),
-    timeout: random.pick([500, 5000, 30_000, 120_000]),
+    timeout: random.pick([500, 5000, 30_000, 60_000]),
     aborts: random.pick([0, 0, 20]),
     ...(random.chance(0.15) && { closeAt: at(1) }),
   }));

@@ -11,7 +11,6 @@ export interface QueueHost {
   deadLetter(message: StoredMessage, death: Death, exchange: string, key: string | undefined): boolean;
   /** Of the RabbitMQ that it behaves like. */
   readonly version: string;
-  deadLetter(message: StoredMessage, death: Death, exchange: string, key: string | undefined): void;
   changed(): void;
 }
 
