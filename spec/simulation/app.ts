@@ -86,7 +86,13 @@ export class SimulatedApp {
     await this.#universe.sleep(plan.at);
     if (this.#ended) return;
     const { onUnknown, onNack, overflow, limit, maxInFlight, timeout } = plan;
-    const producer = this.client.producer<Body>({ onUnknown, onNack, maxInFlight, timeout, outbox: { overflow, limit } });
+    const producer = this.client.producer<Body>({
+      onUnknown,
+      onNack,
+      maxInFlight,
+      timeout,
+      outbox: { overflow, limit },
+    });
     this.#oracle.watchProducer(producer, plan);
     if (plan.closeAt !== undefined) {
       this.#at(plan.closeAt, () => {
@@ -102,13 +108,18 @@ export class SimulatedApp {
       this.#oracle.sends(body, plan);
       const abort = chance.integer(1, 100) <= plan.aborts ? new AbortController() : undefined;
       if (abort) {
-        setTimeout(() => {
-          abort.abort();
-        }, chance.integer(0, 200));
+        setTimeout(
+          () => {
+            abort.abort();
+          },
+          chance.integer(0, 200),
+        );
       }
       const options = abort ? { signal: abort.signal } : {};
       const sending =
-        plan.by === 'send' || abort ? producer.send(message, options) : firstValueFrom(of(message).pipe(publish(producer, options)));
+        plan.by === 'send' || abort
+          ? producer.send(message, options)
+          : firstValueFrom(of(message).pipe(publish(producer, options)));
       this.#watch(body, sending);
       if (plan.every > 0) await this.#universe.sleep(plan.every);
     }
@@ -153,7 +164,9 @@ export class SimulatedApp {
         ? deliveries$.pipe(handle(this.#worker(plan, index), this.#handling(plan))).subscribe({
             ...observer,
             next: ({ sent, settlement, message, error }) => {
-              this.#oracle.note(`app: ${done} handled ${String(message.body.id)}: ${settlement}, sent=${String(sent)}${error === undefined ? '' : `, ${String(error)}`}`);
+              this.#oracle.note(
+                `app: ${done} handled ${String(message.body.id)}: ${settlement}, sent=${String(sent)}${error === undefined ? '' : `, ${String(error)}`}`,
+              );
             },
           })
         : works === 'batch'
@@ -162,7 +175,8 @@ export class SimulatedApp {
                 batch({ size: 5, within: 50 }),
                 concatMap(async (all) => {
                   await this.#universe.sleep(1 + (plan.takes % 50));
-                  for (const one of all.deliveries) if (one.settled === undefined) this.#oracle.decides(one.body, 'done');
+                  for (const one of all.deliveries)
+                    if (one.settled === undefined) this.#oracle.decides(one.body, 'done');
                   all.ack();
                 }),
               )
@@ -296,7 +310,10 @@ export class SimulatedApp {
           const tells = error instanceof PublishError;
           if (!tells) this.#oracle.violate('errors-are-for-people', `request rejected with ${String(error)}`);
           else if (!error.maybeDelivered && answered.has(body.id) && error.code !== 'REPLY_ERROR') {
-            this.#oracle.violate('maybeDelivered-tells-the-truth', `request ${String(body.id)}: ${error.code}, and it was worked on`);
+            this.#oracle.violate(
+              'maybeDelivered-tells-the-truth',
+              `request ${String(body.id)}: ${error.code}, and it was worked on`,
+            );
           }
         },
       );
@@ -308,4 +325,3 @@ export class SimulatedApp {
     await Promise.all(asking);
   }
 }
-

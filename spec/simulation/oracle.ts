@@ -69,7 +69,9 @@ export class Oracle {
     universe.broker.vhost.observer = {
       published: ({ content, routingKey, exchange }, outcome) => {
         const body = parse(content);
-        note(`broker: ${exchange}/${routingKey.startsWith('amq.') ? 'reply' : routingKey} gets ${String(body?.id)}: ${outcome}`);
+        note(
+          `broker: ${exchange}/${routingKey.startsWith('amq.') ? 'reply' : routingKey} gets ${String(body?.id)}: ${outcome}`,
+        );
         if (body) this.#published(body, outcome, routingKey.includes('.retry.'));
       },
       delivered: (_, tag, { content }, queue) => {
@@ -119,13 +121,21 @@ export class Oracle {
     if (!send) return;
     send.settled++;
     send.outcome = outcome;
-    this.note(`app: ${String(id)} ${'code' in outcome ? `rejected ${outcome.code} maybeDelivered=${String(outcome.maybeDelivered)}` : `confirmed, attempts ${String(outcome.attempts)}, epoch ${String(outcome.epoch)}`}`);
+    this.note(
+      `app: ${String(id)} ${'code' in outcome ? `rejected ${outcome.code} maybeDelivered=${String(outcome.maybeDelivered)}` : `confirmed, attempts ${String(outcome.attempts)}, epoch ${String(outcome.epoch)}`}`,
+    );
     const broker = this.#atBroker.get(id);
     if (!('code' in outcome) && !(broker && broker.taken > 0)) {
-      this.violate('a-confirmed-message-is-at-the-broker', `message ${String(id)} was confirmed, and the broker never took it`);
+      this.violate(
+        'a-confirmed-message-is-at-the-broker',
+        `message ${String(id)} was confirmed, and the broker never took it`,
+      );
     }
     if (!('code' in outcome) && broker && broker.published > outcome.attempts) {
-      this.violate('attempts-are-counted', `message ${String(id)} was published ${String(broker.published)} times in ${String(outcome.attempts)} attempts`);
+      this.violate(
+        'attempts-are-counted',
+        `message ${String(id)} was published ${String(broker.published)} times in ${String(outcome.attempts)} attempts`,
+      );
     }
     if (send.settled > 1) this.violate('a-send-settles-once', `message ${String(id)} settled twice`);
   }
@@ -136,7 +146,8 @@ export class Oracle {
     const key = `${String(consumer)}/${keyed ? String(body.key) : ''}`;
     const running = 1 + (this.#running.get(key) ?? 0);
     this.#running.set(key, running);
-    if (keyed && running > 1) this.violate('one-at-a-time-per-key', `consumer ${String(consumer)}, key ${String(body.key)}`);
+    if (keyed && running > 1)
+      this.violate('one-at-a-time-per-key', `consumer ${String(consumer)}, key ${String(body.key)}`);
   }
 
   /** The app has decided about a message, or its work does not count any more. */
@@ -173,7 +184,8 @@ export class Oracle {
         }
         if (state.status === 'connected') {
           const renewed = before.status === 'connected';
-          if (state.epoch !== epoch + (renewed ? 0 : 1)) this.violate('epochs-count', `${String(epoch)} to ${String(state.epoch)}`);
+          if (state.epoch !== epoch + (renewed ? 0 : 1))
+            this.violate('epochs-count', `${String(epoch)} to ${String(state.epoch)}`);
           epoch = state.epoch;
         }
         before = state;
@@ -186,14 +198,17 @@ export class Oracle {
         [producer, consumer].some(({ status }) => status === 'reconnecting' || status === 'closed') ||
         health.consumers.some(({ status }) => status === 'detached' || status === 'stopped') ||
         health.blocked !== undefined;
-      if (health.status === 'up' && recovering) this.violate('health-agrees-with-the-truth', 'up while something recovers');
+      if (health.status === 'up' && recovering)
+        this.violate('health-agrees-with-the-truth', 'up while something recovers');
     });
   }
 
   watchProducer(producer: Producer, { limit, overflow, maxInFlight }: ProducerPlan): void {
     producer.outbox$.subscribe(({ queued, unconfirmed }) => {
-      if (unconfirmed > maxInFlight) this.violate('in-flight-is-bounded', `${String(unconfirmed)} > ${String(maxInFlight)}`);
-      if (overflow !== 'wait' && queued > limit + maxInFlight) this.violate('outbox-is-bounded', `${String(queued)} > ${String(limit)}`);
+      if (unconfirmed > maxInFlight)
+        this.violate('in-flight-is-bounded', `${String(unconfirmed)} > ${String(maxInFlight)}`);
+      if (overflow !== 'wait' && queued > limit + maxInFlight)
+        this.violate('outbox-is-bounded', `${String(queued)} > ${String(limit)}`);
     });
   }
 
@@ -205,12 +220,18 @@ export class Oracle {
     const stopped = health.consumers.filter(({ status }) => status === 'stopped');
     if (health.status !== 'up' && stopped.length === 0 && health.connections.consumer.status !== 'disconnected') {
       const producers = health.producers.map(({ status }) => status).join();
-      this.violate('nothing-is-stuck', `health is ${health.status} (${health.connections.producer.status}, ${health.connections.consumer.status}, producers ${producers})`);
+      this.violate(
+        'nothing-is-stuck',
+        `health is ${health.status} (${health.connections.producer.status}, ${health.connections.consumer.status}, producers ${producers})`,
+      );
     }
     const { broker } = this.#universe;
     for (const { name, unsettled, consumers } of broker.queues) {
       if (unsettled > 0 && client.metrics.inFlight === 0) {
-        this.violate('nothing-is-stuck', `${String(unsettled)} deliveries of ${name} are settled here and not at the broker (${String(consumers)} consumers)`);
+        this.violate(
+          'nothing-is-stuck',
+          `${String(unsettled)} deliveries of ${name} are settled here and not at the broker (${String(consumers)} consumers)`,
+        );
       }
     }
   }
@@ -225,7 +246,10 @@ export class Oracle {
     }
     const settled = metrics.acked + metrics.requeued + metrics.released + metrics.rejected + metrics.lost;
     if (metrics.delivered !== settled) {
-      this.violate('every-delivery-is-counted-once', `${String(metrics.delivered)} delivered, ${String(settled)} settled or lost`);
+      this.violate(
+        'every-delivery-is-counted-once',
+        `${String(metrics.delivered)} delivered, ${String(settled)} settled or lost`,
+      );
     }
     if (waiting > 0) this.violate('no-timer-is-left-after-close', `${String(waiting)} timers`);
     if (this.#universe.broker.queues.some(({ consumers, unsettled }) => consumers + unsettled > 0)) {
@@ -245,7 +269,10 @@ export class Oracle {
         this.violate('a-send-settles-once', `message ${String(id)} never settled`);
       } else if ('code' in outcome) {
         if (!outcome.maybeDelivered && broker && broker.taken > 0) {
-          this.violate('maybeDelivered-tells-the-truth', `message ${String(id)}: ${outcome.code}, not maybeDelivered, and the broker took it`);
+          this.violate(
+            'maybeDelivered-tells-the-truth',
+            `message ${String(id)}: ${outcome.code}, not maybeDelivered, and the broker took it`,
+          );
         }
       } else if (!deletes && broker && broker.acked + broker.rejected === 0 && !ready.has(id)) {
         this.violate('nothing-confirmed-is-missing', `message ${String(id)}`);
@@ -254,7 +281,11 @@ export class Oracle {
     for (const [producer, arrived] of this.#arrived) {
       if (this.#disordered.has(producer)) continue;
       const at = arrived.findIndex((id, i) => id < (arrived[i - 1] ?? 0));
-      if (at !== -1) this.violate('order-per-producer', `producer ${String(producer)}: ${arrived.slice(Math.max(0, at - 3), at + 2).join()}`);
+      if (at !== -1)
+        this.violate(
+          'order-per-producer',
+          `producer ${String(producer)}: ${arrived.slice(Math.max(0, at - 3), at + 2).join()}`,
+        );
     }
   }
 
@@ -290,7 +321,10 @@ export class Oracle {
     if (how === 'ack') {
       broker.acked++;
       if (broker.acked > done + broker.copies) {
-        this.violate('acked-is-worked-on', `message ${String(id)} was acked ${String(broker.acked)} times; work on it ended ${String(done)} times`);
+        this.violate(
+          'acked-is-worked-on',
+          `message ${String(id)} was acked ${String(broker.acked)} times; work on it ended ${String(done)} times`,
+        );
       }
     }
     if (how === 'reject') {

@@ -156,7 +156,7 @@ export class MemoryLink implements Link, ChannelConnection {
         this.requests.send(() => {
           this.leave();
         });
-      }      else
+      } else
         this.requests.send(() => {
           this.replies.send(() => {
             this.#end();

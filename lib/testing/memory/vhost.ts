@@ -232,7 +232,8 @@ export class Vhost implements QueueHost {
   }
 
   #checkPermission(name: string): void {
-    if (this.denied.has(name)) throw new Refusal(403, `access to queue '${name}' in vhost '/' refused for user 'guest'`);
+    if (this.denied.has(name))
+      throw new Refusal(403, `access to queue '${name}' in vhost '/' refused for user 'guest'`);
   }
 
   #unbindAll(gone: Destination): void {

@@ -32,7 +32,13 @@ export class Random {
   }
 
   uuid(): string {
-    const hex = Array.from({ length: 4 }, () => this.integer(0, 2 ** 32 - 1).toString(16).padStart(8, '0')).join('');
-    return [hex.slice(0, 8), hex.slice(8, 12), `4${hex.slice(13, 16)}`, `8${hex.slice(17, 20)}`, hex.slice(20)].join('-');
+    const hex = Array.from({ length: 4 }, () =>
+      this.integer(0, 2 ** 32 - 1)
+        .toString(16)
+        .padStart(8, '0'),
+    ).join('');
+    return [hex.slice(0, 8), hex.slice(8, 12), `4${hex.slice(13, 16)}`, `8${hex.slice(17, 20)}`, hex.slice(20)].join(
+      '-',
+    );
   }
 }

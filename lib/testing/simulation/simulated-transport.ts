@@ -228,17 +228,15 @@ export class SimulatedTransport implements BrokerTransport {
 
   /** The broker closes a channel. */
   closeChannel(refusal: Refusal): void {
-    this.#any()?.link?.closeChannel(
-      (channels) => channels[this.#random.integer(0, channels.length - 1)],
-      refusal,
-    );
+    this.#any()?.link?.closeChannel((channels) => channels[this.#random.integer(0, channels.length - 1)], refusal);
   }
 
   /** The broker shuts down: it closes every connection, and accepts none for `ms`. */
   restart(ms: number): void {
     this.#dialling = 'refuse';
     for (const { link } of this.#connections) link?.stop();
-    for (const { link } of [...this.#connections]) link?.refused(new Refusal(320, "broker forced connection closure with reason 'shutdown'"));
+    for (const { link } of [...this.#connections])
+      link?.refused(new Refusal(320, "broker forced connection closure with reason 'shutdown'"));
     setTimeout(() => {
       this.#dialling = 'accept';
     }, ms);

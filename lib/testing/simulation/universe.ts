@@ -41,7 +41,12 @@ export class Universe {
     this.#transport = transport;
     for (const fault of faults) {
       world.after(fault.at, () => {
-        this.note(`fault: ${Object.entries(fault).filter(([name]) => name !== 'at').map(([name, value]) => `${name} ${String(value)}`).join(', ')}`);
+        this.note(
+          `fault: ${Object.entries(fault)
+            .filter(([name]) => name !== 'at')
+            .map(([name, value]) => `${name} ${String(value)}`)
+            .join(', ')}`,
+        );
         inflict(fault, this.broker, this.#transport);
       });
     }
@@ -107,7 +112,8 @@ export class Universe {
 
 function whatIsUnderWay(client: InstanceQueue): string | undefined {
   const { outbox, inFlight } = client.metrics;
-  if (outbox.queued + outbox.unconfirmed > 0) return `${String(outbox.queued + outbox.unconfirmed)} messages are not confirmed`;
+  if (outbox.queued + outbox.unconfirmed > 0)
+    return `${String(outbox.queued + outbox.unconfirmed)} messages are not confirmed`;
   if (inFlight > 0) return `${String(inFlight)} deliveries are not settled`;
   const detached = client.health.consumers.find(({ status }) => status === 'detached');
   return detached && `the consumer of \`${detached.queueName}\` is not attached`;

@@ -183,7 +183,9 @@ export class World {
       [Math, 'random', () => this.random.next()],
       [crypto, 'randomUUID', () => this.random.uuid()],
     ];
-    const before = replaced.map(([object, name]) => [object, name, Object.getOwnPropertyDescriptor(object, name)] as const);
+    const before = replaced.map(
+      ([object, name]) => [object, name, Object.getOwnPropertyDescriptor(object, name)] as const,
+    );
     for (const [object, name, value] of replaced) {
       Object.defineProperty(object, name, { value, configurable: true, writable: true, enumerable: true });
     }

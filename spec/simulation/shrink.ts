@@ -1,0 +1,53 @@
+import type { Plan } from './plan';
+import { runPlan } from './run-plan';
+
+/** Plans that are a little smaller, the largest steps first. */
+function* smaller(plan: Plan): Generator<Plan> {
+  for (const list of ['faults', 'requesters', 'producers', 'consumers'] as const) {
+    const { length } = plan[list];
+    if (length > 1) {
+      yield { ...plan, [list]: plan[list].slice(0, Math.ceil(length / 2)) };
+      yield { ...plan, [list]: plan[list].slice(Math.ceil(length / 2)) };
+    }
+    for (let i = 0; i < length; i++) yield { ...plan, [list]: plan[list].filter((_, at) => at !== i) };
+  }
+  const edited = <K extends 'producers' | 'consumers' | 'requesters'>(
+    list: K,
+    edit: (actor: Plan[K][number]) => Plan[K][number] | undefined,
+  ): Plan[] =>
+    plan[list].flatMap((actor: Plan[K][number], i) => {
+      const change = edit(actor);
+      return change ? [{ ...plan, [list]: plan[list].map((one, at) => (at === i ? change : one)) }] : [];
+    });
+  const half = (count: number): number => Math.max(1, Math.floor(count / 2));
+  yield* edited('producers', (one) => (one.messages > 1 ? { ...one, messages: half(one.messages) } : undefined));
+  yield* edited('producers', (one) => (one.messages > 1 ? { ...one, messages: one.messages - 1 } : undefined));
+  yield* edited('requesters', (one) => (one.requests > 1 ? { ...one, requests: half(one.requests) } : undefined));
+  yield* edited('producers', (one) => (one.aborts > 0 ? { ...one, aborts: 0 } : undefined));
+  yield* edited('producers', ({ closeAt, ...one }) => (closeAt === undefined ? undefined : one));
+  yield* edited('consumers', (one) => (one.pauses.length > 0 ? { ...one, pauses: [] } : undefined));
+  yield* edited('consumers', ({ ends, ...one }) => (ends ? one : undefined));
+  yield* edited('consumers', ({ keys, ...one }) => (keys === undefined ? undefined : one));
+  yield* edited('consumers', ({ concurrency, ...one }) => (concurrency === undefined ? undefined : one));
+  yield* edited('consumers', (one) => (one.fails + one.hangs > 0 ? { ...one, fails: 0, hangs: 0 } : undefined));
+  const { closeAt, ...open } = plan;
+  if (closeAt !== undefined) yield open;
+}
+
+/** The smallest plan found that still breaks this rule. */
+export async function shrink(plan: Plan, rule: string, tries = 400): Promise<Plan> {
+  let best = plan;
+  let left = tries;
+  for (let shrunk = true; shrunk && left > 0;) {
+    shrunk = false;
+    for (const candidate of smaller(best)) {
+      if (left-- <= 0) break;
+      const { violations } = await runPlan(candidate);
+      if (!violations.some((one) => one.rule === rule)) continue;
+      best = candidate;
+      shrunk = true;
+      break;
+    }
+  }
+  return best;
+}
