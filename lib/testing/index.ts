@@ -12,5 +12,10 @@ export { MemoryBroker } from './memory-broker';
 export type { QueueView } from './memory-broker';
 export type { BrokerMessage } from './memory/stored-message';
 
+export { simulate, SimulationError } from './simulation/simulate';
+export type { SimulateOptions, SimulationReport } from './simulation/simulate';
+export type { FaultKind } from './simulation/faults';
+export type { Universe } from './simulation/universe';
+
 export { FaultProxy } from './faults/fault-proxy';
 export type { FaultDirection, FaultProxyOptions, FaultTap, FaultTarget } from './faults/fault-proxy';

@@ -1,0 +1,70 @@
+import { handle, type Message } from 'instance-queue';
+import { simulate, SimulationError, type Universe } from 'instance-queue/testing';
+import { rejection } from '../../support/waiting';
+
+interface Sale {
+  readonly count: number;
+}
+
+/** A service that keeps a stock, and a client that sells thirty of it over half a minute. */
+const selling = (once: boolean) => async (universe: Universe) => {
+  const queue = universe.connect();
+  const seen = new Set<unknown>();
+  let sold = 0;
+  const sell = ({ body, properties }: Message<Sale>): void => {
+    if (once && seen.has(properties.messageId)) return;
+    seen.add(properties.messageId);
+    sold += body.count;
+    universe.note(`sold ${String(sold)}`);
+  };
+  queue.consume<Sale>({ queue: 'sold' }).pipe(handle(sell)).subscribe();
+  let sent = 0;
+  for (let i = 0; i < 100; i++) {
+    void queue.send({ queue: 'sold', body: { count: 1 } }, { timeout: 120_000 }).then(() => sent++);
+    await universe.sleep(300);
+  }
+  await universe.calm();
+  if (sold !== sent) throw new Error(`Sold ${String(sold)} of ${String(sent)}.`);
+};
+
+describe('simulate()', () => {
+  it('finds a handler that is not idempotent, and repeats the seed in the same way', async () => {
+    const error = await rejection(simulate(selling(false), { seeds: 200 }));
+    expect(error).toBeInstanceOf(SimulationError);
+    if (!(error instanceof SimulationError)) return;
+    expect(error.message).toMatch(/^Seed \d+ failed: Sold \d+ of 100\.\nRepeat it with/);
+    const again = await rejection(simulate(selling(false), { from: error.seed, seeds: 1 }));
+    expect(again).toMatchObject({ message: error.message, timeline: error.timeline });
+  });
+
+  it('passes one that is', async () => {
+    const { seeds, simulated } = await simulate(selling(true), { seeds: 30 });
+    expect(seeds).toBe(30);
+    expect(simulated).toBeGreaterThan(30 * 30_000);
+  });
+
+  it('gives the process its clock back', async () => {
+    const { setTimeout: before } = globalThis;
+    const { now } = performance;
+    await rejection(simulate(() => Promise.reject(new Error('no')), { seeds: 1 }));
+    expect([globalThis.setTimeout, performance.now]).toEqual([before, now]);
+  });
+
+  it('fails for what nobody catches, and for an app that never ends', async () => {
+    const throwing = (universe: Universe): Promise<void> => {
+      setTimeout(() => {
+        throw new RangeError('too far');
+      }, 10);
+      return universe.sleep(20);
+    };
+    expect(await rejection(simulate(throwing, { seeds: 1 }))).toMatchObject({ seed: 1, cause: new RangeError('too far') });
+    const waiting = (): Promise<void> => new Promise(() => undefined);
+    expect(await rejection(simulate(waiting, { seeds: 1 }))).toMatchObject({ message: expect.stringContaining('did not end') as string });
+  });
+
+  it('refuses options that cannot be right', async () => {
+    const app = (): Promise<void> => Promise.resolve();
+    expect(await rejection(simulate(app, { seeds: 0 }))).toMatchObject({ option: 'seeds' });
+    expect(await rejection(simulate(app, { kinds: ['flood' as 'cut'] }))).toMatchObject({ option: 'kinds' });
+  });
+});
