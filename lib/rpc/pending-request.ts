@@ -20,6 +20,8 @@ export class PendingRequest {
   readonly correlationId: string = randomUUID();
   /** The broker has confirmed it; only the reply is missing. */
   confirmed = false;
+  /** The broker confirmed an earlier attempt, and the channel for its reply was lost: it may have been worked on. */
+  confirmedBefore = false;
   /** Its time is up, but the broker has not confirmed it yet: whether it may have been worked on is not known. */
   overdue = false;
   /** When it was called; monotonic, ms. */
@@ -78,7 +80,7 @@ export class PendingRequest {
   }
 
   reject(error: unknown): void {
-    if (this.#settle()) this.#reject(error);
+    if (this.#settle()) this.#reject(this.confirmedBefore ? mayHaveArrived(error) : error);
   }
 
   /** Rejects a request that the broker has: it may have been worked on. */
@@ -92,4 +94,12 @@ export class PendingRequest {
     this.#cleanUp();
     return true;
   }
+}
+
+/** The same error, of a request of which an earlier attempt arrived. */
+function mayHaveArrived(error: unknown): unknown {
+  if (!(error instanceof PublishError) || error.maybeDelivered) return error;
+  const { code, messageId, message, cause, replyCode, retryable } = error;
+  const sentence = `${message} An earlier attempt was confirmed; it may have been worked on.`;
+  return new PublishError(code, messageId, sentence, { cause, replyCode, retryable, maybeDelivered: true });
 }

@@ -232,6 +232,7 @@ class RequestChannel {
   /** The channel was the address for the reply: none can come any more. */
   #cutOff(request: PendingRequest, cause: unknown): void {
     request.confirmed = false;
+    request.confirmedBefore = true;
     if (this.#idempotent) void this.#send(request);
     else {
       const sentence = 'The channel was lost before the reply came; the request may have been worked on.';
