@@ -57,7 +57,7 @@ async function whyNoNodes(): Promise<string | undefined> {
 async function config(): Promise<Config> {
   return {
     projects: [
-      project('fast', ['unit', 'property', 'types', 'docs']),
+      project('fast', ['unit', 'property', 'types', 'docs', 'simulation']),
       project('broker', ['integration', 'fault'], {
         globalSetup: '<rootDir>/spec/support/brokers/broker-setup.ts',
         globalTeardown: '<rootDir>/spec/support/brokers/broker-teardown.ts',

@@ -92,7 +92,7 @@ export function planOf(seed: number): Plan {
   const producers = some(1, 3, (): ProducerPlan => ({
     at: at(0.3),
     every: random.pick([0, 0, 1, 20, 300]),
-    messages: random.pick([1, 3, 10, 20, 30]),
+    messages: random.pick([1, 3, 10, 20, 30, 60]),
     queue: queue(),
     through: random.pick(['queue', 'queue', 'exchange']),
     by: random.pick(['send', 'send', 'publish']),

@@ -13,6 +13,8 @@ export class MemoryOutboundChannel extends MemoryChannel implements OutboundChan
   readonly verdicts$: Observable<Verdict>;
   readonly #verdicts$ = new Subject<Verdict>();
   readonly #listener: { onReply?: (message: InboundMessage) => void };
+  /** The last verdict, while it is on its way and may still grow. */
+  #gathering: { readonly kind: 'ack' | 'nack'; number: number; multiple: boolean } | undefined;
   #published = 0;
 
   constructor(connection: ChannelConnection) {
@@ -34,9 +36,11 @@ export class MemoryOutboundChannel extends MemoryChannel implements OutboundChan
       const number = ++this.#published;
       const outcome = this.connection.publish(this.broker.addressed(given), mandatory);
       if (outcome === 'returned') {
+        // Its confirm must not come first.
+        this.#gathering = undefined;
         this.#say({ kind: 'return', messageId, exchange, routingKey, replyCode: 312, replyText: 'NO_ROUTE' });
       }
-      this.#say({ kind: outcome === 'full' ? 'nack' : 'ack', number, multiple: false });
+      this.#confirm(outcome === 'full' ? 'nack' : 'ack', number);
     }, true);
   }
 
@@ -53,6 +57,21 @@ export class MemoryOutboundChannel extends MemoryChannel implements OutboundChan
   override end(cause: ChannelError | undefined): void {
     super.end(cause);
     this.#verdicts$.complete();
+  }
+
+  /** In one frame with those in front of it, if that has not arrived. https://www.rabbitmq.com/docs/confirms#publisher-confirms */
+  #confirm(kind: 'ack' | 'nack', number: number): void {
+    if (this.#gathering?.kind === kind) {
+      this.#gathering.number = number;
+      this.#gathering.multiple = true;
+      return;
+    }
+    const verdict = { kind, number, multiple: false };
+    if (this.connection.requests.gathersConfirms) this.#gathering = verdict;
+    this.arrive(() => {
+      if (this.#gathering === verdict) this.#gathering = undefined;
+      this.#verdicts$.next(verdict);
+    });
   }
 
   #say(verdict: Verdict): void {

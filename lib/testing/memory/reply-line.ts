@@ -17,6 +17,8 @@ export interface Requests {
   send(read: () => void): void;
   /** `false`: too much is on its way, until `drain$`. */
   readonly writable: boolean;
+  /** Does the broker confirm several messages in one frame? */
+  readonly gathersConfirms: boolean;
   readonly drain$: Observable<void>;
 }
 
@@ -26,6 +28,7 @@ export const AT_ONCE: Requests = {
     read();
   },
   writable: true,
+  gathersConfirms: false,
   drain$: NEVER,
 };
 

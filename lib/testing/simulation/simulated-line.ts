@@ -9,10 +9,11 @@ export interface Latency {
 }
 
 /** So much on its way fills the buffer of the sender. */
-const FULL = 40;
+const FULL = 15;
 
 /** One direction of a connection: in order, with latency, held or cut. Several messages may arrive in one read. */
 export class SimulatedLine implements Replies, Requests {
+  readonly gathersConfirms = true;
   readonly drain$: Observable<void>;
   readonly #drain$ = new Subject<void>();
   readonly #random: Random;
