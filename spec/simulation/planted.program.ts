@@ -30,7 +30,9 @@ async function main(names: readonly string[]): Promise<void> {
   for (const [name, patch] of chosen) {
     const failure = await find(patch);
     if (failure) count++;
-    say(`${name.padEnd(56)} ${failure ? `seed ${String(failure.seed).padStart(5)}  ${failure.rules.join(', ')}` : 'NOT FOUND'}`);
+    say(
+      `${name.padEnd(56)} ${failure ? `seed ${String(failure.seed).padStart(5)}  ${failure.rules.join(', ')}` : 'NOT FOUND'}`,
+    );
   }
   say(`${String(count)} of ${String(chosen.length)} found within ${String(SEEDS)} seeds each`);
 }

@@ -39,7 +39,8 @@ export const PLANTED: Readonly<Record<string, Patch>> = {
   },
   'a-timeout-denies-that-it-was-sent': {
     file: 'lib/producer/send-errors.ts',
-    search: "...(core.state.status === 'reconnecting' && { cause: core.state.cause }),\n    maybeDelivered: entry.maybeDelivered,",
+    search:
+      "...(core.state.status === 'reconnecting' && { cause: core.state.cause }),\n    maybeDelivered: entry.maybeDelivered,",
     replace: "...(core.state.status === 'reconnecting' && { cause: core.state.cause }),\n    maybeDelivered: false,",
   },
   'an-abort-denies-that-it-was-sent': {
@@ -156,7 +157,8 @@ export const PLANTED: Readonly<Record<string, Patch>> = {
   'work-that-fails-is-acked': {
     file: 'lib/operators/handle.ts',
     search: 'const sent = delivery.settled === undefined && settleBy(delivery, settlement);',
-    replace: "const sent = delivery.settled === undefined && settleBy(delivery, settlement === 'reject' ? 'ack' : settlement);",
+    replace:
+      "const sent = delivery.settled === undefined && settleBy(delivery, settlement === 'reject' ? 'ack' : settlement);",
   },
   'deliveries-are-acked-before-the-work': {
     file: 'lib/operators/handle.ts',
@@ -182,7 +184,8 @@ export const PLANTED: Readonly<Record<string, Patch>> = {
   'the-rest-of-a-batch-is-not-acked': {
     file: 'lib/operators/batch.ts',
     search: 'return this.#settle((delivery) => delivery.ack());',
-    replace: 'let first = true;\n    return this.#settle((delivery) => (first || this.deliveries.length < 3 ? ((first = false), delivery.ack()) : false));',
+    replace:
+      'let first = true;\n    return this.#settle((delivery) => (first || this.deliveries.length < 3 ? ((first = false), delivery.ack()) : false));',
   },
   'a-batch-has-no-deadline': {
     file: 'lib/operators/batch.ts',

@@ -125,6 +125,7 @@ async function simulateOne(
   }
   const [uncaught] = world.uncaught;
   if (uncaught) fail(uncaught.error);
-  if (ended === undefined) fail(new Error('The app did not end: it waits for something that nothing in this universe gives.'));
+  if (ended === undefined)
+    fail(new Error('The app did not end: it waits for something that nothing in this universe gives.'));
   return world.now;
 }

@@ -4,7 +4,9 @@ import { closeAll, closing } from '../../support/closing';
 import { eventually } from '../../support/waiting';
 
 /** Sends three messages to a full queue, waits until each waits for another attempt, and sends one more. */
-async function nackedThenOneMore(overflow: NonNullable<OutboxOptions['overflow']>): Promise<readonly Promise<unknown>[]> {
+async function nackedThenOneMore(
+  overflow: NonNullable<OutboxOptions['overflow']>,
+): Promise<readonly Promise<unknown>[]> {
   const queue: InstanceQueue = closing(
     new FakeInstanceQueue({
       topology: { queues: [{ name: 'full', maxLength: 1, overflow: 'reject-publish' }] },
