@@ -31,7 +31,7 @@ export class SimulatedApp {
   readonly #runs = new Map<number, number>();
   readonly #underWay = new Set<Promise<unknown>>();
   #id = 0;
-  #ended = false;
+  readonly #running = new AbortController();
 
   constructor(universe: Universe, plan: Plan, oracle: Oracle) {
     this.#universe = universe;
@@ -68,7 +68,7 @@ export class SimulatedApp {
 
   /** Nothing is started any more. */
   end(): void {
-    this.#ended = true;
+    this.#running.abort();
   }
 
   /** Resolves when each send has settled. */
@@ -76,15 +76,19 @@ export class SimulatedApp {
     await Promise.all(this.#underWay);
   }
 
+  #over(): boolean {
+    return this.#running.signal.aborted;
+  }
+
   #at(ms: number, task: () => void): void {
-    setTimeout(() => {
-      if (!this.#ended) task();
-    }, ms);
+    void this.#universe.sleep(ms).then(() => {
+      if (!this.#over()) task();
+    });
   }
 
   async #produce(plan: ProducerPlan, index: number): Promise<void> {
     await this.#universe.sleep(plan.at);
-    if (this.#ended) return;
+    if (this.#over()) return;
     const { onUnknown, onNack, overflow, limit, maxInFlight, timeout } = plan;
     const producer = this.client.producer<Body>({
       onUnknown,
@@ -101,7 +105,7 @@ export class SimulatedApp {
     }
     const queue = this.#plan.queues[plan.queue]?.name ?? 'q0';
     const chance = new Random(this.#plan.seed * 31 + index);
-    for (let i = 0; i < plan.messages && !this.#ended; i++) {
+    for (let i = 0; i < plan.messages && !this.#over(); i++) {
       const body: Body = { id: ++this.#id, producer: index, key: chance.integer(0, 5) };
       const route = plan.through === 'queue' ? { queue } : { exchange: EXCHANGE, routingKey: `${queue}.x` };
       const message: OutboundMessage<Body> = { ...route, body };
@@ -165,7 +169,7 @@ export class SimulatedApp {
             ...observer,
             next: ({ sent, settlement, message, error }) => {
               this.#oracle.note(
-                `app: ${done} handled ${String(message.body.id)}: ${settlement}, sent=${String(sent)}${error === undefined ? '' : `, ${String(error)}`}`,
+                `app: ${done} handled ${String(message.body.id)}: ${settlement}, sent=${String(sent)}${error instanceof Error ? `, ${error.message}` : ''}`,
               );
             },
           })
@@ -243,7 +247,7 @@ export class SimulatedApp {
       if (ms > 0) await this.#universe.sleep(ms);
       // What fails for ever would never come to rest.
       const failing = chance.integer(1, 100) <= fails && run < 6;
-      if (counts) {
+      if (!signal.aborted) {
         counts = false;
         this.#oracle.ends(index, message, keyed, failing ? 'failed' : 'done');
       }
@@ -253,20 +257,17 @@ export class SimulatedApp {
 
   #settleByHand(delivery: Delivery<Body>, { fails, takes }: ConsumerPlan): void {
     const { chance, run } = this.#chanceOf(delivery.body, 7);
-    setTimeout(
-      () => {
-        const failing = chance.integer(1, 100) <= fails && run < 6;
-        const open = delivery.settled === undefined;
-        const how = failing ? chance.pick(['requeue', 'release', 'reject']) : 'ack';
-        if (open) this.#oracle.decides(delivery.body, how === 'ack' ? 'done' : 'failed');
-        const accepted = delivery[how]();
-        if (accepted && !open) this.#oracle.violate('a-delivery-is-single-shot', 'settled a second time');
-        if (chance.chance(0.2) && delivery.ack()) {
-          this.#oracle.violate('a-delivery-is-single-shot', 'a second settlement was accepted');
-        }
-      },
-      chance.integer(0, takes),
-    );
+    void this.#universe.sleep(chance.integer(0, takes)).then(() => {
+      const failing = chance.integer(1, 100) <= fails && run < 6;
+      const open = delivery.settled === undefined;
+      const how = failing ? chance.pick(['requeue', 'release', 'reject']) : 'ack';
+      if (open) this.#oracle.decides(delivery.body, how === 'ack' ? 'done' : 'failed');
+      const accepted = delivery[how]();
+      if (accepted && !open) this.#oracle.violate('a-delivery-is-single-shot', 'settled a second time');
+      if (chance.chance(0.2) && delivery.ack()) {
+        this.#oracle.violate('a-delivery-is-single-shot', 'a second settlement was accepted');
+      }
+    });
   }
 
   /** What happens to a message depends on the message and how often it was tried, and on nothing else. */
@@ -279,7 +280,7 @@ export class SimulatedApp {
   async #request(plan: RequesterPlan, index: number): Promise<void> {
     const { takes, fails, idempotent, timeout } = plan;
     await this.#universe.sleep(plan.at);
-    if (this.#ended) return;
+    if (this.#over()) return;
     const answered = new Map<number, number>();
     this.client
       .respond<Body>({ queue: REQUESTS }, async (message) => {
@@ -297,7 +298,7 @@ export class SimulatedApp {
         },
       });
     const asking: Promise<void>[] = [];
-    for (let i = 0; i < plan.requests && !this.#ended; i++) {
+    for (let i = 0; i < plan.requests && !this.#over(); i++) {
       const body: Body = { id: ++this.#id, producer: index, key: 0 };
       const asked = this.client.request<{ answer: number }>({ queue: REQUESTS, body }, { idempotent, timeout }).then(
         (reply) => {

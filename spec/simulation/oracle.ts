@@ -18,6 +18,7 @@ export interface Body {
 interface Sent {
   readonly producer: number;
   readonly plan: ProducerPlan | undefined;
+  readonly at: number;
   settled: number;
   outcome?: Confirmation | PublishError;
 }
@@ -31,6 +32,9 @@ interface AtBroker {
   acked: number;
   rejected: number;
 }
+
+/** ms without faults in which a message is confirmed. */
+const IN_TIME = 20_000;
 
 const isBody = (body: unknown): body is Body => typeof body === 'object' && body !== null && 'id' in body;
 const parse = (content: Buffer): Body | undefined => {
@@ -58,6 +62,7 @@ export class Oracle {
   readonly #arrived = new Map<number, number[]>();
   readonly #disordered = new Set<number>();
   readonly #running = new Map<string, number>();
+  #closesAt = Infinity;
   #trace = 0x811c9dc5;
 
   constructor(universe: Universe, plan: Plan) {
@@ -112,7 +117,7 @@ export class Oracle {
   // ── what the app sees ──
 
   sends(body: Body, plan: ProducerPlan | undefined): void {
-    this.#sends.set(body.id, { producer: body.producer, plan, settled: 0 });
+    this.#sends.set(body.id, { producer: body.producer, plan, at: this.#universe.now, settled: 0 });
     this.note(`app: sends ${String(body.id)}`);
   }
 
@@ -124,6 +129,7 @@ export class Oracle {
     this.note(
       `app: ${String(id)} ${'code' in outcome ? `rejected ${outcome.code} maybeDelivered=${String(outcome.maybeDelivered)}` : `confirmed, attempts ${String(outcome.attempts)}, epoch ${String(outcome.epoch)}`}`,
     );
+    if ('code' in outcome) this.#judgeRejection(id, send, outcome.code);
     const broker = this.#atBroker.get(id);
     if (!('code' in outcome) && !(broker && broker.taken > 0)) {
       this.violate(
@@ -138,6 +144,24 @@ export class Oracle {
       );
     }
     if (send.settled > 1) this.violate('a-send-settles-once', `message ${String(id)} settled twice`);
+  }
+
+  /** The app closes its client now. */
+  closes(): void {
+    this.#closesAt = this.#universe.now;
+  }
+
+  /** With the faults over there is no reason to time out, and `close` waits for what was sent before. */
+  #judgeRejection(id: number, { at, plan }: Sent, code: string): void {
+    const { now, faultsOver } = this.#universe;
+    const bounded = this.#plan.queues.some(({ maxLength }) => maxLength !== undefined);
+    if (code === 'PUBLISH_TIMEOUT' && !bounded && now - Math.max(at, faultsOver) > IN_TIME) {
+      this.violate('a-send-is-confirmed-in-time', `message ${String(id)} of ${String(at)} timed out`);
+    }
+    const closesAt = Math.min(this.#closesAt, plan?.closeAt ?? Infinity);
+    if (code === 'PUBLISH_CLOSED' && at < closesAt && now - closesAt < this.#plan.drainTimeout - 10) {
+      this.violate('close-flushes', `message ${String(id)} was rejected ${String(now - closesAt)} ms after the close`);
+    }
   }
 
   /** Work on a message starts. Returns whether it is the only one of its key in that consumer. */
@@ -224,6 +248,9 @@ export class Oracle {
         'nothing-is-stuck',
         `health is ${health.status} (${health.connections.producer.status}, ${health.connections.consumer.status}, producers ${producers})`,
       );
+    }
+    if (health.consumers.some(({ status }) => status === 'paused')) {
+      this.violate('nothing-is-stuck', 'a consumer is still paused');
     }
     const { broker } = this.#universe;
     for (const { name, unsettled, consumers } of broker.queues) {

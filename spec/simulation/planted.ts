@@ -98,10 +98,10 @@ export const PLANTED: Readonly<Record<string, Patch>> = {
     search: 'this.outbox.restore([entry]);\n    return false;',
     replace: 'return false;',
   },
-  'the-last-channel-stays-in-use': {
-    file: 'lib/producer/pump.ts',
-    search: 'if (this.#publishing === publishing) this.#publishing = undefined;',
-    replace: 'if (this.#publishing === undefined) this.#publishing = undefined;',
+  'confirms-arrive-from-the-last-channel': {
+    file: 'lib/producer/unconfirmed.ts',
+    search: 'this.#first = this.written + 1;',
+    replace: 'this.#first = this.written + 2;',
   },
   'the-timer-of-nacks-leaks': {
     file: 'lib/producer/nack-backoff.ts',
@@ -139,20 +139,20 @@ export const PLANTED: Readonly<Record<string, Patch>> = {
     search: 'this.#soon ??= timer(GATHER_FOR)',
     replace: 'this.#soon ??= timer(2 ** 31 - 1)',
   },
-  'acks-are-not-flushed-at-the-close': {
+  'acks-are-not-flushed-when-the-channel-closes': {
     file: 'lib/consumer/consumer-channel.ts',
-    search: 'this.flush();\n    this.end();\n    await',
-    replace: 'this.end();\n    await',
+    search: 'if (!frames || this.ended) return;',
+    replace: 'if (!frames || this.ended || (this.#draining && this.unsettled === 0)) return;',
   },
-  'a-delivery-settles-twice': {
-    file: 'lib/consumer/channel-delivery.ts',
-    search: 'this.#settled = how;\n    // The end',
-    replace: 'if (this.#tag % 3 > 0) this.#settled = how;\n    // The end',
-  },
-  'a-lost-delivery-is-settled-on-the-next-channel': {
+  'a-rejected-delivery-is-acked': {
     file: 'lib/consumer/consumer-channel.ts',
-    search: 'if (this.ended || this.#options.channel.ended || !this.#unsettled.delete(tag)) return false;',
-    replace: 'this.#unsettled.delete(tag);',
+    search: 'this.#send(tag, how);\n  }',
+    replace: "this.#send(tag, how === 'reject' ? 'ack' : how);\n  }",
+  },
+  'a-single-ack-settles-those-before-it': {
+    file: 'lib/consumer/consumer-channel.ts',
+    search: "for (const tag of frames.singly) this.#send(tag, 'ack');",
+    replace: "for (const tag of frames.singly) this.#send(tag, 'ack', true);",
   },
   'work-that-fails-is-acked': {
     file: 'lib/operators/handle.ts',

@@ -29,9 +29,7 @@ export async function bundle(patch?: Patch): Promise<string> {
     name: 'planting',
     setup: ({ onLoad }) => {
       onLoad({ filter: /\.ts$/ }, ({ path }) =>
-        patch !== undefined && relative(root, path) === patch.file
-          ? { contents: patched(patch), loader: 'ts' }
-          : undefined,
+        patch?.file === relative(root, path) ? { contents: patched(patch), loader: 'ts' } : undefined,
       );
     },
   };

@@ -16,7 +16,7 @@ import { deliveryLimitOf } from './generation';
 import { MemoryChannel, type ChannelConnection } from './memory-channel';
 import { MemoryInboundChannel } from './memory-channel';
 import { MemoryOutboundChannel } from './memory-outbound-channel';
-import { Refusal } from './refusal';
+import type { Refusal } from './refusal';
 import { AT_ONCE, type Replies, type Requests } from './reply-line';
 import type { StoredMessage } from './stored-message';
 import type { Published, Vhost } from './vhost';

@@ -2,6 +2,8 @@
 export class SimulatedTimer {
   /** Set while it waits. */
   waiting = true;
+  /** It belongs to the simulation, not to the code under test. */
+  aside = false;
   #referenced = true;
 
   constructor(

@@ -1,4 +1,4 @@
-import { InstanceQueue } from '../../client/instance-queue';
+import type { InstanceQueue } from '../../client/instance-queue';
 import { FakeInstanceQueue, type FakeInstanceQueueOptions } from '../fake-instance-queue';
 import { MemoryBroker } from '../memory-broker';
 import { endOf, inflict, type Fault } from './faults';
@@ -84,7 +84,7 @@ export class Universe {
   /** Resolves after `ms` of simulated time. */
   sleep(ms: number): Promise<void> {
     return new Promise((resolve) => {
-      setTimeout(resolve, ms);
+      this.#world.after(ms, resolve);
     });
   }
 

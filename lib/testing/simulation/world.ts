@@ -48,14 +48,16 @@ export class World {
   get turns(): number {
     return this.#turns;
   }
-  /** Timers that wait. An interval is one. */
+  /** Timers of the code under test that wait. An interval is one. */
   get waiting(): readonly SimulatedTimer[] {
-    return this.#timers.waiting;
+    return this.#timers.waiting.filter(({ aside }) => !aside);
   }
 
   /** Runs `task` after `ms`, among timers, but not counted as one of the code under test. */
   after(ms: number, task: () => void): SimulatedTimer {
-    return this.#add(task, undefined, ms);
+    const timer = this.#add(task, undefined, ms);
+    timer.aside = true;
+    return timer;
   }
 
   /**
