@@ -70,13 +70,13 @@ export const PLANTED: Readonly<Record<string, Patch>> = {
   },
   'the-outbox-is-not-bounded': {
     file: 'lib/producer/outbox.ts',
-    search: 'return this.#count + beside < this.#bounds.limit &&',
-    replace: 'return this.#count + beside < 2 * this.#bounds.limit + 5 &&',
+    search: 'return this.#count + count <= this.#bounds.limit &&',
+    replace: 'return this.#count + count <= 2 * this.#bounds.limit + 5 &&',
   },
   'nacked-messages-do-not-count': {
     file: 'lib/producer/pump.ts',
-    search: 'return this.outbox.hasRoom(bytes + this.#nacked.bytes, this.#nacked.size);',
-    replace: 'return this.outbox.hasRoom(bytes);',
+    search: 'return this.outbox.hasRoom(bytes + this.#nacked.bytes, count + this.#nacked.size);',
+    replace: 'return this.outbox.hasRoom(bytes, count);',
   },
   'publishing-goes-on-while-blocked-and-stops-after': {
     file: 'lib/producer/pump.ts',

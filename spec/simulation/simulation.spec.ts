@@ -1,9 +1,10 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Plan } from './plan';
+import { PLANTED } from './planted';
 import { runPlan } from './run-plan';
 import type { Failure, Share } from './seeds.worker';
-import { bundle, runShare } from './threads';
+import { bundle, patched, runShare } from './threads';
 
 let program: string;
 beforeAll(async () => {
@@ -43,6 +44,10 @@ test(
   },
   PATIENCE,
 );
+
+test.each(Object.entries(PLANTED))('the planted mistake %s can still be planted', (_, patch) => {
+  expect(patched(patch)).toContain(patch.replace);
+});
 
 // Plans in which a rule was broken once: `npm run simulate -- --plan spec/simulation/found/<name>.json` shows one.
 const folder = join(__dirname, 'found');
