@@ -159,6 +159,11 @@ const IN_WORDS = [
   'TakeOptions.dryRun',
   'TakeOptions.limit',
   'TakeOptions.where',
+  'SimulateOptions.duration',
+  'SimulateOptions.faults',
+  'SimulateOptions.from',
+  'SimulateOptions.kinds',
+  'SimulateOptions.seeds',
 ];
 
 const TOLD_ONE_BY_ONE = TOLD.flatMap(([value, ...members]) => members.map((member) => [member, value] as const));

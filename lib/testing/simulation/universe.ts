@@ -11,14 +11,24 @@ import type { World } from './world';
 export interface UniverseOptions {
   readonly faults: readonly Fault[];
   readonly latency?: Latency;
-  /** Of the RabbitMQ that the broker behaves like. @default the latest that is known */
+  /** Of the RabbitMQ that the broker behaves like; absent: the latest that is known. */
   readonly version?: string;
 }
 
 /** ms between two looks at whether all is calm. */
 const LOOK_EVERY = 250;
 
-/** One run: a broker in memory, a network with faults, and simulated time. */
+/**
+ * One run of `simulate`: a broker in memory, a network with faults, and simulated time.
+ *
+ * @example
+ * await simulate(async (universe) => {
+ *   const queue = universe.connect();
+ *   await queue.send({ queue: 'orders', body: { id: 1 } });
+ *   await universe.calm();
+ *   expect(universe.broker.messages('orders')).toHaveLength(1);
+ * });
+ */
 export class Universe {
   /** What the broker holds; its commands work as in a test without faults. */
   readonly broker: MemoryBroker;
