@@ -1,7 +1,7 @@
 // @ts-check
 // Imports go one way:
 //
-//   cli → index, tools → dead-letters → client → rpc, operators, retry, health → consumer, producer → delay → connection → transport → ground → reactive, collections
+//   cli → index, tools → dead-letters → client → rpc, operators, retry, health, partitioned → consumer, producer → delay → connection → transport → ground → reactive, collections
 //
 // amqp/ implements transport/, and connection.ts alone knows of it.
 //
@@ -14,7 +14,7 @@ const rooms = (...names) => `^lib/(${names.join('|')})/`;
 const ground = '^lib/(?!index\\.)[\\w-]+\\.ts$';
 /** Files without timers and I/O: property tests run on them. */
 const pure =
-  '^lib/(collections/(ring|ordered-map)|producer/(outbox|unconfirmed)|consumer/stream/(in-order-acks|offset-tracker)|connection/backoff|field-table)\\.ts$';
+  '^lib/(collections/(ring|ordered-map)|partitioned/(group|partition-of|partition-plan)|producer/(outbox|unconfirmed)|consumer/stream/(in-order-acks|offset-tracker)|connection/backoff|field-table)\\.ts$';
 /** The entry points that need a package which may be absent: room → the packages, as paths below node_modules/. */
 const optionalPeers = {
   nestjs: '@nestjs/',
@@ -77,6 +77,7 @@ module.exports = {
     layer('operators', ...base, rooms('consumer')),
     layer('retry', ...link, rooms('delay'), rooms('consumer'), rooms('producer'), rooms('operators')),
     layer('rpc', ...link, rooms('consumer'), rooms('producer'), rooms('operators'), rooms('retry')),
+    layer('partitioned', ...link, rooms('consumer'), rooms('producer')),
     layer('health', ...link, rooms('consumer'), rooms('producer')),
     layer(
       'dashboard',
@@ -115,7 +116,7 @@ module.exports = {
       rooms('delay'),
       rooms('consumer'),
       rooms('producer'),
-      rooms('operators', 'retry', 'rpc', 'health'),
+      rooms('operators', 'retry', 'rpc', 'health', 'partitioned'),
     ),
     forbid(
       'testing-is-for-tests',

@@ -2,8 +2,11 @@ import { types } from 'node:util';
 
 /** A connection could not be made, was lost, or was closed by us; or there were no credentials for it. */
 export type ConnectionErrorCode = 'CONNECT_FAILED' | 'CREDENTIALS_FAILED' | 'CONNECTION_LOST' | 'CONNECTION_CLOSED';
-/** The broker cancelled the consumer; a message could not be decoded; work took longer than its `timeout`. */
-export type ConsumerErrorCode = 'CONSUMER_CANCELLED' | 'UNDECODABLE' | 'WORK_TIMEOUT';
+/**
+ * The broker cancelled the consumer; a message could not be decoded; work took longer than its `timeout`; a partitioned queue that was
+ * to be resized is in use.
+ */
+export type ConsumerErrorCode = 'CONSUMER_CANCELLED' | 'UNDECODABLE' | 'WORK_TIMEOUT' | 'NOT_DRAINED';
 /** Why a message was not confirmed, or a request not answered; `Producer.send` and `InstanceQueue.request` say what each means. */
 export type PublishErrorCode =
   | 'PUBLISH_NACKED'
@@ -37,6 +40,7 @@ export const RETRYABLE = {
   CONSUMER_CANCELLED: true,
   UNDECODABLE: false,
   WORK_TIMEOUT: true,
+  NOT_DRAINED: true,
   PUBLISH_NACKED: true,
   PUBLISH_RETURNED: false,
   PUBLISH_REFUSED: false,

@@ -60,6 +60,15 @@ export type { OutboxOptions, ProducerOptions, SendOptions } from './producer/pro
 export type { ConfirmEvent, PublishEvent, PublishTrace } from './producer/publish-telemetry';
 export type { MessageIterable, PublishOptions } from './producer/publish';
 
+// Order per key over several processes
+export { Partitioned } from './partitioned/partitioned';
+export { partitionOf } from './partitioned/partition-of';
+export type { KeyedMessage } from './partitioned/keyed-sends';
+export type { PartitionConsumeOptions } from './partitioned/partition-consumers';
+export type { PartitionedDelivery } from './partitioned/partitioned';
+export type { PartitionedOptions } from './partitioned/partitioned-options';
+export type { PartitionQueueOptions } from './partitioned/partition-topology';
+
 // Asking and answering
 export type { RequestOptions } from './rpc/requester';
 

@@ -9,6 +9,7 @@ export const GUIDES = {
     'retrying',
     'requests',
     'streams',
+    'partitions',
     'topology',
     'contracts',
     'recipes',

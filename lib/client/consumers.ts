@@ -1,6 +1,7 @@
 import type { Observable } from 'rxjs';
 import { consuming } from '../consumer/consume';
 import { resolveConsumeOptions, type ConsumeOptions, type NoAckConsumeOptions } from '../consumer/consume-options';
+import type { ResolvedConsumeOptions } from '../consumer/consume-options';
 import { Consumer } from '../consumer/consumer';
 import type { Message } from '../consumer/delivery';
 import type { ConnectionPair } from './connection-pair';
@@ -21,7 +22,12 @@ export class Consumers {
 
   /** Cold; each subscription is a consumer. @throws OptionsError */
   consume<T>(options: ConsumeOptions<T> | NoAckConsumeOptions<T>): Observable<Message<T>> {
-    return consuming(this.#connections.consumer, resolveConsumeOptions<T>(this.#complete(options)));
+    return consuming(this.#connections.consumer, this.resolve<T>(options));
+  }
+
+  /** The options with nothing left open. @throws OptionsError */
+  resolve<T>(options: ConsumeOptions<T> | NoAckConsumeOptions<T>): ResolvedConsumeOptions<T> {
+    return resolveConsumeOptions<T>(this.#complete(options));
   }
 
   /** @throws OptionsError */

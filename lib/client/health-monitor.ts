@@ -14,6 +14,13 @@ const SAMPLES = 3;
 /** ms between two samples, at least. */
 const SAMPLE_EVERY = 50;
 
+/** Consumers that count as one. */
+export interface ManyConsumers {
+  readonly queueName: string;
+  readonly state$: Observable<ConsumerState>;
+  readonly subscriptions: readonly Pick<ConsumeSubscription<unknown>, 'backlog'>[];
+}
+
 /** Health and gauges of both connections, every consumer and every producer. */
 export class HealthMonitor {
   readonly #connections: ConnectionPair;
@@ -29,7 +36,7 @@ export class HealthMonitor {
     this.#connections = connections;
     this.#downAfter = downAfter;
     connections.consumer.core.joined$.subscribe((member) => {
-      if (member instanceof ConsumeSubscription) this.#follow(member);
+      if (member instanceof ConsumeSubscription && member.ofCaller) this.#follow(member);
     });
     connections.state$.subscribe({
       complete: () => {
@@ -107,6 +114,15 @@ export class HealthMonitor {
     });
   }
 
+  /** Counts the consumers of a partitioned queue in, as one consumer. */
+  followAll(consumers: ManyConsumers): void {
+    consumers.state$.subscribe((state) => {
+      this.#stalls.delete(consumers);
+      if (state.status === 'attached') this.#stalls.set(consumers, this.#anyStallOf(consumers));
+      this.#consumer(consumers, consumers.queueName, state);
+    });
+  }
+
   #follow(subscription: ConsumeSubscription<unknown>): void {
     subscription.state$.subscribe((state) => {
       this.#stalls.delete(subscription);
@@ -129,6 +145,19 @@ export class HealthMonitor {
   #stallOf(subscription: Pick<ConsumeSubscription<unknown>, 'backlog'>): () => Stall | undefined {
     const detector = new StallDetector(this.#downAfter);
     return () => detector.sample(subscription.backlog, performance.now());
+  }
+
+  #anyStallOf(consumers: ManyConsumers): () => Stall | undefined {
+    const stalls = new WeakMap<object, () => Stall | undefined>();
+    return () => {
+      let found: Stall | undefined;
+      for (const subscription of consumers.subscriptions) {
+        const stallOf = stalls.get(subscription) ?? this.#stallOf(subscription);
+        stalls.set(subscription, stallOf);
+        found = stallOf() ?? found;
+      }
+      return found;
+    };
   }
 
   #sample(): void {

@@ -20,6 +20,9 @@ import type { Health, InstanceQueueState } from '../health/health';
 import { loggerFrom } from '../log';
 import type { HandleOptions, Handled, Worker } from '../operators/handle-options';
 import { DEFAULTS } from '../options';
+import { Partitioned } from '../partitioned/partitioned';
+import { checkPartitioned, type PartitionedOptions } from '../partitioned/partitioned-options';
+import { partitionedTopology } from '../partitioned/partition-topology';
 import type { AnyMessage, Checked, ContractMessage, ExchangeMessage, QueueMessage } from '../producer/contract-message';
 import type { OutboundMessage } from '../producer/outbound-message';
 import type { Confirmation } from '../producer/pending-send';
@@ -196,6 +199,30 @@ export class InstanceQueue extends TypedEmitter<InstanceQueueEvents> implements 
     options?: PublishOptions,
   ): PublishOperator | OperatorFunction<OutboundMessage<T>, Confirmation> | Observable<Confirmation> {
     return isIterable(first) ? publish<unknown>(this.#sender, first, options) : publish(this.#producer, first);
+  }
+
+  /**
+   * A queue in partitions, whose messages keep their order per key while several processes consume; see `Partitioned`. Nothing is
+   * declared before its first `send` or `consume`.
+   *
+   * @throws OptionsError if an option cannot be right
+   */
+  partitioned<T = unknown>(options: PartitionedOptions<T>): Partitioned<T> {
+    checkPartitioned(options);
+    const { name, partitions, queues = {} } = options;
+    this.#names.declare(partitionedTopology({ name, partitions, queues }));
+    const { producer, consumer } = this.#connections;
+    return new Partitioned<T>(options, {
+      consuming: consumer,
+      producing: producer,
+      admin: this.admin,
+      timeout: this.#options.producer?.timeout ?? DEFAULTS.timeout,
+      resolve: (given) => this.#consumers.resolve<T>(given),
+      producer: (given) => this.#publishers.producer(given),
+      started: (consumers) => {
+        this.#monitor.followAll(consumers);
+      },
+    });
   }
 
   /** A producer of its own on the producing connection: another codec, other bounds. @throws OptionsError */

@@ -49,27 +49,29 @@ export class AckBatch implements PendingAcks {
 }
 
 /**
- * Decides when the pending acks of a channel are sent: after 2 ms, or at the end of the turn in which they became a quarter
+ * Decides when the pending acks of a channel are sent: after `gatherFor` ms (2), or at the end of the turn in which they became a quarter
  * of the prefetch.
  */
 export class AckBatching {
   readonly #pending: PendingAcks;
   readonly #quarter: number;
   readonly #flush: () => void;
+  readonly #gatherFor: number;
   #soon: Subscription | undefined;
   #thisTurn = false;
 
   /** `flush` sends what `take` returns. */
-  constructor(pending: PendingAcks, prefetch: number, flush: () => void) {
+  constructor(pending: PendingAcks, prefetch: number, flush: () => void, gatherFor = GATHER_FOR) {
     this.#pending = pending;
     this.#quarter = Math.max(1, Math.floor(prefetch / 4));
     this.#flush = flush;
+    this.#gatherFor = gatherFor;
   }
 
   ack(tag: number): void {
     this.#pending.add(tag);
     if (this.#pending.size < this.#quarter) {
-      this.#soon ??= timer(GATHER_FOR).subscribe(() => {
+      this.#soon ??= timer(this.#gatherFor).subscribe(() => {
         this.#flush();
       });
     } else if (!this.#thisTurn) {

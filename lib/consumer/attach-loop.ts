@@ -131,14 +131,14 @@ export class AttachLoop<T> {
   /** The broker has registered the consumer. */
   #onAttached({ epoch, link }: Up<Link>, attached: Attached): AttachListener {
     const { channel, tag, queue } = attached;
-    const { prefetch, spec } = this.#options;
+    const { prefetch, spec, partition } = this.#options;
     const { counters, log } = this.#core;
     const lost = (message: Message<unknown>): void => {
       this.#lost.next(message);
     };
     const limit = new DeliveryLimit(this.#core, queue, spec, link.quorumDeliveryLimit);
     const delays = QueueDelays.of(spec, link);
-    const options = { channel, queue, tag, epoch, prefetch, counters, log, lost, limit, delays };
+    const options = { channel, queue, tag, epoch, prefetch, counters, log, lost, limit, delays, partition };
     const attachment = this.#stream
       ? new StreamChannel(options, this.#stream, (one, message, place) => {
           this.#decoder.take(one, message, place);

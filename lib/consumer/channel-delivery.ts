@@ -33,8 +33,8 @@ export class ChannelDelivery<T> extends ArrivedMessage<T> implements Delivery<T>
   readonly #tag: number;
   #settled: Settlement | 'lost' | undefined;
 
-  constructor(channel: DeliveryChannel, message: InboundMessage, body: T, place?: StreamPlace) {
-    super(message, channel.queue, body, place);
+  constructor(channel: DeliveryChannel, message: InboundMessage, body: T, place?: StreamPlace, partition?: number) {
+    super(message, channel.queue, body, place, partition);
     this.#channel = channel;
     this.#tag = message.deliveryTag;
   }

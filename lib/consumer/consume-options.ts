@@ -124,6 +124,10 @@ export interface ResolvedConsumeOptions<T> {
   readonly consumerTimeout?: number;
   readonly pause?: ObservableInput<boolean>;
   readonly until?: ObservableInput<unknown>;
+  /** The queue is this partition of a partitioned queue. */
+  readonly partition?: number;
+  /** The library consumes for itself: neither health nor traces show it. */
+  readonly internal?: boolean;
 }
 
 /** A tag is `<prefix>-<uuid>`, in 255 bytes: 255 - 1 - 36. */

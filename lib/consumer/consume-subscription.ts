@@ -11,7 +11,7 @@ import type { ConsumerChannel } from './consumer-channel';
 import type { Backlog, ConsumerState } from './consumer-state';
 import type { Delivery, Message } from './delivery';
 import type { Undecodable } from './delivery-decoder';
-import { Draining } from './consumer-channel';
+import { Draining } from './draining';
 
 const NOTHING_LEFT: CloseReport = { unsettled: 0, unconfirmed: 0 };
 
@@ -58,6 +58,10 @@ export class ConsumeSubscription<T> implements Member {
   /** The queue that was asked for, by its name. */
   get queueName(): string {
     return this.#options.queueName;
+  }
+  /** Is it a consumer that the caller asked for, and no part of another one? */
+  get ofCaller(): boolean {
+    return this.#options.partition === undefined && this.#options.internal !== true;
   }
   /** Hot. Emits: the present state, then each new one. Completes: behind `stopped`. Errors: never. */
   get state$(): Observable<ConsumerState> {
@@ -224,6 +228,7 @@ export class ConsumeSubscription<T> implements Member {
   }
 
   #tell(state: ConsumerState): void {
+    if (this.#options.internal === true) return;
     tellState({ of: 'consumer', connection: this.#core.name, queue: this.#options.queueName, state });
   }
 }

@@ -1,4 +1,3 @@
-import { firstValueFrom, from, race, switchMap, timer } from 'rxjs';
 import { OrderedMap } from '../collections/ordered-map';
 import type { Counters } from '../counters';
 import { ChannelError, type InstanceQueueError } from '../errors';
@@ -18,6 +17,12 @@ export type Refusal = Exclude<Settlement, 'ack'>;
 /** With more unsettled deliveries than this many times the prefetch, the broker does not respect it. */
 const OVERDRAWN = 2;
 
+/**
+ * ms that acks of a partition wait for others. Each of many partitions gets few messages at a time: in the usual time few acks would
+ * gather, and the broker's work per ack frame would halve the throughput.
+ */
+const PARTITION_GATHERS_FOR = 25;
+
 export interface ConsumerChannelOptions {
   readonly channel: InboundChannel;
   readonly queue: string;
@@ -30,6 +35,8 @@ export interface ConsumerChannelOptions {
   readonly lost: (delivery: ChannelDelivery<unknown>) => void;
   readonly limit: DeliveryLimit;
   readonly delays?: QueueDelays | undefined;
+  /** The queue is this partition, whose order has to survive the change to its next consumer. */
+  readonly partition?: number | undefined;
 }
 
 /**
@@ -48,6 +55,8 @@ export class ConsumerChannel implements DeliveryChannel {
   readonly #acks: AckBatching;
   readonly #listeners = new Set<() => void>();
   #draining = false;
+  /** The lowest tag that was released while the channel hands its partition over. */
+  #withheld = Infinity;
   #ended: InstanceQueueError | true | undefined;
 
   constructor(options: ConsumerChannelOptions, pending: PendingAcks = new AckBatch()) {
@@ -58,9 +67,10 @@ export class ConsumerChannel implements DeliveryChannel {
     this.prefetch = options.prefetch;
     this.log = options.log;
     this.delays = options.delays;
-    this.#acks = new AckBatching(pending, options.prefetch, () => {
+    const flush = (): void => {
       this.flush();
-    });
+    };
+    this.#acks = new AckBatching(pending, options.prefetch, flush, this.handsOver ? PARTITION_GATHERS_FOR : undefined);
   }
 
   /** Deliveries handed out and not settled. */
@@ -78,6 +88,14 @@ export class ConsumerChannel implements DeliveryChannel {
   /** The channel is gone, and nothing can be settled on it. */
   get ended(): boolean {
     return this.#ended !== undefined;
+  }
+  /**
+   * The consumer is not cancelled when it drains: it keeps everything that it has not started until its channel closes. The broker
+   * then puts all of it back in one step, in order and in front of the rest, and activates the next consumer. After a cancel a
+   * single active consumer would be succeeded at once, and get newer messages before those that are put back.
+   */
+  get handsOver(): boolean {
+    return this.#options.partition !== undefined;
   }
   /** Why it ended; undefined if this side ended it. */
   get cause(): InstanceQueueError | undefined {
@@ -101,7 +119,7 @@ export class ConsumerChannel implements DeliveryChannel {
 
   /** Makes a delivery of a decoded message. */
   deliver<T>(message: InboundMessage, body: T, place?: StreamPlace): ChannelDelivery<T> {
-    const delivery = new ChannelDelivery(this, message, body, place);
+    const delivery = new ChannelDelivery(this, message, body, place, this.#options.partition);
     this.#unsettled.add(delivery);
     const { counters } = this.#options;
     counters.delivered++;
@@ -113,6 +131,7 @@ export class ConsumerChannel implements DeliveryChannel {
   /** Refuses a message without handing it out. */
   refuse({ deliveryTag, headers }: InboundMessage, how: Refusal): void {
     if (this.ended) return;
+    if (how === 'release' && this.#withholds(deliveryTag)) return;
     if (how === 'requeue') this.#options.limit.requeued(headers);
     this.refused(deliveryTag, how);
   }
@@ -128,7 +147,7 @@ export class ConsumerChannel implements DeliveryChannel {
     } else {
       counters[how === 'release' ? 'released' : how === 'requeue' ? 'requeued' : 'rejected']++;
       if (how === 'requeue') this.#options.limit.requeued(delivery.properties.headers);
-      this.refused(tag, how);
+      if (how !== 'release' || !this.#withholds(tag)) this.refused(tag, how);
     }
     if (this.#draining) this.#notify();
     return true;
@@ -145,7 +164,9 @@ export class ConsumerChannel implements DeliveryChannel {
   /** Sends the pending acks. */
   flush(): void {
     const { first } = this.#unsettled;
-    const frames = this.#acks.take(first ? ChannelDelivery.tagOf(first) : Infinity);
+    // What is withheld is unsettled at the broker, and a `multiple` ack must not reach it.
+    const lowest = Math.min(this.#withheld, first ? ChannelDelivery.tagOf(first) : Infinity);
+    const frames = this.#acks.take(lowest);
     if (!frames || this.ended) return;
     if (frames.upTo !== undefined) this.#send(frames.upTo, 'ack', true);
     for (const tag of frames.singly) this.#send(tag, 'ack');
@@ -208,6 +229,13 @@ export class ConsumerChannel implements DeliveryChannel {
     this.#send(tag, how);
   }
 
+  /** Is the release of this delivery left to the end of the channel? */
+  #withholds(tag: number): boolean {
+    if (!this.#draining || !this.handsOver) return false;
+    this.#withheld = Math.min(this.#withheld, tag);
+    return true;
+  }
+
   #send(tag: number, how: Settlement, multiple = false): void {
     const { channel } = this.#options;
     // The channel is closing and has not reported it yet: the broker takes back everything unsettled.
@@ -217,78 +245,5 @@ export class ConsumerChannel implements DeliveryChannel {
 
   #notify(): void {
     for (const listener of [...this.#listeners]) listener();
-  }
-}
-
-/** ms for the closing handshake of a channel when no time is left: settlements are still on their way to the socket. */
-const GRACE = 100;
-
-/** The cancelled attachments of one consumer. The channel of each stays open until all it handed out is settled. */
-export class Draining {
-  readonly #left = new Map<ConsumerChannel, Promise<number>>();
-  readonly #progress: () => void;
-  #force: () => void = () => undefined;
-  readonly #forced = new Promise<void>((resolve) => {
-    this.#force = resolve;
-  });
-
-  /** `progress` is called at each settlement, and when an attachment is added. */
-  constructor(progress: () => void) {
-    this.#progress = progress;
-  }
-
-  get size(): number {
-    return this.#left.size;
-  }
-  /** Deliveries of all of them that are not settled. */
-  get unsettled(): number {
-    let sum = 0;
-    for (const attachment of this.#left.keys()) sum += attachment.unsettled;
-    return sum;
-  }
-
-  /** Cancels the consumer, and closes its channel when all is settled. Resolves when the broker has cancelled it. */
-  add(attachment: ConsumerChannel): Promise<void> {
-    const cancelled = attachment.cancel();
-    // Registered first: `progress` reads `unsettled`, and this attachment belongs to the sum.
-    this.#left.set(attachment, Promise.resolve(0));
-    const drained = this.#drained(attachment, cancelled).finally(() => {
-      this.#left.delete(attachment);
-    });
-    this.#left.set(attachment, drained);
-    return cancelled;
-  }
-
-  /** Resolves when all channels are closed, with the number of deliveries that were not settled in time. */
-  async end(): Promise<number> {
-    const left = await Promise.all(this.#left.values());
-    return left.reduce((sum, unsettled) => sum + unsettled, 0);
-  }
-
-  /** The time is up: every channel is closed now. */
-  force(): void {
-    this.#force();
-  }
-
-  async #drained(attachment: ConsumerChannel, cancelled: Promise<void>): Promise<number> {
-    const settled = new Promise<void>((resolve) => {
-      // Messages still arrive until cancel-ok.
-      let isCancelled = false;
-      const look = (): void => {
-        if (attachment.ended || (isCancelled && attachment.unsettled === 0)) resolve();
-        else this.#progress();
-      };
-      attachment.watch(look);
-      look();
-      void cancelled.then(() => {
-        isCancelled = true;
-        look();
-      });
-    });
-    await Promise.race([settled, this.#forced]);
-    const { unsettled } = attachment;
-    const late$ = from(this.#forced).pipe(switchMap(() => timer(GRACE)));
-    await firstValueFrom(race<unknown[]>(attachment.close(), late$));
-    return unsettled;
   }
 }

@@ -82,7 +82,7 @@ export class DeliveryDecoder<T> {
       counters.delivered++;
       if (raw.redelivered) counters.redelivered++;
     }
-    if (areDeliveriesWatched()) this.#watched(attachment, message as Delivery<T>);
+    if (areDeliveriesWatched() && this.#options.internal !== true) this.#watched(attachment, message as Delivery<T>);
     // With `noAck` the overloads of `consume` promise only messages.
     else this.#subscriber.next(message as Delivery<T>);
   }

@@ -26,6 +26,8 @@ export interface Message<T> {
   readonly deliveryCount: number;
   /** Its offset, if it was read from a stream. */
   readonly offset?: number;
+  /** The partition that it came from, if its queue is a partitioned one: from 0. */
+  readonly partition?: number;
   /** The filter value that it was sent with, if any: its header `x-stream-filter-value`. */
   readonly streamFilter?: string | undefined;
   readonly properties: MessageProperties;
@@ -64,9 +66,10 @@ export class ArrivedMessage<T> implements Message<T> {
   readonly redelivered: boolean;
   readonly deliveryCount: number;
   declare readonly offset?: number;
+  declare readonly partition?: number;
   readonly #message: InboundMessage;
 
-  constructor(message: InboundMessage, queue: string, body: T, place?: StreamPlace) {
+  constructor(message: InboundMessage, queue: string, body: T, place?: StreamPlace, partition?: number) {
     const { headers, redelivered } = message;
     const history = headers && historyOf(headers, queue);
     this.body = body;
@@ -77,6 +80,7 @@ export class ArrivedMessage<T> implements Message<T> {
     this.redelivered = place ? place.attempts > 0 : redelivered;
     this.deliveryCount = place ? place.attempts : deliveryCountOf(headers, redelivered, history);
     if (place) this.offset = place.offset;
+    if (partition !== undefined) this.partition = partition;
     this.#message = message;
   }
 

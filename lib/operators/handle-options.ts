@@ -27,7 +27,7 @@ export interface HandleOptions<T> {
    * different keys, or without one (`undefined`), run side by side. Keys are compared as those of a Map are: an array or object
    * made anew for each message is a key of its own. A key is held until its work has ended and its policy has decided, or until
    * `timeout`. A requeued message comes after those of its key that were already delivered. If `key` throws, or returns a
-   * promise, the message has failed. @default none: all side by side
+   * promise, the message has failed. @default none: all side by side; the partition, for messages of a partitioned queue
    */
   readonly key?: (message: Message<T>) => unknown;
   /** ms after which work counts as failed (WORK_TIMEOUT) and its signal is aborted. @default none */

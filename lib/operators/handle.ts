@@ -14,8 +14,8 @@ import { OrderedMap } from '../collections/ordered-map';
 import { Attempt, type AttemptEnd } from './attempt';
 import { judge, namedSettlement, settleBy, type Verdict } from './error-policy';
 import { checkHandling, checkedLimits, type HandleOptions, type Handled, type Worker } from './handle-options';
-import { ArrivalQueue, HeldDeliveries, type ChannelEvents } from './held-deliveries';
-import { KeyedQueue } from './keyed-queue';
+import { HeldDeliveries, type ChannelEvents } from './held-deliveries';
+import { KeyedQueue, PartitionOrder } from './keyed-queue';
 
 /**
  * Works on deliveries and settles each by its outcome: ack when the work succeeded, by `onError` when it failed.
@@ -67,7 +67,7 @@ class Handling<T, R> implements AttemptEnd<T, R>, ChannelEvents {
     this.#work = work;
     this.#options = options;
     this.#subscriber = subscriber;
-    this.#held = new HeldDeliveries(key ? new KeyedQueue(key) : new ArrivalQueue(), this);
+    this.#held = new HeldDeliveries(key ? new KeyedQueue(key) : new PartitionOrder(), this);
     this.#limit = isObservable(concurrency) ? 0 : concurrency;
   }
 

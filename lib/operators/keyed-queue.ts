@@ -1,6 +1,6 @@
 import type { Delivery, Message } from '../consumer/delivery';
 import { isPromiseLike } from './handle-options';
-import type { DeliveryQueue } from './held-deliveries';
+import { ArrivalQueue, type DeliveryQueue } from './held-deliveries';
 
 interface Waiting<T> {
   readonly delivery: Delivery<T>;
@@ -8,6 +8,9 @@ interface Waiting<T> {
   /** Grows with each delivery. */
   readonly place: number;
 }
+
+/** Waits behind most keys; an array for each would be a good part of the garbage. */
+const NOBODY = Symbol('nobody');
 
 /**
  * Deliveries that keep the order of their keys: one at a time per key, and across keys the oldest first. A delivery without a
@@ -18,7 +21,7 @@ export class KeyedQueue<T> implements DeliveryQueue<T> {
   /** Deliveries that may start: the oldest of each key that is not running, sorted by place. */
   #ready: Waiting<T>[] = [];
   /** Deliveries behind one of the same key that is ready or running. Has an entry for every key that is remembered. */
-  readonly #behind = new Map<unknown, Waiting<T>[]>();
+  readonly #behind = new Map<unknown, Waiting<T>[] | typeof NOBODY>();
   readonly #running = new Map<Delivery<T>, unknown>();
   #places = 0;
   #length = 0;
@@ -42,9 +45,10 @@ export class KeyedQueue<T> implements DeliveryQueue<T> {
     const waiting = { delivery, key, place: this.#places++ };
     this.#length++;
     const behind = key === undefined ? undefined : this.#behind.get(key);
-    if (behind) behind.push(waiting);
+    if (behind === NOBODY) this.#behind.set(key, [waiting]);
+    else if (behind) behind.push(waiting);
     else {
-      if (key !== undefined) this.#behind.set(key, []);
+      if (key !== undefined) this.#behind.set(key, NOBODY);
       this.#ready.push(waiting);
     }
   }
@@ -74,7 +78,7 @@ export class KeyedQueue<T> implements DeliveryQueue<T> {
       removed.push(waiting);
       return false;
     };
-    for (const [key, waiting] of this.#behind) this.#behind.set(key, waiting.filter(kept));
+    for (const [key, waiting] of this.#behind) if (waiting !== NOBODY) this.#behind.set(key, waiting.filter(kept));
     const fromBehind = removed.length;
     this.#ready = this.#ready.filter(kept);
     for (const { key } of removed.slice(fromBehind)) this.#free(key);
@@ -85,7 +89,8 @@ export class KeyedQueue<T> implements DeliveryQueue<T> {
   /** Nothing of this key is ready or running any more: its oldest delivery becomes ready, or the key is forgotten. */
   #free(key: unknown): void {
     if (key === undefined) return;
-    const next = this.#behind.get(key)?.shift();
+    const behind = this.#behind.get(key);
+    const next = behind === NOBODY ? undefined : behind?.shift();
     if (!next) {
       this.#behind.delete(key);
       return;
@@ -93,5 +98,37 @@ export class KeyedQueue<T> implements DeliveryQueue<T> {
     // It is older than most that are ready, so its place is near the front.
     const later = this.#ready.findIndex(({ place }) => place > next.place);
     this.#ready.splice(later < 0 ? this.#ready.length : later, 0, next);
+  }
+}
+
+/** In the order of arrival; for deliveries of a partitioned queue, one after the other per partition. */
+export class PartitionOrder<T> implements DeliveryQueue<T> {
+  /** Not keyed before the first delivery of a partition comes: keys cost time, and other queues have no use for them. */
+  #queue: DeliveryQueue<T> = new ArrivalQueue();
+  #keyed = false;
+
+  get length(): number {
+    return this.#queue.length;
+  }
+
+  push(delivery: Delivery<T>): void {
+    if (!this.#keyed && delivery.partition !== undefined) this.#keyByPartition();
+    this.#queue.push(delivery);
+  }
+  take(): Delivery<T> | undefined {
+    return this.#queue.take();
+  }
+  done(delivery: Delivery<T>): void {
+    this.#queue.done(delivery);
+  }
+  remove(matches: (delivery: Delivery<T>) => boolean): readonly Delivery<T>[] {
+    return this.#queue.remove(matches);
+  }
+
+  #keyByPartition(): void {
+    this.#keyed = true;
+    const waiting = this.#queue.remove(() => true);
+    this.#queue = new KeyedQueue(({ partition }) => partition);
+    for (const delivery of waiting) this.#queue.push(delivery);
   }
 }

@@ -116,6 +116,8 @@ export function resolveProducerOptions<T>(given: ProducerOptions<T>): ResolvedPr
 
 /** What an `InstanceQueue` adds to its producers. */
 export interface ProducerInside {
+  /** The library sends for itself: no trace shows it. */
+  readonly untraced?: boolean | undefined;
   readonly prepare?: Prepare | undefined;
   /** Refuses a route by throwing a PublishError. */
   readonly checkRoute?: ((message: Encoded) => void) | undefined;

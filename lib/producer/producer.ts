@@ -48,6 +48,7 @@ export class Producer<T = unknown> extends TypedEmitter<ProducerEvents> implemen
   readonly #deadlines: Deadlines<PendingSend>;
   readonly #topology: Topology | undefined;
   readonly #prepare: Prepare | undefined;
+  readonly #untraced: boolean;
   readonly #state = new StateSubject<ProducerState>(Object.freeze({ status: 'idle' }));
   readonly #closed = new Subject<never>();
   readonly #unregister: () => void;
@@ -69,6 +70,7 @@ export class Producer<T = unknown> extends TypedEmitter<ProducerEvents> implemen
     this.#encoder = new MessageEncoder(this.#core, codec, defaults, inside);
     this.#timeout = timeout;
     this.#prepare = inside.prepare;
+    this.#untraced = inside.untraced ?? false;
     this.#topology = declare ? topology : undefined;
     this.#pump = new Pump(
       this.#core,
@@ -152,7 +154,7 @@ export class Producer<T = unknown> extends TypedEmitter<ProducerEvents> implemen
 
   /** @internal `send`, where the compiler has checked the message before, or cannot. */
   sendUnchecked(message: OutboundMessage<T> | ContractMessage, options?: SendOptions): Promise<Confirmation> {
-    if (!areSendsTraced()) return this.#send(message, options);
+    if (this.#untraced || !areSendsTraced()) return this.#send(message, options);
     return tracedSend(message, this.#core, (traced) => this.#send(traced, options));
   }
 

@@ -68,6 +68,7 @@ describe('whether an error is retryable', () => {
       CONSUMER_CANCELLED: true,
       UNDECODABLE: false,
       WORK_TIMEOUT: true,
+      NOT_DRAINED: true,
       PUBLISH_NACKED: true,
       PUBLISH_RETURNED: false,
       PUBLISH_REFUSED: false,

@@ -29,6 +29,8 @@ export class BrokerChannel {
   readonly #client: ChannelClient;
   readonly #consumers = new Map<string, { readonly queue: BrokerQueue; readonly consumer: QueueConsumer }>();
   readonly #unsettled = new Map<number, Unsettled>();
+  /** Queues whose consumers here were cancelled at the end. */
+  readonly #left = new Set<BrokerQueue>();
   #deliveries = 0;
   #replies: { readonly address: string; readonly end: () => void } | undefined;
   #ended = false;
@@ -85,9 +87,7 @@ export class BrokerChannel {
   }
 
   cancel(consumerTag: string): void {
-    const registered = this.#consumers.get(consumerTag);
-    this.#consumers.delete(consumerTag);
-    if (registered?.queue.detach(registered.consumer)) this.#vhost.deleteQueue(registered.queue.name);
+    this.#detach(consumerTag)?.dispatch();
   }
 
   /** A request gets the address for its reply. */
@@ -119,13 +119,30 @@ export class BrokerChannel {
     if (this.#ended) return;
     this.#ended = true;
     this.#replies?.end();
-    for (const tag of [...this.#consumers.keys()]) this.cancel(tag);
+    // No next consumer gets anything before the unsettled deliveries are back.
+    for (const tag of [...this.#consumers.keys()]) {
+      const queue = this.#detach(tag);
+      if (queue) this.#left.add(queue);
+    }
   }
 
   /** Stops, and puts unsettled deliveries back into their queues. */
   end(): void {
     this.stop();
     this.#settleAll([...this.#unsettled.keys()], 'requeue');
+    for (const queue of this.#left) if (this.#vhost.find(queue.name) === queue) queue.dispatch();
+    this.#left.clear();
+  }
+
+  /** Returns the queue of the consumer, unless it went with it. */
+  #detach(consumerTag: string): BrokerQueue | undefined {
+    const registered = this.#consumers.get(consumerTag);
+    this.#consumers.delete(consumerTag);
+    if (!registered) return undefined;
+    const { queue, consumer } = registered;
+    if (!queue.detach(consumer)) return queue;
+    this.#vhost.deleteQueue(queue.name);
+    return undefined;
   }
 
   /** Takes the delivery back after `timeout` ms, and cancels its consumer. https://www.rabbitmq.com/docs/consumers */

@@ -1,0 +1,230 @@
+import { handle, OptionsError, type InstanceQueue, type Partitioned, type PartitionedOptions } from 'instance-queue';
+import { collect } from '../collect';
+import { eventually, until } from '../waiting';
+import type { BrokerUnderTest } from './broker-under-test';
+
+interface Order {
+  readonly key: string;
+  readonly n: number;
+}
+
+/** What partitioned queues do, on any broker. */
+export function partitionLaws(given: { readonly broker: BrokerUnderTest }): void {
+  let name: string;
+  let used: number;
+  beforeEach(() => {
+    name = given.broker.freeQueueName();
+    used = 0;
+  });
+  afterEach(async () => {
+    for (let i = 0; i < used; i++) await given.broker.deleteQueue(`${name}.${String(i)}`);
+    for (const exchange of [name, `${name}.presence`]) await given.broker.deleteExchange(exchange);
+  });
+
+  const partitioned = (queue: InstanceQueue, partitions = 4, more: Partial<PartitionedOptions<Order>> = {}) => {
+    used = Math.max(used, partitions);
+    return queue.partitioned<Order>({ name, partitions, ...more });
+  };
+  const share = (of: Partitioned<Order>, size: number): Promise<readonly number[]> =>
+    until(of.assignment$, ({ length }) => length === size);
+  const sendAll = async (to: Partitioned<Order>, count: number, keys = 5): Promise<void> => {
+    await Promise.all(
+      Array.from({ length: count }, (_, i) => {
+        const key = `key-${String(i % keys)}`;
+        return to.send({ key, body: { key, n: Math.floor(i / keys) } });
+      }),
+    );
+  };
+  /** Fails if of any key a message was begun before an earlier one. */
+  const expectOrder = (begun: readonly Order[], keys = 5): void => {
+    for (let k = 0; k < keys; k++) {
+      const firsts = new Set(begun.filter(({ key }) => key === `key-${String(k)}`).map(({ n }) => n));
+      expect([...firsts]).toEqual([...firsts].sort((a, b) => a - b));
+    }
+  };
+
+  it('one consumer holds all partitions, and works on each key in the order of sending', async () => {
+    const orders = partitioned(given.broker.newClient());
+    const begun: Order[] = [];
+    const partitions = new Map<string, Set<number>>();
+    const work$ = orders.consume().pipe(
+      handle(async ({ body, partition = -1 }) => {
+        begun.push(body);
+        partitions.set(body.key, (partitions.get(body.key) ?? new Set()).add(partition));
+        await Promise.resolve();
+      }),
+    );
+    const { values } = collect(work$);
+    await sendAll(orders, 100);
+    await eventually(() => values.length === 100);
+    expect(orders.assignment).toEqual([0, 1, 2, 3]);
+    expectOrder(begun);
+    expect([...partitions.values()].map(({ size }) => size)).toEqual([1, 1, 1, 1, 1]);
+  });
+
+  it('consumers share the partitions evenly, when one comes and when one leaves', async () => {
+    const [first, second, third] = [1, 2, 3].map(() => partitioned(given.broker.newClient(), 8)) as [
+      Partitioned<Order>,
+      Partitioned<Order>,
+      Partitioned<Order>,
+    ];
+    const consuming = collect(first.consume());
+    collect(second.consume());
+    await Promise.all([share(first, 4), share(second, 4)]);
+    collect(third.consume());
+    await Promise.all(
+      [first, second, third].map((one) => until(one.assignment$, ({ length }) => length < 4 && length > 1)),
+    );
+    await eventually(() => [first, second, third].flatMap(({ assignment }) => assignment).length === 8);
+    const held = [first, second, third].flatMap(({ assignment }) => assignment);
+    expect([...held].sort((a, b) => a - b)).toEqual([0, 1, 2, 3, 4, 5, 6, 7]);
+    consuming.subscription.unsubscribe();
+    await Promise.all([share(first, 0), share(second, 4), share(third, 4)]);
+  });
+
+  it('a partition changes hands behind the work that runs, with nothing lost and nothing out of order', async () => {
+    const old = partitioned(given.broker.newClient(), 2);
+    const begun: Order[] = [];
+    const running = new Set<number>();
+    const overlaps: number[] = [];
+    let finish: () => void = () => undefined;
+    const blocked = new Promise<void>((resolve) => (finish = resolve));
+    const work = async (body: Order, partition: number): Promise<void> => {
+      if (running.has(partition)) overlaps.push(partition);
+      running.add(partition);
+      begun.push(body);
+      await blocked;
+      running.delete(partition);
+    };
+    old
+      .consume()
+      .pipe(handle(({ body, partition = -1 }) => work(body, partition)))
+      .subscribe();
+    await share(old, 2);
+    await sendAll(old, 50);
+    await eventually(() => begun.length === 2);
+    const queue = given.broker.newClient();
+    const next = partitioned(queue, 2);
+    next
+      .consume()
+      .pipe(handle(({ body, partition = -1 }) => work(body, partition)))
+      .subscribe();
+    await share(old, 1);
+    // The new owner is attached beside the old one, and waits for the work that runs.
+    await until(queue.health$, ({ consumers: [one] }) => one?.status === 'attached');
+    for (const partition of [0, 1]) await queue.admin.inspect(`${name}.${String(partition)}`);
+    expect(next.assignment).toEqual([]);
+    expect(begun).toHaveLength(2);
+    finish();
+    await share(next, 1);
+    await eventually(() => begun.length === 50);
+    expect(overlaps).toEqual([]);
+    expectOrder(begun);
+  });
+
+  it('what was not started when a partition changes hands is not acked with the work around it', async () => {
+    const [old, next] = [1, 2].map(() => partitioned(given.broker.newClient(), 1)) as [
+      Partitioned<Order>,
+      Partitioned<Order>,
+    ];
+    const begun: Order[] = [];
+    let finish: () => void = () => undefined;
+    const blocked = new Promise<void>((resolve) => (finish = resolve));
+    const work = handle<Order, void>(
+      async ({ body }) => {
+        begun.push(body);
+        await blocked;
+      },
+      { key: ({ body }) => body.key },
+    );
+    old.consume().pipe(work).subscribe();
+    await share(old, 1);
+    next.consume().pipe(work).subscribe();
+    for (const body of [
+      { key: 'a', n: 0 },
+      { key: 'a', n: 1 },
+      { key: 'a', n: 2 },
+      { key: 'b', n: 0 },
+    ]) {
+      await old.send({ key: body.key, body });
+    }
+    await eventually(() => begun.length === 2);
+    const closing = old.close();
+    finish();
+    await closing;
+    await eventually(() => begun.length === 4);
+    expect(begun.map(({ key, n }) => `${key}${String(n)}`)).toEqual(['a0', 'b0', 'a1', 'a2']);
+  });
+
+  it('another number of partitions is refused, to producers and to consumers', async () => {
+    const orders = partitioned(given.broker.newClient(), 2);
+    await orders.send({ key: 'a', body: { key: 'a', n: 0 } });
+    const other = partitioned(given.broker.newClient(), 3);
+    const refused = /has 2 partitions, and `partitions` is 3 here/;
+    const sending = other.send({ key: 'a', body: { key: 'a', n: 1 } });
+    await expect(sending).rejects.toThrow(refused);
+    await expect(sending).rejects.toBeInstanceOf(OptionsError);
+    const consuming = collect(other.consume());
+    await eventually(() => consuming.error);
+    expect(consuming.error).toBeInstanceOf(OptionsError);
+    expect(String(consuming.error)).toMatch(refused);
+  });
+
+  it('the number changes only when nothing is left, and who has the old one is refused then', async () => {
+    const orders = partitioned(given.broker.newClient(), 2);
+    await orders.send({ key: 'a', body: { key: 'a', n: 0 } });
+    await expect(orders.resize(3, { timeout: 200 })).rejects.toMatchObject({ code: 'NOT_DRAINED' });
+    const stale = partitioned(given.broker.newClient(), 2);
+    await stale.send({ key: 'a', body: { key: 'a', n: 1 } });
+    const consuming = collect(orders.consume().pipe(handle(() => undefined)));
+    await orders.resize(3);
+    expect(consuming.values).toHaveLength(2);
+    expect(consuming.completed).toBe(true);
+    expect(orders.partitions).toBe(3);
+    await expect(stale.send({ key: 'a', body: { key: 'a', n: 2 } })).rejects.toThrow(/has 3 partitions/);
+    const renewed = partitioned(given.broker.newClient(), 3);
+    const seen = collect(renewed.consume().pipe(handle(() => undefined)));
+    await orders.send({ key: 'a', body: { key: 'a', n: 3 } });
+    await eventually(() => seen.values.length === 1);
+  });
+
+  // With consumers attached, RabbitMQ 3.10 loses what it confirms into a quorum queue that is made anew as soon as it is deleted.
+  it('queues that were deleted are made again for the next message', async () => {
+    const orders = partitioned(given.broker.newClient(), 2);
+    await sendAll(orders, 10);
+    for (const partition of [0, 1]) await given.broker.deleteQueue(`${name}.${String(partition)}`);
+    await sendAll(orders, 10);
+    const { values } = collect(orders.consume().pipe(handle(() => undefined)));
+    await eventually(() => values.length === 10);
+  });
+
+  it('after an outage all partitions are held again, and nothing is lost', async () => {
+    const [first, second] = [partitioned(given.broker.newClient()), partitioned(given.broker.newClient())];
+    const begun: Order[] = [];
+    for (const one of [first, second])
+      one
+        .consume()
+        .pipe(handle(({ body }) => void begun.push(body)))
+        .subscribe();
+    await Promise.all([share(first, 2), share(second, 2)]);
+    await given.broker.disconnect();
+    const sending = sendAll(first, 50);
+    await eventually(() => first.assignment.length + second.assignment.length === 0);
+    await given.broker.reconnect();
+    await sending;
+    await eventually(() => new Set(begun.map(({ key, n }) => `${key} ${String(n)}`)).size === 50);
+    await Promise.all([share(first, 2), share(second, 2)]);
+    expectOrder(begun);
+  });
+
+  it('counts as one consumer', async () => {
+    const queue = given.broker.newClient();
+    const orders = partitioned(queue);
+    collect(orders.consume());
+    await until(queue.health$, ({ status }) => status === 'up');
+    expect(queue.health.consumers).toMatchObject([{ queueName: name, queue: name, status: 'attached' }]);
+    expect(orders.assignment).toHaveLength(4);
+    await orders.close();
+    expect(queue.health.consumers).toEqual([]);
+  });
+}
