@@ -100,6 +100,8 @@ const REPLAY: Shape<ReplayOptions> = {
 
 /** Letters that may be under way. */
 const WINDOW = 1000;
+/** ms that a confirm may take: a broker that has a million letters to deal with is slow, and a person sees that it goes on. */
+const CONFIRMED_WITHIN = 300_000;
 /** Letters that may be on their way while none is sent. */
 const LOOKING = 5000;
 /** ms between two counts. */
@@ -272,7 +274,7 @@ export class DeadLetters {
 
   /** Nothing is declared: a queue that is gone must not come back empty, and without its consumers. */
   #producer(): Producer<Buffer> {
-    return this.#queue.producer({ codec: AS_IT_IS, declare: false, maxInFlight: WINDOW });
+    return this.#queue.producer({ codec: AS_IT_IS, declare: false, maxInFlight: WINDOW, timeout: CONFIRMED_WITHIN });
   }
 }
 
