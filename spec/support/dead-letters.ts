@@ -9,6 +9,9 @@ export interface DeadLetterQueue {
   fill(count: number, body?: (i: number) => string, headers?: object): Promise<void>;
 }
 
+/** Requests that are sent before the first is answered. */
+const TOGETHER = 500;
+
 export async function deadLetterQueue(bystander: Bystander, args: object = {}): Promise<DeadLetterQueue> {
   const dead = await bystander.declareQueue({ arguments: args });
   const name = await bystander.declareQueue({ deadLetterExchange: '', deadLetterRoutingKey: dead });
@@ -19,9 +22,9 @@ export async function deadLetterQueue(bystander: Bystander, args: object = {}): 
         channel.publish('', name, Buffer.from(body(i)), { messageId: `m${i}`, persistent: true, headers });
       }
       await channel.waitForConfirms();
-      for (let i = 0; i < count; i++) {
-        const got = await channel.get(name);
-        if (got) channel.reject(got, false);
+      for (let rest = count; rest > 0; rest -= TOGETHER) {
+        const gets = Array.from({ length: Math.min(rest, TOGETHER) }, () => channel.get(name));
+        for (const got of await Promise.all(gets)) if (got) channel.reject(got, false);
       }
     });
     await eventually(async () => (await bystander.count(dead)).ready === before + count);
