@@ -89,6 +89,8 @@ const TWOFOLD = [
 /** Told in words, because they are none of the table: the broker's own, the value of another option, none at all. */
 const IN_WORDS = [
   'BackoffOptions.initialAttempts',
+  'BatchSize.count',
+  'BatchSize.largest',
   'BindingSpec.routingKey',
   'BrowseOptions.limit',
   'CheckOptions.queue',
