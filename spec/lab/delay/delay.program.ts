@@ -2,7 +2,7 @@
  * `npm run delays`: 100,000 messages with random delays from 100 ms to an hour: those of up to a minute on a real RabbitMQ, the others on
  * the broker in memory, in virtual time. `DELAYS` is their number, `RATE` how many are sent per second, `DELAY_IN` the kind of queue
  * (quorum, classic), `RABBITMQ_IMAGE` names a broker. `npm run delays -- short` and `-- long`: one of the two. `-- cluster`: on a cluster of three nodes, each of which is killed
- * once; `-- cost`: what a delayed message costs the broker. Exit code 1 if a message was lost or early, or one in a
+ * once (`CONFIRM_TIMEOUT`: ms after which a node tries again to hand a dead letter over); `-- cost`: what a delayed message costs the broker. Exit code 1 if a message was lost or early, or one in a
  * hundred was late by more than a second.
  */
 import { InstanceQueue } from 'instance-queue';
@@ -24,9 +24,15 @@ async function main(scene: string | undefined): Promise<readonly string[]> {
   const all = randomDelays(count, SHORTEST, HOUR);
   if (scene === 'long') return inVirtualTime(all, delayIn);
   if (scene === 'cluster') {
+    const { CONFIRM_TIMEOUT } = process.env;
+    const confirmTimeout = CONFIRM_TIMEOUT === undefined ? undefined : Number(CONFIRM_TIMEOUT);
     const cluster = await startCluster(await localPrograms(say));
     try {
-      const lateness = await overACluster(cluster, randomDelays(count, SHORTEST, MINUTE), rate, say);
+      const lateness = await overACluster(cluster, randomDelays(count, SHORTEST, MINUTE), {
+        rate,
+        confirmTimeout,
+        say,
+      });
       say(line(`cluster, each node killed once`, lateness));
       return complaint('cluster', lateness);
     } finally {
