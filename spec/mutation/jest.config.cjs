@@ -23,5 +23,6 @@ module.exports = {
     '^instance-queue$': '<rootDir>/lib/index.ts',
     '^instance-queue/([a-z]+)$': ['<rootDir>/lib/$1/index.ts', '<rootDir>/lib/$1/$1.ts'],
   },
-  testTimeout: 90_000,
+  // Instrumented code is several times slower.
+  testTimeout: 600_000,
 };
