@@ -1,4 +1,11 @@
-import { handle, OptionsError, type InstanceQueue, type Partitioned, type PartitionedOptions } from 'instance-queue';
+import {
+  handle,
+  OptionsError,
+  type InstanceQueue,
+  type Message,
+  type Partitioned,
+  type PartitionedOptions,
+} from 'instance-queue';
 import { collect } from '../collect';
 import { eventually, until } from '../waiting';
 import type { BrokerUnderTest } from './broker-under-test';
@@ -130,16 +137,14 @@ export function partitionLaws(given: { readonly broker: BrokerUnderTest }): void
     const begun: Order[] = [];
     let finish: () => void = () => undefined;
     const blocked = new Promise<void>((resolve) => (finish = resolve));
-    const work = handle<Order, void>(
-      async ({ body }) => {
-        begun.push(body);
-        await blocked;
-      },
-      { key: ({ body }) => body.key },
-    );
-    old.consume().pipe(work).subscribe();
+    const work = async ({ body }: Message<Order>): Promise<void> => {
+      begun.push(body);
+      await blocked;
+    };
+    const key = ({ body }: Message<Order>): string => body.key;
+    old.consume().pipe(handle(work, { key })).subscribe();
     await share(old, 1);
-    next.consume().pipe(work).subscribe();
+    next.consume().pipe(handle(work, { key })).subscribe();
     for (const body of [
       { key: 'a', n: 0 },
       { key: 'a', n: 1 },
