@@ -1,6 +1,7 @@
 import { firstValueFrom, type Observable, race, Subject, take, timer } from 'rxjs';
 import { ChannelError } from '../../errors';
 import type { QueueSpec, Topology } from '../../topology';
+import { declareRefusal, type BrokerIdentity } from '../../transport/broker-version';
 import type {
   ConsumeListener,
   ConsumeRequest,
@@ -23,6 +24,7 @@ const CLOSE_WITHIN = 5000;
 /** The connection that a channel is on. */
 export interface ChannelConnection {
   readonly vhost: Vhost;
+  readonly broker: BrokerIdentity;
   readonly replies: Replies;
   readonly requests: Requests;
   /** What the client sends. The broker reads it at once, or, while it blocks the connection, later. */
@@ -87,7 +89,13 @@ export class MemoryChannel implements LinkChannel {
     }
   }
 
-  declare(topology: Topology, own?: QueueSpec): Promise<string | undefined> {
+  async declare(topology: Topology, own?: QueueSpec): Promise<string | undefined> {
+    const refusal = declareRefusal(this.connection.broker, topology, own);
+    if (refusal) {
+      // As a refusal of the broker's does.
+      void this.close();
+      throw refusal;
+    }
     const what = own ? `Cannot declare queue \`${own.name}\`` : 'Cannot declare the topology';
     const { connection } = this;
     return this.request(what, () => declareTopology(connection.vhost, topology, own, connection));

@@ -1,15 +1,28 @@
 import { FakeInstanceQueue, MemoryBroker } from 'instance-queue/testing';
+import { Random } from '../../../lib/testing/simulation/random';
+import { SimulatedTransport } from '../../../lib/testing/simulation/simulated-transport';
 import { closing } from '../closing';
 import { uniqueName } from '../unique-name';
 import { eventually } from '../waiting';
 import type { BrokerUnderTest } from './broker-under-test';
 
 /** The memory broker of `instance-queue/testing`. */
-export function memoryBroker(): BrokerUnderTest {
-  const broker = new MemoryBroker();
+export const memoryBroker = (): BrokerUnderTest => underTest(new MemoryBroker(), '4.3.0');
+
+/** The same behind the network of simulations, in real time, as a RabbitMQ of that version. */
+export function simulatedBroker(version: string): BrokerUnderTest {
+  const latency = { least: 0.1, most: 2 };
+  const broker = new MemoryBroker({
+    version,
+    transport: (host) => new SimulatedTransport(host, new Random(1), latency),
+  });
+  return underTest(broker, version);
+}
+
+function underTest(broker: MemoryBroker, version: string): BrokerUnderTest {
   const done = Promise.resolve();
   return {
-    version: '4.3.0',
+    version,
     newClient: (options) => closing(new FakeInstanceQueue({ ...options, broker })),
     declareQueue: (spec = {}) => {
       const name = uniqueName();

@@ -1,7 +1,7 @@
 import { fixture } from '../../support/fixtures/fixture';
 import { administeringLaws } from '../../support/laws/administering';
 import { consumingLaws } from '../../support/laws/consuming';
-import { memoryBroker } from '../../support/laws/memory-broker';
+import { memoryBroker, simulatedBroker } from '../../support/laws/memory-broker';
 import { delayingLaws } from '../../support/laws/delaying';
 import { deadLetterLaws } from '../../support/laws/dead-letters';
 import { deadLetterQueueLaws } from '../../support/laws/dead-letter-queues';
@@ -13,8 +13,13 @@ import { streamingLaws } from '../../support/laws/streaming';
 import { togetherLaws } from '../../support/laws/together';
 
 // A RabbitMQ obeys the same laws: spec/integration/testing/laws.spec.ts
-describe('the double of an InstanceQueue', () => {
-  const given = fixture(() => ({ broker: memoryBroker() }));
+describe.each([
+  ['the double of an InstanceQueue', memoryBroker],
+  ['a simulated RabbitMQ 3.10', () => simulatedBroker('3.10.0')],
+  ['a simulated RabbitMQ 4.0', () => simulatedBroker('4.0.0')],
+  ['a simulated RabbitMQ 4.3', () => simulatedBroker('4.3.0')],
+])('%s', (_name, broker) => {
+  const given = fixture(() => ({ broker: broker() }));
 
   sendingLaws(given);
   consumingLaws(given);
