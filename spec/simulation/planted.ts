@@ -136,7 +136,7 @@ export const PLANTED: Readonly<Record<string, Patch>> = {
   },
   'acks-wait-for-ever': {
     file: 'lib/consumer/ack-batching.ts',
-    search: 'this.#soon ??= timer(GATHER_FOR)',
+    search: 'this.#soon ??= timer(this.#gatherFor)',
     replace: 'this.#soon ??= timer(2 ** 31 - 1)',
   },
   'acks-are-not-flushed-when-the-channel-closes': {
@@ -168,8 +168,8 @@ export const PLANTED: Readonly<Record<string, Patch>> = {
   },
   'a-key-is-not-held': {
     file: 'lib/operators/handle.ts',
-    search: 'new HeldDeliveries(key ? new KeyedQueue(key) : new ArrivalQueue(), this)',
-    replace: 'new HeldDeliveries(key ? new ArrivalQueue() : new ArrivalQueue(), this)',
+    search: 'new HeldDeliveries(key ? new KeyedQueue(key) : new PartitionOrder(), this)',
+    replace: 'new HeldDeliveries(new PartitionOrder(), this)',
   },
   'a-key-is-never-freed': {
     file: 'lib/operators/handle.ts',
