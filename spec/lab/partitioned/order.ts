@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 export interface Verdict {
   /** Messages that were worked on at least once. */
   readonly seen: number;
-  /** Confirmed messages that nobody worked on. */
+  /** Confirmed messages that no consumer worked on. */
   readonly lost: number;
   /** Keys' messages of which the first work began before that of an earlier one. */
   readonly inversions: number;

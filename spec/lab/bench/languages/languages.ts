@@ -7,6 +7,7 @@ import type { ClientName } from '../clients/all';
 import { ClientProcess } from '../process';
 import type { Queues } from '../queues';
 import type { Job, Sample } from '../scenario/job';
+import { consume, publish } from '../scenario/scenarios';
 import { median } from '../statistics';
 
 const run = promisify(execFile);
@@ -82,7 +83,8 @@ export async function languageFigures(url: string, queues: Queues, rounds: numbe
       if (why === undefined) runners.set(language.title, inLanguage(await language.build(folder), language, url));
       else missing.push(`${language.title} is left out: ${why} (Debian: ${language.packages}).`);
     }
-    const jobs = [publishing(scale), consuming(scale)];
+    const count = Math.round(MANY * scale);
+    const jobs = [publish('publish', count), consume('consume', count, 'sync')].map(({ job }) => job);
     const samples = await sampled(runners, jobs, queues, rounds);
     return [table([...runners.keys()], samples), ...missing].join('\n');
   } finally {
@@ -91,30 +93,6 @@ export async function languageFigures(url: string, queues: Queues, rounds: numbe
 }
 
 const MANY = 200_000;
-
-const publishing =
-  (scale: number) =>
-  (queue: string): Job => ({
-    kind: 'publish',
-    queue,
-    count: Math.round(MANY * scale),
-    warmUp: Math.round((MANY * scale) / 4),
-    bytes: 256,
-    inFlight: 1000,
-    persistent: false,
-    type: 'classic',
-    json: false,
-  });
-const consuming =
-  (scale: number) =>
-  (queue: string): Job => ({
-    kind: 'consume',
-    queue,
-    count: Math.round(MANY * scale),
-    warmUp: Math.round((MANY * scale) / 4),
-    prefetch: 250,
-    worker: 'sync',
-  });
 
 async function sampled(
   runners: ReadonlyMap<string, Runner>,

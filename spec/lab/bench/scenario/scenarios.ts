@@ -21,7 +21,7 @@ interface Publishing {
   readonly type?: 'classic' | 'quorum';
   readonly json?: boolean;
 }
-const publish = (
+export const publish = (
   title: string,
   count: number,
   { bytes = BYTES, persistent = false, type = 'classic', json = false }: Publishing = {},
@@ -40,7 +40,7 @@ const publish = (
     json,
   }),
 });
-const consume = (title: string, count: number, worker: 'sync' | 'async'): Scenario => ({
+export const consume = (title: string, count: number, worker: 'sync' | 'async'): Scenario => ({
   title,
   job: (queue) => ({ kind: 'consume', queue, count, warmUp: warmUpFor(count), prefetch: PREFETCH, worker }),
 });
