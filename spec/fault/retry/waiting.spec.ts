@@ -1,3 +1,4 @@
+import { asUser } from '../../support/brokers/as-user';
 import { handle, type Message } from 'instance-queue';
 import { consumingFixture } from '../../support/fixtures/consuming';
 import { numbers } from '../../support/numbers';
@@ -89,19 +90,12 @@ test('a user without the configure permission can use a wait queue that exists',
     },
     wait,
   );
-  await broker.ctl('add_user', queue, 'secret');
-  await broker.ctl('set_permissions', queue, '^$', '.*', '.*');
-  const target = new URL(url);
-  target.username = queue;
-  target.password = 'secret';
-  try {
-    const { client, runs } = retryingConsumer(target.href, queue, { attempts: 3, delay: 50 });
+  await asUser(broker, { name: queue, configure: '^$', write: '.*', read: '.*' }, async (userUrl) => {
+    const { client, runs } = retryingConsumer(userUrl, queue, { attempts: 3, delay: 50 });
     await bystander.put(queue, 'bad');
     await eventually(() => runs.length === 3);
     await client.close();
-  } finally {
-    await broker.ctl('delete_user', queue);
-  }
+  });
 });
 
 test('a close while a copy cannot be confirmed requeues the original', async () => {

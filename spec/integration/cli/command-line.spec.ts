@@ -1,3 +1,4 @@
+import { asUser } from '../../support/brokers/as-user';
 import { Bystander } from '../../support/brokers/bystander';
 import { bodies, ids } from '../../support/brokers/messages';
 import { privateBroker, sharedBroker } from '../../support/brokers/test-brokers';
@@ -224,20 +225,14 @@ describe('npx instance-queue, in pipes', () => {
     });
 
     it('tells which permission is missing', async () => {
-      const broker = privateBroker();
-      await broker.ctl('add_user', 'reader', 'geheim');
-      await broker.ctl('set_permissions', 'reader', '^$', '^$', '.*');
-      try {
-        const url = new URL(broker.url.replace('amqp:', 'http:'));
-        [url.username, url.password] = ['reader', 'geheim'];
-        const { code, stdout } = await inPipes(['check', '--url', url.href.replace('http:', 'amqp:')]);
+      const reader = { name: 'reader', password: 'geheim', configure: '^$', write: '^$', read: '.*' };
+      await asUser(privateBroker(), reader, async (url) => {
+        const { code, stdout } = await inPipes(['check', '--url', url]);
         expect(code).toBe(5);
         expect(stdout).toMatch(/configure +FAILED.*403/);
         expect(stdout).toMatch(/write +skipped/);
         expect(stdout).not.toContain('geheim');
-      } finally {
-        await broker.ctl('delete_user', 'reader');
-      }
+      });
     });
   });
 

@@ -1,3 +1,4 @@
+import { asUser } from '../../support/brokers/as-user';
 import { InstanceQueue } from 'instance-queue';
 import { complaint, delays, randomDelays } from '../../lab/delay/random-delays';
 import { bodies } from '../../support/brokers/messages';
@@ -101,23 +102,15 @@ test('messages of a high priority do not make others late', async () => {
 });
 
 test('a user without the configure permission can use levels that exist', async () => {
-  const { broker, bystander, newClient, url } = given;
+  const { broker, bystander, newClient } = given;
   const queue = await bystander.declareQueue();
   await newClient().send({ queue, body: 1, delay: 200 });
   await bystander.takeAtLeast(queue, 1);
-  await broker.ctl('add_user', queue, 'secret');
-  await broker.ctl('set_permissions', queue, '^$', '.*', '.*');
-  const target = new URL(url);
-  target.username = queue;
-  target.password = 'secret';
-  try {
-    const restricted = new InstanceQueue(target.href);
+  await asUser(broker, { name: queue, configure: '^$', write: '.*', read: '.*' }, async (userUrl) => {
+    await using restricted = new InstanceQueue(userUrl);
     await restricted.send({ queue, body: 2, delay: 200 });
     expect(bodies(await bystander.takeAtLeast(queue, 1))).toEqual([2]);
-    await restricted.close();
-  } finally {
-    await broker.ctl('delete_user', queue);
-  }
+  });
 });
 
 test('8 years are accepted, and wait', async () => {

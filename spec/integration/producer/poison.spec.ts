@@ -1,3 +1,5 @@
+import { asUser } from '../../support/brokers/as-user';
+import { closing } from '../../support/closing';
 import { InstanceQueue, type OutboundMessage } from 'instance-queue';
 import { bodies, ids } from '../../support/brokers/messages';
 import { producingFixture } from '../../support/fixtures/producing';
@@ -74,25 +76,18 @@ test('a message with the user id of another user rejects, and no other does', as
 });
 
 test('a message to an exchange without write permission rejects, and no other does', async () => {
-  const { broker, url, bystander, queue } = given;
+  const { broker, bystander, queue } = given;
   const forbidden = bystander.deletesExchange('forbidden-exchange');
   await bystander.onChannel((channel) => channel.assertExchange(forbidden, 'fanout'));
-  await broker.ctl('add_user', queue, 'secret');
-  await broker.ctl('set_permissions', queue, '.*', '^(?!forbidden).*$', '.*');
-  const target = new URL(url);
-  target.username = queue;
-  target.password = 'secret';
   await client.close();
-  client = new InstanceQueue(target.href);
-  try {
+  await asUser(broker, { name: queue, configure: '.*', write: '^(?!forbidden).*$', read: '.*' }, async (userUrl) => {
+    client = closing(new InstanceQueue(userUrl));
     await client.send({ queue, body: 'warm' });
     await bystander.takeAll(queue);
     const [sent] = await sendAmongGood([{ exchange: forbidden, body: 'bad' }]);
     expect(await publishError(sent!)).toMatchObject({ code: 'PUBLISH_REFUSED', replyCode: 403 });
-  } finally {
     await client.close();
-    await broker.ctl('delete_user', queue);
-  }
+  });
 });
 
 test('a message beyond the maximum size of the broker rejects, and no other does', async () => {

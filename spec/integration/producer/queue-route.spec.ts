@@ -1,7 +1,7 @@
+import { asUser } from '../../support/brokers/as-user';
 import { InstanceQueue, handle } from 'instance-queue';
 import { firstValueFrom } from 'rxjs';
 import { bodies } from '../../support/brokers/messages';
-import { closing } from '../../support/closing';
 import { producingFixture } from '../../support/fixtures/producing';
 import { publishError } from '../../support/publish-error';
 import { eventually } from '../../support/waiting';
@@ -102,20 +102,12 @@ test('with `declare: false` no queue is declared', async () => {
 });
 
 test('a user with the write permission alone can send to a queue that exists', async () => {
-  const { broker, url, bystander, queue } = given;
-  await broker.ctl('add_user', queue, 'secret');
-  await broker.ctl('set_permissions', queue, '^$', '.*', '^$');
-  const target = new URL(url);
-  target.username = queue;
-  target.password = 'secret';
-  const client = closing(new InstanceQueue(target.href));
-  try {
+  const { broker, bystander, queue } = given;
+  await asUser(broker, { name: queue, configure: '^$', write: '.*', read: '^$' }, async (userUrl) => {
+    await using client = new InstanceQueue(userUrl);
     expect(await client.send({ queue, body: 1 })).toMatchObject({ attempts: 1 });
     expect((await bystander.count(queue)).ready).toBe(1);
-  } finally {
-    await client.close();
-    await broker.ctl('delete_user', queue);
-  }
+  });
 });
 
 test('a send reaches an exclusive queue of another connection', async () => {
