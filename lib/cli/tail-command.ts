@@ -23,7 +23,7 @@ export function tailCommand(running: Running): Command {
     .option('--key <key>', 'exchange: a binding key or pattern; may be repeated (default: #)', several)
     .option('--stream', 'the name is that of a stream')
     .option('--from <offset>', "stream: 'first', 'last', 'next', an offset, or a time such as 1h", 'next')
-    .option('--limit <count>', 'end after so many messages', count)
+    .option('--limit <count>', 'end after this many messages', count)
     .addHelpText(
       'after',
       `

@@ -10,7 +10,7 @@ interface Waiting<T> {
 }
 
 /** Waits behind most keys; an array for each would be a good part of the garbage. */
-const NOBODY = Symbol('nobody');
+const NONE = Symbol('none');
 
 /**
  * Deliveries that keep the order of their keys: one at a time per key, and across keys the oldest first. A delivery without a
@@ -21,7 +21,7 @@ export class KeyedQueue<T> implements DeliveryQueue<T> {
   /** Deliveries that may start: the oldest of each key that is not running, sorted by place. */
   #ready: Waiting<T>[] = [];
   /** Deliveries behind one of the same key that is ready or running. Has an entry for every key that is remembered. */
-  readonly #behind = new Map<unknown, Waiting<T>[] | typeof NOBODY>();
+  readonly #behind = new Map<unknown, Waiting<T>[] | typeof NONE>();
   readonly #running = new Map<Delivery<T>, unknown>();
   #places = 0;
   #length = 0;
@@ -45,10 +45,10 @@ export class KeyedQueue<T> implements DeliveryQueue<T> {
     const waiting = { delivery, key, place: this.#places++ };
     this.#length++;
     const behind = key === undefined ? undefined : this.#behind.get(key);
-    if (behind === NOBODY) this.#behind.set(key, [waiting]);
+    if (behind === NONE) this.#behind.set(key, [waiting]);
     else if (behind) behind.push(waiting);
     else {
-      if (key !== undefined) this.#behind.set(key, NOBODY);
+      if (key !== undefined) this.#behind.set(key, NONE);
       this.#ready.push(waiting);
     }
   }
@@ -78,7 +78,7 @@ export class KeyedQueue<T> implements DeliveryQueue<T> {
       removed.push(waiting);
       return false;
     };
-    for (const [key, waiting] of this.#behind) if (waiting !== NOBODY) this.#behind.set(key, waiting.filter(kept));
+    for (const [key, waiting] of this.#behind) if (waiting !== NONE) this.#behind.set(key, waiting.filter(kept));
     const fromBehind = removed.length;
     this.#ready = this.#ready.filter(kept);
     for (const { key } of removed.slice(fromBehind)) this.#free(key);
@@ -90,7 +90,7 @@ export class KeyedQueue<T> implements DeliveryQueue<T> {
   #free(key: unknown): void {
     if (key === undefined) return;
     const behind = this.#behind.get(key);
-    const next = behind === NOBODY ? undefined : behind?.shift();
+    const next = behind === NONE ? undefined : behind?.shift();
     if (!next) {
       this.#behind.delete(key);
       return;

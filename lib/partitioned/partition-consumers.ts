@@ -119,7 +119,7 @@ export class PartitionConsumers<T> {
     this.#until = from(until).pipe(take(1)).subscribe({ next: end, error: end, complete: end });
   }
 
-  /** Leaves the group, and hands over all partitions, within so many ms. */
+  /** Leaves the group, and hands over all partitions, within this many ms. */
   close(within: number): Promise<CloseReport> {
     // A later call may shorten the time that is left.
     const deadline = timer(within).subscribe(() => {

@@ -20,7 +20,7 @@ const LONGEST_NAME = 200;
  *
  * Not the levels of delay/, which all services share: when something fails downstream, every message is retried at once, and the
  * delays of all others would be late behind that flood. Here it is one hop instead of several, of exactly the delay, and the queue
- * can be told by its name in `x-death` and in permissions.
+ * is known by its name in `x-death` and in permissions.
  *
  * Classic by default: an unused one expires (`x-expires`), and declaring it again renews that lease. RabbitMQ does not renew
  * the lease of a quorum queue (seen on 3.10; https://www.rabbitmq.com/docs/quorum-queues#feature-matrix), so a quorum queue

@@ -43,7 +43,7 @@ export interface ConsumerPlan {
   readonly prefetch: number;
   readonly works: 'handle' | 'batch' | 'by-hand';
   readonly concurrency?: number;
-  /** Messages are worked on in order per key, of which there are so many. */
+  /** Messages are worked on in order per key, of which there are this many. */
   readonly keys?: number;
   readonly onError: 'requeue-once' | 'requeue' | 'reject' | 'retry';
   /** How many of a hundred runs fail, and how many hang for a while. */

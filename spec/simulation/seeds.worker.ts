@@ -11,7 +11,7 @@ export interface Share {
   readonly first: boolean;
 }
 
-/** What a thread tells, one message per so many seeds. */
+/** What a thread reports, one message for several seeds. */
 export interface Told {
   readonly seeds: number;
   /** ms of simulated time. */

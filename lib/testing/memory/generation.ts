@@ -1,6 +1,6 @@
 import { isRabbitMq } from '../../transport/broker-version';
 
-/** The RabbitMQ that a broker in memory behaves like, unless it is told another version. */
+/** The RabbitMQ that a broker in memory behaves like, unless it is given another version. */
 export const LATEST = '4.3.0';
 
 const isSince = (version: string, since: string): boolean => isRabbitMq({ product: 'RabbitMQ', version }, since);

@@ -10,7 +10,7 @@ import type { QueuedMessage, StoredMessage } from './stored-message';
 
 /** Quorum queues know no higher priority. https://www.rabbitmq.com/docs/quorum-queues#priorities */
 const HIGHEST_IN_QUORUM = 31;
-/** ms after which a quorum queue tries again to hand over a dead letter that nobody took. */
+/** ms after which a quorum queue tries again to hand over a dead letter that no queue took. */
 const DEAD_LETTER_AGAIN = 180_000;
 
 /** A classic or a quorum queue: its messages in order, and the consumers that take them in turns. */
