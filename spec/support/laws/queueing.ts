@@ -86,6 +86,27 @@ export function queueingLaws(given: { readonly broker: BrokerUnderTest }): void 
     ]);
   });
 
+  it('the next single active consumer of a quorum queue gets what waits as soon as the one before is cancelled', async () => {
+    // A classic queue of RabbitMQ 3.10 gives it nothing before the one before has settled what it has.
+    const name = await given.broker.declareQueue({ type: 'quorum', singleActiveConsumer: true });
+    const queue = given.broker.newClient();
+    const first = queue.consumer<number>({ queue: name, prefetch: 1 });
+    const taken: Delivery<number>[] = [];
+    first.deliveries$.subscribe((delivery) => taken.push(delivery));
+    await until(first.state$, ({ status }) => status === 'attached');
+    const second = queue.consumer<number>({ queue: name });
+    const bodies: number[] = [];
+    second.deliveries$.subscribe((delivery) => bodies.push(delivery.body) && delivery.ack());
+    await until(second.state$, ({ status }) => status === 'attached');
+    for (const body of [1, 2, 3]) await queue.send({ queue: name, body });
+    await eventually(() => taken.length === 1);
+    const closing = first.close();
+    await eventually(() => bodies.length === 2);
+    expect(bodies).toEqual([2, 3]);
+    taken[0]?.ack();
+    await closing;
+  });
+
   it('a quorum queue counts the deliveries that failed, and lets go at its limit', async () => {
     const dead = await given.broker.declareQueue();
     const name = await given.broker.declareQueue({ type: 'quorum', deliveryLimit: 2, deadLetter: { queue: dead } });
