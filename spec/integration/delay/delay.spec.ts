@@ -5,6 +5,7 @@ import { bodies } from '../../support/brokers/messages';
 import { collect } from '../../support/collect';
 import { rabbitmqFixture } from '../../support/fixtures/rabbitmq';
 import { numbers } from '../../support/numbers';
+import { publishError } from '../../support/publish-error';
 import { eventually } from '../../support/waiting';
 
 const given = rabbitmqFixture();
@@ -111,6 +112,27 @@ test('a user without the configure permission can use levels that exist', async 
     await restricted.send({ queue, body: 2, delay: 200 });
     expect(bodies(await bystander.takeAtLeast(queue, 1))).toEqual([2]);
   });
+});
+
+test('messages that are sent together wait each for its own time', async () => {
+  const { bystander, newClient } = given;
+  const queue = await bystander.declareQueue();
+  const client = newClient();
+  const delays = [600, 0, 200];
+  const confirmed = await client.sendAll(delays.map((delay) => ({ queue, body: delay, delay })));
+  expect(confirmed).toHaveLength(3);
+  expect(bodies(await bystander.takeAtLeast(queue, 3))).toEqual([0, 200, 600]);
+});
+
+test('a wrong delay among messages that are sent together refuses them all', async () => {
+  const { bystander, newClient } = given;
+  const queue = await bystander.declareQueue();
+  const sent = newClient().sendAll([
+    { queue, body: 1 },
+    { queue, body: 2, delay: -1 },
+  ]);
+  expect(await publishError(sent)).toMatchObject({ code: 'PUBLISH_INVALID' });
+  expect((await bystander.count(queue)).ready).toBe(0);
 });
 
 test('8 years are accepted, and wait', async () => {

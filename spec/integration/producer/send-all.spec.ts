@@ -167,3 +167,49 @@ test('each message is traced as a `send` is', async () => {
     channel.unsubscribe(subscriber);
   }
 });
+
+test('more messages than the outbox holds wait for room, and arrive in order', async () => {
+  given.proxy.refuse();
+  const producer = given.newProducer({ outbox: { limit: 10 }, maxInFlight: 7 });
+  const sent = producer.sendAll(messages(200));
+  expect(producer.outbox).toMatchObject({ queued: 10 });
+  await given.proxy.restore();
+  expect(await sent).toHaveLength(200);
+  expect(bodies(await given.bystander.takeAtLeast(given.queue, 200))).toEqual(numbers(200));
+});
+
+test('a close right after it waits for all of them', async () => {
+  const producer = given.newProducer();
+  const sent = producer.sendAll(messages(300));
+  const report = await producer.close();
+  expect(report).toEqual({ unsettled: 0, unconfirmed: 0 });
+  expect(await sent).toHaveLength(300);
+});
+
+test('a listener that closes the producer in the middle leaves no message unsettled', async () => {
+  given.proxy.refuse();
+  const producer = given.newProducer({ outbox: { limit: 2, overflow: 'drop-oldest' } });
+  const closed: Promise<unknown>[] = [];
+  producer.on('dropped', () => closed.push(producer.close({ drainTimeout: 50 })));
+  const { outcomes, failures } = await sendAllError(producer.sendAll(messages(5)));
+  expect(outcomes).toHaveLength(5);
+  expect(failures.map(({ code }) => code)).toEqual([
+    'OUTBOX_FULL',
+    'OUTBOX_FULL',
+    'OUTBOX_FULL',
+    'PUBLISH_CLOSED',
+    'PUBLISH_CLOSED',
+  ]);
+  await Promise.all(closed);
+  expect(producer.outbox).toEqual({ queued: 0, unconfirmed: 0, bytes: 0 });
+});
+
+test('an array that changes while its messages wait changes nothing', async () => {
+  given.proxy.refuse();
+  const producer = given.newProducer();
+  const batch = messages(3);
+  const sent = producer.sendAll(batch);
+  batch.length = 0;
+  await given.proxy.restore();
+  expect(await sent).toHaveLength(3);
+});
