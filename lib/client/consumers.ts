@@ -1,7 +1,11 @@
 import type { Observable } from 'rxjs';
 import { consuming } from '../consumer/consume';
-import { resolveConsumeOptions, type ConsumeOptions, type NoAckConsumeOptions } from '../consumer/consume-options';
-import type { ResolvedConsumeOptions } from '../consumer/consume-options';
+import {
+  resolveConsumeOptions,
+  type ConsumeOptions,
+  type NoAckConsumeOptions,
+  type ResolvedConsumeOptions,
+} from '../consumer/consume-options';
 import { Consumer } from '../consumer/consumer';
 import type { Message } from '../consumer/delivery';
 import type { ConnectionPair } from './connection-pair';
@@ -27,23 +31,29 @@ export class Consumers {
 
   /** The options with nothing left open. @throws OptionsError */
   resolve<T>(options: ConsumeOptions<T> | NoAckConsumeOptions<T>): ResolvedConsumeOptions<T> {
-    return resolveConsumeOptions<T>(this.#complete(options));
+    return this.#complete<T, typeof options>(options).resolved;
   }
 
   /** @throws OptionsError */
   consumer<T>(options: ConsumeOptions<T>): Consumer<T> {
-    return new Consumer(this.#connections.consumer, this.#complete(options));
+    return new Consumer(this.#connections.consumer, this.#complete<T, typeof options>(options).given);
   }
 
   /** Adds the topology and defaults of the `InstanceQueue`, and remembers what the options declare. */
-  #complete<O extends ConsumeOptions | NoAckConsumeOptions>(options: O): O {
-    const complete = withConsumerDefaults(this.#options, options);
-    const { spec } = resolveConsumeOptions(complete);
+  #complete<T, O extends ConsumeOptions<T> | NoAckConsumeOptions<T>>(options: O): Complete<T, O> {
+    const given = withConsumerDefaults(this.#options, options);
+    const resolved = resolveConsumeOptions<T>(given);
     const { topology, queue } = options;
     this.#names.declare(topology);
     if (typeof queue === 'string') this.#names.check({ queue }, 'queue');
     else this.#names.declareQueue(queue, 'queue');
-    if (spec) this.#connections.producer.core.learn(spec);
-    return complete;
+    if (resolved.spec) this.#connections.producer.core.learn(resolved.spec);
+    return { given, resolved };
   }
+}
+
+/** Options with the defaults of the `InstanceQueue`, and the same with nothing left open. */
+interface Complete<T, O> {
+  readonly given: O;
+  readonly resolved: ResolvedConsumeOptions<T>;
 }
