@@ -1,4 +1,5 @@
 import type { InstanceQueue } from 'instance-queue';
+import { writtenDefinitions } from '../../support/brokers/written-definitions';
 import { bodies } from '../../support/brokers/messages';
 import { rabbitmqFixture } from '../../support/fixtures/rabbitmq';
 import { outcomes } from '../../support/publish-error';
@@ -44,9 +45,7 @@ test.each(RESTARTS)(
     const { bystander, newClient } = given;
     const client = newClient({ reconnect: quick, reopen: quick, producer });
     await client.send({ queue, body: 'first' });
-    // RabbitMQ writes its list of queues to disk with a delay. If it is killed before, it forgets a new queue with all its
-    // messages. This waits for the write; a broker without Mnesia has no such delay.
-    await broker.ctl('eval', 'catch mnesia:sync_log().');
+    await writtenDefinitions(broker);
     const { stop } = sendContinuously(client, queue);
     await eventually(() => client.metrics.confirmed > 100);
     await restart();

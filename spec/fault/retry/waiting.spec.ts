@@ -1,3 +1,4 @@
+import { writtenDefinitions } from '../../support/brokers/written-definitions';
 import { asUser } from '../../support/brokers/as-user';
 import { handle, type Message } from 'instance-queue';
 import { consumingFixture } from '../../support/fixtures/consuming';
@@ -68,8 +69,7 @@ test('a waiting message survives if the broker is killed', async () => {
   });
   await client.send({ queue, body: 'bad', messageId: 'm1' });
   await eventually(async () => (await bystander.hasQueue(wait)) && (await bystander.count(wait)).ready === 1);
-  // RabbitMQ writes its list of queues to disk with a delay. If it is killed before, it forgets a new queue.
-  await broker.ctl('eval', 'catch mnesia:sync_log().');
+  await writtenDefinitions(broker);
   await broker.kill();
   await broker.start();
   await eventually(() => runs.length === 2, 25_000);
