@@ -30,6 +30,9 @@ export const plain = (text: string, lines = false): string =>
       : `\\x${character.charCodeAt(0).toString(16).padStart(2, '0')}`,
   );
 
+/** In a pipe `isTTY` is missing, which `createColors` would take for a wish to guess: it colours whatever runs under `CI`. */
+const isTerminal = ({ isTTY }: { readonly isTTY?: boolean }): boolean => isTTY === true;
+
 /** Progress of something whose end may be known. */
 export interface Progress {
   update(done: number, total: number): void;
@@ -54,8 +57,8 @@ export class Terminal {
     const { stdout, stderr, env } = around;
     // https://no-color.org
     const wanted = color && (env['NO_COLOR'] ?? '') === '' && env['TERM'] !== 'dumb';
-    this.#out = createColors(wanted && stdout.isTTY && !json);
-    this.#err = createColors(wanted && stderr.isTTY);
+    this.#out = createColors(wanted && isTerminal(stdout) && !json);
+    this.#err = createColors(wanted && isTerminal(stderr));
     for (const stream of [stdout, stderr]) {
       stream.on('error', (error: NodeJS.ErrnoException) => {
         if (error.code !== 'EPIPE') throw error;

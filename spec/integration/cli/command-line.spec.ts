@@ -45,6 +45,16 @@ describe('npx instance-queue, in pipes', () => {
     expect(text.stdout + text.stderr).not.toContain(ESCAPE);
   });
 
+  it('has no colours in the log of a CI server either', async () => {
+    await given.letters.fill(1);
+    const { stdout, stderr } = await inPipes(['dead', 'list', given.letters.dead], {
+      url: given.url,
+      env: { CI: 'true' },
+    });
+    expect(stdout).toContain('COUNT');
+    expect(stdout + stderr).not.toContain(ESCAPE);
+  });
+
   it('replays what is meant, says what it did, and keeps the rest', async () => {
     await given.letters.fill(3);
     const dry = await run('dead', 'replay', given.letters.dead, '--id', 'm1', '--dry-run');
