@@ -72,7 +72,7 @@ function dial(endpoint: Endpoint, options: DialOptions): Observable<Link> {
         subscriber.next(opened);
       };
       // What came together with open-ok counts first: a connection closed by then was never up.
-      if (gate?.open()) emitting = setImmediate(emit);
+      if (gate?.open(receiver)) emitting = setImmediate(emit);
       else emit();
     };
 
@@ -134,6 +134,7 @@ class HandshakeGate {
   readonly onread: OnReadOpts;
   readonly #reader = new HandshakeReader();
   #open = false;
+  #receiver: Receiver | undefined;
   #held: Buffer | undefined;
   #socket: Duplex | undefined;
 
@@ -164,9 +165,13 @@ class HandshakeGate {
     return this.#reader.foreignProtocol;
   }
 
-  /** The connection has its listeners. `true`: something was held back; it is read by the next turn of the event loop. */
-  open(): boolean {
+  /**
+   * The connection has its listeners; from now on a `receiver` gets what is read. `true`: something was held back; it is read by the
+   * next turn of the event loop.
+   */
+  open(receiver: Receiver | undefined): boolean {
     this.#open = true;
+    this.#receiver = receiver;
     const held = this.#held;
     this.#held = undefined;
     if (held === undefined) return false;
@@ -182,6 +187,10 @@ class HandshakeGate {
       return false;
     }
     this.#socket = socket;
+    if (this.#receiver && socket.readableLength === 0) {
+      this.#receiver.read(bytes);
+      return true;
+    }
     const read = Buffer.from(bytes);
     if (this.#open) return socket.push(read);
     const passing = this.#held === undefined ? this.#reader.endsIn(read) : 0;

@@ -4,6 +4,7 @@ import { DeliveryFrames } from './delivery-frames';
 import { retriedReadably } from './frame-guard';
 import { isObject } from './is-object';
 import { uint16At } from './bytes';
+import { ReadBuffer } from './read-buffer';
 
 interface Registered {
   readonly channel: Channel;
@@ -16,10 +17,14 @@ interface ReadingConnection {
   /** Bytes that were read and not yet split into frames. */
   rest: Buffer;
   /** Handles each frame. amqplib replaces it while closing. */
-  readonly accept: unknown;
+  readonly accept: (frame: unknown) => void;
   /** The channels by number. */
   readonly channels: readonly ({ readonly channel: unknown } | null | undefined)[];
+  /** The next frame, which it reads from its stream if necessary; `false`: there is none yet. */
   recvFrame: () => unknown;
+  /** Was anything read since the last heartbeat was due? */
+  recvSinceLastCheck: boolean;
+  readonly emit: (event: 'frameError', error: unknown) => unknown;
 }
 
 /** Does the connection look like the known amqplib? */
@@ -27,7 +32,9 @@ const isReading = (connection: object): connection is ReadingConnection =>
   typeof Reflect.get(connection, 'recvFrame') === 'function' &&
   Buffer.isBuffer(Reflect.get(connection, 'rest')) &&
   Array.isArray(Reflect.get(connection, 'channels')) &&
-  typeof Reflect.get(connection, 'accept') === 'function';
+  typeof Reflect.get(connection, 'accept') === 'function' &&
+  typeof Reflect.get(connection, 'recvSinceLastCheck') === 'boolean' &&
+  typeof Reflect.get(connection, 'emit') === 'function';
 
 /**
  * Takes complete messages out of the bytes that were read, before amqplib splits them into frames: amqplib creates half a dozen
@@ -38,6 +45,7 @@ export class Receiver {
   readonly #connection: ReadingConnection;
   readonly #accept: unknown;
   readonly #byChannel = new Map<number, Registered>();
+  readonly #buffer = new ReadBuffer();
   readonly #decode: (frame: Buffer) => ConsumeMessage['properties'];
 
   private constructor(connection: ReadingConnection) {
@@ -69,6 +77,22 @@ export class Receiver {
     channel.once('close', () => {
       if (this.#byChannel.get(number)?.channel === channel) this.#byChannel.delete(number);
     });
+  }
+
+  /**
+   * Takes what the socket has read, and what lies in front of it, past the socket's own buffer: there, each read would cost two
+   * allocations and an event. Whatever was given to the socket itself must have been read before.
+   */
+  read(bytes: Uint8Array): void {
+    const connection = this.#connection;
+    connection.rest = this.#buffer.append(connection.rest, bytes);
+    connection.recvSinceLastCheck = true;
+    // What amqplib does when its stream is readable.
+    try {
+      for (let frame = connection.recvFrame(); frame; frame = connection.recvFrame()) connection.accept(frame);
+    } catch (error) {
+      connection.emit('frameError', error);
+    }
   }
 
   #take(): void {

@@ -51,6 +51,8 @@ describe('messages', () => {
     ['keeps what it read elsewhere', ({ connection }) => Reflect.set(connection, 'rest', [])],
     ['has no list of channels', ({ connection }) => Reflect.set(connection, 'channels', {})],
     ['hands frames on in another way', ({ connection }) => Reflect.set(connection, 'accept', undefined)],
+    ['notes in another way that it read', ({ connection }) => Reflect.deleteProperty(connection, 'recvSinceLastCheck')],
+    ['reports in another way what it cannot read', ({ connection }) => Reflect.set(connection, 'emit', undefined)],
   ])('are taken past no amqplib that %s', (_what, change) => {
     const memory = new MemoryChannel();
     change(memory);
