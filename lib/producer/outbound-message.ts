@@ -230,11 +230,20 @@ function check(message: unknown): void {
     throw new TypeError(
       `Expected an object with a route and a \`body\`, got ${Array.isArray(message) ? 'an array' : typeof message}.`,
     );
-  const { routingKey } = message;
+  const { routingKey, contentType, messageId, type, persistent, mandatory } = message;
   const queue = isQueueContract(message['queue']) ? message['queue'].name : message['queue'];
   const exchange = isExchangeContract(message['exchange']) ? message['exchange'].name : message['exchange'];
   // For nearly all messages, checks by name are faster than the table.
-  const plain = saysNoMore(message) && isName(queue) && isName(exchange) && isName(routingKey);
+  const plain =
+    isOfFew(message) &&
+    isName(queue) &&
+    isName(exchange) &&
+    isName(routingKey) &&
+    isName(contentType) &&
+    isName(messageId) &&
+    isName(type) &&
+    isFlag(persistent) &&
+    isFlag(mandatory);
   if (!plain) {
     const byName = queue === message['queue'] && exchange === message['exchange'];
     checkOptions<object>(byName ? message : { ...message, queue, exchange }, MESSAGE, A_MESSAGE);
@@ -246,13 +255,28 @@ function check(message: unknown): void {
 }
 const A_MESSAGE = { of: 'a message' };
 
-/** Does the message have more than a route and a body? */
-function saysNoMore(message: object): boolean {
-  for (const member in message) if (!ROUTE.has(member)) return false;
+/** Has the message nothing beside what most messages have? */
+function isOfFew(message: object): boolean {
+  for (const member in message) {
+    switch (member) {
+      case 'queue':
+      case 'exchange':
+      case 'routingKey':
+      case 'body':
+      case 'persistent':
+      case 'mandatory':
+      case 'contentType':
+      case 'messageId':
+      case 'type':
+        break;
+      default:
+        return false;
+    }
+  }
   return true;
 }
-const ROUTE: ReadonlySet<string> = new Set(['queue', 'exchange', 'routingKey', 'body']);
 
+const isFlag = (value: unknown): boolean => value === undefined || typeof value === 'boolean';
 const isName = (value: unknown): boolean => value === undefined || name(value) === undefined;
 
 /** The properties beside route, body, id and content type; undefined: none. A copy, because the caller may change the message. */
