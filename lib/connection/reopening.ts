@@ -17,6 +17,7 @@ import {
 } from 'rxjs';
 import { ChannelError, type InstanceQueueError } from '../errors';
 import type { Link } from '../transport/transport';
+import { isBrokerCrash } from '../transport/link-errors';
 import { backoffDelay } from './backoff';
 import type { ConnectionCore } from './connection-core';
 
@@ -198,7 +199,8 @@ export class CloseAttribution {
     if (lost.code === 'CREDENTIALS_FAILED') return false;
     // A connection that was lost without a reply code refused no setup: all of its members set up again in parallel.
     if (turn === undefined || lost.replyCode === undefined || lost.replyCode === CONNECTION_FORCED) return false;
-    if (turn.alone) return true;
+    // What crashes once may work the next time.
+    if (turn.alone && (this.#suspect || !isBrokerCrash(lost))) return true;
     this.#suspect = true;
     return false;
   }

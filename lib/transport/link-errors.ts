@@ -58,6 +58,13 @@ const PASSING =
 export const isChannelLimit = ({ replyCode, message }: ConnectionError): boolean =>
   replyCode === 530 && message.includes('number of channels opened');
 
+/**
+ * Did a process of the broker crash over what this connection asked for? A refusal gives its reason behind the name of the code.
+ * RabbitMQ 3.10 crashes when two connections declare the same new quorum queue at once.
+ */
+export const isBrokerCrash = ({ replyCode, message }: ConnectionError): boolean =>
+  replyCode === 541 && message.endsWith('541 INTERNAL_ERROR');
+
 /** The facts of a refusal, for an error. */
 const detailsOf = (cause: unknown, refusal: Refusal | undefined): ErrorDetails => ({
   cause,

@@ -117,6 +117,33 @@ describe('a consumer of a scripted broker', () => {
     },
   );
 
+  it('attaches at its second attempt if a process of the broker crashed over the first', async () => {
+    // RabbitMQ 3.10 closes one of two connections that declare the same new quorum queue at once, and gives no reason.
+    const { connection } = await start((client, number) => {
+      client.onMethod('queue.declare', () => {
+        if (number > 1) return 'default';
+        client.closeConnection(541, 'INTERNAL_ERROR');
+        return undefined;
+      });
+    });
+    const consumer = closing(new Consumer(connection, { queue: { name: 'q' } }));
+    const collected = collect(consumer.deliveries$);
+    await until(consumer.state$, (state) => state.status === 'attached' && state.epoch === 2);
+    expect(collected.error).toBeUndefined();
+  });
+
+  it('fails its first attach if a process of the broker crashes over it each time', async () => {
+    const { connection } = await start((client) => {
+      client.onMethod('queue.declare', () => {
+        client.closeConnection(541, 'INTERNAL_ERROR');
+        return undefined;
+      });
+    });
+    const collected = collect(consume(connection, { queue: { name: 'q' } }));
+    await eventually(() => collected.error);
+    expect(collected.error).toMatchObject({ code: 'CHANNEL_CLOSED', replyCode: 541, retryable: false });
+  });
+
   it('keeps trying if such a refusal comes after its first attach', async () => {
     const { connection } = await start((client, number) => {
       client.onMethod('queue.declare', () => {

@@ -8,8 +8,13 @@ interface Connected {
 const connected = (): Connected => ({ lost: undefined });
 
 /** Ends it; returns what each channel on it is told. */
-function lose(link: Connected, replyCode?: number, code: ConnectionErrorCode = 'CONNECTION_LOST'): ChannelError {
-  link.lost = new ConnectionError(code, 'host:1/', 'Lost the connection.', { replyCode });
+function lose(
+  link: Connected,
+  replyCode?: number,
+  code: ConnectionErrorCode = 'CONNECTION_LOST',
+  why = 'Lost the connection.',
+): ChannelError {
+  link.lost = new ConnectionError(code, 'host:1/', why, { replyCode });
   return new ChannelError('The channel ended with its connection.', { cause: link.lost, replyCode });
 }
 
@@ -59,6 +64,20 @@ describe('after the end of a connection', () => {
     const link = connected();
     one?.turn(link).subscribe();
     expect(one?.guilty(link, lose(link, 541))).toBe(true);
+  });
+
+  it('over a crash in the broker, who was alone begins alone again, and is guilty if it crashes once more', () => {
+    const [one, other] = all;
+    const crash = 'Lost the connection to host:1/: the broker closed it: 541 INTERNAL_ERROR';
+    const link = connected();
+    one?.turn(link).subscribe();
+    expect(one?.guilty(link, lose(link, 541, 'CONNECTION_LOST', crash))).toBe(false);
+    const next = connected();
+    const begun: string[] = [];
+    one?.turn(next).subscribe(() => begun.push('one'));
+    other?.turn(next).subscribe(() => begun.push('other'));
+    expect(begun).toEqual(['one']);
+    expect(one?.guilty(next, lose(next, 541, 'CONNECTION_LOST', crash))).toBe(true);
   });
 
   it('over refused credentials, no setup is suspect, not even one that was alone', () => {
