@@ -1,5 +1,6 @@
-import { fork, type ChildProcess } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { programOf, type ClientName } from './clients/all';
+import type { Programs } from './programs';
 import type { Job, Sample } from './scenario/job';
 
 /** The time limit of a job: a client that hangs must not block the run. */
@@ -13,16 +14,15 @@ export class ClientProcess {
     this.#child = child;
   }
 
-  static async start(client: ClientName, url: string): Promise<ClientProcess> {
-    const { file, flags } = programOf(client);
-    const child = fork(file, [url, ...flags]);
-    const started = new ClientProcess(child);
-    await started.#next();
-    return started;
+  static async start(client: ClientName, url: string, programs: Programs): Promise<ClientProcess> {
+    const { name, flags = [] } = programOf(client);
+    const child = programs.start(name, [url, ...flags]);
+    await answerOf(child, client);
+    return new ClientProcess(child);
   }
 
   run(job: Job): Promise<Sample> {
-    const answer = this.#next();
+    const answer = answerOf(this.#child, job.kind);
     this.#child.send(job);
     return answer as Promise<Sample>;
   }
@@ -30,22 +30,23 @@ export class ClientProcess {
   stop(): void {
     this.#child.kill('SIGKILL');
   }
+}
 
-  #next(): Promise<unknown> {
-    return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => {
-        reject(new Error(`No answer within ${LIMIT} ms.`));
-      }, LIMIT);
-      const exited = (code: number | null): void => {
-        clearTimeout(timer);
-        reject(new Error(`The client's process ended (${code ?? 'killed'}).`));
-      };
-      this.#child.once('exit', exited);
-      this.#child.once('message', (message) => {
-        clearTimeout(timer);
-        this.#child.off('exit', exited);
-        resolve(message);
-      });
+/** The next message from `child`. Rejects if the process ends first, or takes longer than `limit` ms. */
+export function answerOf(child: ChildProcess, what: string, limit = LIMIT): Promise<unknown> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => {
+      reject(new Error(`${what}: no answer within ${limit} ms.`));
+    }, limit);
+    const exited = (code: number | null): void => {
+      clearTimeout(timer);
+      reject(new Error(`${what}: the process ended (${code ?? 'killed'}).`));
+    };
+    child.once('exit', exited);
+    child.once('message', (message) => {
+      clearTimeout(timer);
+      child.off('exit', exited);
+      resolve(message);
     });
-  }
+  });
 }

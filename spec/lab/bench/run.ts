@@ -1,95 +1,92 @@
 /**
- * `npm run bench`: compares this library with its peers on one broker, each client in a process of its own, in turns. Then measures
- * other sizes and kinds of messages, and then this library alone.
- * Flags: `--quick` (the first part, short), `--rounds 7`, `--scale 1`, `--clients amqplib,instance-queue`,
- * `--scenarios publish`, `--parts peers,variations,own,languages`, `--own memory`.
+ * `npm run bench`: this library beside other clients on one broker, and alone; what each part measures is told in
+ * demo/guides/benchmarks.md.
+ * Flags: `--parts cold,warm`, `--quick` (the part `peers`, short), `--rounds 7`, `--scale 1`, `--clients amqplib,instance-queue`,
+ * `--scenarios publish` (only those whose title, or the program's name, contains that).
  */
 import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
 import { startBroker } from '../../../compose/broker';
-import { CLIENT_NAMES, isClientName, type ClientName } from './clients/all';
-import { languageFigures } from './languages/languages';
-import { ownFigures } from './own/own';
-import { ClientProcess } from './process';
+import type { Part } from './bench';
+import { clientsOf, missingPackage } from './clients/all';
+import { cold } from './cold/cold';
+import { languages } from './languages/languages';
+import { peers, variations } from './parts/peers';
+import { sizes } from './parts/sizes';
+import { warm } from './parts/warm';
+import { Programs } from './programs';
 import { Queues } from './queues';
-import type { Sample } from './scenario/job';
-import { scenarios, variations, type Scenario } from './scenario/scenarios';
-import { table, type Measured } from './table';
+import { scale as scalePart } from './scale/scale';
+import { tail } from './tail/tail';
+
+const PARTS: Readonly<Record<string, Part>> = {
+  peers,
+  variations,
+  cold,
+  warm,
+  sizes,
+  tail,
+  scale: scalePart,
+  languages,
+};
 
 const { values: flags } = parseArgs({
   options: {
     quick: { type: 'boolean', default: false },
-    rounds: { type: 'string' },
+    rounds: { type: 'string', default: '5' },
     scale: { type: 'string' },
     clients: { type: 'string' },
     scenarios: { type: 'string', default: '' },
     parts: { type: 'string' },
-    own: { type: 'string', default: '' },
   },
 });
 
 async function main(): Promise<void> {
-  const rounds = Number(flags.rounds ?? 5);
-  const scale = Number(flags.scale ?? (flags.quick ? 0.027 : 1));
-  const parts = flags.parts?.split(',') ?? (flags.quick ? ['peers'] : ['peers', 'variations', 'own', 'languages']);
-  const wanted = [
-    ...(parts.includes('peers') ? scenarios(scale) : []),
-    ...(parts.includes('variations') ? variations(scale) : []),
-  ].filter(({ title }) => title.includes(flags.scenarios));
-  const names = flags.clients?.split(/,(?! wire)/).map((name) => name.trim()) ?? CLIENT_NAMES;
-  const clients = names.filter(isClientName);
-  if (clients.length < names.length) throw new Error(`Known clients: ${CLIENT_NAMES.join('; ')}.`);
+  const rounds = positive('rounds', flags.rounds);
+  const scale = positive('scale', flags.scale ?? (flags.quick ? '0.027' : '1'));
+  const parts = partsOf(flags.parts ?? (flags.quick ? 'peers' : Object.keys(PARTS).join(',')));
+  const asked = clientsOf(flags.clients);
+  const absent = asked.flatMap((client) => {
+    const needs = missingPackage(client);
+    return needs === undefined ? [] : [`${client} is left out: the package ${needs} is not installed.`];
+  });
+  const clients = asked.filter((client) => missingPackage(client) === undefined);
 
+  const programs = await Programs.compile();
   const broker = await startBroker({ say: (line) => console.error(line) });
-  const processes = new Map<ClientName, ClientProcess>();
   const queues = await Queues.open(broker.url);
   try {
-    for (const client of clients) processes.set(client, await ClientProcess.start(client, broker.url));
-    const measured: Measured[] = [];
-    for (const scenario of wanted) measured.push(...(await compare(scenario, processes, queues, rounds)));
-    if (measured.length > 0) console.log(`\n${table(measured)}\n`);
-    if (parts.includes('languages')) console.log(`\n${await languageFigures(broker.url, queues, rounds, scale)}\n`);
-    if (parts.includes('own')) console.log(`${await ownFigures(broker.url, scale, flags.own)}\n`);
+    const wants = (title: string): boolean => title.includes(flags.scenarios);
+    for (const [name, part] of parts) {
+      const began = performance.now();
+      const figures = await part({ broker, queues, programs, rounds, scale, clients, wants });
+      console.error(`${name}: ${((performance.now() - began) / 1000).toFixed(0)} s`);
+      console.log(`\n### ${name}\n\n${figures}\n`);
+    }
     const { model = 'unknown' } = cpus()[0] ?? {};
     console.log(
-      `RabbitMQ ${broker.version}, Node ${process.versions.node}, ${cpus().length} × ${model}, ${new Date().toISOString().slice(0, 10)}; medians of ${rounds} rounds.`,
+      `RabbitMQ ${broker.version}, Node ${process.versions.node}, ${cpus().length} × ${model}, ${new Date().toISOString().slice(0, 10)}; medians of ${rounds} rounds, scale ${scale}.`,
     );
-    if (scale < 1)
-      console.log(
-        'Rounds this short are paid to the compiler for a good part: what a message costs, the whole bench tells.',
-      );
+    for (const line of absent) console.log(line);
+    if (scale < 0.2) console.log('Rounds this short are paid to the compiler for a good part: see the whole bench.');
   } finally {
-    for (const client of processes.values()) client.stop();
     await queues.close();
     await broker.stop();
   }
 }
 
-/** Runs every client once per round, in rotating order, so that disturbances of the machine affect all alike. */
-async function compare(
-  scenario: Scenario,
-  processes: ReadonlyMap<ClientName, ClientProcess>,
-  queues: Queues,
-  rounds: number,
-): Promise<Measured[]> {
-  const samples = new Map<ClientName, Sample[]>([...processes.keys()].map((client) => [client, []]));
-  const order = [...processes];
-  // The first two warm up.
-  for (let round = -1; round <= rounds; round++) {
-    for (const [client, process] of order) {
-      const queue = `bench-${client}`;
-      const job = scenario.job(queue);
-      await queues.prepare(job);
-      const sample = await process.run(job);
-      if (round > 0) samples.get(client)?.push(sample);
-      console.error(
-        `${scenario.title} · ${client} · ${round < 1 ? 'warm-up' : round}: ${(sample.messages / sample.ms).toFixed(1)} k/s, ${(sample.cpu / sample.messages).toFixed(1)} µs`,
-      );
-    }
-    const first = order.shift();
-    if (first) order.push(first);
-  }
-  return [...samples].map(([client, all]) => ({ scenario: scenario.title, client, samples: all }));
+function partsOf(flag: string): readonly (readonly [name: string, part: Part])[] {
+  return flag.split(',').map((name) => {
+    const part = Object.hasOwn(PARTS, name) ? PARTS[name] : undefined;
+    if (!part) throw new Error(`Expected \`--parts\` from ${Object.keys(PARTS).join(', ')}. Got: ${name}.`);
+    return [name, part];
+  });
+}
+
+function positive(flag: string, text: string): number {
+  const value = Number(text);
+  if (!(value > 0)) throw new Error(`Expected \`--${flag}\` to be a number above 0, got ${text}.`);
+  return value;
 }
 
 main().then(

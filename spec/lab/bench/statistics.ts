@@ -7,3 +7,7 @@ export function quantile(values: readonly number[], share: number): number {
 }
 
 export const median = (values: readonly number[]): number => quantile(values, 0.5);
+
+/** The median of the ratios within each round, so that a slow phase of the machine affects both. */
+export const medianRatio = (values: readonly number[], bases: readonly number[]): number =>
+  median(values.map((value, round) => value / (bases[round] ?? NaN)));

@@ -1,23 +1,53 @@
-import { join } from 'node:path';
+import { createRequire } from 'node:module';
 
-/** The clients by name: the program, and its arguments after the URL. */
+interface Program {
+  /** `<name>.program.ts` */
+  readonly name: string;
+  /** Arguments after the URL. */
+  readonly flags?: readonly string[];
+  /** The package of the client; this library is always there. */
+  readonly needs?: string;
+}
+
 const PROGRAMS = {
-  limit: ['limit'],
-  amqplib: ['amqplib'],
-  'amqplib with noDelay': ['amqplib', 'no-delay'],
-  'instance-queue': ['ours'],
-  'instance-queue, wire: false': ['ours', 'no-wire'],
-  '@cloudamqp/amqp-client': ['cloudamqp'],
-  'rabbitmq-client': ['rabbitmq-client'],
-  'amqp-connection-manager': ['connection-manager'],
-  rascal: ['rascal'],
-} satisfies Record<string, readonly [file: string, ...flags: string[]]>;
+  limit: { name: 'limit', needs: 'amqplib' },
+  'limit, same properties': { name: 'limit', flags: ['same-properties'], needs: 'amqplib' },
+  amqplib: { name: 'amqplib', needs: 'amqplib' },
+  'amqplib with noDelay': { name: 'amqplib', flags: ['no-delay'], needs: 'amqplib' },
+  'instance-queue': { name: 'ours' },
+  'instance-queue, wire: false': { name: 'ours', flags: ['no-wire'] },
+  '@cloudamqp/amqp-client': { name: 'cloudamqp', needs: '@cloudamqp/amqp-client' },
+  'rabbitmq-client': { name: 'rabbitmq-client', needs: 'rabbitmq-client' },
+  'amqp-connection-manager': { name: 'connection-manager', needs: 'amqp-connection-manager' },
+  rascal: { name: 'rascal', needs: 'rascal' },
+} satisfies Record<string, Program>;
 
 export type ClientName = keyof typeof PROGRAMS;
 export const CLIENT_NAMES = Object.keys(PROGRAMS) as ClientName[];
 export const isClientName = (name: string): name is ClientName => Object.hasOwn(PROGRAMS, name);
 
-export function programOf(client: ClientName): { readonly file: string; readonly flags: readonly string[] } {
-  const [file = '', ...flags] = PROGRAMS[client];
-  return { file: join(__dirname, `${file}.ts`), flags };
+export const programOf = (client: ClientName): Program => PROGRAMS[client];
+
+/** The clients of `--clients`, separated by commas: names of clients may hold one themselves. @throws Error with those it knows */
+export function clientsOf(flag: string | undefined): readonly ClientName[] {
+  if (flag === undefined) return CLIENT_NAMES;
+  const names = flag.split(/,(?! )/).map((name) => name.trim());
+  const unknown = names.filter((name) => !isClientName(name));
+  if (unknown.length > 0)
+    throw new Error(`Expected \`--clients\` from: ${CLIENT_NAMES.join('; ')}. Got: ${unknown.join('; ')}.`);
+  return names.filter(isClientName);
+}
+
+/** The package that this client lacks here; undefined: it can run. */
+export function missingPackage(client: ClientName): string | undefined {
+  const { needs } = programOf(client);
+  if (needs === undefined) return undefined;
+  try {
+    createRequire(__filename).resolve(needs);
+    return undefined;
+  } catch (error) {
+    // Another error tells of a package that is there, but only for `import`.
+    const code: unknown = error instanceof Error ? Reflect.get(error, 'code') : undefined;
+    return code === 'MODULE_NOT_FOUND' ? needs : undefined;
+  }
 }

@@ -3,12 +3,12 @@ import { accessSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { promisify } from 'node:util';
+import type { Part } from '../bench';
 import type { ClientName } from '../clients/all';
-import { ClientProcess } from '../process';
-import type { Queues } from '../queues';
-import type { Job, Sample } from '../scenario/job';
-import { consume, publish } from '../scenario/scenarios';
-import { median } from '../statistics';
+import type { Sample } from '../scenario/job';
+import { fresh, inTurns, type Runner } from '../scenario/rounds';
+import { consume, publish, scaled } from '../scenario/scenarios';
+import { cost, medianColumn, ratioColumn, spreadColumn, table, throughput, type Column, type Measured } from '../table';
 
 const run = promisify(execFile);
 
@@ -66,68 +66,44 @@ const LANGUAGES: readonly Language[] = [
 ];
 const HERE: readonly ClientName[] = ['instance-queue', 'amqplib'];
 
-/** Runs one job in a process of its own, which ends with it. */
-type Runner = (job: Job) => Promise<Sample>;
+const MANY = 200_000;
+const TO = 'C: librabbitmq';
+
+const COLUMNS: readonly Column[] = [
+  medianColumn('k/s', throughput, 0),
+  medianColumn('CPU µs', cost, 2),
+  spreadColumn(cost, 2),
+  ratioColumn(TO, cost, '× C'),
+];
 
 /**
  * This library beside clients in other languages, with the same guarantees: confirms, mandatory messages with ids, acks. A process
- * for each sample, in turns; the first quarter of the messages warms it up. As Markdown.
+ * for each sample, in turns; the first quarter of the messages warms it up.
  */
-export async function languageFigures(url: string, queues: Queues, rounds: number, scale: number): Promise<string> {
+export const languages: Part = async (bench) => {
   const folder = mkdtempSync(join(tmpdir(), 'instance-queue-bench-'));
   try {
-    const runners = new Map<string, Runner>(HERE.map((client) => [`JavaScript: ${client}`, inNode(client, url)]));
+    const here = HERE.filter((client) => bench.clients.includes(client));
+    const runners = new Map<string, Runner>(here.map((client) => [`JavaScript: ${client}`, fresh(bench, client)]));
     const missing: string[] = [];
     for (const language of LANGUAGES) {
       const why = await whyNot(language);
-      if (why === undefined) runners.set(language.title, inLanguage(await language.build(folder), language, url));
+      if (why === undefined)
+        runners.set(language.title, inLanguage(await language.build(folder), language, bench.broker.url));
       else missing.push(`${language.title} is left out: ${why} (Debian: ${language.packages}).`);
     }
-    const count = Math.round(MANY * scale);
-    const jobs = [publish('publish', count), consume('consume', count, 'sync')].map(({ job }) => job);
-    const samples = await sampled(runners, jobs, queues, rounds);
-    return [table([...runners.keys()], samples), ...missing].join('\n');
+    const count = scaled(MANY, bench.scale);
+    const scenarios = [
+      publish('publish, 1000 in flight', count),
+      consume('consume, sync worker, prefetch 250', count, 'sync'),
+    ].filter(({ title }) => bench.wants(title));
+    const measured: Measured[] = [];
+    for (const scenario of scenarios) measured.push(...(await inTurns(bench, runners, scenario)));
+    return [table(measured, COLUMNS), ...missing].join('\n\n');
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
-}
-
-const MANY = 200_000;
-
-async function sampled(
-  runners: ReadonlyMap<string, Runner>,
-  jobs: readonly ((queue: string) => Job)[],
-  queues: Queues,
-  rounds: number,
-): Promise<ReadonlyMap<string, readonly Sample[][]>> {
-  const samples = new Map([...runners.keys()].map((name) => [name, jobs.map((): Sample[] => [])]));
-  const order = [...runners];
-  for (let round = 0; round < rounds; round++) {
-    for (const [i, jobOf] of jobs.entries()) {
-      for (const [name, runner] of order) {
-        const job = jobOf('bench-languages');
-        await queues.prepare(job);
-        const sample = await runner(job);
-        samples.get(name)?.[i]?.push(sample);
-        console.error(`${job.kind} · ${name} · ${round + 1}: ${(sample.cpu / sample.messages).toFixed(2)} µs`);
-      }
-    }
-    const first = order.shift();
-    if (first) order.push(first);
-  }
-  return samples;
-}
-
-function inNode(client: ClientName, url: string): Runner {
-  return async (job) => {
-    const process = await ClientProcess.start(client, url);
-    try {
-      return await process.run(job);
-    } finally {
-      process.stop();
-    }
-  };
-}
+};
 
 function inLanguage([program = '', ...first]: readonly string[], { ackEvery }: Language, url: string): Runner {
   const { hostname, port, username, password, pathname } = new URL(url);
@@ -153,26 +129,4 @@ async function whyNot({ needs }: Language): Promise<string | undefined> {
     }
   }
   return undefined;
-}
-
-function table(names: readonly string[], samples: ReadonlyMap<string, readonly Sample[][]>): string {
-  const cost = (name: string, i: number): readonly number[] =>
-    samples.get(name)?.[i]?.map(({ cpu, messages }) => cpu / messages) ?? [];
-  const rate = (name: string, i: number): number =>
-    median(samples.get(name)?.[i]?.map(({ messages, ms }) => messages / ms) ?? []);
-  /** Within each round, so that a slow phase of the machine affects both. */
-  const ratio = (name: string, i: number, to: string): string => {
-    const base = cost(to, i);
-    if (base.length === 0) return '–';
-    return median(cost(name, i).map((value, round) => value / (base[round] ?? NaN))).toFixed(2);
-  };
-  const cells = (name: string, i: number): string[] => [
-    rate(name, i).toFixed(0),
-    median(cost(name, i)).toFixed(2),
-    ratio(name, i, 'C: librabbitmq'),
-  ];
-  const rows = names.map((name) => [name, ...cells(name, 0), ...cells(name, 1)]);
-  const heads = ['client', 'publish k/s', 'CPU µs', '× C', 'consume k/s', 'CPU µs', '× C'];
-  const lines = [heads, heads.map((_, i) => (i === 0 ? '---' : '--:')), ...rows];
-  return lines.map((line) => `| ${line.join(' | ')} |`).join('\n');
 }

@@ -1,12 +1,19 @@
 import { randomBytes } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { BenchClient } from '../clients/client';
 import { stopwatch } from '../stopwatch';
-import type { Job, Sample } from './job';
-
-type Of<K extends Job['kind']> = Extract<Job, { kind: K }>;
+import type { Consuming, Job, Publishing, RoundTrips, Sample } from './job';
+import { watchPauses } from './pauses';
 
 /** `another` opens a client on a connection of its own. */
-export function execute(client: BenchClient, job: Job, another: () => Promise<BenchClient>): Promise<Sample> {
+export async function execute(client: BenchClient, job: Job, another: () => Promise<BenchClient>): Promise<Sample> {
+  const pauses = job.pauses === true ? watchPauses() : undefined;
+  const sample = await measured(client, job, another);
+  const { user, system } = process.cpuUsage();
+  return { ...sample, sinceStart: user + system, ...(pauses && { pauses: await pauses() }) };
+}
+
+function measured(client: BenchClient, job: Job, another: () => Promise<BenchClient>): Promise<Sample> {
   switch (job.kind) {
     case 'publish':
       return publish(client, job);
@@ -17,34 +24,51 @@ export function execute(client: BenchClient, job: Job, another: () => Promise<Be
   }
 }
 
-/** Publishes confirmed messages as fast as `inFlight` allows. */
-async function publish(
-  client: BenchClient,
-  { queue, count, warmUp, bytes, inFlight, persistent, json }: Of<'publish'>,
-): Promise<Sample> {
+/** Publishes confirmed messages. */
+async function publish(client: BenchClient, job: Publishing): Promise<Sample> {
+  const { queue, count, warmUp, bytes, inFlight, perSecond, persistent, json } = job;
+  let stop = stopwatch();
   const send = json ? await jsonSender(client, queue, persistent) : await bodySender(client, queue, persistent, bytes);
   const run = (total: number): Promise<void> =>
-    new Promise((resolve) => {
-      let sent = 0;
-      let confirmed = 0;
-      const onConfirmed = (): void => {
-        if (++confirmed === total) resolve();
-        else if (sent < total) {
-          sent++;
-          send(onConfirmed);
-        }
-      };
-      const first = Math.min(inFlight, total);
-      for (sent = 0; sent < first; sent++) send(onConfirmed);
-    });
-  // Ensures the queue and opens the channel before the clock starts.
-  await run(warmUp);
-  const stop = stopwatch();
+    perSecond === undefined ? asFastAsAllowed(send, total, inFlight) : atRate(send, total, perSecond);
+  if (warmUp > 0) {
+    // Ensures the queue and opens the channel before the clock starts.
+    await run(warmUp);
+    stop = stopwatch();
+  }
   await run(count);
   return { messages: count, ...stop() };
 }
 
 type Send = (confirmed: () => void) => void;
+
+function asFastAsAllowed(send: Send, total: number, inFlight: number): Promise<void> {
+  return new Promise((resolve) => {
+    let sent = 0;
+    let confirmed = 0;
+    const onConfirmed = (): void => {
+      if (++confirmed === total) resolve();
+      else if (sent < total) {
+        sent++;
+        send(onConfirmed);
+      }
+    };
+    const first = Math.min(inFlight, total);
+    for (sent = 0; sent < first; sent++) send(onConfirmed);
+  });
+}
+
+/** Each message once the one before is confirmed, and not before its time. */
+async function atRate(send: Send, total: number, perSecond: number): Promise<void> {
+  const began = performance.now();
+  for (let i = 0; i < total; i++) {
+    const early = began + (i * 1000) / perSecond - performance.now();
+    if (early > 0) await delay(early);
+    await new Promise<void>((resolve) => {
+      send(resolve);
+    });
+  }
+}
 
 async function bodySender(client: BenchClient, queue: string, persistent: boolean, bytes: number): Promise<Send> {
   const send = await client.sender(queue, { persistent });
@@ -76,10 +100,7 @@ async function jsonSender(client: BenchClient, queue: string, persistent: boolea
 }
 
 /** Consumes all messages of the queue, and acks each after the work. */
-async function consume(
-  client: BenchClient,
-  { queue, count, warmUp, prefetch, worker }: Of<'consume'>,
-): Promise<Sample> {
+async function consume(client: BenchClient, { queue, count, warmUp, prefetch, worker }: Consuming): Promise<Sample> {
   let seen = 0;
   let stop = stopwatch();
   let done: () => void = () => undefined;
@@ -102,7 +123,7 @@ async function consume(
 /** One message at a time: publishes, receives and acks it before the next one. */
 async function roundTrips(
   client: BenchClient,
-  { queue, count, warmUp, bytes, connections }: Of<'round-trip'>,
+  { queue, count, warmUp, bytes, connections }: RoundTrips,
   another: () => Promise<BenchClient>,
 ): Promise<Sample> {
   const consuming = connections === 2 ? await another() : client;

@@ -6,12 +6,18 @@ import { serve } from './serve';
 const FRAME_MAX = 131_072;
 /** Messages per write. */
 const CHUNK = 100;
-const BODY = 3;
+const HEADER = 2;
+/** The length of a UUID. */
+const MESSAGE_ID = '00000000-0000-4000-8000-000000000000';
+const SAME = { contentType: 'application/octet-stream', messageId: MESSAGE_ID };
 
 /**
  * The upper bound for any client on this machine: frames encoded in advance, written a hundred messages at a time; deliveries that
- * are counted, but neither decoded nor acked. amqplib does the handshake only.
+ * are counted, but neither decoded nor acked. amqplib does the handshake only. `same-properties`: its messages are as this library sends
+ * them, so that what remains is the broker's.
  */
+const same = process.argv.includes('same-properties');
+
 serve(async (url) => {
   const model = await connect(url, { noDelay: true });
   const { stream } = model.connection as unknown as { readonly stream: Duplex };
@@ -37,8 +43,8 @@ serve(async (url) => {
       });
       return (body, confirmed) => {
         message ??= Buffer.concat([
-          encodeMethod('basic.publish', number, { exchange: '', routingKey: queue }),
-          encodeContent(number, { deliveryMode: persistent ? 2 : 1 }, body, FRAME_MAX),
+          encodeMethod('basic.publish', number, { exchange: '', routingKey: queue, mandatory: same }),
+          encodeContent(number, { deliveryMode: persistent ? 2 : 1, ...(same && SAME) }, body, FRAME_MAX),
         ]);
         waiting.push(confirmed);
         if (waiting.length + first - 1 - written === CHUNK) write();
@@ -59,8 +65,8 @@ serve(async (url) => {
         while (bytes.length - at >= 7) {
           const end = at + 8 + bytes.readUInt32BE(at + 3);
           if (end > bytes.length) break;
-          // Each message has one body frame here.
-          if (bytes[at] === BODY) void work();
+          // A message may have several body frames, but one header.
+          if (bytes[at] === HEADER) void work();
           at = end;
         }
         rest = bytes.subarray(at);
