@@ -6,7 +6,7 @@ import { serve } from './serve';
 const FRAME_MAX = 131_072;
 /** Messages per write. */
 const CHUNK = 100;
-const HEADER = 2;
+const BODY = 3;
 /** The length of a UUID. */
 const MESSAGE_ID = '00000000-0000-4000-8000-000000000000';
 const SAME = { contentType: 'application/octet-stream', messageId: MESSAGE_ID };
@@ -63,10 +63,11 @@ serve(async (url) => {
         const bytes = rest.length === 0 ? chunk : Buffer.concat([rest, chunk]);
         let at = 0;
         while (bytes.length - at >= 7) {
-          const end = at + 8 + bytes.readUInt32BE(at + 3);
+          const size = bytes.readUInt32BE(at + 3);
+          const end = at + 8 + size;
           if (end > bytes.length) break;
-          // A message may have several body frames, but one header.
-          if (bytes[at] === HEADER) void work();
+          // The last body frame of a message: those before it are full.
+          if (bytes[at] === BODY && size < FRAME_MAX - 8) void work();
           at = end;
         }
         rest = bytes.subarray(at);
