@@ -28,10 +28,10 @@ export const isClientName = (name: string): name is ClientName => Object.hasOwn(
 
 export const programOf = (client: ClientName): Program => PROGRAMS[client];
 
-/** The clients of `--clients`, separated by commas: names of clients may hold one themselves. @throws Error with those it knows */
+/** The clients of `--clients`, separated by commas, which two of the names hold as well. @throws Error with the names it knows */
 export function clientsOf(flag: string | undefined): readonly ClientName[] {
   if (flag === undefined) return CLIENT_NAMES;
-  const names = flag.split(/,(?! )/).map((name) => name.trim());
+  const names = flag.split(/,(?! wire| same)/).map((name) => name.trim());
   const unknown = names.filter((name) => !isClientName(name));
   if (unknown.length > 0)
     throw new Error(`Expected \`--clients\` from: ${CLIENT_NAMES.join('; ')}. Got: ${unknown.join('; ')}.`);

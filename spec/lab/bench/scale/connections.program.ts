@@ -2,7 +2,7 @@
 import { filter, firstValueFrom } from 'rxjs';
 import { Connection } from '../shipped';
 import { median } from '../statistics';
-import { FaultProxy, measure, rss, type Row } from './report';
+import { FaultProxy, held, measure, type Row } from './report';
 
 const COUNTS = [1, 10, 100];
 const CUTS = 3;
@@ -14,13 +14,11 @@ measure(async (url) => {
 });
 
 async function connections(url: string, count: number): Promise<Row> {
+  const each = await memoryOf(url, count);
   const proxy = await FaultProxy.before(url);
-  const before = rss();
   const began = performance.now();
-  const all = Array.from({ length: count }, () => new Connection(proxy.url(url)));
-  await Promise.all(all.map((connection) => connection.connect()));
+  const all = await open(proxy.url(url), count);
   const first = performance.now() - began;
-  const held = ((rss() - before) * 1024) / count;
   const again: number[] = [];
   for (let cuts = 1; cuts <= CUTS; cuts++) {
     const cut = performance.now();
@@ -34,5 +32,20 @@ async function connections(url: string, count: number): Promise<Row> {
   }
   await Promise.all(all.map((connection) => connection.close()));
   await proxy.close();
-  return [first.toFixed(0), median(again).toFixed(0), held.toFixed(0)];
+  return [first.toFixed(0), median(again).toFixed(0), each.toFixed(0)];
+}
+
+async function open(url: string, count: number): Promise<InstanceType<typeof Connection>[]> {
+  const all = Array.from({ length: count }, () => new Connection(url));
+  await Promise.all(all.map((connection) => connection.connect()));
+  return all;
+}
+
+/** KiB each. Without the proxy, which holds a good part itself. */
+async function memoryOf(url: string, count: number): Promise<number> {
+  const before = held();
+  const all = await open(url, count);
+  const each = (held() - before) / count;
+  await Promise.all(all.map((connection) => connection.close()));
+  return each;
 }

@@ -2,7 +2,7 @@
 import { filter, firstValueFrom } from 'rxjs';
 import { Connection, Consumer } from '../shipped';
 import { median } from '../statistics';
-import { FaultProxy, measure, rss, type Row } from './report';
+import { FaultProxy, held, measure, type Row } from './report';
 
 const COUNTS = [1, 10, 100, 1000, 5000];
 /** What RabbitMQ allows on a connection unless it is configured otherwise; the library needs some for checks. */
@@ -24,7 +24,7 @@ async function consumers(url: string, count: number): Promise<Row> {
   const proxy = await FaultProxy.before(url);
   const connection = new Connection(proxy.url(url));
   await connection.connect();
-  const before = rss();
+  const before = held();
   const began = performance.now();
   const all = Array.from({ length: count }, (_, i) => {
     const consumer = new Consumer(connection, { queue: { name: `bench-many-${i}`, expires: 60_000 } });
@@ -39,7 +39,7 @@ async function consumers(url: string, count: number): Promise<Row> {
     );
   await attached(1);
   const first = performance.now() - began;
-  const held = ((rss() - before) * 1024) / count;
+  const each = (held() - before) / count;
   const again: number[] = [];
   for (let cuts = 1; cuts <= CUTS; cuts++) {
     const cut = performance.now();
@@ -49,5 +49,5 @@ async function consumers(url: string, count: number): Promise<Row> {
   }
   await connection.close();
   await proxy.close();
-  return [first.toFixed(0), median(again).toFixed(0), held.toFixed(0)];
+  return [first.toFixed(0), median(again).toFixed(0), each.toFixed(0)];
 }

@@ -26,6 +26,13 @@ export function rss(): number {
   return resident();
 }
 
+/** KiB held by JavaScript, after a garbage collection. */
+export function held(): number {
+  globalThis.gc?.();
+  const { heapUsed, external } = process.memoryUsage();
+  return (heapUsed + external) / 2 ** 10;
+}
+
 /** As it is published, too. Not among what the clients load: they need no faults. */
 export const { FaultProxy } = createRequire(__filename)(
   '../../../dist/testing',

@@ -11,8 +11,14 @@ interface Measurement {
 }
 
 const MEASUREMENTS: readonly Measurement[] = [
-  { program: 'consumers', heads: ['consumers on one connection', 'attached ms', 'again after a cut ms', 'KiB each'] },
-  { program: 'connections', heads: ['connections in one process', 'connected ms', 'again after a cut ms', 'KiB each'] },
+  {
+    program: 'consumers',
+    heads: ['consumers on one connection', 'attached ms', 'again after a cut ms', 'heap KiB each'],
+  },
+  {
+    program: 'connections',
+    heads: ['connections in one process', 'connected ms', 'again after a cut ms', 'heap KiB each'],
+  },
   {
     program: 'outbox',
     heads: ['outbox, offline', 'messages', 'MiB by its count', 'bound MiB', 'RSS MiB', 'µs a send'],
@@ -54,8 +60,8 @@ async function measured({ broker, programs, scale: size }: Bench, program: strin
 }
 
 /**
- * RabbitMQ allows 2,047 channels on a connection, and each consumer has one of its own. Lifts that for new connections. Undefined: it
- * cannot be, on a broker that was started elsewhere.
+ * RabbitMQ allows 2,047 channels on a connection, and each consumer has one of its own: those beyond stay detached and keep trying. Lifts
+ * the limit for new connections. Undefined: not possible, with a broker that was started elsewhere.
  */
 async function withoutChannelMax(broker: Broker): Promise<{ readonly restore: () => Promise<void> } | undefined> {
   try {
