@@ -1,4 +1,4 @@
-import { CLIENT_NAMES, clientsOf } from '../../lab/bench/clients/all';
+import { CLIENT_NAMES, clientsOf, missingPackage } from '../../lab/bench/clients/all';
 import type { Pause, Sample } from '../../lab/bench/scenario/job';
 import { median, medianRatio, quantile } from '../../lab/bench/statistics';
 import {
@@ -115,6 +115,10 @@ describe('the clients of a run', () => {
       'limit, same properties',
       'rascal',
     ]);
+  });
+
+  it('a package that is only for `import` counts as installed, too', () => {
+    expect(CLIENT_NAMES.filter((client) => missingPackage(client) !== undefined)).toEqual([]);
   });
 
   it('an unknown name is refused with the known ones', () => {

@@ -16,6 +16,8 @@ import {
 /** Small messages per round: with 40,000, recompilation after each idle phase would be a tenth of the cost. */
 const MANY = 120_000;
 const LEAST_TRIPS = 8;
+/** Rounds that do not count. */
+const WARM_UPS = 2;
 
 const both = (head: string, metric: typeof cost): readonly Column[] => [
   medianColumn(head, unlessTrips(metric), 1),
@@ -32,11 +34,11 @@ const COLUMNS: readonly Column[] = [
 
 /** All clients in the scenarios that matter most. */
 export const peers: Part = async (bench) =>
-  table(await inWarmProcesses(bench, peersOf(bench.clients), scenarios(bench.scale)), COLUMNS);
+  table(await inWarmProcesses(bench, peersOf(bench.clients), scenarios(bench.scale), WARM_UPS), COLUMNS);
 
 /** Kinds of messages other than small transient bytes, and round trips of larger ones. */
 export const variations: Part = async (bench) =>
-  table(await inWarmProcesses(bench, peersOf(bench.clients), kinds(bench.scale)), COLUMNS);
+  table(await inWarmProcesses(bench, peersOf(bench.clients), kinds(bench.scale), WARM_UPS), COLUMNS);
 
 /** All but the second limit, which concerns sizes. */
 const peersOf = <Name extends string>(clients: readonly Name[]): readonly Name[] =>

@@ -13,7 +13,7 @@ import {
   type Column,
 } from '../table';
 
-const CLIENTS: readonly ClientName[] = ['instance-queue', 'instance-queue, wire: false', 'amqplib', 'limit'];
+const CLIENTS: readonly ClientName[] = ['instance-queue', 'instance-queue, wire: false', 'amqplib'];
 const WARM = 200_000;
 const FRESH = 60_000;
 

@@ -33,11 +33,12 @@ export async function inTurns(
   return [...samples].map(([client, all]) => ({ scenario: title, client, samples: all }));
 }
 
-/** In one process for each client, which lives for all scenarios; the first two rounds of each warm up. */
+/** In one process for each client, which lives for all scenarios; the first rounds of each warm up. */
 export async function inWarmProcesses(
   bench: Bench,
   clients: readonly ClientName[],
   scenarios: readonly Scenario[],
+  warmUps = 1,
 ): Promise<Measured[]> {
   const wanted = scenarios.filter(({ title }) => bench.wants(title));
   const processes = new Map<ClientName, ClientProcess>();
@@ -47,7 +48,7 @@ export async function inWarmProcesses(
       processes.set(client, await ClientProcess.start(client, bench.broker.url, bench.programs));
     const runners = new Map([...processes].map(([client, process]) => [client, (job: Job) => process.run(job)]));
     const measured: Measured[] = [];
-    for (const scenario of wanted) measured.push(...(await inTurns(bench, runners, scenario, 2)));
+    for (const scenario of wanted) measured.push(...(await inTurns(bench, runners, scenario, warmUps)));
     return measured;
   } finally {
     for (const process of processes.values()) process.stop();
