@@ -1,9 +1,18 @@
-/** Starts a stopwatch. The returned function gives the ms since then, and the user and system time of this process, µs. */
-export function stopwatch(): () => { ms: number; cpu: number } {
+/** A time on the clock of a process, ms, and what it took from then on. */
+export interface Taken {
+  /** As `performance.now()`. */
+  readonly began: number;
+  readonly ms: number;
+  /** User and system time, µs. */
+  readonly cpu: number;
+}
+
+/** Starts a stopwatch for this process. The returned function reads it. */
+export function stopwatch(): () => Taken {
   const cpu = process.cpuUsage();
   const began = performance.now();
   return () => {
     const { user, system } = process.cpuUsage(cpu);
-    return { ms: performance.now() - began, cpu: user + system };
+    return { began, ms: performance.now() - began, cpu: user + system };
   };
 }

@@ -1,19 +1,25 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { BenchClient } from '../clients/client';
-import { stopwatch } from '../stopwatch';
+import { stopwatch, type Taken } from '../stopwatch';
 import type { Consuming, Job, Publishing, RoundTrips, Sample } from './job';
 import { watchPauses } from './pauses';
 
 /** `another` opens a client on a connection of its own. */
 export async function execute(client: BenchClient, job: Job, another: () => Promise<BenchClient>): Promise<Sample> {
   const pauses = job.pauses === true ? watchPauses() : undefined;
-  const sample = await measured(client, job, another);
+  const { began, ...sample } = await measured(client, job, another);
   const { user, system } = process.cpuUsage();
-  return { ...sample, sinceStart: user + system, ...(pauses && { pauses: await pauses() }) };
+  return {
+    ...sample,
+    sinceStart: user + system,
+    ...(pauses && { pauses: await pauses(began, began + sample.ms) }),
+  };
 }
 
-function measured(client: BenchClient, job: Job, another: () => Promise<BenchClient>): Promise<Sample> {
+type Timed = Sample & Taken;
+
+function measured(client: BenchClient, job: Job, another: () => Promise<BenchClient>): Promise<Timed> {
   switch (job.kind) {
     case 'publish':
       return publish(client, job);
@@ -25,7 +31,7 @@ function measured(client: BenchClient, job: Job, another: () => Promise<BenchCli
 }
 
 /** Publishes confirmed messages. */
-async function publish(client: BenchClient, job: Publishing): Promise<Sample> {
+async function publish(client: BenchClient, job: Publishing): Promise<Timed> {
   const { queue, count, warmUp, bytes, inFlight, perSecond, persistent, json } = job;
   let stop = stopwatch();
   const send = json ? await jsonSender(client, queue, persistent) : await bodySender(client, queue, persistent, bytes);
@@ -100,7 +106,7 @@ async function jsonSender(client: BenchClient, queue: string, persistent: boolea
 }
 
 /** Consumes all messages of the queue, and acks each after the work. */
-async function consume(client: BenchClient, { queue, count, warmUp, prefetch, worker }: Consuming): Promise<Sample> {
+async function consume(client: BenchClient, { queue, count, warmUp, prefetch, worker }: Consuming): Promise<Timed> {
   let seen = 0;
   let stop = stopwatch();
   let done: () => void = () => undefined;
@@ -125,7 +131,7 @@ async function roundTrips(
   client: BenchClient,
   { queue, count, warmUp, bytes, connections }: RoundTrips,
   another: () => Promise<BenchClient>,
-): Promise<Sample> {
+): Promise<Timed> {
   const consuming = connections === 2 ? await another() : client;
   const send = await client.sender(queue, { persistent: false });
   const body = randomBytes(bytes);

@@ -15,17 +15,21 @@ function kindOf(entry: object): string {
   return (typeof kind === 'number' ? KINDS[kind] : undefined) ?? `kind ${String(kind)}`;
 }
 
-/** Observes the garbage collections of this process. The returned function ends that, and resolves with them. */
-export function watchPauses(): () => Promise<readonly Pause[]> {
-  const pauses: Pause[] = [];
+/**
+ * Observes the garbage collections of this process. The returned function ends that, and resolves with those that began between two times
+ * of `performance.now()`.
+ */
+export function watchPauses(): (from: number, to: number) => Promise<readonly Pause[]> {
+  const seen: { readonly pause: Pause; readonly at: number }[] = [];
   const observer = new PerformanceObserver((list) => {
-    for (const entry of list.getEntries()) pauses.push({ kind: kindOf(entry), ms: entry.duration });
+    for (const entry of list.getEntries())
+      seen.push({ pause: { kind: kindOf(entry), ms: entry.duration }, at: entry.startTime });
   });
   observer.observe({ entryTypes: ['gc'] });
-  return async () => {
+  return async (from, to) => {
     // Node.js passes them on in a later turn of the event loop.
     await delay(20);
     observer.disconnect();
-    return pauses;
+    return seen.filter(({ at }) => at >= from && at <= to).map(({ pause }) => pause);
   };
 }
