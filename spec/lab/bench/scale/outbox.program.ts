@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { Connection, Producer } from '../shipped';
 import { stopwatch } from '../stopwatch';
-import { measure, rss, type Row } from './report';
+import { held, measure, type Row } from './report';
 
 const MIB = 2 ** 20;
 
@@ -23,14 +23,14 @@ async function offline(count: number, size: number, bound: number): Promise<Row>
   const connection = new Connection(`amqp://127.0.0.1:${address.port}`);
   const outbox = { limit: count, bytes: bound * MIB, overflow: 'reject' } as const;
   const producer = new Producer(connection, { timeout: 600_000, outbox });
-  const before = rss();
+  const before = held();
   const body = Buffer.alloc(size, 'x');
   const stop = stopwatch();
   const sends = Array.from({ length: count }, () => producer.send({ queue: 'q', body }));
   const { cpu } = stop();
   const settled = Promise.allSettled(sends);
   const { queued, bytes } = producer.outbox;
-  const held = rss() - before;
+  const kept = (held() - before) / 1024;
   await connection.close({ drainTimeout: 0 });
   await settled;
   silent.close();
@@ -39,7 +39,7 @@ async function offline(count: number, size: number, bound: number): Promise<Row>
     queued.toLocaleString('en'),
     (bytes / MIB).toFixed(1),
     String(bound),
-    `+${held.toFixed(0)}`,
+    kept.toFixed(0),
     (cpu / count).toFixed(2),
   ];
 }

@@ -21,7 +21,7 @@ const MEASUREMENTS: readonly Measurement[] = [
   },
   {
     program: 'outbox',
-    heads: ['outbox, offline', 'messages', 'MiB by its count', 'bound MiB', 'RSS MiB', 'µs a send'],
+    heads: ['outbox, offline', 'messages', 'MiB by its count', 'bound MiB', 'heap MiB', 'µs a send'],
   },
   {
     program: 'linear',
