@@ -14,9 +14,9 @@ const CLIENTS: readonly ClientName[] = [
 ];
 const KIB = 1024;
 const SIZES = [16, 256, KIB, 4 * KIB, 16 * KIB, 64 * KIB, 256 * KIB];
-const MANY = 60_000;
+const MANY = 40_000;
 /** Bytes published per round, and bytes in the queue to consume, at most. */
-const [PUBLISHED, QUEUED] = [400 * KIB * KIB, 150 * KIB * KIB];
+const [PUBLISHED, QUEUED] = [250 * KIB * KIB, 100 * KIB * KIB];
 
 /** Throughput from 16 B to 256 KiB. */
 export const sizes: Part = async (bench) => {

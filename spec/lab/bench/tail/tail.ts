@@ -15,6 +15,8 @@ const TRIPS = 20_000;
 /** Messages of the scenarios with much garbage. */
 const MANY = 200_000;
 const PER_SECOND = 5_000;
+/** Of round trips, ms, before each round at any scale: they compile slowly. */
+const WARM_UP = 1000;
 const LONG = 5;
 const PEER = 'amqplib with noDelay';
 
@@ -31,7 +33,7 @@ export const tail: Part = async (bench) => {
   const clients = CLIENTS.filter((client) => bench.clients.includes(client));
   const count = scaled(TRIPS, bench.scale);
   const trips = (title: string): Promise<Measured[]> =>
-    inWarmProcesses(bench, clients, [roundTrip(title, count, 1000 * bench.scale, { pauses: true })]);
+    inWarmProcesses(bench, clients, [roundTrip(title, count, WARM_UP, { pauses: true })]);
   const alone = await trips('alone');
   const beside = await besideLoad(bench, () => trips(`beside ${PER_SECOND.toLocaleString('en')} messages a second`));
   const many = scaled(MANY, bench.scale);
