@@ -6,8 +6,8 @@ import { FRAME_HEADER, FRAME_OVERHEAD, SIZE_AT } from './frames';
  * kept keeps its slab, which is why slabs are not larger.
  */
 const SLAB = 16 * 1024;
-/** The largest frame for which room is made before it is there. RabbitMQ's default is 128 KiB. */
-const LARGEST_FRAME = 1024 * 1024;
+/** The largest slab: up to the end of a frame that began in a small one. RabbitMQ's frames are 128 KiB at most by default. */
+const LARGEST = 256 * 1024;
 
 /** What a socket has read. Bytes are written once: messages that were taken out of it may be kept. */
 export class ReadBuffer {
@@ -15,26 +15,33 @@ export class ReadBuffer {
   /** Where free space begins. */
   #end = 0;
 
-  /** The bytes of `rest`, which were read before and are not yet taken, and those of `read` behind them. */
-  append(rest: Buffer, read: Uint8Array): Buffer {
+  /**
+   * What was read before and is not yet taken, `rest`, and behind it as much of `read` from `from` on as one slab has room for: at
+   * least one byte.
+   */
+  append(rest: Buffer, read: Uint8Array, from: number): Buffer {
     const { length } = rest;
     const continues = length > 0 && rest.buffer === this.#slab.buffer && rest.byteOffset + length === this.#end;
-    let start = this.#end - (continues ? length : 0);
-    const missing = read.length + (continues ? 0 : length);
-    if (this.#end + missing > this.#slab.length) {
-      this.#slab = Buffer.allocUnsafeSlow(Math.max(SLAB, length + read.length, frameAt(rest)));
-      start = 0;
+    let start = continues ? this.#end - length : this.#end;
+    if (start + length >= this.#slab.length) {
+      const ahead = length > 0 ? endOfLarge(rest, 0) : endOfLarge(read, from);
+      this.#slab = Buffer.allocUnsafeSlow(Math.max(SLAB, ahead, 2 * length));
       this.#slab.set(rest);
+      start = 0;
     } else if (!continues) this.#slab.set(rest, start);
-    const end = start + length + read.length;
-    this.#slab.set(read, start + length);
-    this.#end = end;
-    return this.#slab.subarray(start, end);
+    const size = Math.min(read.length - from, this.#slab.length - start - length);
+    this.#slab.set(size === read.length ? read : read.subarray(from, from + size), start + length);
+    this.#end = start + length + size;
+    return this.#slab.subarray(start, this.#end);
   }
 }
 
-/** Bytes of the frame that begins here, if they are known and not too many. */
-function frameAt(rest: Buffer): number {
-  const size = rest.length < FRAME_HEADER ? 0 : uint32At(rest, SIZE_AT) + FRAME_OVERHEAD;
-  return size > LARGEST_FRAME ? 0 : size;
+/** Where the first frame ends that begins in a slab and does not fit into it: with its own slab it is not copied again. 0: nowhere. */
+function endOfLarge(bytes: Uint8Array, from: number): number {
+  const until = Math.min(bytes.length, from + SLAB);
+  for (let at = from; at + FRAME_HEADER <= until;) {
+    at += uint32At(bytes, at + SIZE_AT) + FRAME_OVERHEAD;
+    if (at - from > SLAB) return at - from > LARGEST ? 0 : at - from;
+  }
+  return 0;
 }

@@ -85,11 +85,15 @@ export class Receiver {
    */
   read(bytes: Uint8Array): void {
     const connection = this.#connection;
-    connection.rest = this.#buffer.append(connection.rest, bytes);
     connection.recvSinceLastCheck = true;
     // What amqplib does when its stream is readable.
     try {
-      for (let frame = connection.recvFrame(); frame; frame = connection.recvFrame()) connection.accept(frame);
+      for (let from = 0; from < bytes.length;) {
+        const { length } = connection.rest;
+        connection.rest = this.#buffer.append(connection.rest, bytes, from);
+        from += connection.rest.length - length;
+        for (let frame = connection.recvFrame(); frame; frame = connection.recvFrame()) connection.accept(frame);
+      }
     } catch (error) {
       connection.emit('frameError', error);
     }
