@@ -49,8 +49,9 @@ export class AckBatch implements PendingAcks {
 }
 
 /**
- * Decides when the pending acks of a channel are sent: after `gatherFor` ms (2), or at the end of the turn in which they became a quarter
- * of the prefetch.
+ * Decides when the pending acks of a channel are sent: at the end of the turn, if they are a quarter of the prefetch or none were sent
+ * for `gatherFor` ms (2); otherwise after `gatherFor` ms. Where messages are few, each is acked at once, without a timer; where
+ * they are many, a frame acks what came within 2 ms.
  */
 export class AckBatching {
   readonly #pending: PendingAcks;
@@ -59,6 +60,8 @@ export class AckBatching {
   readonly #gatherFor: number;
   #soon: Subscription | undefined;
   #thisTurn = false;
+  /** When acks were last taken; monotonic, ms. */
+  #takenAt = -Infinity;
 
   /** `flush` sends what `take` returns. */
   constructor(pending: PendingAcks, prefetch: number, flush: () => void, gatherFor = GATHER_FOR) {
@@ -70,15 +73,16 @@ export class AckBatching {
 
   ack(tag: number): void {
     this.#pending.add(tag);
-    if (this.#pending.size < this.#quarter) {
-      this.#soon ??= timer(this.#gatherFor).subscribe(() => {
-        this.#flush();
-      });
-    } else if (!this.#thisTurn) {
+    if (this.#thisTurn) return;
+    if (this.#pending.size >= this.#quarter || this.#isQuiet) {
       this.#thisTurn = true;
       // One read of the socket can bring several quarters; they leave together when all of it is worked off.
       process.nextTick(() => {
         this.#thisTurn = false;
+        this.#flush();
+      });
+    } else {
+      this.#soon ??= timer(this.#gatherFor).subscribe(() => {
         this.#flush();
       });
     }
@@ -88,6 +92,13 @@ export class AckBatching {
   take(lowest: number): AckFrames | undefined {
     this.#soon?.unsubscribe();
     this.#soon = undefined;
-    return this.#pending.size === 0 ? undefined : this.#pending.take(lowest);
+    if (this.#pending.size === 0) return undefined;
+    this.#takenAt = performance.now();
+    return this.#pending.take(lowest);
+  }
+
+  /** Has nothing been acked for a while? */
+  get #isQuiet(): boolean {
+    return this.#soon === undefined && performance.now() - this.#takenAt >= this.#gatherFor;
   }
 }

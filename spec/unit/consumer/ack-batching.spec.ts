@@ -11,8 +11,27 @@ describe('when acks are sent', () => {
   });
   const batching = (prefetch: number): AckBatching => new AckBatching(new AckBatch(), prefetch, flush);
 
-  it('fewer than a quarter of the prefetch wait for 2 ms, together', () => {
+  it('the first after 2 ms without any leaves at the end of its turn, with those of the same turn, and without a timer', () => {
     const acks = batching(12);
+    for (const at of [0, 10, 12]) {
+      flush.mockClear();
+      acks.ack(at);
+      acks.ack(at + 1);
+      expect(flush).not.toHaveBeenCalled();
+      jest.runAllTicks();
+      expect(flush).toHaveBeenCalledTimes(1);
+      expect(jest.getTimerCount()).toBe(0);
+      expect(acks.take(Infinity)).toEqual({ upTo: at + 1, singly: [] });
+      jest.advanceTimersByTime(2);
+    }
+  });
+
+  it('fewer than a quarter of the prefetch wait for 2 ms, together, if others were sent just before', () => {
+    const acks = batching(12);
+    acks.ack(0);
+    acks.take(Infinity);
+    jest.runAllTicks();
+    flush.mockClear();
     acks.ack(1);
     jest.advanceTimersByTime(1);
     acks.ack(2);
@@ -44,8 +63,12 @@ describe('when acks are sent', () => {
 
   it('acks that are taken before their time leave no timer behind', () => {
     const acks = batching(12);
+    acks.ack(0);
+    acks.take(Infinity);
+    jest.runAllTicks();
     acks.ack(1);
     acks.ack(2);
+    expect(jest.getTimerCount()).toBe(1);
     expect(acks.take(2)).toEqual({ upTo: 2, singly: [] });
     expect(jest.getTimerCount()).toBe(0);
     expect(acks.take(Infinity)).toBeUndefined();
