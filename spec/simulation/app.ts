@@ -106,7 +106,7 @@ export class SimulatedApp {
     const queue = this.#plan.queues[plan.queue]?.name ?? 'q0';
     const chance = new Random(this.#plan.seed * 31 + index);
     for (let i = 0; i < plan.messages && !this.#over(); i++) {
-      const body: Body = { id: ++this.#id, producer: index, key: chance.integer(0, 5) };
+      const body = this.#padded({ id: ++this.#id, producer: index, key: chance.integer(0, 5) });
       const route = plan.through === 'queue' ? { queue } : { exchange: EXCHANGE, routingKey: `${queue}.x` };
       const message: OutboundMessage<Body> = { ...route, body };
       this.#oracle.sends(body, plan);
@@ -128,6 +128,12 @@ export class SimulatedApp {
       if (plan.every > 0) await this.#universe.sleep(plan.every);
     }
     await this.settled();
+  }
+
+  #padded(body: Body): Body {
+    const { padding = [] } = this.#plan.socket ?? {};
+    const bytes = padding[body.id % padding.length] ?? 0;
+    return bytes > 0 ? { ...body, padding: 'x'.repeat(bytes) } : body;
   }
 
   #watch(body: Body, sending: Promise<{ messageId: string; attempts: number; epoch: number }>): void {

@@ -13,6 +13,8 @@ export interface Body {
   readonly id: number;
   readonly producer: number;
   readonly key: number;
+  /** Makes it larger. */
+  readonly padding?: string;
 }
 
 interface Sent {

@@ -1,6 +1,7 @@
 import type { QueueSpec } from 'instance-queue';
 import { drawFaults, type Fault } from '../../lib/testing/simulation/faults';
 import { Random } from '../../lib/testing/simulation/random';
+import { socketPlanOf, type SocketPlan } from './socket/socket-plan';
 
 /** Everything that happens in one simulated run. Plain data: it can be shrunk, and saved. */
 export interface Plan {
@@ -14,7 +15,12 @@ export interface Plan {
   /** When the app is closed, ms; undefined: when all is calm. */
   readonly closeAt?: number;
   readonly drainTimeout: number;
+  /** Down to the socket; undefined: down to the transport port. */
+  readonly socket?: SocketPlan;
 }
+
+/** How far down the simulation goes: to the transport port, or with amqplib to the socket. */
+export type Mode = 'port' | 'socket';
 
 /** Sends messages, one after the other or several at once. */
 export interface ProducerPlan {
@@ -69,7 +75,7 @@ export interface RequesterPlan {
 }
 
 /** What a seed makes. */
-export function planOf(seed: number): Plan {
+export function planOf(seed: number, mode: Mode = 'port'): Plan {
   const random = new Random(seed);
   const duration = random.pick([3000, 10_000, 30_000, 60_000]);
   const at = (share = 0.5): number => random.integer(0, Math.floor(duration * share));
@@ -141,5 +147,6 @@ export function planOf(seed: number): Plan {
     requesters,
     ...(random.chance(0.3) && { closeAt: at(1) }),
     drainTimeout: random.pick([0, 200, 5000, 30_000]),
+    ...(mode === 'socket' && { socket: socketPlanOf(seed, duration) }),
   };
 }

@@ -15,7 +15,7 @@ async function find(patch: Patch): Promise<Failure | undefined> {
   const program = await bundle(patch);
   const found: Failure[] = [];
   const running = [1, 2].map((from) =>
-    runShare(program, { from, to: SEEDS + 1, stride: 2, first: true }, ({ failures }) => {
+    runShare(program, { mode: patch.mode ?? 'port', from, to: SEEDS + 1, stride: 2, first: true }, ({ failures }) => {
       found.push(...failures);
       if (failures.length > 0) for (const { stop } of running) stop();
     }),

@@ -1,8 +1,10 @@
+import './socket/own-immediates';
 import { Universe } from '../../lib/testing/simulation/universe';
 import { World } from '../../lib/testing/simulation/world';
 import { SimulatedApp } from './app';
 import { Oracle, type Violation } from './oracle';
 import type { Plan } from './plan';
+import { SocketUniverse } from './socket/socket-universe';
 
 export interface Result {
   readonly violations: readonly Violation[];
@@ -24,9 +26,11 @@ const AFTERWARDS = 1000;
 /** Runs a plan in a world of its own, and judges it. */
 export async function runPlan(plan: Plan): Promise<Result> {
   const world = new World(plan.seed);
-  const universe = new Universe(world, plan.seed, { faults: plan.faults, version: plan.version });
+  const { seed, faults, version, socket } = plan;
+  const sockets = socket && new SocketUniverse(world, socket);
+  const universe = new Universe(world, seed, { faults, version, ...sockets?.options });
   const oracle = new Oracle(universe, plan);
-  const finished = await world.run(async () => {
+  const main = async (): Promise<void> => {
     const app = new SimulatedApp(universe, plan, oracle);
     const running = app.run();
     if (plan.closeAt === undefined) {
@@ -56,7 +60,10 @@ export async function runPlan(plan: Plan): Promise<Result> {
     await Promise.race([app.settled(), universe.sleep(1000)]);
     await universe.sleep(AFTERWARDS + Math.max(0, universe.faultsOver - universe.now));
     oracle.closed(app.client, world.waiting.length);
-  }, LIMIT);
+    sockets?.judge(oracle);
+  };
+  const restore = sockets?.replaceNet();
+  const finished = await world.run(main, LIMIT).finally(restore);
   if (!finished) oracle.violate('close-resolves', 'the run did not end');
   for (const { kind, error } of world.uncaught) {
     oracle.violate(`no-uncaught-${kind}`, error instanceof Error ? (error.stack ?? error.message) : String(error));

@@ -1,9 +1,10 @@
 /** Runs seeds in a thread of its own: every `stride`th from `from` on, below `to`. */
 import { parentPort, workerData } from 'node:worker_threads';
-import { planOf } from './plan';
+import { planOf, type Mode } from './plan';
 import { runPlan } from './run-plan';
 
 export interface Share {
+  readonly mode: Mode;
   readonly from: number;
   readonly to: number;
   readonly stride: number;
@@ -30,14 +31,14 @@ export interface Failure {
 /** Seeds per message. */
 const PER_MESSAGE = 50;
 
-async function work({ from, to, stride, first }: Share): Promise<void> {
+async function work({ mode, from, to, stride, first }: Share): Promise<void> {
   let told = { seeds: 0, time: 0, hash: 0, failures: [] as Failure[] };
   const tell = (): void => {
     parentPort?.postMessage(told);
     told = { seeds: 0, time: 0, hash: 0, failures: [] };
   };
   for (let seed = from; seed < to; seed += stride) {
-    const { violations, trace, time } = await runPlan(planOf(seed));
+    const { violations, trace, time } = await runPlan(planOf(seed, mode));
     told.seeds++;
     told.time += time;
     told.hash = (told.hash + Number.parseInt(trace, 16) * (seed % 1009)) % 2 ** 32;

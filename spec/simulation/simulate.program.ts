@@ -1,12 +1,13 @@
 /**
  * `npm run simulate -- --seeds 10000 [--from 1] [--threads 2] [--save folder]`: runs seeds, shrinks those that fail, and saves them.
  * `npm run simulate -- --seed 7`: one seed, with its timeline. `--plan file.json`: a saved plan.
+ * `--mode socket`: down to the socket, with amqplib; without it, down to the transport port.
  */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { planOf, type Plan } from './plan';
+import { planOf, type Mode, type Plan } from './plan';
 import { runPlan } from './run-plan';
 import type { Failure } from './seeds.worker';
 import { shrink } from './shrink';
@@ -26,6 +27,11 @@ const { values } = parseArgs({
     save: { type: 'string', default: join(__dirname, 'found') },
   },
 });
+
+if (values.mode !== 'port' && values.mode !== 'socket') {
+  throw new Error(`Expected \`--mode\` to be port or socket, got ${values.mode}`);
+}
+const mode: Mode = values.mode;
 
 const say = (line: string): void => {
   process.stdout.write(`${line}\n`);
@@ -48,6 +54,7 @@ async function many(from: number, seeds: number, threads: number): Promise<void>
   const failures: Failure[] = [];
   let shown = 0;
   const shares = Array.from({ length: threads }, (_, i) => ({
+    mode,
     from: from + i,
     to: from + seeds,
     stride: threads,
@@ -91,14 +98,13 @@ async function report(failures: readonly Failure[]): Promise<void> {
     );
     const [first] = of;
     if (!first) continue;
-    const plan = await shrink(planOf(first.seed), rule);
-    const file = join(values.save, `${rule}-${String(first.seed)}.json`);
+    const plan = await shrink(planOf(first.seed, mode), rule);
+    const file = join(values.save, `${rule}-${mode === 'socket' ? 'socket-' : ''}${String(first.seed)}.json`);
     writeFileSync(file, `${JSON.stringify(plan, undefined, 2)}\n`);
     say(`  ${first.what}\n  shrunk to ${String(plan.faults.length)} faults: ${file}`);
   }
 }
 
-if (values.mode !== 'port') throw new Error(`Expected \`--mode\` to be port, got ${values.mode}`);
 if (values.plan !== undefined) void one(JSON.parse(readFileSync(values.plan, 'utf8')) as Plan);
-else if (values.seed !== undefined) void one(planOf(Number(values.seed)));
+else if (values.seed !== undefined) void one(planOf(Number(values.seed), mode));
 else void many(Number(values.from), Number(values.seeds), Number(values.threads));

@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Plan } from './plan';
+import type { Mode, Plan } from './plan';
 import { PLANTED } from './planted';
 import { runPlan } from './run-plan';
 import type { Failure, Share } from './seeds.worker';
@@ -12,10 +12,13 @@ beforeAll(async () => {
 });
 
 /** Runs seeds in a thread, outside of Jest's sandbox: there they run at full speed. */
-async function run(share: Omit<Share, 'stride' | 'first'>): Promise<{ failures: readonly Failure[]; hash: number }> {
+async function run(
+  share: Omit<Share, 'stride' | 'first' | 'mode'>,
+  mode: Mode = 'port',
+): Promise<{ failures: readonly Failure[]; hash: number }> {
   const failures: Failure[] = [];
   let hash = 0;
-  await runShare(program, { ...share, stride: 1, first: false }, (told) => {
+  await runShare(program, { ...share, mode, stride: 1, first: false }, (told) => {
     failures.push(...told.failures);
     hash = (hash + told.hash) % 2 ** 32;
   }).done;

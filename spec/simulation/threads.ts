@@ -2,6 +2,7 @@ import { build, type Plugin } from 'esbuild';
 import { readFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { Worker } from 'node:worker_threads';
+import type { Mode } from './plan';
 import type { Share, Told } from './seeds.worker';
 
 const root = join(__dirname, '..', '..');
@@ -12,6 +13,8 @@ export interface Patch {
   readonly file: string;
   readonly search: string;
   readonly replace: string;
+  /** In which mode it is looked for. @default 'port' */
+  readonly mode?: Mode;
 }
 
 /** Applies a patch. @throws Error if the file does not hold the text exactly once */
@@ -41,6 +44,8 @@ export async function bundle(patch?: Patch): Promise<string> {
     platform: 'node',
     target: 'node20',
     packages: 'external',
+    // The program is run as text; what looks for files beside itself looks from here.
+    define: { __filename: JSON.stringify(join(__dirname, 'seeds.worker.ts')) },
     alias: { 'instance-queue': './lib/index.ts' },
     plugins: [planting],
     logLevel: 'error',

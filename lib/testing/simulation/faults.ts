@@ -2,7 +2,7 @@ import type { MemoryBroker } from '../memory-broker';
 import { MemoryQueue } from '../memory/queue';
 import { Refusal } from '../memory/refusal';
 import type { Random } from './random';
-import type { Direction, SimulatedTransport } from './simulated-transport';
+import type { Dialling, Direction } from './simulated-transport';
 
 /** One fault. `at`: ms from the start. `ms`: how long it lasts. `queue`: an index into the queues that there are. */
 export type Fault = { readonly at: number } & (
@@ -68,26 +68,40 @@ export function drawFaults(
 /** When a fault is over, ms from the start. */
 export const endOf = (fault: Fault): number => fault.at + ('ms' in fault ? fault.ms : 0);
 
+/** What faults do to a network. */
+export interface FaultyNetwork {
+  /** What happens to new connections from now on. */
+  set dialling(dialling: Dialling);
+  /** Cuts a connection once some more has arrived in one direction. */
+  cut(direction: Direction, after: number): void;
+  /** Nothing arrives for `ms`. */
+  silence(ms: number): void;
+  /** The broker closes a channel. */
+  closeChannel(refusal: Refusal): void;
+  /** The broker shuts down, and is back after `ms`. */
+  restart(ms: number): void;
+}
+
 /** Makes a fault happen now. */
-export function inflict(fault: Fault, broker: MemoryBroker, transport: SimulatedTransport): void {
+export function inflict(fault: Fault, broker: MemoryBroker, network: FaultyNetwork): void {
   const { vhost } = broker;
   const name = ('queue' in fault && broker.queues[fault.queue % Math.max(1, broker.queues.length)]?.name) || '';
   switch (fault.kind) {
     case 'cut':
-      transport.cut(fault.direction, fault.after);
+      network.cut(fault.direction, fault.after);
       break;
     case 'silence':
-      transport.silence(fault.ms);
+      network.silence(fault.ms);
       break;
     case 'refused-dials':
     case 'unanswered-dials':
-      transport.dialling = fault.kind === 'refused-dials' ? 'refuse' : 'silence';
+      network.dialling = fault.kind === 'refused-dials' ? 'refuse' : 'silence';
       setTimeout(() => {
-        transport.dialling = 'accept';
+        network.dialling = 'accept';
       }, fault.ms);
       break;
     case 'restart':
-      transport.restart(fault.ms);
+      network.restart(fault.ms);
       break;
     case 'alarm':
       broker.block();
@@ -96,7 +110,7 @@ export function inflict(fault: Fault, broker: MemoryBroker, transport: Simulated
       }, fault.ms);
       break;
     case 'channel-closed':
-      transport.closeChannel(new Refusal(fault.replyCode, 'simulated'));
+      network.closeChannel(new Refusal(fault.replyCode, 'simulated'));
       break;
     case 'nacks':
       broker.nackNext(fault.count);

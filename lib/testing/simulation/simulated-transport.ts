@@ -7,6 +7,7 @@ import type { LinkHost } from '../memory/memory-link';
 import { MemoryLink } from '../memory/memory-link';
 import type { BrokerTransport, TransportHost } from '../memory/memory-transport';
 import { Refusal } from '../memory/refusal';
+import type { FaultyNetwork } from './faults';
 import type { Random } from './random';
 import { SimulatedLine, type Latency } from './simulated-line';
 
@@ -84,7 +85,7 @@ class Connection {
  * message in either direction, silence, dials that are refused or never answered. It waits by timers alone, so it runs in simulated
  * time as well as in real time.
  */
-export class SimulatedTransport implements BrokerTransport {
+export class SimulatedTransport implements BrokerTransport, FaultyNetwork {
   readonly back$: Observable<void>;
   readonly #back$ = new Subject<void>();
   readonly #host: LinkHost;

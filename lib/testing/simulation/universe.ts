@@ -1,7 +1,8 @@
 import type { InstanceQueue } from '../../client/instance-queue';
 import { FakeInstanceQueue, type FakeInstanceQueueOptions } from '../fake-instance-queue';
 import { MemoryBroker } from '../memory-broker';
-import { endOf, inflict, type Fault } from './faults';
+import type { BrokerTransport, TransportHost } from '../memory/memory-transport';
+import { endOf, inflict, type Fault, type FaultyNetwork } from './faults';
 import { Random } from './random';
 import { SimulatedTransport } from './simulated-transport';
 import type { Latency } from './simulated-line';
@@ -13,6 +14,21 @@ export interface UniverseOptions {
   readonly latency?: Latency;
   /** Of the RabbitMQ that the broker behaves like; absent: the latest that is known. */
   readonly version?: string;
+  /** Between clients and the broker; absent: one at the transport port. */
+  readonly network?: (host: TransportHost, random: Random, latency: Latency) => BrokerTransport & FaultyNetwork;
+  /** Makes a client; absent: one whose transport is the network. */
+  readonly client?: (options: Omit<FakeInstanceQueueOptions, 'broker'>) => InstanceQueue;
+  /** What else happens. */
+  readonly happenings?: readonly Happening[];
+}
+
+/** Something that happens at one moment, and is over at another; both in ms from the start. */
+export interface Happening {
+  readonly at: number;
+  readonly until: number;
+  /** For the timeline. */
+  readonly what: string;
+  readonly begin: () => void;
 }
 
 /** ms between two looks at whether all is calm. */
@@ -33,31 +49,39 @@ export class Universe {
   /** What the broker holds; its commands work as in a test without faults. */
   readonly broker: MemoryBroker;
   readonly #world: World;
-  readonly #transport: SimulatedTransport;
-  readonly #faults: readonly Fault[];
-  readonly #clients: FakeInstanceQueue[] = [];
+  readonly #happenings: readonly Happening[];
+  readonly #client: NonNullable<UniverseOptions['client']>;
+  readonly #clients: InstanceQueue[] = [];
   readonly #events: string[] = [];
 
   /** @internal */
-  constructor(world: World, seed: number, { faults, latency = { least: 0.2, most: 6 }, version }: UniverseOptions) {
+  constructor(world: World, seed: number, options: UniverseOptions) {
+    const { faults, latency = { least: 0.2, most: 6 }, version, happenings = [] } = options;
+    const { network: create = (host, random) => new SimulatedTransport(host, random, latency) } = options;
     this.#world = world;
-    this.#faults = faults;
-    let transport: SimulatedTransport | undefined;
+    let network: FaultyNetwork | undefined;
     this.broker = new MemoryBroker({
       ...(version !== undefined && { version }),
-      transport: (host) => (transport = new SimulatedTransport(host, new Random(seed ^ 0x2545f491), latency)),
+      transport: (host) => {
+        const created = create(host, new Random(seed ^ 0x2545f491), latency);
+        network = created;
+        return created;
+      },
     });
-    if (!transport) throw new Error('The broker did not ask for its transport.');
-    this.#transport = transport;
-    for (const fault of faults) {
-      world.after(fault.at, () => {
-        this.note(
-          `fault: ${Object.entries(fault)
-            .filter(([name]) => name !== 'at')
-            .map(([name, value]) => `${name} ${String(value)}`)
-            .join(', ')}`,
-        );
-        inflict(fault, this.broker, this.#transport);
+    this.#client = options.client ?? ((given) => new FakeInstanceQueue({ ...given, broker: this.broker }));
+    const ofFault = (fault: Fault): Happening => ({
+      at: fault.at,
+      until: endOf(fault),
+      what: described(fault),
+      begin: () => {
+        if (network) inflict(fault, this.broker, network);
+      },
+    });
+    this.#happenings = [...faults.map(ofFault), ...happenings];
+    for (const { at, what, begin } of this.#happenings) {
+      world.after(at, () => {
+        this.note(`fault: ${what}`);
+        begin();
       });
     }
   }
@@ -72,7 +96,7 @@ export class Universe {
   }
   /** The last fault is over. */
   get faultsOver(): number {
-    return Math.max(0, ...this.#faults.map(endOf));
+    return Math.max(0, ...this.#happenings.map(({ until }) => until));
   }
   /** What happened, with times. */
   get timeline(): readonly string[] {
@@ -81,7 +105,7 @@ export class Universe {
 
   /** An `InstanceQueue` that is connected to the broker of this universe. It is closed at the end. */
   connect(options: Omit<FakeInstanceQueueOptions, 'broker'> = {}): InstanceQueue {
-    const client = new FakeInstanceQueue({ ...options, broker: this.broker });
+    const client = this.#client(options);
     this.#clients.push(client);
     return client;
   }
@@ -119,6 +143,13 @@ export class Universe {
     await Promise.all(this.#clients.map((client) => client.close()));
   }
 }
+
+/** A fault in words: `kind cut, direction toBroker, after 3`. */
+export const described = (fault: object): string =>
+  Object.entries(fault)
+    .filter(([name]) => name !== 'at')
+    .map(([name, value]) => `${name} ${String(value)}`)
+    .join(', ');
 
 function whatIsUnderWay(client: InstanceQueue): string | undefined {
   const { outbox, inFlight } = client.metrics;

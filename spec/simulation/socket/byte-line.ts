@@ -1,0 +1,189 @@
+import type { Random } from '../../../lib/testing/simulation/random';
+import type { Latency } from '../../../lib/testing/simulation/simulated-line';
+import type { SimulatedTimer } from '../../../lib/testing/simulation/timers';
+import type { World } from '../../../lib/testing/simulation/world';
+
+/** Into how many reads the bytes that have arrived are split. */
+export type Reads = 'whole' | 'split' | 'bytes';
+
+/** What the network is like. */
+export interface LineOptions {
+  readonly latency: Latency;
+  /** Bytes that the kernels of both ends hold before the sender has to wait. */
+  readonly window: number;
+  readonly reads: Reads;
+}
+
+/** The end that reads. */
+export interface LineReader {
+  read(bytes: Buffer): void;
+  /** The other end has closed (`fin`) or aborted (`rst`) the connection. */
+  end(how: 'fin' | 'rst'): void;
+}
+
+type Sent = { readonly at: number } & ({ readonly bytes: Buffer } | { readonly end: 'fin' | 'rst' });
+
+/** Of the bytes that arrive together, so many are read one by one with `bytes`: a header and a little more. */
+const ONE_BY_ONE = 24;
+/** ms between two reads of bytes that arrived together. */
+const NEXT_READ = 0.001;
+
+/** One direction of a TCP connection: bytes in order, with latency, in reads of any size. */
+export class ByteLine {
+  reader: LineReader | undefined;
+  /** Called when the sender has room again. */
+  onRoom: () => void = () => undefined;
+  readonly #world: World;
+  readonly #random: Random;
+  readonly #options: LineOptions;
+  readonly #sent: Sent[] = [];
+  /** Arrived, and not read. */
+  #inbox = Buffer.alloc(0);
+  #size = 0;
+  #readOne = 0;
+  #latest = 0;
+  #timer: SimulatedTimer | undefined;
+  #holds = 0;
+  #paused = false;
+  #dead = false;
+  #left = Infinity;
+  #onCut: () => void = () => undefined;
+
+  constructor(world: World, random: Random, options: LineOptions) {
+    this.#world = world;
+    this.#random = random;
+    this.#options = options;
+  }
+
+  /** Is anything on its way that will be read? */
+  get busy(): boolean {
+    return !this.#dead && (this.#sent.length > 0 || this.#inbox.length > 0);
+  }
+  /** How many bytes the sender may hand over. */
+  get room(): number {
+    return Math.max(0, this.#options.window - this.#size);
+  }
+
+  /** Copies the bytes, as a kernel does. */
+  send(bytes: Uint8Array): void {
+    if (bytes.length === 0) return;
+    this.#size += bytes.length;
+    this.#push({ at: this.#due(), bytes: Buffer.from(bytes) });
+  }
+
+  end(how: 'fin' | 'rst'): void {
+    // What was not read when a connection is aborted is lost.
+    if (how === 'rst') this.#clear();
+    this.#push({ at: this.#due(), end: how });
+  }
+
+  /** Nothing arrives until as many releases. */
+  hold(): void {
+    this.#holds++;
+    this.#stop();
+  }
+  release(): void {
+    this.#holds--;
+    this.#await();
+  }
+
+  /** The reader reads no further until `resume`. */
+  pause(): void {
+    this.#paused = true;
+    this.#stop();
+  }
+  resume(): void {
+    this.#paused = false;
+    this.#await();
+  }
+
+  /** Nothing arrives any more, and no end either. */
+  die(): void {
+    this.#dead = true;
+    this.#stop();
+  }
+
+  /** Calls back once some more bytes have been read; those behind them are not. */
+  cutAfter(bytes: number, onCut: () => void): void {
+    this.#left = bytes;
+    this.#onCut = onCut;
+    if (bytes === 0) this.#cut();
+  }
+
+  #due(): number {
+    const { least, most } = this.#options.latency;
+    return (this.#latest = Math.max(this.#latest, this.#world.now + least + this.#random.next() * (most - least)));
+  }
+
+  #push(sent: Sent): void {
+    if (this.#dead) return;
+    this.#sent.push(sent);
+    this.#await();
+  }
+
+  #clear(): void {
+    this.#sent.length = 0;
+    this.#inbox = Buffer.alloc(0);
+    this.#size = 0;
+    this.#stop();
+  }
+
+  #stop(): void {
+    if (this.#timer) this.#timer.waiting = false;
+    this.#timer = undefined;
+  }
+
+  #await(): void {
+    const [first] = this.#sent;
+    if (this.#timer || this.#holds > 0 || this.#paused || this.#dead) return;
+    if (this.#inbox.length === 0 && !first) return;
+    const wait = this.#inbox.length > 0 ? NEXT_READ : Math.max(NEXT_READ, (first?.at ?? 0) - this.#world.now);
+    this.#timer = this.#world.after(wait, () => {
+      this.#timer = undefined;
+      this.#arrive();
+      this.#await();
+    });
+  }
+
+  #arrive(): void {
+    if (this.#inbox.length === 0) this.#gather();
+    if (this.#inbox.length === 0) {
+      const [first] = this.#sent;
+      if (first === undefined || 'bytes' in first) return;
+      this.#sent.shift();
+      this.reader?.end(first.end);
+      return;
+    }
+    const piece = this.#inbox.subarray(0, Math.min(this.#pieceSize(), this.#left));
+    this.#inbox = this.#inbox.subarray(piece.length);
+    this.#size -= piece.length;
+    this.#left -= piece.length;
+    this.reader?.read(piece);
+    this.onRoom();
+    if (this.#left === 0) this.#cut();
+  }
+
+  #gather(): void {
+    const arrived: Buffer[] = [];
+    for (let [first] = this.#sent; first && 'bytes' in first && first.at <= this.#world.now; [first] = this.#sent) {
+      arrived.push(first.bytes);
+      this.#sent.shift();
+    }
+    this.#inbox = Buffer.concat(arrived);
+    this.#readOne = 0;
+  }
+
+  #pieceSize(): number {
+    const { length } = this.#inbox;
+    const { reads } = this.#options;
+    if (reads === 'whole') return length;
+    if (reads === 'bytes' && this.#readOne++ < ONE_BY_ONE) return 1;
+    return this.#random.chance(0.6) ? length : this.#random.integer(1, length);
+  }
+
+  #cut(): void {
+    this.#left = Infinity;
+    this.#clear();
+    this.#onCut();
+  }
+}

@@ -1,0 +1,206 @@
+import net from 'node:net';
+import { NEVER, throwError, type Observable } from 'rxjs';
+import type { FaultyNetwork } from '../../../lib/testing/simulation/faults';
+import type { Random } from '../../../lib/testing/simulation/random';
+import type { Dialling, Direction } from '../../../lib/testing/simulation/simulated-transport';
+import type { World } from '../../../lib/testing/simulation/world';
+import type { BrokerTransport, TransportHost } from '../../../lib/testing/memory/memory-transport';
+import { Refusal } from '../../../lib/testing/memory/refusal';
+import { BrokerConnection } from './broker-connection';
+import { SimulatedSocket, type SocketOptions } from './simulated-socket';
+import type { SocketFault, SocketPlan } from './socket-plan';
+import { TcpConnection } from './tcp-connection';
+
+/** Bytes of a method or two: what a cut "after so many messages" comes to. */
+const BYTES_PER_MESSAGE = 40;
+
+interface Open {
+  readonly tcp: TcpConnection;
+  readonly broker: BrokerConnection;
+}
+
+/** TCP between clients and the broker in memory, which speaks AMQP 0-9-1 at the other end. */
+export class SocketNetwork implements BrokerTransport, FaultyNetwork {
+  readonly back$ = NEVER;
+  dialling: Dialling = 'accept';
+  readonly #world: World;
+  readonly #random: Random;
+  readonly #plan: SocketPlan;
+  readonly #host: TransportHost;
+  readonly #onNonsense: (what: string) => void;
+  readonly #connections = new Set<Open>();
+  readonly #sockets = new Set<SimulatedSocket>();
+  #silent = 0;
+  #held = false;
+
+  /** `onNonsense`: a client sent what AMQP does not allow. */
+  constructor(world: World, random: Random, plan: SocketPlan, host: TransportHost, onNonsense: (what: string) => void) {
+    this.#world = world;
+    this.#random = random;
+    this.#plan = plan;
+    this.#host = host;
+    this.#onNonsense = onNonsense;
+  }
+
+  get size(): number {
+    return this.#connections.size;
+  }
+  get busy(): boolean {
+    return [...this.#connections].some(({ tcp, broker }) => tcp.busy || broker.busy);
+  }
+  /** Sockets that no client has closed. */
+  get clientSockets(): number {
+    return this.#sockets.size;
+  }
+
+  dial(): Observable<never> {
+    return throwError(() => new Error('Clients dial by `net.connect` here.'));
+  }
+
+  /** Makes `net.connect` dial this network. Returns what ends that. */
+  replaceNet(): () => void {
+    const { connect } = net;
+    const dial = (options: SocketOptions, onConnect: () => void): SimulatedSocket => this.#dial(options, onConnect);
+    Object.defineProperty(net, 'connect', { value: dial, configurable: true, writable: true, enumerable: true });
+    return () => {
+      Object.defineProperty(net, 'connect', { value: connect, configurable: true, writable: true, enumerable: true });
+    };
+  }
+
+  #dial(options: SocketOptions, onConnect: () => void): SimulatedSocket {
+    const socket = new SimulatedSocket(options, this.#plan.highWaterMark);
+    this.#sockets.add(socket);
+    socket.once('connect', onConnect);
+    socket.onGone = () => {
+      this.#sockets.delete(socket);
+    };
+    const { least, most } = this.#plan.latency;
+    // The way there and back.
+    this.#world.after(2 * (least + this.#random.next() * (most - least)), () => {
+      if (socket.destroyed || this.#silent > 0 || this.dialling === 'silence') return;
+      if (this.dialling === 'refuse') socket.break('connect', 'ECONNREFUSED');
+      else this.#accept(socket);
+    });
+    return socket;
+  }
+
+  #accept(socket: SimulatedSocket): void {
+    const tcp: TcpConnection = new TcpConnection(this.#world, this.#random, this.#plan, socket, () => {
+      this.#connections.delete(open);
+    });
+    const { onGone } = socket;
+    socket.onGone = (sent) => {
+      this.#sockets.delete(socket);
+      onGone(sent);
+    };
+    const broker = new BrokerConnection(this.#host, this.#world, this.#random, this.#plan, {
+      write: (bytes) => {
+        tcp.write(bytes);
+      },
+      end: () => {
+        tcp.endAtBroker();
+      },
+      nonsense: this.#onNonsense,
+    });
+    const open = { tcp, broker };
+    this.#connections.add(open);
+    if (this.#held) tcp.toClient.hold();
+    this.#host.vhost.wake();
+    tcp.begin(broker);
+  }
+
+  // ── commands of the broker in memory ──
+
+  refuse(): void {
+    this.dialling = 'refuse';
+    for (const { broker } of this.#connections) broker.stop();
+    for (const { tcp } of [...this.#connections]) {
+      tcp.endAtBroker();
+      tcp.reset();
+    }
+  }
+  accept(): void {
+    this.dialling = 'accept';
+  }
+  hold(): void {
+    if (this.#held) return;
+    this.#held = true;
+    for (const { tcp } of this.#connections) tcp.toClient.hold();
+  }
+  release(): void {
+    if (!this.#held) return;
+    this.#held = false;
+    for (const { tcp } of this.#connections) tcp.toClient.release();
+  }
+  unblock(): void {
+    for (const { broker } of this.#connections) broker.unblock();
+  }
+
+  // ── faults ──
+
+  cut(direction: Direction, after: number): void {
+    this.#any()?.tcp.cut(direction, after * BYTES_PER_MESSAGE);
+  }
+
+  silence(ms: number): void {
+    this.#blackHole(ms, true);
+  }
+
+  closeChannel(refusal: Refusal): void {
+    this.#any()?.broker.closeChannel(refusal);
+  }
+
+  restart(ms: number): void {
+    this.dialling = 'refuse';
+    for (const { broker } of this.#connections) broker.stop();
+    const refusal = new Refusal(320, "broker forced connection closure with reason 'shutdown'");
+    for (const { broker } of [...this.#connections]) broker.refuse(refusal);
+    this.#world.after(ms, () => {
+      this.dialling = 'accept';
+    });
+  }
+
+  inflict(fault: SocketFault): void {
+    const one = this.#any();
+    switch (fault.kind) {
+      case 'reset':
+        one?.tcp.reset();
+        break;
+      case 'nonsense':
+        one?.broker.writeNonsense();
+        break;
+      case 'half-close':
+        one?.tcp.halfClose(fault.direction);
+        break;
+      case 'cut-bytes':
+        one?.tcp.cut(fault.direction, fault.bytes);
+        break;
+      case 'stall':
+        one?.tcp.toBroker.hold();
+        this.#world.after(fault.ms, () => {
+          one?.tcp.toBroker.release();
+        });
+        break;
+      case 'black-hole':
+        this.#blackHole(fault.ms, fault.heals);
+    }
+  }
+
+  #blackHole(ms: number, heals: boolean): void {
+    const affected = [...this.#connections];
+    for (const { tcp } of affected) {
+      if (heals) tcp.hold();
+      else tcp.die();
+    }
+    this.#silent++;
+    this.#world.after(ms, () => {
+      this.#silent--;
+      if (heals) for (const { tcp } of affected) tcp.release();
+    });
+  }
+
+  #any(): Open | undefined {
+    const all = [...this.#connections];
+    return all[this.#random.integer(0, all.length - 1)];
+  }
+}
