@@ -44,6 +44,8 @@ export async function bundle(patch?: Patch): Promise<string> {
     platform: 'node',
     target: 'node20',
     packages: 'external',
+    // The package is declared free of side effects; what a run needs of them is kept.
+    ignoreAnnotations: true,
     // The program is run as text; what looks for files beside itself looks from here.
     define: { __filename: JSON.stringify(join(__dirname, 'seeds.worker.ts')) },
     alias: { 'instance-queue': './lib/index.ts' },
