@@ -58,6 +58,7 @@ export class BrokerConnection implements BrokerEnd {
   #greeting = Buffer.alloc(0);
   #blocked = false;
   #stopped = false;
+  #left = false;
   #wrote = false;
   #heard = true;
   #missed = 0;
@@ -71,6 +72,10 @@ export class BrokerConnection implements BrokerEnd {
     this.#socket = socket;
   }
 
+  /** Has the broker forgotten it? */
+  get gone(): boolean {
+    return this.#left;
+  }
   get busy(): boolean {
     return [...this.#channels.values()].some(({ busy }) => busy);
   }
@@ -266,7 +271,8 @@ export class BrokerConnection implements BrokerEnd {
 
   #leave(): void {
     this.stop();
-    if (this.#state === 'closed' || this.#state === 'closing') return;
+    if (this.#left) return;
+    this.#left = true;
     for (const channel of this.#channels.values()) channel.end();
     this.#channels.clear();
     this.#host.vhost.left(this);

@@ -43,7 +43,7 @@ export class SocketNetwork implements BrokerTransport, FaultyNetwork {
   }
 
   get size(): number {
-    return this.#connections.size;
+    return [...this.#connections].filter(({ broker }) => !broker.gone).length;
   }
   get busy(): boolean {
     return [...this.#connections].some(({ tcp, broker }) => tcp.busy || broker.busy);
