@@ -173,6 +173,8 @@ export class BrokerChannel {
       const { queue, consumer, message, timeout } = unsettled;
       timeout?.unsubscribe();
       if (consumer) consumer.unsettled--;
+      // A queue that was deleted takes nothing back, and hands nothing on.
+      if (this.#vhost.find(queue.name) !== queue) continue;
       queues.add(queue);
       if (how === 'ack') queue.settled(message);
       else if (how === 'reject') queue.rejected(message);

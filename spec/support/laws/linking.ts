@@ -263,6 +263,24 @@ export function linkingLaws(dial: () => Promise<Link>): void {
     expect(channel.ended).toBe(false);
   });
 
+  it('what a deleted queue had delivered goes nowhere when it is settled', async () => {
+    const dead = await queue();
+    const name = named();
+    await link.declare({ queues: [{ name, deadLetter: { queue: dead } }] });
+    const { channel: publishing } = await open(link.openOutbound());
+    for (const content of ['a', 'b', 'c']) publishing.publish(message(name, content), undefined);
+    const { channel, messages, cancelled } = await consumer(name);
+    await eventually(() => messages.length === 3);
+    await link.deleteQueue(name, {});
+    await eventually(() => cancelled() === 1);
+    channel.settle(1, 'reject');
+    channel.settle(2, 'requeue');
+    channel.settle(3, 'ack');
+    // Answered after them.
+    expect(await channel.check(dead)).toBe('there');
+    expect(await link.inspect(dead)).toEqual({ messages: 0, consumers: 0 });
+  });
+
   it('confirms are numbered per channel, and a return comes in front of its confirm', async () => {
     const name = await queue();
     const { channel } = await open(link.openOutbound());
