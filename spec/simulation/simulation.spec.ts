@@ -48,6 +48,28 @@ test(
   PATIENCE,
 );
 
+test(
+  'three hundred seeds break no rule down to the socket',
+  async () => {
+    expect((await run({ from: 1, to: 301 }, 'socket')).failures).toEqual([]);
+  },
+  PATIENCE,
+);
+
+test(
+  'a seed always runs in the same way down to the socket',
+  async () => {
+    const [one, same] = await Promise.all([
+      run({ from: 301, to: 351 }, 'socket'),
+      run({ from: 301, to: 351 }, 'socket'),
+    ]);
+    expect(same.hash).toBe(one.hash);
+    const other = await run({ from: 302, to: 352 }, 'socket');
+    expect(other.hash).not.toBe(one.hash);
+  },
+  PATIENCE,
+);
+
 test.each(Object.entries(PLANTED))('the planted mistake %s can still be planted', (_, patch) => {
   expect(patched(patch)).toContain(patch.replace);
 });

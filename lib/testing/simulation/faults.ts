@@ -2,7 +2,12 @@ import type { MemoryBroker } from '../memory-broker';
 import { MemoryQueue } from '../memory/queue';
 import { Refusal } from '../memory/refusal';
 import type { Random } from './random';
-import type { Dialling, Direction } from './simulated-transport';
+
+/** The direction in which a connection is broken first. */
+export type Direction = 'toBroker' | 'toClient';
+
+/** What happens to new connections. */
+export type Dialling = 'accept' | 'refuse' | 'silence';
 
 /** One fault. `at`: ms from the start. `ms`: how long it lasts. `queue`: an index into the queues that there are. */
 export type Fault = { readonly at: number } & (

@@ -7,15 +7,9 @@ import type { LinkHost } from '../memory/memory-link';
 import { MemoryLink } from '../memory/memory-link';
 import type { BrokerTransport, TransportHost } from '../memory/memory-transport';
 import { Refusal } from '../memory/refusal';
-import type { FaultyNetwork } from './faults';
+import type { Dialling, Direction, FaultyNetwork } from './faults';
 import type { Random } from './random';
 import { SimulatedLine, type Latency } from './simulated-line';
-
-/** The direction in which a connection is broken first. */
-export type Direction = 'toBroker' | 'toClient';
-
-/** What happens to new connections. */
-export type Dialling = 'accept' | 'refuse' | 'silence';
 
 /** One connection with its network. */
 class Connection {

@@ -57,7 +57,8 @@ export class Universe {
   /** @internal */
   constructor(world: World, seed: number, options: UniverseOptions) {
     const { faults, latency = { least: 0.2, most: 6 }, version, happenings = [] } = options;
-    const { network: create = (host, random) => new SimulatedTransport(host, random, latency) } = options;
+    const create: NonNullable<UniverseOptions['network']> =
+      options.network ?? ((host, random) => new SimulatedTransport(host, random, latency));
     this.#world = world;
     let network: FaultyNetwork | undefined;
     this.broker = new MemoryBroker({

@@ -1,11 +1,10 @@
 import type { Random } from '../../../lib/testing/simulation/random';
-import type { SimulatedTimer } from '../../../lib/testing/simulation/timers';
-import type { World } from '../../../lib/testing/simulation/world';
 import type { TransportHost } from '../../../lib/testing/memory/memory-transport';
 import { Refusal } from '../../../lib/testing/memory/refusal';
 import { fieldsOf, FrameDecoder, type Frame } from '../../support/frames/frames';
 import { encodeContent, encodeMethod, type Fields } from '../../support/frames/methods';
-import { ServerChannel } from './server-channel';
+import type { Clock, Waiting } from './byte-line';
+import { ServerChannel, type ServerConnection } from './server-channel';
 import type { SocketPlan } from './socket-plan';
 import type { BrokerEnd } from './tcp-connection';
 
@@ -44,9 +43,9 @@ type State = 'greeting' | 'starting' | 'tuning' | 'opening' | 'open' | 'closing'
  * One connection as a server of AMQP 0-9-1 serves it, for the broker in memory: handshake, heartbeats, channels, blocking, closing.
  * https://www.rabbitmq.com/resources/specs/amqp0-9-1.pdf
  */
-export class BrokerConnection implements BrokerEnd {
+export class BrokerConnection implements BrokerEnd, ServerConnection {
   readonly #host: TransportHost;
-  readonly #world: World;
+  readonly #clock: Clock;
   readonly #random: Random;
   readonly #plan: SocketPlan;
   readonly #socket: ServerSocket;
@@ -62,11 +61,11 @@ export class BrokerConnection implements BrokerEnd {
   #wrote = false;
   #heard = true;
   #missed = 0;
-  readonly #timers = new Set<SimulatedTimer>();
+  readonly #timers = new Set<Waiting>();
 
-  constructor(host: TransportHost, world: World, random: Random, plan: SocketPlan, socket: ServerSocket) {
+  constructor(host: TransportHost, clock: Clock, random: Random, plan: SocketPlan, socket: ServerSocket) {
     this.#host = host;
-    this.#world = world;
+    this.#clock = clock;
     this.#random = random;
     this.#plan = plan;
     this.#socket = socket;
@@ -197,7 +196,7 @@ export class BrokerConnection implements BrokerEnd {
   }
 
   #in(ms: number, task: () => void): void {
-    const timer = this.#world.after(ms, () => {
+    const timer = this.#clock.after(ms, () => {
       this.#timers.delete(timer);
       task();
     });
@@ -210,7 +209,7 @@ export class BrokerConnection implements BrokerEnd {
     return this.#host;
   }
   after(ms: number, task: () => void): void {
-    this.#world.after(ms, task);
+    this.#clock.after(ms, task);
   }
   send(channel: number, name: string, fields: Fields = {}): void {
     this.#wrote = true;

@@ -1,7 +1,16 @@
 import type { Random } from '../../../lib/testing/simulation/random';
 import type { Latency } from '../../../lib/testing/simulation/simulated-line';
-import type { SimulatedTimer } from '../../../lib/testing/simulation/timers';
-import type { World } from '../../../lib/testing/simulation/world';
+
+/** The time in which a network runs: that of a simulated world, or the real one. */
+export interface Clock {
+  /** ms. */
+  readonly now: number;
+  /** Runs `task` after `ms`, unless `waiting` is made false before. */
+  after(ms: number, task: () => void): Waiting;
+}
+export interface Waiting {
+  waiting: boolean;
+}
 
 /** Into how many reads the bytes that have arrived are split. */
 export type Reads = 'whole' | 'split' | 'bytes';
@@ -33,7 +42,7 @@ export class ByteLine {
   reader: LineReader | undefined;
   /** Called when the sender has room again. */
   onRoom: () => void = () => undefined;
-  readonly #world: World;
+  readonly #clock: Clock;
   readonly #random: Random;
   readonly #options: LineOptions;
   readonly #sent: Sent[] = [];
@@ -42,15 +51,15 @@ export class ByteLine {
   #size = 0;
   #readOne = 0;
   #latest = 0;
-  #timer: SimulatedTimer | undefined;
+  #timer: Waiting | undefined;
   #holds = 0;
   #paused = false;
   #dead = false;
   #left = Infinity;
   #onCut: () => void = () => undefined;
 
-  constructor(world: World, random: Random, options: LineOptions) {
-    this.#world = world;
+  constructor(clock: Clock, random: Random, options: LineOptions) {
+    this.#clock = clock;
     this.#random = random;
     this.#options = options;
   }
@@ -112,7 +121,7 @@ export class ByteLine {
 
   #due(): number {
     const { least, most } = this.#options.latency;
-    return (this.#latest = Math.max(this.#latest, this.#world.now + least + this.#random.next() * (most - least)));
+    return (this.#latest = Math.max(this.#latest, this.#clock.now + least + this.#random.next() * (most - least)));
   }
 
   #push(sent: Sent): void {
@@ -137,8 +146,8 @@ export class ByteLine {
     const [first] = this.#sent;
     if (this.#timer || this.#holds > 0 || this.#paused || this.#dead) return;
     if (this.#inbox.length === 0 && !first) return;
-    const wait = this.#inbox.length > 0 ? NEXT_READ : Math.max(NEXT_READ, (first?.at ?? 0) - this.#world.now);
-    this.#timer = this.#world.after(wait, () => {
+    const wait = this.#inbox.length > 0 ? NEXT_READ : Math.max(NEXT_READ, (first?.at ?? 0) - this.#clock.now);
+    this.#timer = this.#clock.after(wait, () => {
       this.#timer = undefined;
       this.#arrive();
       this.#await();
@@ -165,7 +174,7 @@ export class ByteLine {
 
   #gather(): void {
     const arrived: Buffer[] = [];
-    for (let [first] = this.#sent; first && 'bytes' in first && first.at <= this.#world.now; [first] = this.#sent) {
+    for (let [first] = this.#sent; first && 'bytes' in first && first.at <= this.#clock.now; [first] = this.#sent) {
       arrived.push(first.bytes);
       this.#sent.shift();
     }

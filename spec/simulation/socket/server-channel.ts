@@ -1,5 +1,6 @@
 import type { Random } from '../../../lib/testing/simulation/random';
 import { BrokerChannel } from '../../../lib/testing/memory/broker-channel';
+import type { TransportHost } from '../../../lib/testing/memory/memory-transport';
 import { Refusal } from '../../../lib/testing/memory/refusal';
 import { stored } from '../../../lib/testing/memory/stored-message';
 import { REPLY_TO, type Vhost } from '../../../lib/testing/memory/vhost';
@@ -9,7 +10,18 @@ import type { Binding } from '../../../lib/testing/memory/exchange';
 import type { Arguments } from '../../../lib/properties';
 import { fieldsOf, type Frame } from '../../support/frames/frames';
 import { decodeProperties, type Fields } from '../../support/frames/methods';
-import type { BrokerConnection } from './broker-connection';
+
+/** The connection that a channel is on. */
+export interface ServerConnection {
+  readonly host: TransportHost;
+  after(ms: number, task: () => void): void;
+  send(channel: number, name: string, fields: Fields): void;
+  sendContent(channel: number, name: string, fields: Fields, properties: Fields, body: Buffer): void;
+  /** The channel is closed, and its number free. */
+  forget(channel: number): void;
+  /** The broker closes the connection. */
+  refuse(refusal: Refusal): void;
+}
 
 interface Content {
   readonly method: Fields;
@@ -28,7 +40,10 @@ interface Confirm {
 /** ms that a confirm is kept at most. */
 const LATE = 40;
 
-const text = (fields: Fields, name: string): string => String(fields[name] ?? '');
+function text(fields: Fields, name: string): string {
+  const value = fields[name];
+  return typeof value === 'string' ? value : '';
+}
 const flag = (fields: Fields, name: string): boolean => fields[name] === true;
 const table = (fields: Fields): Arguments => (fields['arguments'] ?? {}) as Arguments;
 
@@ -38,7 +53,7 @@ const fromCodec = (properties: Fields): Parameters<typeof fromAmqp>[0] =>
 
 /** One channel as a server of AMQP 0-9-1 serves it. */
 export class ServerChannel {
-  readonly #connection: BrokerConnection;
+  readonly #connection: ServerConnection;
   readonly #number: number;
   readonly #random: Random;
   readonly #late: number;
@@ -53,7 +68,7 @@ export class ServerChannel {
   #keeping = false;
   #queue = '';
 
-  constructor(connection: BrokerConnection, number: number, random: Random, late: number) {
+  constructor(connection: ServerConnection, number: number, random: Random, late: number) {
     this.#connection = connection;
     this.#number = number;
     this.#random = random;

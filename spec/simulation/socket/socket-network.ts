@@ -1,14 +1,13 @@
 import net from 'node:net';
 import { NEVER, throwError, type Observable } from 'rxjs';
-import type { FaultyNetwork } from '../../../lib/testing/simulation/faults';
+import type { Dialling, Direction, FaultyNetwork } from '../../../lib/testing/simulation/faults';
 import type { Random } from '../../../lib/testing/simulation/random';
-import type { Dialling, Direction } from '../../../lib/testing/simulation/simulated-transport';
-import type { World } from '../../../lib/testing/simulation/world';
 import type { BrokerTransport, TransportHost } from '../../../lib/testing/memory/memory-transport';
 import { Refusal } from '../../../lib/testing/memory/refusal';
 import { BrokerConnection } from './broker-connection';
+import type { Clock } from './byte-line';
 import { SimulatedSocket, type SocketOptions } from './simulated-socket';
-import type { SocketFault, SocketPlan } from './socket-plan';
+import { CUT_WITHIN, type SocketFault, type SocketPlan } from './socket-plan';
 import { TcpConnection } from './tcp-connection';
 
 /** Bytes of a method or two: what a cut "after so many messages" comes to. */
@@ -23,7 +22,7 @@ interface Open {
 export class SocketNetwork implements BrokerTransport, FaultyNetwork {
   readonly back$ = NEVER;
   dialling: Dialling = 'accept';
-  readonly #world: World;
+  readonly #clock: Clock;
   readonly #random: Random;
   readonly #plan: SocketPlan;
   readonly #host: TransportHost;
@@ -34,8 +33,8 @@ export class SocketNetwork implements BrokerTransport, FaultyNetwork {
   #held = false;
 
   /** `onNonsense`: a client sent what AMQP does not allow. */
-  constructor(world: World, random: Random, plan: SocketPlan, host: TransportHost, onNonsense: (what: string) => void) {
-    this.#world = world;
+  constructor(clock: Clock, random: Random, plan: SocketPlan, host: TransportHost, onNonsense: (what: string) => void) {
+    this.#clock = clock;
     this.#random = random;
     this.#plan = plan;
     this.#host = host;
@@ -76,7 +75,7 @@ export class SocketNetwork implements BrokerTransport, FaultyNetwork {
     };
     const { least, most } = this.#plan.latency;
     // The way there and back.
-    this.#world.after(2 * (least + this.#random.next() * (most - least)), () => {
+    this.#clock.after(2 * (least + this.#random.next() * (most - least)), () => {
       if (socket.destroyed || this.#silent > 0 || this.dialling === 'silence') return;
       if (this.dialling === 'refuse') socket.break('connect', 'ECONNREFUSED');
       else this.#accept(socket);
@@ -85,7 +84,7 @@ export class SocketNetwork implements BrokerTransport, FaultyNetwork {
   }
 
   #accept(socket: SimulatedSocket): void {
-    const tcp: TcpConnection = new TcpConnection(this.#world, this.#random, this.#plan, socket, () => {
+    const tcp: TcpConnection = new TcpConnection(this.#clock, this.#random, this.#plan, socket, () => {
       this.#connections.delete(open);
     });
     const { onGone } = socket;
@@ -93,7 +92,7 @@ export class SocketNetwork implements BrokerTransport, FaultyNetwork {
       this.#sockets.delete(socket);
       onGone(sent);
     };
-    const broker = new BrokerConnection(this.#host, this.#world, this.#random, this.#plan, {
+    const broker = new BrokerConnection(this.#host, this.#clock, this.#random, this.#plan, {
       write: (bytes) => {
         tcp.write(bytes);
       },
@@ -139,7 +138,7 @@ export class SocketNetwork implements BrokerTransport, FaultyNetwork {
   // ── faults ──
 
   cut(direction: Direction, after: number): void {
-    this.#any()?.tcp.cut(direction, after * BYTES_PER_MESSAGE);
+    this.#any()?.tcp.cut(direction, after * BYTES_PER_MESSAGE, CUT_WITHIN);
   }
 
   silence(ms: number): void {
@@ -155,7 +154,7 @@ export class SocketNetwork implements BrokerTransport, FaultyNetwork {
     for (const { broker } of this.#connections) broker.stop();
     const refusal = new Refusal(320, "broker forced connection closure with reason 'shutdown'");
     for (const { broker } of [...this.#connections]) broker.refuse(refusal);
-    this.#world.after(ms, () => {
+    this.#clock.after(ms, () => {
       this.dialling = 'accept';
     });
   }
@@ -173,11 +172,11 @@ export class SocketNetwork implements BrokerTransport, FaultyNetwork {
         one?.tcp.halfClose(fault.direction);
         break;
       case 'cut-bytes':
-        one?.tcp.cut(fault.direction, fault.bytes);
+        one?.tcp.cut(fault.direction, fault.bytes, CUT_WITHIN);
         break;
       case 'stall':
         one?.tcp.toBroker.hold();
-        this.#world.after(fault.ms, () => {
+        this.#clock.after(fault.ms, () => {
           one?.tcp.toBroker.release();
         });
         break;
@@ -193,7 +192,7 @@ export class SocketNetwork implements BrokerTransport, FaultyNetwork {
       else tcp.die();
     }
     this.#silent++;
-    this.#world.after(ms, () => {
+    this.#clock.after(ms, () => {
       this.#silent--;
       if (heals) for (const { tcp } of affected) tcp.release();
     });

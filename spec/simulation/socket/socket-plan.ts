@@ -1,6 +1,6 @@
 import { Random } from '../../../lib/testing/simulation/random';
 import type { Latency } from '../../../lib/testing/simulation/simulated-line';
-import type { Direction } from '../../../lib/testing/simulation/simulated-transport';
+import type { Direction } from '../../../lib/testing/simulation/faults';
 import type { LineOptions } from './byte-line';
 
 /** What happens to one of the connections that are open. `at`: ms from the start. `ms`: how long it lasts. */
@@ -32,9 +32,12 @@ export interface SocketPlan extends LineOptions {
   readonly faults: readonly SocketFault[];
 }
 
+/** ms in which a connection breaks that is to break after so many bytes, even if there are fewer. */
+export const CUT_WITHIN = 400;
+
 /** When a fault is over: what it left behind is noticed by then. */
 export function endOfSocketFault(fault: SocketFault, heartbeat: number): number {
-  const lasts = 'ms' in fault ? fault.ms : 0;
+  const lasts = 'ms' in fault ? fault.ms : CUT_WITHIN;
   const noticed = fault.kind === 'black-hole' && !fault.heals ? 4 * heartbeat * 1000 : 0;
   return fault.at + lasts + noticed;
 }

@@ -1,7 +1,6 @@
 import type { Random } from '../../../lib/testing/simulation/random';
-import type { Direction } from '../../../lib/testing/simulation/simulated-transport';
-import type { World } from '../../../lib/testing/simulation/world';
-import { ByteLine, type LineOptions } from './byte-line';
+import type { Direction } from '../../../lib/testing/simulation/faults';
+import { ByteLine, type Clock, type LineOptions } from './byte-line';
 import type { SimulatedSocket } from './simulated-socket';
 
 /** The broker's end of a connection. */
@@ -15,6 +14,7 @@ export interface BrokerEnd {
 export class TcpConnection {
   readonly toBroker: ByteLine;
   readonly toClient: ByteLine;
+  readonly #clock: Clock;
   readonly #socket: SimulatedSocket;
   readonly #onEnd: () => void;
   #broker: BrokerEnd | undefined;
@@ -22,10 +22,11 @@ export class TcpConnection {
   #brokerOpen = true;
 
   /** `onEnd`: neither end has it open any more. */
-  constructor(world: World, random: Random, options: LineOptions, socket: SimulatedSocket, onEnd: () => void) {
-    this.toBroker = new ByteLine(world, random, options);
-    // A broker that has much to say waits in its own memory, and not for room.
-    this.toClient = new ByteLine(world, random, options);
+  constructor(clock: Clock, random: Random, options: LineOptions, socket: SimulatedSocket, onEnd: () => void) {
+    this.toBroker = new ByteLine(clock, random, options);
+    // The broker never waits for room: what it has to say may fill its memory.
+    this.toClient = new ByteLine(clock, random, options);
+    this.#clock = clock;
     this.#socket = socket;
     this.#onEnd = onEnd;
     socket.onGone = (sent) => {
@@ -74,6 +75,7 @@ export class TcpConnection {
 
   /** Something in between aborts the connection; both ends are told. */
   reset(): void {
+    if (!this.#clientOpen && !this.#brokerOpen) return;
     this.toBroker.end('rst');
     this.toClient.end('rst');
   }
@@ -83,10 +85,13 @@ export class TcpConnection {
     this[direction].end('fin');
   }
 
-  cut(direction: Direction, bytes: number): void {
-    this[direction].cutAfter(bytes, () => {
+  /** It breaks after that many more bytes, or, where there are fewer, after `within` ms. */
+  cut(direction: Direction, bytes: number, within: number): void {
+    const reset = (): void => {
       this.reset();
-    });
+    };
+    this[direction].cutAfter(bytes, reset);
+    this.#clock.after(within, reset);
   }
 
   hold(): void {
