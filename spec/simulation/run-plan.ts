@@ -2,7 +2,8 @@ import './socket/own-immediates';
 import { Universe } from '../../lib/testing/simulation/universe';
 import { World } from '../../lib/testing/simulation/world';
 import { SimulatedApp } from './app';
-import { Oracle, type Violation } from './oracle';
+import type { Violation } from './findings';
+import { Oracle } from './oracle';
 import type { Plan } from './plan';
 import { SocketUniverse } from './socket/socket-universe';
 
@@ -44,30 +45,35 @@ export async function runPlan(plan: Plan): Promise<Result> {
           oracle.calm(app.client);
         },
         (error: unknown) => {
-          oracle.violate('nothing-is-stuck', String(error));
+          oracle.findings.violate('nothing-is-stuck', String(error));
         },
       );
     } else await universe.sleep(plan.closeAt);
     app.end();
     const began = universe.now;
-    oracle.note('app: closes');
-    oracle.closes();
+    oracle.findings.note('app: closes');
+    oracle.sends.closes();
     const report = await app.client.close();
-    oracle.note(`app: closed, ${String(report.unsettled)} unsettled, ${String(report.unconfirmed)} unconfirmed`);
+    oracle.findings.note(
+      `app: closed, ${String(report.unsettled)} unsettled, ${String(report.unconfirmed)} unconfirmed`,
+    );
     if (universe.now - began > plan.drainTimeout + 6000) {
-      oracle.violate('close-keeps-its-deadline', `${String(Math.round(universe.now - began))} ms`);
+      oracle.findings.violate('close-keeps-its-deadline', `${String(Math.round(universe.now - began))} ms`);
     }
     await Promise.race([app.settled(), universe.sleep(1000)]);
     await universe.sleep(AFTERWARDS + Math.max(0, universe.faultsOver - universe.now));
     oracle.closed(app.client, world.waiting.length);
-    sockets?.judge(oracle);
+    sockets?.judge(oracle.findings);
   };
   const restore = sockets?.replaceNet();
   const finished = await world.run(main, LIMIT).finally(restore);
-  if (!finished) oracle.violate('close-resolves', 'the run did not end');
+  if (!finished) oracle.findings.violate('close-resolves', 'the run did not end');
   for (const { kind, error } of world.uncaught) {
-    oracle.violate(`no-uncaught-${kind}`, error instanceof Error ? (error.stack ?? error.message) : String(error));
+    oracle.findings.violate(
+      `no-uncaught-${kind}`,
+      error instanceof Error ? (error.stack ?? error.message) : String(error),
+    );
   }
-  const { violations, trace } = oracle;
+  const { violations, trace } = oracle.findings;
   return { violations, trace, time: world.now, turns: world.turns, timeline: universe.timeline };
 }

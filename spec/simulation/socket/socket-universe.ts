@@ -2,7 +2,7 @@ import { InstanceQueue } from 'instance-queue';
 import type { UniverseOptions } from '../../../lib/testing/simulation/universe';
 import { described } from '../../../lib/testing/simulation/universe';
 import type { World } from '../../../lib/testing/simulation/world';
-import type { Oracle } from '../oracle';
+import type { Findings } from '../findings';
 import { SocketNetwork } from './socket-network';
 import { endOfSocketFault, type SocketPlan } from './socket-plan';
 
@@ -39,9 +39,9 @@ export class SocketUniverse {
   }
 
   /** At the end, after the close. */
-  judge(oracle: Oracle): void {
-    for (const what of this.#nonsense) oracle.violate('the-client-speaks-amqp', what);
+  judge(findings: Findings): void {
+    for (const what of this.#nonsense) findings.violate('the-client-speaks-amqp', what);
     const { clientSockets = 0 } = this.#network ?? {};
-    if (clientSockets > 0) oracle.violate('no-socket-is-left-after-close', `${String(clientSockets)} sockets`);
+    if (clientSockets > 0) findings.violate('no-socket-is-left-after-close', `${String(clientSockets)} sockets`);
   }
 }
