@@ -4,6 +4,8 @@ import type { Body } from './body';
 import type { RequesterPlan } from './plan';
 
 const REQUESTS = 'requests';
+/** ms without faults in which a request is answered, or rejected with the reason. */
+const IN_TIME = 20_000;
 
 /** A responder, and the requests that it gets; resolves when each has settled. */
 export async function request(app: AppRun, plan: RequesterPlan, index: number): Promise<void> {
@@ -12,6 +14,8 @@ export async function request(app: AppRun, plan: RequesterPlan, index: number): 
   const { takes, fails, idempotent, timeout } = plan;
   await universe.sleep(plan.at);
   if (app.isOver()) return;
+  const deletes = app.plan.faults.some(({ kind }) => kind === 'queue-deleted');
+  let stopped = false;
   const answered = new Map<number, number>();
   client
     .respond<Body>({ queue: REQUESTS }, async (message) => {
@@ -25,12 +29,14 @@ export async function request(app: AppRun, plan: RequesterPlan, index: number): 
     })
     .subscribe({
       error: (error: unknown) => {
+        stopped = true;
         if (!app.mayStop(error)) findings.violate('a-consumer-stays', `responder: ${String(error)}`);
       },
     });
   const asking: Promise<void>[] = [];
   for (let i = 0; i < plan.requests && !app.isOver(); i++) {
     const body = app.body(index, 0);
+    const sentAt = universe.now;
     const asked = client.request<{ answer: number }>({ queue: REQUESTS, body }, { idempotent, timeout }).then(
       (reply) => {
         findings.note(`app: ${String(body.id)} is answered`);
@@ -39,6 +45,9 @@ export async function request(app: AppRun, plan: RequesterPlan, index: number): 
       },
       (error: unknown) => {
         findings.note(`app: request ${String(body.id)} rejects: ${String(error)}`);
+        const quiet = universe.now - Math.max(sentAt, universe.faultsOver);
+        const late = error instanceof PublishError && error.code === 'REPLY_TIMEOUT' && quiet > IN_TIME;
+        if (late && !stopped && !deletes) findings.violate('a-request-is-answered-in-time', String(body.id));
         const tells = error instanceof PublishError;
         if (!tells) findings.violate('errors-are-for-people', `request rejected with ${String(error)}`);
         else if (!error.maybeDelivered && answered.has(body.id) && error.code !== 'REPLY_ERROR') {

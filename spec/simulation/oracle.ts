@@ -69,6 +69,13 @@ export class Oracle {
       this.findings.violate('nothing-is-stuck', 'a consumer is still paused');
     }
     const { broker } = this.#universe;
+    for (const { name, consumers } of broker.queues) {
+      const attached = health.consumers.filter((one) => one.status === 'attached' && one.queueName === name).length;
+      if (attached > consumers) {
+        const what = `${String(attached)} are attached to ${name}, the broker knows ${String(consumers)}`;
+        this.findings.violate('an-attached-consumer-is-at-the-broker', what);
+      }
+    }
     for (const { name, unsettled, consumers } of broker.queues) {
       if (unsettled > 0 && client.metrics.inFlight === 0) {
         this.findings.violate(

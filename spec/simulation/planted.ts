@@ -1,3 +1,4 @@
+import { PLANTED_IN_AMQP } from './planted-in-amqp';
 import type { Patch } from './threads';
 
 /** Mistakes that the simulator has to find: each is planted alone. */
@@ -98,10 +99,10 @@ export const PLANTED: Readonly<Record<string, Patch>> = {
     search: 'this.outbox.restore([entry]);\n    return false;',
     replace: 'return false;',
   },
-  'confirms-arrive-from-the-last-channel': {
-    file: 'lib/producer/unconfirmed.ts',
-    search: 'this.#first = this.written + 1;',
-    replace: 'this.#first = this.written + 2;',
+  'a-channel-counts-its-confirms-on-from-the-last-one': {
+    file: 'lib/producer/publishing-channel.ts',
+    search: 'readonly inFlight = new Unconfirmed<PendingSend>();',
+    replace: 'static readonly #last = new Unconfirmed<PendingSend>();\n  readonly inFlight = PublishingChannel.#last;',
   },
   'the-timer-of-nacks-leaks': {
     file: 'lib/producer/nack-backoff.ts',
@@ -232,4 +233,5 @@ export const PLANTED: Readonly<Record<string, Patch>> = {
     search: 'if (request.confirmed) this.#cutOff(request, cause);\n    });',
     replace: 'if (request.settled) this.#cutOff(request, cause);\n    });',
   },
+  ...PLANTED_IN_AMQP,
 };

@@ -161,6 +161,11 @@ export class MemoryChannel implements LinkChannel {
     });
   }
 
+  /** The client's end is closing, and does not report it yet: amqplib has such a moment, too. */
+  closing(): void {
+    if (this.#state === 'open') this.#state = 'closing';
+  }
+
   /** Its connection ends at the broker, in two steps: see `MemoryLink.stop`. */
   stop(): void {
     this.broker.stop();

@@ -199,11 +199,9 @@ export class MemoryLink implements Link, ChannelConnection {
     this.#end();
   }
 
-  /** The broker closes one of its channels, which `which` picks. Returns whether there was one. */
-  closeChannel(which: (channels: readonly MemoryChannel[]) => MemoryChannel | undefined, refusal: Refusal): boolean {
-    const channel = which([...this.#channels].filter((one) => one.open));
-    channel?.refuse(refusal);
-    return channel !== undefined;
+  /** Its channels that are open at both ends. */
+  get openChannels(): readonly MemoryChannel[] {
+    return [...this.#channels].filter(({ open }) => open);
   }
 
   refused(refusal: Refusal): void {

@@ -223,7 +223,14 @@ export class SimulatedTransport implements BrokerTransport, FaultyNetwork {
 
   /** The broker closes a channel. */
   closeChannel(refusal: Refusal): void {
-    this.#any()?.link?.closeChannel((channels) => channels[this.#random.integer(0, channels.length - 1)], refusal);
+    const link = this.#any()?.link;
+    const channels = link?.openChannels ?? [];
+    const channel = channels[this.#random.integer(0, channels.length - 1)];
+    if (!link || !channel) return;
+    link.replies.send(() => {
+      channel.closing();
+    });
+    channel.refuse(refusal);
   }
 
   /** The broker shuts down: it closes every connection, and accepts none for `ms`. */

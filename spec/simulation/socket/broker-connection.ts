@@ -13,6 +13,8 @@ export interface ServerSocket {
   write(bytes: Buffer): void;
   /** Closes the connection. */
   end(): void;
+  /** Does the broker close the connection as soon as it is open? */
+  closesAtOpen(): boolean;
   /** The client sent what AMQP does not allow. */
   nonsense(what: string): void;
 }
@@ -36,6 +38,9 @@ const CAPABILITIES = {
   per_consumer_qos: true,
   direct_reply_to: true,
 };
+
+/** Bytes of a frame, with what surrounds its payload. */
+const sizeOf = ({ type, payload }: Frame): number => payload.length + (type === 'method' ? 12 : 8);
 
 type State = 'greeting' | 'starting' | 'tuning' | 'opening' | 'open' | 'closing' | 'closed';
 
@@ -97,7 +102,10 @@ export class BrokerConnection implements BrokerEnd, ServerConnection {
       this.#fail(501, String(error));
       return;
     }
-    for (const frame of frames) this.#take(frame);
+    for (const frame of frames) {
+      if (sizeOf(frame) > this.#plan.frameMax) this.#fail(501, `a frame of ${String(sizeOf(frame))} bytes`);
+      else this.#take(frame);
+    }
     for (const channel of this.#channels.values()) channel.flushConfirms();
   }
 
@@ -148,6 +156,9 @@ export class BrokerConnection implements BrokerEnd, ServerConnection {
       case 'opening connection.open':
         this.#state = 'open';
         this.send(0, 'connection.open-ok', { knownHosts: '' });
+        if (this.#socket.closesAtOpen()) this.refuse(new Refusal(320, 'simulated'));
+        // What follows may be read together with it.
+        else if (this.#random.chance(0.3)) this.#socket.write(HEARTBEAT);
         break;
       case 'open connection.update-secret':
         this.send(0, 'connection.update-secret-ok');

@@ -6,10 +6,9 @@ import { stored } from '../../../lib/testing/memory/stored-message';
 import { REPLY_TO, type Vhost } from '../../../lib/testing/memory/vhost';
 import type { InboundMessage, Settlement } from '../../../lib/transport/transport';
 import { fromAmqp, toAmqp } from '../../../lib/amqp/amqp-properties';
-import type { Binding } from '../../../lib/testing/memory/exchange';
-import type { Arguments } from '../../../lib/properties';
 import { fieldsOf, type Frame } from '../../support/frames/frames';
 import { decodeProperties, type Fields } from '../../support/frames/methods';
+import { flag, ServerTopology, table, text } from './server-topology';
 
 /** The connection that a channel is on. */
 export interface ServerConnection {
@@ -40,13 +39,6 @@ interface Confirm {
 /** ms that a confirm is kept at most. */
 const LATE = 40;
 
-function text(fields: Fields, name: string): string {
-  const value = fields[name];
-  return typeof value === 'string' ? value : '';
-}
-const flag = (fields: Fields, name: string): boolean => fields[name] === true;
-const table = (fields: Fields): Arguments => (fields['arguments'] ?? {}) as Arguments;
-
 /** The codec has no types; what reads the properties checks each. */
 const fromCodec = (properties: Fields): Parameters<typeof fromAmqp>[0] =>
   properties as Parameters<typeof fromAmqp>[0] & Fields;
@@ -59,6 +51,7 @@ export class ServerChannel {
   readonly #late: number;
   readonly #vhost: Vhost;
   readonly #channel: BrokerChannel;
+  readonly #topology: ServerTopology;
   #state: 'open' | 'closing' | 'closed' = 'open';
   #content: Content | undefined;
   #prefetch = 0;
@@ -66,7 +59,6 @@ export class ServerChannel {
   #published = 0;
   readonly #confirms: Confirm[] = [];
   #keeping = false;
-  #queue = '';
 
   constructor(connection: ServerConnection, number: number, random: Random, late: number) {
     this.#connection = connection;
@@ -74,6 +66,7 @@ export class ServerChannel {
     this.#random = random;
     this.#late = late;
     this.#vhost = connection.host.vhost;
+    this.#topology = new ServerTopology(this.#vhost, connection);
     this.#channel = new BrokerChannel(this.#vhost, connection, {
       deliver: (consumerTag, message) => {
         const { deliveryTag, redelivered, exchange, routingKey } = message;
@@ -241,7 +234,7 @@ export class ServerChannel {
         this.#connection.forget(this.#number);
         break;
       default:
-        this.#topology(name, fields);
+        this.#send(`${name}-ok`, this.#topology.answer(name, fields));
     }
   }
 
@@ -275,81 +268,5 @@ export class ServerChannel {
     const { deliveryTag, redelivered, exchange, routingKey } = message;
     const messageCount = this.#vhost.find(queue)?.ready.length ?? 0;
     this.#sendMessage('basic.get-ok', { deliveryTag, redelivered, exchange, routingKey, messageCount }, message);
-  }
-
-  #topology(name: string, fields: Fields): void {
-    const connection = this.#connection;
-    const [queue, exchange] = [this.#named(fields), text(fields, 'exchange')];
-    const conditions = { ifUnused: flag(fields, 'ifUnused'), ifEmpty: flag(fields, 'ifEmpty') };
-    let answer: Fields = {};
-    switch (name) {
-      case 'queue.declare':
-        answer = this.#declareQueue(fields);
-        break;
-      case 'queue.bind':
-        this.#vhost.bind(exchange, this.#binding(fields, { queue }), connection);
-        break;
-      case 'queue.unbind':
-        this.#vhost.unbind(exchange, this.#binding(fields, { queue }), connection);
-        break;
-      case 'queue.purge': {
-        const purged = this.#vhost.queue(queue, connection);
-        purged.checkPurge();
-        answer = { messageCount: purged.purge() };
-        break;
-      }
-      case 'queue.delete':
-        answer = { messageCount: this.#vhost.deleteQueue(queue, connection, conditions) };
-        break;
-      case 'exchange.declare':
-        if (flag(fields, 'passive')) this.#vhost.exchange(exchange);
-        else {
-          const [durable, autoDelete, internal] = [
-            flag(fields, 'durable'),
-            flag(fields, 'autoDelete'),
-            flag(fields, 'internal'),
-          ];
-          const declaration = { type: text(fields, 'type'), durable, autoDelete, internal, arguments: table(fields) };
-          this.#vhost.declareExchange(exchange, declaration);
-        }
-        break;
-      case 'exchange.delete':
-        this.#vhost.deleteExchange(exchange, conditions);
-        break;
-      case 'exchange.bind':
-      case 'exchange.unbind': {
-        const binding = this.#binding(fields, { exchange: text(fields, 'destination') });
-        if (name === 'exchange.bind') this.#vhost.bind(text(fields, 'source'), binding, connection);
-        else this.#vhost.unbind(text(fields, 'source'), binding, connection);
-        break;
-      }
-      default:
-        throw new Refusal(540, name);
-    }
-    this.#send(`${name}-ok`, answer);
-  }
-
-  #declareQueue(fields: Fields): Fields {
-    const name = text(fields, 'queue');
-    const [durable, autoDelete, exclusive] = [
-      flag(fields, 'durable'),
-      flag(fields, 'autoDelete'),
-      flag(fields, 'exclusive'),
-    ];
-    const queue = flag(fields, 'passive')
-      ? this.#vhost.queue(name, this.#connection)
-      : this.#vhost.declareQueue(name, { durable, exclusive, autoDelete, arguments: table(fields) }, this.#connection);
-    this.#queue = queue.name;
-    return { queue: queue.name, messageCount: queue.ready.length, consumerCount: queue.consumers.length };
-  }
-
-  /** An empty name is that of the queue that was declared last on the channel. */
-  #named(fields: Fields): string {
-    const name = text(fields, 'queue');
-    return name === '' ? this.#queue : name;
-  }
-
-  #binding(fields: Fields, to: Binding['to']): Binding {
-    return { to, routingKey: text(fields, 'routingKey'), arguments: table(fields) };
   }
 }

@@ -30,6 +30,7 @@ export class SocketNetwork implements BrokerTransport, FaultyNetwork {
   readonly #connections = new Set<Open>();
   readonly #sockets = new Set<SimulatedSocket>();
   #silent = 0;
+  #closesAtOpen = 0;
   #held = false;
 
   /** `onNonsense`: a client sent what AMQP does not allow. */
@@ -99,6 +100,7 @@ export class SocketNetwork implements BrokerTransport, FaultyNetwork {
       end: () => {
         tcp.endAtBroker();
       },
+      closesAtOpen: () => this.#closesAtOpen > 0 && this.#closesAtOpen-- > 0,
       nonsense: this.#onNonsense,
     });
     const open = { tcp, broker };
@@ -167,6 +169,9 @@ export class SocketNetwork implements BrokerTransport, FaultyNetwork {
         break;
       case 'nonsense':
         one?.broker.writeNonsense();
+        break;
+      case 'close-at-open':
+        this.#closesAtOpen++;
         break;
       case 'half-close':
         one?.tcp.halfClose(fault.direction);

@@ -6,6 +6,8 @@ import type { LineOptions } from './byte-line';
 /** What happens to one of the connections that are open. `at`: ms from the start. `ms`: how long it lasts. */
 export type SocketFault = { readonly at: number } & (
   | { readonly kind: 'reset' | 'nonsense' }
+  /** The next connection is closed with the same write that opens it. */
+  | { readonly kind: 'close-at-open' }
   | { readonly kind: 'half-close'; readonly direction: Direction }
   /** The connection breaks when that many more bytes have arrived. */
   | { readonly kind: 'cut-bytes'; readonly direction: Direction; readonly bytes: number }
@@ -42,6 +44,17 @@ export function endOfSocketFault(fault: SocketFault, heartbeat: number): number 
   return fault.at + lasts + noticed;
 }
 
+const KINDS = [
+  'reset',
+  'half-close',
+  'cut-bytes',
+  'cut-bytes',
+  'stall',
+  'black-hole',
+  'nonsense',
+  'close-at-open',
+] as const;
+
 /** What a seed makes of the network. */
 export function socketPlanOf(seed: number, duration: number): SocketPlan {
   const random = new Random(seed ^ 0x1b873593);
@@ -50,11 +63,13 @@ export function socketPlanOf(seed: number, duration: number): SocketPlan {
   const ms = (): number => random.integer(20, Math.max(50, Math.floor(duration * (random.chance(0.2) ? 0.4 : 0.1))));
   const direction = (): Direction => random.pick(['toBroker', 'toClient']);
   const faults = Array.from({ length: count }, (): SocketFault => {
-    const kind = random.pick(['reset', 'half-close', 'cut-bytes', 'cut-bytes', 'stall', 'black-hole', 'nonsense']);
+    const kind = random.pick(KINDS);
     switch (kind) {
       case 'reset':
       case 'nonsense':
         return { at: at(), kind };
+      case 'close-at-open':
+        return { at: random.integer(1, 1000), kind };
       case 'half-close':
         return { at: at(), kind, direction: direction() };
       case 'cut-bytes':
