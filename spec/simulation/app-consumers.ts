@@ -1,5 +1,5 @@
 import { batch, handle, type Delivery, type Message, type Worker } from 'instance-queue';
-import { concatMap, Observable, tap, timer, type Subscription } from 'rxjs';
+import { concatMap, Observable, share, tap, timer, type Subscription } from 'rxjs';
 import type { AppRun } from './app-run';
 import type { Body } from './body';
 import type { ConsumerPlan } from './plan';
@@ -28,16 +28,19 @@ export class AppConsumer {
 
   start(): void {
     const app = this.#app;
-    const { prefetch, queue, ends, pauses } = this.#plan;
+    const { prefetch, queue, ends, pauses, shared } = this.#plan;
     const deliveries$ = app.client.consume<Body>({
       queue: app.queueAt(queue),
       prefetch,
       ...(pauses.length > 0 && { pause: paused(pauses) }),
       ...(ends?.by === 'until' && { until: timer(ends.at) }),
     });
-    const subscription = this.#subscribe(deliveries$.pipe(tap((delivery) => this.#received.push(delivery))));
+    const all$ = deliveries$.pipe(share());
+    const subscription = this.#subscribe(all$.pipe(tap((delivery) => this.#received.push(delivery))));
     if (ends?.by !== 'unsubscribe') return;
+    const other = shared === undefined ? undefined : all$.subscribe({ error: () => undefined });
     app.at(ends.at, () => {
+      app.at(shared ?? 0, () => other?.unsubscribe());
       subscription.unsubscribe();
       if (this.#plan.works !== 'by-hand') app.at(RELEASED_WITHIN, this.#checkReleased.bind(this));
     });

@@ -61,6 +61,8 @@ export interface ConsumerPlan {
   /** When it is paused, and for how long. */
   readonly pauses: readonly { readonly at: number; readonly ms: number }[];
   readonly ends?: { readonly at: number; readonly by: 'until' | 'unsubscribe' };
+  /** ms for which another subscriber of the same deliveries stays after it was unsubscribed from. */
+  readonly shared?: number;
 }
 
 /** A responder on a queue of its own, and somebody who asks. */
@@ -73,6 +75,9 @@ export interface RequesterPlan {
   readonly takes: number;
   readonly timeout: number;
 }
+
+/** One that writes often, and a little at a time: it fills the buffers of a slow socket. */
+const trickling = (plan: ProducerPlan): ProducerPlan => ({ ...plan, every: 1, messages: 150, maxInFlight: 1000 });
 
 /** What a seed makes. */
 export function planOf(seed: number, mode: Mode = 'port'): Plan {
@@ -124,6 +129,7 @@ export function planOf(seed: number, mode: Mode = 'port'): Plan {
     takes: random.pick([0, 5, 100, 1000]),
     ...(random.chance(0.2) && { timeout: random.integer(50, 3000) }),
     pauses: random.chance(0.25) ? some(1, 2, () => ({ at: at(), ms: random.integer(0, duration / 4) })) : [],
+    ...(random.chance(0.15) && { shared: random.integer(100, 5000) }),
     ...(random.chance(0.2) && { ends: { at: at(), by: random.pick(['until', 'unsubscribe']) } }),
   }));
   const requesters = random.chance(0.3)
@@ -142,7 +148,7 @@ export function planOf(seed: number, mode: Mode = 'port'): Plan {
     version,
     faults: drawFaults(random, random.pick([0, 1, 1, 2, 3, 5]), duration),
     queues,
-    producers,
+    producers: mode === 'port' ? producers : producers.map((one) => (random.chance(0.2) ? trickling(one) : one)),
     consumers,
     requesters,
     ...(random.chance(0.3) && { closeAt: at(1) }),

@@ -104,15 +104,7 @@ export class MemoryChannel implements LinkChannel {
   async close(): Promise<void> {
     if (this.#state === 'ended') return;
     const settled = firstValueFrom(race(this.#ended$.pipe(take(1)), timer(CLOSE_WITHIN)), { defaultValue: undefined });
-    if (this.#state === 'open') {
-      this.#state = 'closing';
-      this.connection.toBroker(() => {
-        this.broker.end();
-        this.connection.replies.send(() => {
-          this.end(undefined);
-        });
-      });
-    }
+    if (this.#state === 'open') this.#close(undefined);
     await settled;
   }
 
@@ -161,9 +153,19 @@ export class MemoryChannel implements LinkChannel {
     });
   }
 
-  /** The client's end is closing, and does not report it yet: amqplib has such a moment, too. */
-  closing(): void {
-    if (this.#state === 'open') this.#state = 'closing';
+  /** The client closes the channel over an error of its own, as amqplib does: it takes nothing more, and ends with the broker's answer. */
+  fail(): void {
+    if (this.#state === 'open') this.#close(new ChannelError('The channel was closed over an error of the client.'));
+  }
+
+  #close(cause: ChannelError | undefined): void {
+    this.#state = 'closing';
+    this.connection.toBroker(() => {
+      this.broker.end();
+      this.connection.replies.send(() => {
+        this.end(cause);
+      });
+    });
   }
 
   /** Its connection ends at the broker, in two steps: see `MemoryLink.stop`. */

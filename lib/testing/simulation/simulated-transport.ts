@@ -221,16 +221,12 @@ export class SimulatedTransport implements BrokerTransport, FaultyNetwork {
     }, ms);
   }
 
-  /** The broker closes a channel. */
+  /** The broker closes a channel, or the client does over an error of its own. */
   closeChannel(refusal: Refusal): void {
-    const link = this.#any()?.link;
-    const channels = link?.openChannels ?? [];
+    const channels = this.#any()?.link?.openChannels ?? [];
     const channel = channels[this.#random.integer(0, channels.length - 1)];
-    if (!link || !channel) return;
-    link.replies.send(() => {
-      channel.closing();
-    });
-    channel.refuse(refusal);
+    if (this.#random.chance(0.5)) channel?.refuse(refusal);
+    else channel?.fail();
   }
 
   /** The broker shuts down: it closes every connection, and accepts none for `ms`. */

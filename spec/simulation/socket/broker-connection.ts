@@ -263,6 +263,8 @@ export class BrokerConnection implements BrokerEnd, ServerConnection {
     const open = [...this.#channels.values()].filter(({ open }) => open);
     const one = open[this.#random.integer(0, open.length - 1)];
     if (!one) return;
+    // No message is to blame: what the broker took is confirmed.
+    one.sendConfirms();
     if (refusal.closesConnection) this.refuse(refusal);
     else one.refuse(refusal);
   }

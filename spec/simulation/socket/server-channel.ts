@@ -122,12 +122,13 @@ export class ServerChannel {
       this.#keeping = true;
       this.#connection.after(this.#random.integer(1, LATE), () => {
         this.#keeping = false;
-        this.#sendConfirms();
+        this.sendConfirms();
       });
-    } else this.#sendConfirms();
+    } else this.sendConfirms();
   }
 
-  #sendConfirms(): void {
+  /** Sends all that is confirmed. */
+  sendConfirms(): void {
     for (const { kind, number, multiple } of this.#confirms.splice(0)) {
       this.#send(`basic.${kind}`, { deliveryTag: number, multiple, requeue: false });
     }
