@@ -1,6 +1,6 @@
 import { withBindings } from '../contract';
 import type { Channel } from 'amqplib';
-import { Observable, Subject, firstValueFrom, race, take, timer } from 'rxjs';
+import { NEVER, Observable, Subject, firstValueFrom, race, switchMap, take, timer } from 'rxjs';
 import { ChannelError } from '../errors';
 import { plainTable } from '../field-table';
 import type { QueueSpec, Topology } from '../topology';
@@ -12,6 +12,13 @@ import type { ChannelHost } from './channel-host';
 
 /** ms that the closing handshake of a channel may take; then `close` stops waiting for it. */
 const CLOSE_WITHIN = 5000;
+
+/**
+ * ms that the broker has to answer channel.open. It may never answer: amqplib hands out the number of a closed channel at once, and while
+ * the socket is full, it sends channel.open in front of what the last channel of that number still has to send, close-ok included. The
+ * broker ignores everything up to that.
+ */
+const OPEN_WITHIN = 10_000;
 
 /** An open amqplib channel whose end cannot be missed. */
 export class AmqpChannel<C extends Channel = Channel> implements LinkChannel {
@@ -98,13 +105,26 @@ export class AmqpChannel<C extends Channel = Channel> implements LinkChannel {
 }
 
 /** Where the broker closed the whole connection, the connection knows why; a pending request does not. */
-const reasonFrom = ({ lost }: ChannelHost, error: unknown): unknown => (lost?.replyCode === undefined ? error : lost);
+const reasonFrom = ({ lost }: Pick<ChannelHost, 'lost'>, error: unknown): unknown => (lost?.replyCode === undefined ? error : lost);
 
 /** Opens a channel as `Link.openInbound` promises; `open` asks amqplib for it. */
-export function openingChannel<O extends AmqpChannel>(host: ChannelHost, open: () => Promise<O>): Observable<O> {
+export function openingChannel<O extends AmqpChannel>(
+  host: Pick<ChannelHost, 'lost' | 'blocked$'>,
+  open: () => Promise<O>,
+): Observable<O> {
   return new Observable((subscriber) => {
+    // While the broker blocks the connection, it does not read.
+    const deadline = host.blocked$
+      .pipe(switchMap((reason) => (reason === undefined ? timer(OPEN_WITHIN) : NEVER)))
+      .subscribe(() => {
+        subscriber.error(
+          new ChannelError(`Cannot open a channel: the broker did not answer within ${String(OPEN_WITHIN)} ms.`),
+        );
+      });
+    subscriber.add(deadline);
     open().then(
       (channel) => {
+        deadline.unsubscribe();
         if (subscriber.closed) {
           void channel.close();
           return;

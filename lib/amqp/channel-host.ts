@@ -1,4 +1,5 @@
 import type { ChannelModel } from 'amqplib';
+import type { Observable } from 'rxjs';
 import type { ConnectionError } from '../errors';
 import type { BrokerIdentity } from '../transport/broker-version';
 import type { Cork } from './cork';
@@ -15,6 +16,8 @@ export interface ChannelHost {
   readonly receiver: Receiver | undefined;
   /** Undefined where the runtime does not say which socket it is. */
   readonly cork: Cork | undefined;
+  /** As `Link.blocked$`. */
+  readonly blocked$: Observable<string | undefined>;
   /** Why the connection is gone; undefined while it is up. */
   readonly lost: ConnectionError | undefined;
 }

@@ -80,19 +80,23 @@ export function socketPlanOf(seed: number, duration: number): SocketPlan {
         return { at: at(), kind, ms: ms(), heals: random.chance(0.5) };
     }
   });
+  const latency = random.pick<Latency>([
+    { least: 0.1, most: 0.2 },
+    { least: 0.2, most: 6 },
+    { least: 5, most: 40 },
+  ]);
+  const padding = random.pick<readonly number[]>([[0], [0], [0, 200], [0, 0, 5000], [0, 0, 0, 20_000]]);
+  // Large messages over a slow network with small windows would take minutes.
+  const narrow = latency.most < 1 || Math.max(...padding) < 5000;
   return {
     wire: random.chance(0.6),
     heartbeat: random.pick([1, 2, 5, 10]),
     frameMax: random.pick([4096, 8192, 131_072, 131_072]),
     highWaterMark: random.pick([512, 16_384, 16_384]),
-    latency: random.pick<Latency>([
-      { least: 0.1, most: 0.2 },
-      { least: 0.2, most: 6 },
-      { least: 5, most: 40 },
-    ]),
-    window: random.pick([300, 3000, 65_536]),
+    latency,
+    window: random.pick([narrow ? 300 : 8000, narrow ? 3000 : 16_384, 65_536]),
     reads: random.pick(['whole', 'split', 'split', 'bytes']),
-    padding: random.pick([[0], [0], [0, 200], [0, 0, 5000], [0, 0, 0, 20_000]]),
+    padding,
     late: random.pick([0, 0, 30]),
     faults: faults.sort((a, b) => a.at - b.at),
   };
