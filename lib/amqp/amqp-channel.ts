@@ -58,7 +58,8 @@ export class AmqpChannel<C extends Channel = Channel> implements LinkChannel {
   }
 
   async close(): Promise<void> {
-    if (this.#ended) return;
+    // With its link it is gone, whether amqplib reports that or not.
+    if (this.#ended || this.host.lost) return;
     const settled = firstValueFrom(race(this.#ended$.pipe(take(1)), timer(CLOSE_WITHIN)), { defaultValue: undefined });
     if (!this.#closing) {
       this.#closing = true;
@@ -105,7 +106,8 @@ export class AmqpChannel<C extends Channel = Channel> implements LinkChannel {
 }
 
 /** Where the broker closed the whole connection, the connection knows why; a pending request does not. */
-const reasonFrom = ({ lost }: Pick<ChannelHost, 'lost'>, error: unknown): unknown => (lost?.replyCode === undefined ? error : lost);
+const reasonFrom = ({ lost }: Pick<ChannelHost, 'lost'>, error: unknown): unknown =>
+  lost?.replyCode === undefined ? error : lost;
 
 /** Opens a channel as `Link.openInbound` promises; `open` asks amqplib for it. */
 export function openingChannel<O extends AmqpChannel>(
