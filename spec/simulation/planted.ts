@@ -194,9 +194,9 @@ export const PLANTED: Readonly<Record<string, Patch>> = {
     replace: 'timer(1000 * this.#options.within)',
   },
   'a-cancelled-consumer-stays-away': {
-    file: 'lib/consumer/attach-loop.ts',
-    search: 'cancelled: () => {\n        this.#check.received();\n        attachment.abandon();',
-    replace: 'cancelled: () => {\n        this.#check.received();',
+    file: 'lib/consumer/attach.ts',
+    search: 'subscriber.error(cancelledByBroker(queue));',
+    replace: 'void cancelledByBroker(queue);',
   },
   'a-consumer-does-not-attach-after-a-pause': {
     file: 'lib/consumer/consume-subscription.ts',
