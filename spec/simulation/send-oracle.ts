@@ -114,7 +114,10 @@ export class SendOracle {
       this.#findings.violate('what-is-unknown-is-not-sent-again', `message ${String(id)}`);
     }
     const send = this.#sends.get(id);
-    if (send?.outcome && broker.published > 1 && !('code' in send.outcome)) {
+    // Over a full socket, what a replaced channel had written may arrive behind the attempt on the next channel.
+    const told = send?.outcome;
+    const allowed = this.#plan.socket && told && !('code' in told) ? told.attempts : 1;
+    if (told && !('code' in told) && broker.published > allowed) {
       this.#findings.violate('a-confirmed-message-is-not-sent-again', `message ${String(id)}`);
     }
   }
