@@ -15,10 +15,11 @@ const CLOSE_WITHIN = 5000;
 
 /**
  * ms that the broker has to answer channel.open. It may never answer: amqplib hands out the number of a closed channel at once, and while
- * the socket is full, it sends channel.open in front of what the last channel of that number still has to send, close-ok included. The
- * broker ignores everything up to that.
+ * the socket is full, it sends channel.open in front of what the last channel of that number still has to send, close-ok included.
+ * Until close-ok the broker discards what comes for a channel that it has closed (the rules of channel.close in the reference).
+ * https://www.rabbitmq.com/amqp-0-9-1-reference#channel.close
  */
-const OPEN_WITHIN = 10_000;
+const OPEN_WITHIN = 30_000;
 
 /** An open amqplib channel whose end cannot be missed. */
 export class AmqpChannel<C extends Channel = Channel> implements LinkChannel {
