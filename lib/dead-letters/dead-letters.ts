@@ -23,80 +23,25 @@ import type { InstanceQueue } from '../client/instance-queue';
 import type { Codec } from '../codec';
 import { closingBehind } from '../consumer/closing-behind';
 import type { QueueScan } from '../consumer/queue-scan';
-import {
-  abortSignal,
-  boolean,
-  type Check,
-  checkOptions,
-  countFrom,
-  expected,
-  integer,
-  isObject,
-  number,
-  type Shape,
-  shortString,
-} from '../options';
+import { checkOptions, expected, isObject, shortString } from '../options';
 import type { Producer } from '../producer/producer';
 import type { Route } from '../properties';
 import { checkRoute } from '../topology-checks';
 import { type DeadLetter, readDeadLetter } from './dead-letter';
-import { matcher, where as whereCheck, type Where } from './letter-filter';
+import {
+  LOOK,
+  type LookOptions,
+  MOVE,
+  type MoveOptions,
+  REPLAY,
+  type ReplayOptions,
+  TAKE,
+  type TakeOptions,
+} from './letter-options';
+import { matcher } from './letter-filter';
 import { type DeadLetterGroups, LetterGroups } from './letter-groups';
 import { DeliveryGuard } from './letter-scan';
 import { type DeadLetterReport, type Target, transfer, type TransferOptions } from './transfer';
-
-/** How much of a dead-letter queue is looked at. */
-export interface LookOptions {
-  /** Letters to read at most, from the oldest on; Infinity: all. @default 1000 */
-  readonly limit?: number;
-  /** Which of them are meant. @default all */
-  readonly where?: Where;
-  /**
-   * The delivery limit of the queue, -1 for none: RabbitMQ 4.0 to 4.2 counts each look at a quorum queue towards it. A look is
-   * refused from half of it on, and ends at a letter that has two deliveries left. @default that of the broker, 20
-   */
-  readonly deliveryLimit?: number;
-}
-
-/** Which letters are taken out of their queue, and how. */
-export interface TakeOptions {
-  /** Letters to read at most, from the oldest on. @default all that are there at the start */
-  readonly limit?: number;
-  /** Which of them are meant; the others stay, in their places. @default all */
-  readonly where?: Where;
-  /** Counts what would be done, and does nothing. @default false */
-  readonly dryRun?: boolean;
-  /** As for a look: what is not meant is looked at. @default that of the broker, 20 */
-  readonly deliveryLimit?: number;
-  /** When aborted, no further letter is taken; those under way are finished, and the last report says so. */
-  readonly signal?: AbortSignal;
-}
-
-/** How letters are sent. */
-export interface MoveOptions extends TakeOptions {
-  /** Letters per second at most, above 0. @default no limit */
-  readonly rate?: number;
-}
-
-/** Where letters are sent back to. */
-export interface ReplayOptions extends MoveOptions {
-  /**
-   * `'queue'`: into the queue in which each failed, and into no other. `'published'`: as it was first published, to every queue that
-   * is bound there, also to those that have worked on it. Or a route for all. @default 'queue'
-   */
-  readonly to?: 'queue' | 'published' | Route;
-}
-
-const LOOK: Shape<LookOptions> = { limit: countFrom(1), where: whereCheck, deliveryLimit: integer(-1, 2 ** 31 - 1) };
-const destination: Check = (value) =>
-  value === 'queue' || value === 'published' || isObject(value) ? undefined : "'queue', 'published' or a route";
-const REPLAY: Shape<ReplayOptions> = {
-  ...LOOK,
-  dryRun: boolean,
-  signal: abortSignal,
-  rate: number(0.001, 1_000_000),
-  to: destination,
-};
 
 /** Letters that may be under way. */
 const WINDOW = 1000;
@@ -218,8 +163,7 @@ export class DeadLetters {
   move(to: Route, options: MoveOptions = {}): Observable<DeadLetterReport> {
     if (!isObject(to)) throw expected('to', 'a route', to);
     checkRoute(to, 'to');
-    const { to: _, ...known } = REPLAY;
-    checkOptions(options, known, { of: 'move()' });
+    checkOptions(options, MOVE, { of: 'move()' });
     const target = targetOf(to);
     return this.#taking(options, { target: () => target, anew: false });
   }
@@ -233,8 +177,7 @@ export class DeadLetters {
    * @throws OptionsError if an option cannot be right
    */
   drop(options: TakeOptions = {}): Observable<DeadLetterReport> {
-    const { to: _, rate: __, ...known } = REPLAY;
-    checkOptions(options, known, { of: 'drop()' });
+    checkOptions(options, TAKE, { of: 'drop()' });
     return this.#taking(options, { target: 'drop', anew: false });
   }
 

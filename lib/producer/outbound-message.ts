@@ -1,34 +1,20 @@
 import { withoutBrokerHeaders } from '../broker-headers';
 import { packBody, type Codec, type Packed } from '../codec';
 import { DELAY_HEADERS, Delayed, type Wire } from '../delay/delayed';
-import { LONGEST_DELAY, type DelayKind } from '../delay/levels';
-import { isExchangeContract, isQueueContract } from '../contract';
+import type { DelayKind } from '../delay/levels';
 import { CONTRACT } from '../contract-codecs';
 import type { AnyExchangeContract, AnyQueueContract } from '../contract-codecs';
 import { PublishError, sentenceOf } from '../errors';
-import { plainTable } from '../field-table';
-import { FILTER_VALUE, filterValue } from '../filter-value';
+import { plainTable, tableSize } from '../field-table';
+import { FILTER_VALUE } from '../filter-value';
 import { NotEncodable } from '../not-encodable';
-import {
-  DEFAULTS,
-  type Shape,
-  boolean,
-  checkOptions,
-  date,
-  integer,
-  isObject,
-  number,
-  object,
-  shortString,
-  withDefaults,
-} from '../options';
+import { DEFAULTS, isObject, withDefaults } from '../options';
 import type { Arguments, MessageProperties } from '../properties';
 import type { Topology } from '../topology';
-import { checkRoute } from '../topology-checks';
 import type { WireMessage } from '../transport/transport';
 import type { ContractMessage, OutboundMessage } from './contract-message';
+import { checkMessage } from './message-checks';
 import { newMessageId } from './message-id';
-import { headersSize, restOfFrame } from './properties-frame';
 
 export type { OutboundMessage };
 
@@ -50,43 +36,6 @@ export function delayingExchanges(topology: Topology | undefined): ReadonlySet<s
   const delaying = (topology?.exchanges ?? []).filter(({ type }) => type === 'x-delayed-message');
   return delaying.length === 0 ? undefined : new Set(delaying.map(({ name }) => name));
 }
-
-const name = shortString();
-const MESSAGE: Shape<
-  Omit<MessageProperties, never> & {
-    queue: string;
-    exchange: string;
-    routingKey: string;
-    body: unknown;
-    persistent: boolean;
-    mandatory: boolean;
-    streamFilter: string;
-    delay: number;
-    at: Date;
-  }
-> = {
-  queue: name,
-  exchange: name,
-  routingKey: name,
-  body: () => undefined,
-  persistent: boolean,
-  mandatory: boolean,
-  streamFilter: filterValue,
-  delay: number(0, LONGEST_DELAY),
-  at: date,
-  messageId: shortString(),
-  correlationId: shortString(),
-  replyTo: shortString(),
-  type: shortString(),
-  appId: shortString(),
-  userId: shortString(),
-  contentType: shortString(),
-  contentEncoding: shortString(),
-  timestamp: date,
-  expiration: number(0, 2 ** 32 - 1),
-  priority: integer(0, 255),
-  headers: object,
-};
 
 /** A checked and encoded message, ready for the wire. */
 export class Encoded implements WireMessage {
@@ -181,7 +130,7 @@ export function encode<T>(
   let writer: Codec<unknown, T>;
   let delayed: Delayed | undefined;
   try {
-    check(message);
+    checkMessage(message);
     writer = writerOf(message, codec);
     properties = propertiesOf(message);
     if (message.delay !== undefined || message.at !== undefined) {
@@ -224,61 +173,6 @@ export function writerOf<T>(
   return codec;
 }
 
-function check(message: unknown): void {
-  // If a body was passed instead of a message, the error names only its type: errors contain no bodies.
-  if (!isObject(message))
-    throw new TypeError(
-      `Expected an object with a route and a \`body\`, got ${Array.isArray(message) ? 'an array' : typeof message}.`,
-    );
-  const { routingKey, contentType, messageId, type, persistent, mandatory } = message;
-  const queue = isQueueContract(message['queue']) ? message['queue'].name : message['queue'];
-  const exchange = isExchangeContract(message['exchange']) ? message['exchange'].name : message['exchange'];
-  // For nearly all messages, checks by name are faster than the table.
-  const plain =
-    isOfFew(message) &&
-    isName(queue) &&
-    isName(exchange) &&
-    isName(routingKey) &&
-    isName(contentType) &&
-    isName(messageId) &&
-    isName(type) &&
-    isFlag(persistent) &&
-    isFlag(mandatory);
-  if (!plain) {
-    const byName = queue === message['queue'] && exchange === message['exchange'];
-    checkOptions<object>(byName ? message : { ...message, queue, exchange }, MESSAGE, A_MESSAGE);
-  }
-  // `checkRoute` throws the errors.
-  if ((queue === undefined) === (exchange === undefined) || (queue !== undefined && routingKey !== undefined))
-    checkRoute({ queue, exchange, routingKey }, 'message');
-  if (queue === '') throw new TypeError('a queue route needs the name of a queue');
-}
-const A_MESSAGE = { of: 'a message' };
-
-/** Has the message nothing beside what most messages have? */
-function isOfFew(message: object): boolean {
-  for (const member in message) {
-    switch (member) {
-      case 'queue':
-      case 'exchange':
-      case 'routingKey':
-      case 'body':
-      case 'persistent':
-      case 'mandatory':
-      case 'contentType':
-      case 'messageId':
-      case 'type':
-        break;
-      default:
-        return false;
-    }
-  }
-  return true;
-}
-
-const isFlag = (value: unknown): boolean => value === undefined || typeof value === 'boolean';
-const isName = (value: unknown): boolean => value === undefined || name(value) === undefined;
-
 /** The properties beside route, body, id and content type; undefined: none. A copy, because the caller may change the message. */
 function propertiesOf(
   message: Omit<OutboundMessage | ContractMessage, 'queue' | 'exchange'>,
@@ -310,4 +204,42 @@ function filteredHeaders({ headers = {} }: Pick<MessageProperties, 'headers'>, s
 
 function invalid(messageId: string, what: string, cause: unknown): PublishError {
   return new PublishError('PUBLISH_INVALID', messageId.slice(0, 255), `${what}: ${sentenceOf(cause)}`, { cause });
+}
+
+// Upper bounds of the properties frame of a message, which is never split.
+
+/** The size of the buffer into which amqplib encodes headers. */
+const HEADERS = 65_536;
+/** Class, weight, body size, flags, and the frame around them. */
+const PROPERTIES_FRAME = 22;
+/** Bytes of a random UUID with its length. */
+const UUID = 37;
+
+/** The size of the headers, with `more` bytes that will be added to them. @throws RangeError if they do not fit */
+function headersSize(properties: MessageProperties | undefined, more: number): number {
+  if (!properties?.headers) return 4 + more;
+  const size = tableSize(properties.headers) + more;
+  if (size > HEADERS)
+    throw new RangeError(
+      `they take ${String(size)} bytes, at most ${String(HEADERS)} fit. Put large data into the body.`,
+    );
+  return size;
+}
+
+function stringsSize({ expiration, ...properties }: MessageProperties): number {
+  let size = expiration === undefined ? 0 : 1 + String(Math.floor(expiration)).length;
+  for (const value of Object.values(properties)) if (typeof value === 'string') size += sizeOf(value);
+  return size;
+}
+
+const sizeOf = (value: string | undefined): number => (value === undefined ? 0 : 1 + Buffer.byteLength(value));
+
+/** Everything but the headers; `messageId`: undefined for a random one. */
+function restOfFrame(
+  properties: MessageProperties | undefined,
+  contentType: string | undefined,
+  messageId: string | undefined,
+): number {
+  const strings = (properties ? stringsSize(properties) : 0) + sizeOf(contentType);
+  return PROPERTIES_FRAME + strings + (messageId === undefined ? UUID : sizeOf(messageId)) + 10;
 }

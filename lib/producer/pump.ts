@@ -71,9 +71,8 @@ export class Pump {
   }
 
   get gauges(): OutboxState {
-    const { outbox } = this;
     const unconfirmed = this.#publishing?.inFlight.size ?? 0;
-    return { queued: outbox.queued + this.#nacked.size, unconfirmed, bytes: outbox.bytes };
+    return { queued: this.outbox.queued + this.#nacked.size, unconfirmed, bytes: this.outbox.bytes };
   }
   get gauges$(): Observable<OutboxState> {
     return this.#changed.pipe(
@@ -120,7 +119,6 @@ export class Pump {
           break;
         case 'return':
           this.#confirms.returned(publishing, verdict);
-          break;
       }
     };
     channel.verdicts$.subscribe(judge);

@@ -6,7 +6,7 @@
  */
 
 export { DeadLetters, deadLetters } from '../dead-letters/dead-letters';
-export type { LookOptions, MoveOptions, ReplayOptions, TakeOptions } from '../dead-letters/dead-letters';
+export type { LookOptions, MoveOptions, ReplayOptions, TakeOptions } from '../dead-letters/letter-options';
 export type { DeadLetter } from '../dead-letters/dead-letter';
 export type { DeadLetterFilter, Where } from '../dead-letters/letter-filter';
 export type { DeadLetterGroup, DeadLetterGroups } from '../dead-letters/letter-groups';

@@ -2,12 +2,11 @@ import { randomUUID } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import { Subject, type Observable } from 'rxjs';
 import { queueArguments, type ExchangeDeclaration, type QueueDeclaration } from '../../topology-arguments';
-import type { DeleteConditions } from '../../transport/transport';
+import type { DeleteConditions, Settlement } from '../../transport/transport';
 import { deadLetter, isCycle, type Death } from './dead-letter';
 import { checkNewQueue, checkSameExchange, checkSameQueue } from './declaration-checks';
 import { LATEST } from './generation';
 import { MemoryExchange, type Binding, type Destination } from './exchange';
-import type { BrokerObserver } from './broker-observer';
 import type { BrokerQueue, QueueHost } from './broker-queue';
 import { MemoryQueue } from './queue';
 import { Refusal } from './refusal';
@@ -17,6 +16,16 @@ import { MemoryStream } from './stream';
 
 /** What became of a published message. `full`: a queue did not take it. */
 export type Published = 'taken' | 'unroutable' | 'full';
+
+/** Sees what happens at a broker in memory. `channel` identifies a channel. */
+export interface BrokerObserver {
+  readonly published?: (message: StoredMessage, outcome: 'taken' | 'unroutable' | 'full' | 'returned') => void;
+  readonly delivered?: (channel: object, tag: number, message: StoredMessage, queue: string) => void;
+  /** A client settled a delivery. */
+  readonly settled?: (channel: object, tag: number, message: StoredMessage, how: Settlement) => void;
+  /** The broker refuses what a client asked for. */
+  readonly refused?: (refusal: Refusal) => void;
+}
 
 /** The pseudo-queue of direct reply-to. https://www.rabbitmq.com/docs/direct-reply-to */
 export const REPLY_TO = 'amq.rabbitmq.reply-to';
