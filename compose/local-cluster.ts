@@ -1,7 +1,7 @@
 import { askAmqp } from './amqp-answer';
 import { ControlledBroker, type Broker } from './control';
 import { localHost, newNode } from './local-broker';
-import { newCookie, prepareNode, removeNodes, type LocalNode } from './local-node';
+import { newCookie, prepareNode, removeNodes, type Extras, type LocalNode } from './local-node';
 import { freePort } from './ports';
 import { postWarden } from './post-warden';
 
@@ -22,9 +22,9 @@ export interface Cluster {
 
 /**
  * Brings nodes up that find each other: with a folder, ports and data of its own each, a common cookie and a common epmd.
- * Resolves once all answer and each sees all others. Whoever started them may be killed: nothing is left of them.
+ * Resolves once all answer and each sees all others. If the process that started them is killed, nothing is left of them.
  */
-export async function startCluster(programs: string, size = 3): Promise<Cluster> {
+export async function startCluster(programs: string, extras: Extras = {}, size = 3): Promise<Cluster> {
   const epmdPort = await freePort();
   const nodes: LocalNode[] = [];
   for (let i = 0; i < size; i += 1) nodes.push(await newNode(programs, await freePort(), epmdPort));
@@ -33,7 +33,7 @@ export async function startCluster(programs: string, size = 3): Promise<Cluster>
   const stop = (): Promise<void> => (removed ??= removeNodes(nodes).finally(() => warden.dismiss()));
   try {
     const membership = { cookie: newCookie(), peers: nodes.map(({ name }) => name) };
-    for (const node of nodes) prepareNode(node, membership);
+    for (const node of nodes) prepareNode(node, membership, extras);
     // Side by side: the first to get the lock founds the cluster, the others join it.
     const members = await Promise.all(nodes.map(bringUp));
     await Promise.all(members.map((member) => assertTogether(member, size)));

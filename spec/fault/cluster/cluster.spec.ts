@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs';
 import { once } from 'node:events';
 import { startCluster, type Cluster } from '../../../compose/local-cluster';
 import { localPrograms } from '../../../compose/local-programs';
-import { overACluster } from '../../lab/delay/over-a-cluster';
+import { confirmingWithin, overACluster } from '../../lab/delay/over-a-cluster';
 import { complaint, randomDelays } from '../../lab/delay/random-delays';
 import { oneReceiver, singleActive } from '../../lab/cluster/scenes';
 import { CLOSED, CUT_OFF } from '../../lab/cluster/single-active';
@@ -19,7 +19,9 @@ import { uniqueName } from '../../support/unique-name';
 describe('on a cluster of three nodes', () => {
   let cluster: Cluster;
   beforeAll(async () => {
-    cluster = await startCluster(await localPrograms((line) => process.stderr.write(`cluster: ${line}\n`)));
+    const programs = await localPrograms((line) => process.stderr.write(`cluster: ${line}\n`));
+    // RabbitMQ 3.10 may need it for delayed messages that were on their way when a node was lost, and takes three minutes by default.
+    cluster = await startCluster(programs, confirmingWithin(3000));
   }, 600_000);
   afterAll(async () => {
     await cluster.stop();
@@ -83,8 +85,6 @@ describe('on a cluster of three nodes', () => {
   it('no delayed message is lost or early while each node is killed once', async () => {
     const lateness = await overACluster(cluster, randomDelays(300, 100, 10_000), {
       rate: 15,
-      // RabbitMQ 3.10 may need it for what was on its way when a node was lost, and takes three minutes by default.
-      confirmTimeout: 3000,
       say: (line) => process.stderr.write(`cluster: ${line}\n`),
     });
     // How late, is for `npm run delays -- cluster`.

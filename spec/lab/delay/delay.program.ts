@@ -10,7 +10,7 @@ import { startBroker } from '../../../compose/broker';
 import { startCluster } from '../../../compose/local-cluster';
 import { localPrograms } from '../../../compose/local-programs';
 import { cost } from './cost';
-import { overACluster } from './over-a-cluster';
+import { confirmingWithin, overACluster } from './over-a-cluster';
 import { complaint, delays, line, randomDelays } from './random-delays';
 import { virtually } from './virtual-time';
 
@@ -25,12 +25,11 @@ async function main(scene: string | undefined): Promise<readonly string[]> {
   if (scene === 'long') return inVirtualTime(all, delayIn);
   if (scene === 'cluster') {
     const { CONFIRM_TIMEOUT } = process.env;
-    const confirmTimeout = CONFIRM_TIMEOUT === undefined ? undefined : Number(CONFIRM_TIMEOUT);
-    const cluster = await startCluster(await localPrograms(say));
+    const extras = CONFIRM_TIMEOUT === undefined ? {} : confirmingWithin(Number(CONFIRM_TIMEOUT));
+    const cluster = await startCluster(await localPrograms(say), extras);
     try {
       const lateness = await overACluster(cluster, randomDelays(count, SHORTEST, MINUTE), {
         rate,
-        confirmTimeout,
         say,
       });
       say(line(`cluster, each node killed once`, lateness));
