@@ -69,13 +69,15 @@ export class Universe {
         return created;
       },
     });
+    if (!network) throw new Error('The broker did not ask for its transport.');
+    const faulty: FaultyNetwork = network;
     this.#client = options.client ?? ((given) => new FakeInstanceQueue({ ...given, broker: this.broker }));
     const ofFault = (fault: Fault): Happening => ({
       at: fault.at,
       until: endOf(fault),
       what: described(fault),
       begin: () => {
-        if (network) inflict(fault, this.broker, network);
+        inflict(fault, this.broker, faulty);
       },
     });
     this.#happenings = [...faults.map(ofFault), ...happenings];
