@@ -21,7 +21,7 @@ const settings = [
   { name: 'nodenext', options: { module: 'nodenext' }, files: ['user.cts', 'user.mts'] },
   { name: 'bundler', options: { module: 'preserve', moduleResolution: 'bundler' }, files: ['user.mts'] },
 ];
-const programs = ['node16/user.cjs', 'node16/user.mjs', 'identity.mjs'];
+const programs = ['node16/user.cjs', 'node16/user.mjs', 'identity.mjs', 'lean.cjs'];
 /** The generations of Node that Node's own project maintains, from `engines` on. */
 const generations = [20, 22, 24];
 /** The generations of TypeScript that the types are published for. */
@@ -62,7 +62,7 @@ async function trial(folder: string) {
     ...['rxjs', 'typescript', 'zod', ...peers()].map(atOurVersion),
   ]);
   for (const extension of ['cts', 'mts']) copyFileSync(join(sources, 'user.ts'), join(user, `user.${extension}`));
-  copy(user, 'identity.mjs');
+  copy(user, 'identity.mjs', 'lean.cjs');
 
   step(`compiled: ${settings.map(({ name }) => name).join(', ')}`);
   await Promise.all(
