@@ -45,7 +45,7 @@ export class Ring<T> implements Iterable<T> {
     const item = this.#slots[this.#head];
     this.#slots[this.#head] = undefined;
     this.#head = this.#slot(1);
-    if (--this.#length === 0 && this.#slots.length > MAX_IDLE_SLOTS) this.#slots = empty(MIN_SLOTS);
+    if (--this.#length === 0 && this.#slots.length > MAX_IDLE_SLOTS) this.clear();
     return item;
   }
 

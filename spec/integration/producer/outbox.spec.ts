@@ -36,6 +36,22 @@ test('with `wait` messages beyond the limit wait for room, and arrive in order',
   expect(producer.outbox).toEqual({ queued: 0, unconfirmed: 0, bytes: 0 });
 });
 
+test.each([
+  ['that waited in the outbox', {}],
+  ['that were all in flight', { maxInFlight: 10_000 }],
+])('after a burst of messages %s, the next ones are sent and settle', async (_, options) => {
+  const { bystander, proxy } = given;
+  const producer = offline(options);
+  const burst = Array.from({ length: 3000 }, (_, body) => producer.send({ queue, body }));
+  await proxy.restore();
+  await Promise.all(burst);
+  // The broker confirms the first at once, and the others once they are on its disk.
+  const nowhere = { exchange: 'amq.fanout', body: 0, mandatory: false };
+  await producer.sendAll([nowhere, ...Array.from({ length: 10 }, (_, i) => ({ queue, body: 3000 + i }))]);
+  expect(bodies(await bystander.takeAtLeast(queue, 3010))).toEqual(numbers(3010));
+  expect(producer.outbox).toEqual({ queued: 0, unconfirmed: 0, bytes: 0 });
+});
+
 test('with `wait` the limit of bytes holds, too', async () => {
   const producer = offline({ outbox: { bytes: 10_000 } });
   const sends = Array.from({ length: 10 }, () => producer.send({ queue, body: Buffer.alloc(3_000) }));

@@ -3,6 +3,8 @@ import { Ring } from '../../../lib/collections/ring';
 
 type Step =
   | { readonly do: 'push'; readonly many: number }
+  /** Empties the ring once it has grown so large that it shrinks then. */
+  | { readonly do: 'burst'; readonly many: number }
   | { readonly do: 'shift'; readonly many: number }
   | { readonly do: 'set'; readonly behind: number }
   | { readonly do: 'keep'; readonly parity: number }
@@ -11,6 +13,10 @@ type Step =
 const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 20, arbitrary: fc.record({ do: fc.constant('push' as const), many: fc.integer({ min: 1, max: 40 }) }) },
   { weight: 20, arbitrary: fc.record({ do: fc.constant('shift' as const), many: fc.integer({ min: 1, max: 40 }) }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({ do: fc.constant('burst' as const), many: fc.integer({ min: 2000, max: 5000 }) }),
+  },
   { weight: 5, arbitrary: fc.record({ do: fc.constant('set' as const), behind: fc.nat(60) }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('keep' as const), parity: fc.nat(1) }) },
   { weight: 1, arbitrary: fc.constant({ do: 'clear' as const }) },
@@ -18,7 +24,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
 
 describe('a ring', () => {
   it('holds what an array would after the same pushes and shifts', () => {
-    let wrapped = 0;
+    let [wrapped, shrunk] = [0, 0];
     fc.assert(
       fc.property(fc.array(step, { maxLength: 100, size: 'max' }), fc.nat(20), (steps, begin) => {
         let next = 0;
@@ -40,6 +46,14 @@ describe('a ring', () => {
             case 'shift':
               for (let i = 0; i < one.many; i++) expect(ring.shift()).toBe(model.shift());
               shifted += one.many;
+              break;
+            case 'burst':
+              for (let i = 0; i < one.many; i++) ring.push(next + i);
+              for (const item of model) expect(ring.shift()).toBe(item);
+              for (let i = 0; i < one.many; i++) if (ring.shift() !== next + i) throw new Error(`Not item ${i}`);
+              next += one.many;
+              model = [];
+              shrunk++;
               break;
             case 'set':
               ring.set(one.behind, -1);
@@ -65,5 +79,6 @@ describe('a ring', () => {
     );
     // Otherwise the runs never wrapped around.
     expect(wrapped).toBeGreaterThan(50);
+    expect(shrunk).toBeGreaterThan(50);
   });
 });
