@@ -169,6 +169,11 @@ export function expected(option: string, what: string, value: unknown, secret = 
   );
 }
 
+/** To be called before options are merged with others: spread, a string or a number would look like an object. @throws OptionsError */
+export function checkIsOptions(given: unknown, of: string, name = 'options', secret = false): void {
+  if (!isObject(given)) throw expected(name, `an object with the options of ${of}`, given, secret);
+}
+
 /**
  * Refuses unknown and wrong options with a sentence; `undefined` counts as not given. `path` leads nested names. With `secret`
  * no value is shown.
@@ -188,10 +193,7 @@ export function checkOptions<T extends object>(
     readonly secret?: boolean;
   },
 ): void {
-  if (!isObject(given)) {
-    const what = `an object with the options of ${of}`;
-    throw expected(path === '' ? 'options' : path.slice(0, -1), what, given, secret);
-  }
+  checkIsOptions(given, of, path === '' ? 'options' : path.slice(0, -1), secret);
   const checks = shape as Readonly<Record<string, Check>>;
   for (const name of Object.keys(given)) {
     const check = Object.hasOwn(checks, name) ? checks[name] : undefined;

@@ -1,6 +1,6 @@
 import { CONNECTION, type ConnectionOptions } from '../connection/connection-options';
 import { CONSUMER_DEFAULTS, type ConsumeOptions } from '../consumer/consume-options';
-import { checkOptions, duration, object, oneOf, type Shape } from '../options';
+import { checkIsOptions, checkOptions, duration, object, oneOf, type Shape } from '../options';
 import { PRODUCER, type ProducerOptions } from '../producer/producer-options';
 import { mergeTopologies, type Topology } from '../topology';
 import { checkTopology } from '../topology-checks';
@@ -52,6 +52,7 @@ export function withConsumerDefaults<O extends Pick<ConsumeOptions, 'topology'>>
   { topology, consumer = {} }: InstanceQueueOptions,
   given: O,
 ): O {
+  checkIsOptions(given, 'consume()');
   const { prefetch, ...others } = consumer;
   const defaults = { ...others, ...(prefetch !== undefined && !('noAck' in given) && { prefetch }) };
   return { ...defaults, ...given, ...(topology && { topology: mergeTopologies(given.topology, topology) }) };

@@ -287,9 +287,10 @@ export class InstanceQueue extends TypedEmitter<InstanceQueueEvents> implements 
     work: Worker<Req, unknown>,
     handling: HandleOptions<NoInfer<Req>> = {},
   ): Observable<Handled<Req, unknown>> {
+    const request$ = this.consume(options);
     const codec = queueCodecs(options.queue)?.reply ?? this.#options.producer?.codec ?? auto;
     const { log } = this.#connections.consumer.core;
-    return respond(this.consume(options), { codec, log, forwarder: () => this.#publishers.forwarder }, work, handling);
+    return respond(request$, { codec, log, forwarder: () => this.#publishers.forwarder }, work, handling);
   }
 
   /**

@@ -1,6 +1,6 @@
 import type { Connection } from '../connection/connection';
 import type { Encoded } from '../producer/outbound-message';
-import { withDefaults } from '../options';
+import { checkIsOptions, withDefaults } from '../options';
 import { Producer } from '../producer/producer';
 import type { ProducerInside, ProducerOptions } from '../producer/producer-options';
 import { FORWARDING, Forwarder } from '../retry/forwarder';
@@ -57,6 +57,7 @@ export class Publishers {
   }
 
   #make<T>(options: ProducerOptions<T>, inside: ProducerInside = {}): Producer<T> {
+    checkIsOptions(options, 'a producer');
     this.#names.declare(options.topology);
     const topology = mergeTopologies(options.topology, this.#options.topology);
     // A codec among the defaults is the caller's: nothing here can tell whether it fits what this producer sends.

@@ -1,6 +1,6 @@
 import { Observable, type Observer, share, skip, type Subscriber, Subscription, type Unsubscribable } from 'rxjs';
 import type { Connection } from '../connection/connection';
-import type { ConnectionCore } from '../connection/connection-core';
+import { type ConnectionCore, coreOf } from '../connection/connection-core';
 import { drainTimeoutOf } from '../connection/connection-options';
 import type { CloseOptions, CloseReport, Member } from '../connection/member';
 import type { ConsumerError, InstanceQueueError } from '../errors';
@@ -50,7 +50,7 @@ export class Consumer<T = unknown> extends TypedEmitter<ConsumerEvents> implemen
   /** @throws OptionsError if an option cannot be right */
   constructor(connection: Connection, options: ConsumeOptions<T>) {
     super();
-    this.#core = connection.core;
+    this.#core = coreOf(connection);
     const resolved = resolveConsumeOptions(options);
     const shared$ = consuming(connection, resolved, (subscription) => {
       this.#follow(subscription);

@@ -42,13 +42,16 @@ const MESSAGE: Shape<
   headers: object,
 };
 
+/** Why a value that is no object cannot be sent. */
+export function notAMessage(value: unknown): string {
+  const got = value === null ? 'null' : Array.isArray(value) ? 'an array' : typeof value;
+  return `Expected an object with a route and a \`body\`, got ${got}.`;
+}
+
 /** Refuses what is known to be wrong with a message: unknown or wrong members, no route or several. @throws OptionsError, TypeError */
 export function checkMessage(message: unknown): void {
   // If a body was passed instead of a message, the error names only its type: errors contain no bodies.
-  if (!isObject(message))
-    throw new TypeError(
-      `Expected an object with a route and a \`body\`, got ${Array.isArray(message) ? 'an array' : typeof message}.`,
-    );
+  if (!isObject(message)) throw new TypeError(notAMessage(message));
   const { routingKey, contentType, messageId, type, persistent, mandatory } = message;
   const queue = isQueueContract(message['queue']) ? message['queue'].name : message['queue'];
   const exchange = isExchangeContract(message['exchange']) ? message['exchange'].name : message['exchange'];

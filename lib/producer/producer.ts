@@ -1,7 +1,7 @@
 import { type Observable, Subject, type Subscription, filter, firstValueFrom, skip, timer } from 'rxjs';
 import { Deadlines } from '../collections/deadlines';
 import type { Connection } from '../connection/connection';
-import type { ConnectionCore } from '../connection/connection-core';
+import { type ConnectionCore, coreOf } from '../connection/connection-core';
 import { drainTimeoutOf } from '../connection/connection-options';
 import type { CloseOptions, CloseReport } from '../connection/member';
 import type { Messages, RoutingKey } from '../contract-codecs';
@@ -65,7 +65,7 @@ export class Producer<T = unknown> extends TypedEmitter<ProducerEvents> implemen
   constructor(connection: Connection, options: ProducerOptions<T> = {}, inside: ProducerInside = {}) {
     super();
     const { codec, declare, timeout, outbox, topology, ...rest } = resolveProducerOptions(options);
-    this.#core = connection.core;
+    this.#core = coreOf(connection);
     const defaults = { ...rest, delaying: delayingExchanges(topology) };
     this.#encoder = new MessageEncoder(this.#core, codec, defaults, inside);
     this.#timeout = timeout;

@@ -1,6 +1,6 @@
 import { Observable, type OperatorFunction, Subject, type Subscriber, takeUntil } from 'rxjs';
 import { Ring } from '../collections/ring';
-import { checkOptions, DEFAULTS, integer, type Shape } from '../options';
+import { checkOptions, DEFAULTS, expected, integer, type Shape } from '../options';
 import type { OutboundMessage } from './outbound-message';
 import type { AnyMessage, Checked, ContractMessage } from './contract-message';
 import type { Confirmation } from './pending-send';
@@ -66,6 +66,8 @@ export function publish<T>(
   first: Iterables<AnyMessage<T>> | PublishOptions = {},
   second: PublishOptions = {},
 ): PublishOperator<T> | OperatorFunction<OutboundMessage<T>, Confirmation> | Observable<Confirmation> {
+  const sender: unknown = Reflect.get(Object(producer), 'send');
+  if (typeof sender !== 'function') throw expected('producer', 'a producer or an InstanceQueue', producer);
   const iterable = isIterable(first) ? first : undefined;
   const options = isIterable(first) ? second : first;
   checkOptions(options, PUBLISH, { of: 'publish()' });
@@ -82,8 +84,8 @@ export function publish<T>(
 type MakeSends<M> = (subscriber: Subscriber<Confirmation>, settled: () => void) => Sends<M>;
 
 /** Distinguishes messages from options: options are not iterable. */
-export const isIterable = <M>(value: Iterables<M> | PublishOptions | undefined): value is Iterables<M> =>
-  typeof value === 'object' && (Symbol.iterator in value || Symbol.asyncIterator in value);
+export const isIterable = <M>(value: Iterables<M> | PublishOptions | undefined | null): value is Iterables<M> =>
+  typeof value === 'object' && value !== null && (Symbol.iterator in value || Symbol.asyncIterator in value);
 
 /** Queues what the source emits. `mergeMap` is no option: its queue becomes slow to shift when it is long. */
 function push<M>(source: Observable<M>, subscriber: Subscriber<Confirmation>, sendsFor: MakeSends<M>): void {

@@ -66,7 +66,11 @@ const isConfirmation = (outcome: Confirmation | PublishError): outcome is Confir
 export function encodeAll<T>(messages: readonly AnyMessage<T>[], encoder: MessageEncoder<T>): readonly Encoded[] {
   const given: unknown = messages;
   if (!Array.isArray(given))
-    throw new PublishError('PUBLISH_INVALID', '', `sendAll() expects an array of messages, got ${typeof given}.`);
+    throw new PublishError(
+      'PUBLISH_INVALID',
+      '',
+      `sendAll() expects an array of messages, got ${given === null ? 'null' : typeof given}.`,
+    );
   return messages.map((message, index) => {
     try {
       return encoder.encode(message);

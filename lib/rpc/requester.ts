@@ -8,6 +8,7 @@ import type { Message } from '../consumer/delivery';
 import { onDefaultExchange, queueCodecs } from '../contract';
 import { OptionsError, PublishError } from '../errors';
 import { boolean, checkOptions, codec, DEFAULTS, isObject, type Shape } from '../options';
+import { notAMessage } from '../producer/message-checks';
 import { givenId, type OutboundMessage } from '../producer/outbound-message';
 import { type ContractMessage } from '../producer/contract-message';
 import type { Sender } from '../producer/publish';
@@ -74,8 +75,12 @@ export class Requester implements Member {
     const messageId = givenId(message) ?? randomUUID();
     if (this.#closing)
       throw new PublishError('PUBLISH_CLOSED', messageId, 'The queue is closed: it sends no requests.');
-    if (isObject(message)) refuseOwn(message, messageId);
-    const contract = isObject(message) ? queueCodecs(message.queue)?.reply : undefined;
+    if (!isObject(message)) {
+      const sentence = `This request cannot be sent: ${notAMessage(message)}`;
+      throw new PublishError('PUBLISH_INVALID', messageId, sentence);
+    }
+    refuseOwn(message, messageId);
+    const contract = queueCodecs(message.queue)?.reply;
     if (contract && options.codec)
       throw new OptionsError('codec', 'Expected no `codec`: the contract of the queue says how its replies are read.');
     const {
