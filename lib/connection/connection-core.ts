@@ -5,6 +5,7 @@ import {
   firstValueFrom,
   interval,
   map,
+  NEVER,
   type Observable,
   of,
   pairwise,
@@ -270,25 +271,28 @@ export class ConnectionCore {
   }
 }
 
-const PERIOD = 500;
+/** The bounds of the time between two looks at the clock, ms. Each wakes the process. */
+const [OFTEN, SELDOM] = [500, 2000];
 
 /**
  * Watches for a blocked event loop. While it is blocked no heartbeat is sent, and after two intervals without one the broker
  * drops the connection. https://www.rabbitmq.com/docs/heartbeats
  *
- * Cold. Emits: how long the event loop was blocked, ms, each time that was half a heartbeat interval or more. Completes: never.
- * Errors: never. Unsubscribe: stops its timer.
+ * Cold. Emits: how long the event loop was blocked at least, ms, each time that was half a heartbeat interval or more. Completes:
+ * never. Errors: never. Unsubscribe: stops its timer.
  * @param heartbeatSeconds - as negotiated; 0: there are no heartbeats to miss, and nothing is emitted
  */
 function eventLoopLag(heartbeatSeconds: number): Observable<number> {
+  if (heartbeatSeconds === 0) return NEVER;
+  const period = Math.min(Math.max(heartbeatSeconds * 100, OFTEN), SELDOM);
   let last = performance.now();
-  return interval(PERIOD).pipe(
+  return interval(period).pipe(
     map(() => {
       const now = performance.now();
-      const late = now - last - PERIOD;
+      const late = now - last - period;
       last = now;
       return Math.round(late);
     }),
-    filter((late) => heartbeatSeconds > 0 && late >= heartbeatSeconds * 500),
+    filter((late) => late >= heartbeatSeconds * 500),
   );
 }
