@@ -26,6 +26,8 @@ const TAG_AT = FRAME_HEADER + 4;
 const LEAST_HEADER = 14;
 /** amqplib and its guard handle header frames from this size on. Smaller ones cannot nest deep. */
 const LARGEST_HEADER = 500;
+/** The largest body that is waited for. RabbitMQ's frames hold less by default, and what is larger comes in several. */
+const LARGEST_BODY = 256 * 1024;
 
 /** Parses the messages of one consumer on one channel, and caches the names of the last one. */
 export class DeliveryFrames {
@@ -37,6 +39,8 @@ export class DeliveryFrames {
   #names: Names;
   /** The end of the last message that was parsed. */
   end = 0;
+  /** Is the message that was last to be parsed as expected so far, and a part of its body still to come? */
+  incomplete = false;
 
   constructor(channel: number, consumerTag: string, decode: DecodeHeader) {
     this.#channel = channel;
@@ -47,9 +51,10 @@ export class DeliveryFrames {
 
   /**
    * The message at `start`: deliver, header and at most one body frame, all complete and as expected. `end` is then where the
-   * next one begins. Undefined: amqplib has to handle it.
+   * next one begins. Undefined: amqplib has to handle it, or it is `incomplete`.
    */
   parse(bytes: Buffer, start: number): Arrival | undefined {
+    this.incomplete = false;
     const headerAt = this.#frameEnd(bytes, start, METHOD);
     if (headerAt === 0 || uint32At(bytes, start + FRAME_HEADER) !== BASIC_DELIVER) return undefined;
     const tagAt = start + TAG_AT;
@@ -69,6 +74,7 @@ export class DeliveryFrames {
     let end = bodyAt;
     if (size > 0) {
       end = this.#frameEnd(bytes, bodyAt, BODY);
+      if (end === 0) this.incomplete = this.#isCut(bytes, bodyAt, size);
       // In several frames, or still incomplete.
       if (end === 0 || end - bodyAt - FRAME_OVERHEAD !== size) return undefined;
     }
@@ -85,6 +91,13 @@ export class DeliveryFrames {
     if (uint16At(bytes, at + 1) !== this.#channel) return 0;
     const end = at + FRAME_OVERHEAD + uint32At(bytes, at + SIZE_AT);
     return end <= bytes.length && bytes[end - 1] === FRAME_END ? end : 0;
+  }
+
+  /** Is a part of the body frame at `at`, with all of the body, still to come? */
+  #isCut(bytes: Buffer, at: number, size: number): boolean {
+    if (size > LARGEST_BODY || at + FRAME_OVERHEAD + size <= bytes.length) return false;
+    if (at + FRAME_HEADER > bytes.length) return true;
+    return bytes[at] === BODY && uint16At(bytes, at + 1) === this.#channel && uint32At(bytes, at + SIZE_AT) === size;
   }
 
   #readRoute(bytes: Buffer, from: number, end: number): boolean {

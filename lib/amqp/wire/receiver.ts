@@ -46,6 +46,7 @@ export class Receiver {
   readonly #accept: unknown;
   readonly #byChannel = new Map<number, Registered>();
   readonly #buffer = new ReadBuffer();
+  #reading = false;
   readonly #decode: (frame: Buffer) => ConsumeMessage['properties'];
 
   private constructor(connection: ReadingConnection) {
@@ -54,10 +55,7 @@ export class Receiver {
     this.#decode = headerDecoder(connection);
     const receive = connection.recvFrame;
     // amqplib calls it for each frame, and again after each read.
-    connection.recvFrame = (): unknown => {
-      this.#take();
-      return receive.call(connection);
-    };
+    connection.recvFrame = (): unknown => (this.#take() ? false : receive.call(connection));
   }
 
   /** Installs it on this connection only. Undefined if anything differs from the known amqplib. */
@@ -87,6 +85,7 @@ export class Receiver {
     const connection = this.#connection;
     connection.recvSinceLastCheck = true;
     // What amqplib does when its stream is readable.
+    this.#reading = true;
     try {
       for (let from = 0; from < bytes.length;) {
         const { length } = connection.rest;
@@ -96,12 +95,15 @@ export class Receiver {
       }
     } catch (error) {
       connection.emit('frameError', error);
+    } finally {
+      this.#reading = false;
     }
   }
 
-  #take(): void {
+  /** `true`: the next message is not complete, and will be taken when it is. Only where this class itself reads. */
+  #take(): boolean {
     const { rest } = this.#connection;
-    if (this.#byChannel.size === 0) return;
+    if (this.#byChannel.size === 0) return false;
     let at = 0;
     let number = -1;
     let registered: Registered | undefined;
@@ -112,13 +114,14 @@ export class Receiver {
         if (next !== number) registered = this.#byChannel.get((number = next));
         if (!registered || !this.#isOpen(registered.channel, number)) break;
         const message = registered.frames.parse(rest, at);
-        if (!message) break;
+        if (!message) return registered.frames.incomplete && this.#reading;
         at = registered.frames.end;
         this.#hand(registered, message);
       }
     } finally {
       if (at > 0) this.#connection.rest = rest.subarray(at);
     }
+    return false;
   }
 
   /** An exception closes its channel, as in amqplib, and no other channel of the connection. */

@@ -37,6 +37,22 @@ describe('messages', () => {
     expect(seen).toEqual({ byAmqplib: ['halved'], past: ['whole'] });
   });
 
+  it('that are not there as a whole yet are waited for, where the socket gives its reads away', () => {
+    const memory = new MemoryChannel();
+    const seen: string[] = [];
+    memory.channel.registerConsumer(TAG, () => seen.push('by amqplib'));
+    const receiver = Receiver.on(memory.model);
+    receiver?.register(memory.channel, TAG, ({ content }) => seen.push(content.toString()));
+    const bytes = message('halved');
+    // At each place from the first octet of its body frame on.
+    for (let cut = 7 + 'halved'.length + 1; cut > 0; cut--) {
+      receiver?.read(bytes.subarray(0, -cut));
+      expect(seen).toEqual([]);
+      receiver?.read(Buffer.concat([bytes.subarray(-cut), message('whole')]));
+      expect(seen.splice(0)).toEqual(['halved', 'whole']);
+    }
+  });
+
   it('of a consumer that nobody named here are amqplib’s', async () => {
     const memory = new MemoryChannel();
     const seen = consuming(memory);
