@@ -15,7 +15,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 20, arbitrary: fc.record({ do: fc.constant('shift' as const), many: fc.integer({ min: 1, max: 40 }) }) },
   {
     weight: 1,
-    arbitrary: fc.record({ do: fc.constant('burst' as const), many: fc.integer({ min: 2000, max: 5000 }) }),
+    arbitrary: fc.record({ do: fc.constant('burst' as const), many: fc.integer({ min: 2049, max: 2200 }) }),
   },
   { weight: 5, arbitrary: fc.record({ do: fc.constant('set' as const), behind: fc.nat(60) }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('keep' as const), parity: fc.nat(1) }) },
