@@ -137,9 +137,15 @@ function whyLost(cause: unknown): string {
     : sentence;
 }
 
+/** What amqplib says when the connection has as many channels as both sides have agreed on. */
+const NO_CHANNELS = 'No channels left to allocate';
+/** https://www.rabbitmq.com/docs/channels#channel-max */
+const CHANNEL_MAX =
+  '. The connection has as many channels as `channel_max` allows (of its URL, or of the broker, where 2047 is the default). Each consumer and each producer takes one: close some, raise the limit, or use another connection.';
+
 /** The error of a channel that the broker closed, or of a refused request on it. An error of that kind is returned as it is. */
 export function channelRefused(what: string, cause: unknown, refusal?: Refusal): ChannelError {
   if (cause instanceof ChannelError) return cause;
   const why = refusal ? `${String(refusal.replyCode)} ${refusal.text}` : sentenceOf(cause);
-  return new ChannelError(`${what}: ${why}`, detailsOf(cause, refusal));
+  return new ChannelError(`${what}: ${why}${why === NO_CHANNELS ? CHANNEL_MAX : ''}`, detailsOf(cause, refusal));
 }
