@@ -12,7 +12,7 @@ import { EXIT, UsageError } from './exit-codes';
 import { letterJson, printGroups, printLetter, printReport } from './letters';
 import { filterOf, type FilterOptions, filterWords } from './options';
 import type { Session } from './session';
-import { grouped } from './terminal';
+import { counted, grouped } from './terminal';
 
 /** The options of the commands about dead letters. */
 export interface DeadOptions extends FilterOptions {
@@ -56,7 +56,9 @@ export async function list(session: Session, name: string, options: DeadOptions)
       );
   }
   if (look.highestCount > 0)
-    terminal.hint(`the most delivered of these letters was delivered ${String(look.highestCount)} times; see --help`);
+    terminal.hint(
+      `the most delivered of these letters was delivered ${counted(look.highestCount, 'time')}; see --help`,
+    );
   if (look.stopped) terminal.warn('the look ended early at a letter that is near its delivery limit; see --help');
   return EXIT.done;
 }

@@ -1,6 +1,6 @@
 import type { Message } from '../index';
 import type { DeadLetter, DeadLetterGroup, DeadLetterGroups, DeadLetterReport } from '../tools/index';
-import { ago, grouped, plain, type Terminal } from './terminal';
+import { ago, counted, grouped, plain, type Terminal } from './terminal';
 
 /** A body as JSON can hold it: text as `body`, anything else as `bodyBase64`. */
 function bodyOf({ content }: Message<Buffer>): { readonly body: string } | { readonly bodyBase64: string } {
@@ -52,7 +52,7 @@ export function printLetter(terminal: Terminal, letter: DeadLetter): void {
 export function printGroups(terminal: Terminal, name: string, look: DeadLetterGroups): void {
   const { found, read, matched, groups, others } = look;
   const part = read < found ? `, the oldest of ${grouped(found)}` : '';
-  terminal.print(`${name}: ${grouped(read)} letters read${part}; ${grouped(matched)} match`);
+  terminal.print(`${name}: ${counted(read, 'letter')} read${part}; ${grouped(matched)} match`);
   if (groups.length === 0) return;
   terminal.print();
   const row = ({
@@ -75,7 +75,7 @@ export function printGroups(terminal: Terminal, name: string, look: DeadLetterGr
     error ? plain(`${error.name}: ${error.message}`) : '(no error header)',
   ];
   terminal.table(['COUNT', 'FAILED IN', 'REASON', 'TYPE', 'OLDEST', 'NEWEST', 'EXAMPLE', 'ERROR'], groups.map(row));
-  if (others > 0) terminal.print(`and ${grouped(others)} letters in further groups`);
+  if (others > 0) terminal.print(`and ${counted(others, 'letter')} in further groups`);
 }
 
 /** What was done, in a sentence or two. */

@@ -181,6 +181,8 @@ export class Terminal {
 
 /** 1234567 → 1 234 567 */
 export const grouped = (count: number): string => String(count).replace(/\B(?=(\d{3})+$)/g, ' ');
+/** A number of things that have a regular plural: 1 letter, 2 letters. */
+export const counted = (count: number, what: string): string => `${grouped(count)} ${what}${count === 1 ? '' : 's'}`;
 
 /** How long ago, in the largest unit that fits. */
 export function ago(date: Date | undefined, now = Date.now()): string {

@@ -52,6 +52,7 @@ describe('npx instance-queue, in pipes', () => {
       env: { CI: 'true' },
     });
     expect(stdout).toContain('COUNT');
+    expect(stdout).toContain('1 letter read');
     expect(stdout + stderr).not.toContain(ESCAPE);
   });
 
