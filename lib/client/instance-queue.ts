@@ -23,8 +23,14 @@ import { DEFAULTS } from '../options';
 import { Partitioned } from '../partitioned/partitioned';
 import { checkPartitioned, type PartitionedOptions } from '../partitioned/partitioned-options';
 import { partitionedTopology } from '../partitioned/partition-topology';
-import type { AnyMessage, Checked, ContractMessage, ExchangeMessage, QueueMessage } from '../producer/contract-message';
-import type { OutboundMessage } from '../producer/outbound-message';
+import type {
+  AnyMessage,
+  Checked,
+  ContractMessage,
+  ExchangeMessage,
+  QueueMessage,
+  OutboundMessage,
+} from '../producer/outbound-message';
 import type { Confirmation } from '../producer/pending-send';
 import type { Producer } from '../producer/producer';
 import type { ProducerOptions, SendOptions } from '../producer/producer-options';

@@ -101,10 +101,10 @@ export class KnownNames {
   /** The sentence with which an unknown name is refused. */
   #lookAt(kind: Kind, name: string): string | undefined {
     const known = this.#known[kind];
-    if (known.has(name) || isPredeclared(name)) return undefined;
-    if (this.#strict) return refusal(kind, name, near(name, known));
     const seen = this.#seen[kind];
-    if (seen.has(name) || seen.size >= REMEMBERED) return undefined;
+    if (known.has(name) || seen.has(name) || isPredeclared(name)) return undefined;
+    if (this.#strict) return refusal(kind, name, near(name, known));
+    if (seen.size >= REMEMBERED) return undefined;
     seen.add(name);
     const close = [...known].find((other) => isMisspelt(name, other));
     if (close !== undefined) this.#log().warn({ [kind]: name, declared: close }, WARNINGS[kind]);

@@ -1,5 +1,4 @@
 import type { Connection } from '../connection/connection';
-import type { Encoded } from '../producer/outbound-message';
 import { checkIsOptions, withDefaults } from '../options';
 import { Producer } from '../producer/producer';
 import type { ProducerInside, ProducerOptions } from '../producer/producer-options';
@@ -33,13 +32,7 @@ export class Publishers {
 
   /** A producer that users send with: each of its messages names a known queue or exchange. @throws OptionsError */
   producer<T>(options: ProducerOptions<T> = {}): Producer<T> {
-    const checkRoute = (message: Encoded): void => {
-      this.#names.checkMessage(message);
-    };
-    const learn: ProducerInside['learn'] = (contract) => {
-      this.#names.learn(contract);
-    };
-    return this.#make(options, { checkRoute, learn });
+    return this.#make(options, { names: this.#names });
   }
 
   /** Sends requests. Their names are checked before they come to it. */

@@ -1,8 +1,7 @@
 import { firstValueFrom, from, map, race, timer } from 'rxjs';
 import { PublishError } from '../errors';
 import { checkOptions, expected, isObject } from '../options';
-import { newMessageId } from '../producer/message-id';
-import type { OutboundMessage } from '../producer/outbound-message';
+import { newMessageId, type OutboundMessage } from '../producer/outbound-message';
 import type { Confirmation } from '../producer/pending-send';
 import type { Producer } from '../producer/producer';
 import { SEND, type SendOptions } from '../producer/producer-options';

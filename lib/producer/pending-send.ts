@@ -1,5 +1,5 @@
 import type { PublishError } from '../errors';
-import type { Encoded } from './outbound-message';
+import type { Encoded } from './encoded-message';
 import type { Sized } from './outbox';
 import type { Suspect } from './poison';
 

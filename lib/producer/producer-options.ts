@@ -15,7 +15,7 @@ import {
 import type { DelayKind } from '../delay/levels';
 import type { Topology } from '../topology';
 import { checkTopology } from '../topology-checks';
-import type { Encoded } from './outbound-message';
+import type { RouteNames } from './encoded-message';
 import type { Prepare } from './publishing-loop';
 
 /** Options of a single `send`. */
@@ -119,8 +119,6 @@ export interface ProducerInside {
   /** The library sends for itself: no trace shows it. */
   readonly untraced?: boolean | undefined;
   readonly prepare?: Prepare | undefined;
-  /** Refuses a route by throwing a PublishError. */
-  readonly checkRoute?: ((message: Encoded) => void) | undefined;
-  /** Called once with each contract that a message is addressed to. Refuses it by throwing an OptionsError. */
-  readonly learn?: ((contract: NonNullable<Encoded['contract']>) => void) | undefined;
+  /** The names that its messages may name; without it, any. */
+  readonly names?: RouteNames | undefined;
 }

@@ -11,9 +11,16 @@ import { checkOptions } from '../options';
 import { StateSubject } from '../reactive/state-subject';
 import { TypedEmitter } from '../reactive/typed-emitter';
 import type { Topology } from '../topology';
-import type { AnyMessage, Checked, ContractMessage, ExchangeMessage, QueueMessage } from './contract-message';
-import { MessageEncoder } from './message-encoder';
-import { type Encoded, type OutboundMessage, delayingExchanges, givenId } from './outbound-message';
+import {
+  type AnyMessage,
+  type Checked,
+  type ContractMessage,
+  type ExchangeMessage,
+  type QueueMessage,
+  type OutboundMessage,
+  givenId,
+} from './outbound-message';
+import { MessageEncoder, type Encoded, delayingExchanges } from './encoded-message';
 import type { BatchSize } from './outbox';
 import { type Confirmation, PendingSend, type Settle } from './pending-send';
 import { type ProducerEvents, emitting } from './producer-events';
@@ -67,7 +74,7 @@ export class Producer<T = unknown> extends TypedEmitter<ProducerEvents> implemen
     const { codec, declare, timeout, outbox, topology, ...rest } = resolveProducerOptions(options);
     this.#core = coreOf(connection);
     const defaults = { ...rest, delaying: delayingExchanges(topology) };
-    this.#encoder = new MessageEncoder(this.#core, codec, defaults, inside);
+    this.#encoder = new MessageEncoder(this.#core, codec, defaults, inside.names);
     this.#timeout = timeout;
     this.#prepare = inside.prepare;
     this.#untraced = inside.untraced ?? false;

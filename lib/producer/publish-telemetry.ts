@@ -3,8 +3,7 @@ import { channel, tracingChannel } from 'node:diagnostics_channel';
 import { isTraced, setOrigin } from '../diagnostics';
 import { isObject } from '../options';
 import type { Confirmation, PendingSend } from './pending-send';
-import { givenId, type OutboundMessage } from './outbound-message';
-import { type ContractMessage } from './contract-message';
+import { givenId, type OutboundMessage, type ContractMessage } from './outbound-message';
 
 /** The route of a message. */
 interface Addressed {

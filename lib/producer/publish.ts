@@ -1,8 +1,7 @@
 import { Observable, type OperatorFunction, Subject, type Subscriber, takeUntil } from 'rxjs';
 import { Ring } from '../collections/ring';
 import { checkOptions, DEFAULTS, expected, integer, type Shape } from '../options';
-import type { OutboundMessage } from './outbound-message';
-import type { AnyMessage, Checked, ContractMessage } from './contract-message';
+import type { OutboundMessage, AnyMessage, Checked, ContractMessage } from './outbound-message';
 import type { Confirmation } from './pending-send';
 import type { Producer } from './producer';
 import { SEND, type SendOptions } from './producer-options';

@@ -5,7 +5,7 @@ import { isPredeclared, isQueueContract } from '../contract';
 import { type InstanceQueueError, PublishError } from '../errors';
 import { type ExchangeSpec, queueNamed, type Topology } from '../topology';
 import type { Link, OutboundChannel } from '../transport/transport';
-import type { Encoded } from './outbound-message';
+import type { Encoded } from './encoded-message';
 import type { PendingSend } from './pending-send';
 import { culprits } from './poison';
 import { Unconfirmed } from './unconfirmed';

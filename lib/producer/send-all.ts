@@ -1,9 +1,8 @@
 import { InstanceQueueError, PublishError, keepName } from '../errors';
-import type { MessageEncoder } from './message-encoder';
-import type { Encoded } from './outbound-message';
+import type { MessageEncoder, Encoded } from './encoded-message';
 import type { BatchSize } from './outbox';
 import type { Confirmation, PendingSend } from './pending-send';
-import type { AnyMessage } from './contract-message';
+import type { AnyMessage } from './outbound-message';
 
 /** Some messages of a `sendAll` were not confirmed. Its `cause` is the first of their errors. */
 export class SendAllError extends InstanceQueueError<'PUBLISH_INCOMPLETE'> {

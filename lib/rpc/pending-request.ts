@@ -1,8 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Message } from '../consumer/delivery';
 import { PublishError, type PublishErrorCode } from '../errors';
-import type { OutboundMessage } from '../producer/outbound-message';
-import type { ContractMessage } from '../producer/contract-message';
+import type { OutboundMessage, ContractMessage } from '../producer/outbound-message';
 import type { InboundMessage } from '../transport/transport';
 
 /** The arguments of a request. */

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { fromAmqp, toAmqp } from '../../lib/amqp/amqp-properties';
 import { auto, bytes, contentTypeOf, json, text, type Codec } from '../../lib/codec';
-import { encode } from '../../lib/producer/outbound-message';
+import { encode } from '../../lib/producer/encoded-message';
 import type { MessageProperties } from '../../lib/properties';
 
 /** Well-formed: a lone surrogate has no UTF-8. */

@@ -2,7 +2,7 @@ import { publishOptions } from '../../lib/amqp/amqp-properties';
 import { runInNewContext } from 'node:vm';
 import fc from 'fast-check';
 import { auto } from '../../lib/codec';
-import { encode } from '../../lib/producer/outbound-message';
+import { encode } from '../../lib/producer/encoded-message';
 import { plainTable, tableSize } from '../../lib/field-table';
 import { NotEncodable } from '../../lib/not-encodable';
 import { propertiesFrameSize, writeTable } from '../support/amqplib/encoder';

@@ -3,7 +3,7 @@ import { auto, bytes, json, packBody, type Codec } from '../../lib/codec';
 import { compressed } from '../../lib/compressed';
 import { OptionsError } from '../../lib/errors';
 import { NotDecodable, NotEncodable } from '../../lib/not-encodable';
-import { encode } from '../../lib/producer/outbound-message';
+import { encode } from '../../lib/producer/encoded-message';
 import type { MessageProperties } from '../../lib/properties';
 
 const long = { text: 'the same words again and again, '.repeat(200) };

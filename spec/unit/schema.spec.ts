@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { json, type Codec } from '../../lib/codec';
 import { OptionsError } from '../../lib/errors';
 import { NotDecodable, NotEncodable } from '../../lib/not-encodable';
-import { encode } from '../../lib/producer/outbound-message';
+import { encode } from '../../lib/producer/encoded-message';
 import type { StandardSchemaV1 } from '../../lib/schema';
 import { type } from '../support/arktype';
 

@@ -1,4 +1,4 @@
-import { newMessageId } from '../../../lib/producer/message-id';
+import { newMessageId } from '../../../lib/producer/outbound-message';
 
 /** RFC 9562, section 5.4. */
 const VERSION_4 = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { FrameDecoder, type Frame } from '../../../support/frames/frames';
 import { auto } from '../../../../lib/codec';
-import { encode, type Encoded } from '../../../../lib/producer/outbound-message';
+import { encode, type Encoded } from '../../../../lib/producer/encoded-message';
 import { Publisher } from '../../../../lib/amqp/wire/publisher';
 import { MemoryChannel } from '../../../support/amqplib/memory-channel';
 

@@ -3,7 +3,7 @@ import { AmqpLink } from '../../../../lib/amqp/amqp-link';
 import { publishOptions } from '../../../../lib/amqp/amqp-properties';
 import { AmqpOutboundChannel } from '../../../../lib/amqp/outbound-channel';
 import { auto } from '../../../../lib/codec';
-import { encode } from '../../../../lib/producer/outbound-message';
+import { encode } from '../../../../lib/producer/encoded-message';
 import type { WireMessage } from '../../../../lib/transport/transport';
 import { MemoryChannel } from '../../../support/amqplib/memory-channel';
 

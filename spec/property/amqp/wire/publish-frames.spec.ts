@@ -2,7 +2,8 @@ import { publishOptions } from '../../../../lib/amqp/amqp-properties';
 import fc from 'fast-check';
 import { auto } from '../../../../lib/codec';
 import type { Arguments } from '../../../../lib/properties';
-import { encode, type Encoded, type OutboundMessage } from '../../../../lib/producer/outbound-message';
+import { encode, type Encoded } from '../../../../lib/producer/encoded-message';
+import { type OutboundMessage } from '../../../../lib/producer/outbound-message';
 import { Publisher } from '../../../../lib/amqp/wire/publisher';
 import { MemoryChannel } from '../../../support/amqplib/memory-channel';
 

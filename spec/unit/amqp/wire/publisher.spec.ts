@@ -1,6 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { auto } from '../../../../lib/codec';
-import { encode } from '../../../../lib/producer/outbound-message';
+import { encode } from '../../../../lib/producer/encoded-message';
 import { Publisher } from '../../../../lib/amqp/wire/publisher';
 import { MemoryChannel } from '../../../support/amqplib/memory-channel';
 

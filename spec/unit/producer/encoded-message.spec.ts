@@ -3,7 +3,8 @@ import fc from 'fast-check';
 import { inspect } from 'node:util';
 import { auto, bytes, json, text, type Codec } from '../../../lib/codec';
 import { PublishError } from '../../../lib/errors';
-import { encode, type OutboundMessage } from '../../../lib/producer/outbound-message';
+import { encode } from '../../../lib/producer/encoded-message';
+import { type OutboundMessage } from '../../../lib/producer/outbound-message';
 
 const DEFAULTS = { persistent: true, mandatory: true };
 const encoded = (message: OutboundMessage, codec: Codec<unknown> = auto): ReturnType<typeof encode> =>
