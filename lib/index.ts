@@ -56,7 +56,7 @@ export type { OutboxState } from './producer/producer-state';
 export type { ProducerEvents } from './producer/producer-events';
 export type { ProducerState } from './producer/producer-state';
 export type { OutboxOptions, ProducerOptions, SendOptions } from './producer/producer-options';
-export type { ConfirmEvent, PublishEvent, PublishTrace } from './producer/publish-telemetry';
+export type { ConfirmEvent, PublishEvent, PublishTrace } from './producer/producer-events';
 export type { MessageIterable, PublishOptions } from './producer/publish';
 
 // Order per key over several processes

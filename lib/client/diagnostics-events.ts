@@ -2,7 +2,7 @@ import type { ConnectionState } from '../connection/connection-state';
 import type { ConsumerState } from '../consumer/consumer-state';
 import type { DeliverEvent, DeliverTrace, SettleEvent } from '../consumer/delivery-telemetry';
 import type { ProducerState } from '../producer/producer-state';
-import type { ConfirmEvent, PublishEvent, PublishTrace } from '../producer/publish-telemetry';
+import type { ConfirmEvent, PublishEvent, PublishTrace } from '../producer/producer-events';
 
 /** `instance-queue:state`: a connection, consumer or producer is in another state. */
 export type StateEvent = {

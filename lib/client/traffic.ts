@@ -3,7 +3,7 @@ import type { Message, Settlement } from '../consumer/delivery';
 import type { DeliverEvent, DeliverTrace } from '../consumer/delivery-telemetry';
 import { originOf } from '../diagnostics';
 import { isInstanceQueueError, nameOf, PublishError, type PublishErrorCode } from '../errors';
-import type { PublishTrace } from '../producer/publish-telemetry';
+import type { PublishTrace } from '../producer/producer-events';
 import type { InstanceQueue } from './instance-queue';
 
 /** What became of one `send`, and in how many seconds. */

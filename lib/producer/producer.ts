@@ -23,7 +23,7 @@ import {
 import { MessageEncoder, type Encoded, delayingExchanges } from './encoded-message';
 import type { BatchSize } from './outbox';
 import { type Confirmation, PendingSend, type Settle } from './pending-send';
-import { type ProducerEvents, emitting } from './producer-events';
+import { type ProducerEvents, emitting, areSendsTraced, tracedSend } from './producer-events';
 import {
   type ProducerInside,
   type ProducerOptions,
@@ -32,7 +32,6 @@ import {
   resolveProducerOptions,
 } from './producer-options';
 import type { OutboxState, ProducerState } from './producer-state';
-import { areSendsTraced, tracedSend } from './publish-telemetry';
 import { type Prepare, publishingLoop } from './publishing-loop';
 import { Pump } from './pump';
 import { Batch, eachOf, encodeAll, sizeOf } from './send-all';

@@ -4,12 +4,11 @@ import { ChannelError, PublishError, sentenceOf, type InstanceQueueError } from 
 import { onAbort } from '../reactive/abort';
 import type { Topology } from '../topology';
 import type { Verdict } from '../transport/transport';
-import { Confirms, type PumpEvents } from './confirms';
-import { NackBackoff } from './nack-backoff';
+import { Confirms, NackBackoff } from './confirms';
+import { type PumpEvents, tellPublished } from './producer-events';
 import { Outbox, type BatchSize, type Bounds } from './outbox';
 import type { PendingSend } from './pending-send';
 import type { OutboxState } from './producer-state';
-import { tellPublished } from './publish-telemetry';
 import { LostInFlight, RouteDeclarations, rejectUnknown, type PublishingChannel } from './publishing-channel';
 import { aborted, droppedForNewer, outboxFull, timedOut, topologyRefused } from './send-errors';
 
@@ -55,13 +54,8 @@ export class Pump {
       this.outbox.restore(entries);
       this.pump();
     });
-    this.#confirms = new Confirms(core, options, events, {
-      atOnce: (entry) => {
-        this.outbox.restore([entry]);
-      },
-      later: (entry) => {
-        this.#nacked.add(entry);
-      },
+    this.#confirms = new Confirms(core, options, events, this.#nacked, (entry) => {
+      this.outbox.restore([entry]);
     });
     this.#lost = new LostInFlight(core, () => (options.declare ? options.topology() : {}));
     this.#routes = new RouteDeclarations(core, options.topology);
@@ -96,9 +90,6 @@ export class Pump {
   opened(publishing: PublishingChannel, replace: (why: ChannelError) => void): void {
     const { channel } = publishing;
     const acked = (entry: PendingSend): void => {
-      publishing.proven = true;
-      publishing.nackingSince = undefined;
-      this.#nacked.taken(entry);
       this.#confirms.acked(publishing, entry);
     };
     const nacked = (entry: PendingSend): void => {

@@ -25,7 +25,7 @@ export const PLANTED: Readonly<Record<string, Patch>> = {
   },
   'a-nacked-message-is-forgotten': {
     file: 'lib/producer/confirms.ts',
-    search: 'if (this.#mayResend(entry)) this.#again.later(entry);',
+    search: 'if (this.#mayResend(entry)) this.#later.add(entry);',
     replace: 'if (this.#mayResend(entry)) void entry;',
   },
   'a-return-is-missed': {
@@ -105,7 +105,7 @@ export const PLANTED: Readonly<Record<string, Patch>> = {
     replace: 'static readonly #last = new Unconfirmed<PendingSend>();\n  readonly inFlight = PublishingChannel.#last;',
   },
   'the-timer-of-nacks-leaks': {
-    file: 'lib/producer/nack-backoff.ts',
+    file: 'lib/producer/confirms.ts',
     search: 'for (const { wait } of this.#routes.values()) wait?.unsubscribe();',
     replace: 'for (const { wait } of this.#routes.values()) if (this.#size < 0) wait?.unsubscribe();',
   },
