@@ -8,7 +8,7 @@ import type { Link, OutboundChannel } from '../transport/transport';
 import type { Encoded } from './encoded-message';
 import type { PendingSend } from './pending-send';
 import { culprits } from './poison';
-import { Unconfirmed } from './unconfirmed';
+import { Unconfirmed } from './outbox';
 
 /** The data of one confirm channel, from its opening to its end. */
 export class PublishingChannel {

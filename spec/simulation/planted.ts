@@ -55,12 +55,12 @@ export const PLANTED: Readonly<Record<string, Patch>> = {
     replace: '{ cause, maybeDelivered: false }',
   },
   'a-confirm-of-several-confirms-one-more': {
-    file: 'lib/producer/unconfirmed.ts',
+    file: 'lib/producer/outbox.ts',
     search: 'const meant = tag - this.#first;',
     replace: 'const meant = tag - this.#first + (multiple ? 1 : 0);',
   },
   'a-confirm-is-off-by-one-after-a-gap': {
-    file: 'lib/producer/unconfirmed.ts',
+    file: 'lib/producer/outbox.ts',
     search: 'this.#entries.shift();\n      this.#first++;',
     replace: 'this.#entries.shift();\n      if (this.#entries.length !== 3) this.#first++;',
   },

@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { Unconfirmed } from '../../../lib/producer/unconfirmed';
+import { Unconfirmed } from '../../../lib/producer/outbox';
 
 type Step =
   | { readonly do: 'publish' }

@@ -1,5 +1,5 @@
 import { Ring } from '../../../lib/collections/ring';
-import { Unconfirmed } from '../../../lib/producer/unconfirmed';
+import { Unconfirmed } from '../../../lib/producer/outbox';
 
 const confirmedBy = (inFlight: Unconfirmed<string>, tag: number, multiple: boolean): readonly string[] => {
   const confirmed: string[] = [];
