@@ -7,13 +7,6 @@ export const uint16At = (bytes: Uint8Array, at: number): number => ((bytes[at] ?
 export const uint32At = (bytes: Uint8Array, at: number): number =>
   uint16At(bytes, at) * 2 ** 16 + uint16At(bytes, at + 2);
 
-export function putUint32(to: Uint8Array, at: number, value: number): void {
-  to[at] = value >>> 24;
-  to[at + 1] = value >>> 16;
-  to[at + 2] = value >>> 8;
-  to[at + 3] = value;
-}
-
 /** Are these the bytes between `from` and `end`? A loop: for short names it is twice as fast as `Buffer.compare`. */
 export function liesAt(bytes: Buffer, from: number, end: number, these: Buffer): boolean {
   const { length } = these;

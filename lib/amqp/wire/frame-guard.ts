@@ -1,6 +1,6 @@
 import type { ChannelModel } from 'amqplib';
+import { isObject } from '../../options';
 import { BODY, BODY_SIZE_AT, FLAG, FLAGS_AT, FRAME_HEADER, HEADER, PROPERTIES_AT, SIZE_AT } from './frames';
-import { isObject } from './is-object';
 
 /** The limit for our own headers too, so that received headers can be sent again. RabbitMQ itself nests two levels. */
 const DEEPEST = 100;

@@ -1,5 +1,6 @@
+import type { ConfirmChannel } from 'amqplib';
+import { isObject } from '../../options';
 import type { WireMessage } from '../../transport/transport';
-import { putUint32 } from './bytes';
 import { writeFieldTable } from './field-table';
 import {
   BASIC,
@@ -119,6 +120,14 @@ function frameHeader(to: Buffer, at: number, type: number, channel: number, size
   return at + FRAME_HEADER;
 }
 
+/** As in bytes.ts: `Buffer`'s own method costs more. */
+function putUint32(to: Uint8Array, at: number, value: number): void {
+  to[at] = value >>> 24;
+  to[at + 1] = value >>> 16;
+  to[at + 2] = value >>> 8;
+  to[at + 3] = value;
+}
+
 /** Eight octets. A body size is a safe integer, so a double holds it. */
 function bodySize(to: Buffer, at: number, size: number): number {
   return to.writeUInt32BE(size % 2 ** 32, to.writeUInt32BE(Math.floor(size / 2 ** 32), at));
@@ -202,4 +211,67 @@ export class Templates {
     }
     return (this.#last = template);
   }
+}
+
+const SAMPLE: FramedMessage = {
+  exchange: 'an exchange',
+  routingKey: 'clé',
+  mandatory: true,
+  persistent: true,
+  messageId: '0b5bd2ff-0d2f-4f0b-9c43-0e8c1b6a7d11',
+  contentType: 'application/json',
+  properties: { headers: { count: 1, text: 'tëxt', none: null }, priority: 3, appId: 'self-test' },
+  content: Buffer.from('{"a":1}'),
+};
+const EXPIRATION = '1000';
+const CHANNEL = 513;
+
+const verdicts = new WeakMap<object, boolean>();
+
+/**
+ * Does this version of amqplib encode messages exactly as we do? Runs amqplib's own `publish` against a stubbed copy of the
+ * channel and its connection, once per version: it sends and changes nothing.
+ */
+export function encodesAsKnown(channel: ConfirmChannel): boolean {
+  const publish: unknown = Reflect.get(channel, 'publish');
+  if (typeof publish !== 'function') return false;
+  let verdict = verdicts.get(publish);
+  if (verdict === undefined) verdicts.set(publish, (verdict = writesTheSame(channel, publish)));
+  return verdict;
+}
+
+function writesTheSame(channel: ConfirmChannel, publish: CallableFunction): boolean {
+  const written: unknown[] = [];
+  const buffer = { write: (bytes: unknown) => written.push(bytes) > 0 };
+  const connection: unknown = Reflect.get(channel, 'connection');
+  if (!isObject(connection)) return false;
+  const shadow = (of: object, members: Record<string, unknown>): object =>
+    Object.create(
+      of,
+      Object.fromEntries(Object.entries(members).map(([name, value]) => [name, { value, writable: true }])),
+    ) as object;
+  const channels: unknown[] = [];
+  channels[CHANNEL] = { buffer };
+  const sink = shadow(connection, { channels, sentSinceLastCheck: false });
+  const probe = shadow(channel, { connection: sink, ch: CHANNEL, pushConfirmCallback: () => undefined });
+  const { exchange, routingKey, content, properties, ...rest } = SAMPLE;
+  const options = { ...rest, ...properties, expiration: EXPIRATION };
+  try {
+    Reflect.apply(publish, probe, [exchange, routingKey, content, options]);
+  } catch {
+    return false;
+  }
+  const theirs = written.every((bytes) => Buffer.isBuffer(bytes)) ? Buffer.concat(written) : undefined;
+  return theirs?.equals(encoded(SAMPLE)) === true;
+}
+
+/** A complete message. */
+function encoded(message: FramedMessage): Buffer {
+  const bytes = Buffer.alloc(1024);
+  const method = publishFrame(CHANNEL, message);
+  method.copy(bytes);
+  const headed = writeHeaderFrame(bytes, method.length, CHANNEL, message, EXPIRATION);
+  const bodyAt = writeBodyHeader(bytes, headed, CHANNEL, message.content.length);
+  const end = writeFrameEnd(bytes, bodyAt + message.content.copy(bytes, bodyAt));
+  return bytes.subarray(0, end);
 }

@@ -1,10 +1,16 @@
 import type { ConfirmChannel } from 'amqplib';
+import type { Writable } from 'node:stream';
 import type { WireMessage } from '../../transport/transport';
-import { writableChannel, type WritableChannel } from './channel-internals';
 import { FRAME_OVERHEAD } from './frames';
-import { isObject } from './is-object';
-import { type FramedMessage, publishFrame, writeBodyHeader, writeFrameEnd, writeHeaderFrame } from './publish-frames';
-import { Templates } from './publish-frames';
+import { isObject } from '../../options';
+import {
+  Templates,
+  encodesAsKnown,
+  publishFrame,
+  writeBodyHeader,
+  writeFrameEnd,
+  writeHeaderFrame,
+} from './publish-frames';
 
 /**
  * Publishes on one confirm channel, and encodes the frames itself. amqplib creates three buffers for each message, copies them
@@ -185,65 +191,70 @@ export class Chunks {
   }
 }
 
-const SAMPLE: FramedMessage = {
-  exchange: 'an exchange',
-  routingKey: 'clé',
-  mandatory: true,
-  persistent: true,
-  messageId: '0b5bd2ff-0d2f-4f0b-9c43-0e8c1b6a7d11',
-  contentType: 'application/json',
-  properties: { headers: { count: 1, text: 'tëxt', none: null }, priority: 3, appId: 'self-test' },
-  content: Buffer.from('{"a":1}'),
-};
-const EXPIRATION = '1000';
-const CHANNEL = 513;
-
-const verdicts = new WeakMap<object, boolean>();
-
-/**
- * Does this version of amqplib encode messages exactly as we do? Runs amqplib's own `publish` against a stubbed copy of the
- * channel and its connection, once per version: it sends and changes nothing.
- */
-function encodesAsKnown(channel: ConfirmChannel): boolean {
-  const publish: unknown = Reflect.get(channel, 'publish');
-  if (typeof publish !== 'function') return false;
-  let verdict = verdicts.get(publish);
-  if (verdict === undefined) verdicts.set(publish, (verdict = writesTheSame(channel, publish)));
-  return verdict;
+/** The internals of an amqplib confirm channel that are used here, below its documented surface. */
+interface WritableChannel {
+  readonly number: number;
+  /** The largest frame, bytes. */
+  readonly frameMax: number;
+  /** Writes to the socket after everything that amqplib has written; undefined when the channel is closing or closed. */
+  readonly buffer: Writable | undefined;
+  /** Counts a published message in amqplib too, so that its own publishes get the right numbers. */
+  readonly count: () => void;
+  /** Marks bytes as sent, so that amqplib skips a heartbeat. */
+  readonly wrote: () => void;
 }
 
-function writesTheSame(channel: ConfirmChannel, publish: CallableFunction): boolean {
-  const written: unknown[] = [];
-  const buffer = { write: (bytes: unknown) => written.push(bytes) > 0 };
+const isFunction = (value: unknown): value is (...args: unknown[]) => unknown => typeof value === 'function';
+const isWritable = (value: unknown): value is Writable =>
+  typeof value === 'object' &&
+  value !== null &&
+  isFunction(Reflect.get(value, 'write')) &&
+  Reflect.get(value, 'writableObjectMode') === true;
+
+/** The internals of this channel; undefined if anything differs from the known amqplib. */
+function writableChannel(channel: ConfirmChannel): WritableChannel | undefined {
+  const number: unknown = Reflect.get(channel, 'ch');
   const connection: unknown = Reflect.get(channel, 'connection');
-  if (!isObject(connection)) return false;
-  const shadow = (of: object, members: Record<string, unknown>): object =>
-    Object.create(
-      of,
-      Object.fromEntries(Object.entries(members).map(([name, value]) => [name, { value, writable: true }])),
-    ) as object;
-  const channels: unknown[] = [];
-  channels[CHANNEL] = { buffer };
-  const sink = shadow(connection, { channels, sentSinceLastCheck: false });
-  const probe = shadow(channel, { connection: sink, ch: CHANNEL, pushConfirmCallback: () => undefined });
-  const { exchange, routingKey, content, properties, ...rest } = SAMPLE;
-  const options = { ...rest, ...properties, expiration: EXPIRATION };
-  try {
-    Reflect.apply(publish, probe, [exchange, routingKey, content, options]);
-  } catch {
-    return false;
-  }
-  const theirs = written.every((bytes) => Buffer.isBuffer(bytes)) ? Buffer.concat(written) : undefined;
-  return theirs?.equals(encoded(SAMPLE)) === true;
-}
+  if (typeof number !== 'number' || !isObject(connection)) return undefined;
+  const frameMax: unknown = Reflect.get(connection, 'frameMax');
+  const push: unknown = Reflect.get(channel, 'pushConfirmCallback');
+  const known =
+    typeof frameMax === 'number' &&
+    frameMax >= 4096 &&
+    isFunction(push) &&
+    Array.isArray(Reflect.get(channel, 'unconfirmed')) &&
+    typeof Reflect.get(connection, 'sentSinceLastCheck') === 'boolean' &&
+    isFunction(Reflect.get(channel, 'sendMessage')) &&
+    isFunction(Reflect.get(connection, 'sendMessage'));
+  // Instrumentation that wraps amqplib's publish (marked by shimmer) must see each message.
+  const watched = [
+    Reflect.get(channel, 'publish'),
+    Reflect.get(channel, 'sendMessage'),
+    Reflect.get(connection, 'sendMessage'),
+  ].some((method) => isFunction(method) && Reflect.get(method, '__wrapped') === true);
+  if (!known || watched) return undefined;
 
-/** A complete message. */
-function encoded(message: FramedMessage): Buffer {
-  const bytes = Buffer.alloc(1024);
-  const method = publishFrame(CHANNEL, message);
-  method.copy(bytes);
-  const headed = writeHeaderFrame(bytes, method.length, CHANNEL, message, EXPIRATION);
-  const bodyAt = writeBodyHeader(bytes, headed, CHANNEL, message.content.length);
-  const end = writeFrameEnd(bytes, bodyAt + message.content.copy(bytes, bodyAt));
-  return bytes.subarray(0, end);
+  const bufferOf = (): Writable | undefined => {
+    // While closing, amqplib replaces its methods with ones that throw.
+    if (Object.hasOwn(channel, 'sendMessage') || Object.hasOwn(connection, 'sendMessage')) return undefined;
+    const channels: unknown = Reflect.get(connection, 'channels');
+    const record: unknown = Array.isArray(channels) ? channels[number] : undefined;
+    if (typeof record !== 'object' || record === null || Reflect.get(record, 'channel') !== channel) return undefined;
+    const buffer: unknown = Reflect.get(record, 'buffer');
+    return isWritable(buffer) ? buffer : undefined;
+  };
+  if (!bufferOf()) return undefined;
+  return {
+    number,
+    frameMax,
+    get buffer() {
+      return bufferOf();
+    },
+    count: () => {
+      Reflect.apply(push, channel, []);
+    },
+    wrote: () => {
+      Reflect.set(connection, 'sentSinceLastCheck', true);
+    },
+  };
 }

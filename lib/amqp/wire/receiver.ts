@@ -1,8 +1,8 @@
 import type { Channel, ChannelModel, ConsumeMessage } from 'amqplib';
+import { isObject } from '../../options';
 import type { InboundMessage } from '../../transport/transport';
 import { DeliveryFrames } from './delivery-frames';
 import { retriedReadably } from './frame-guard';
-import { isObject } from './is-object';
 import { uint16At } from './bytes';
 import { ReadBuffer } from './read-buffer';
 
@@ -166,8 +166,9 @@ function headerDecoder(connection: object): (frame: Buffer) => Properties {
   };
   return (frame) => {
     const decoded = retriedReadably(frame, decode);
-    const fields: unknown = isObject(decoded) ? Reflect.get(decoded, 'fields') : undefined;
-    if (!isObject(fields)) throw new Error('amqplib did not decode the properties of a message.');
+    const fields = isObject(decoded) ? decoded['fields'] : undefined;
+    if (typeof fields !== 'object' || fields === null)
+      throw new Error('amqplib did not decode the properties of a message.');
     return fields as Properties;
   };
 }

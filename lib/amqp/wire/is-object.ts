@@ -1,2 +1,0 @@
-/** An object or a function. */
-export const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null;
