@@ -1,14 +1,15 @@
-import { withBindings } from '../contract';
-import type { Channel } from 'amqplib';
+import type { Channel, ChannelModel } from 'amqplib';
 import { NEVER, Observable, Subject, firstValueFrom, race, switchMap, take, timer } from 'rxjs';
-import { ChannelError } from '../errors';
+import { withBindings } from '../contract';
+import { ChannelError, type ConnectionError } from '../errors';
 import { plainTable } from '../field-table';
 import type { QueueSpec, Topology } from '../topology';
 import { exchangeArguments, queueArguments } from '../topology-arguments';
 import { declareRefusal, isRabbitMq, type BrokerIdentity } from '../transport/broker-version';
 import type { LinkChannel, QueuePresence } from '../transport/transport';
 import { channelRefused } from './amqp-errors';
-import type { ChannelHost } from './channel-host';
+import type { Cork } from './socket';
+import type { Receiver } from './wire/receiver';
 
 /** ms that the closing handshake of a channel may take; then `close` stops waiting for it. */
 const CLOSE_WITHIN = 5000;
@@ -21,10 +22,28 @@ const CLOSE_WITHIN = 5000;
  */
 const OPEN_WITHIN = 30_000;
 
+/** The connection that a channel is on, as far as the channel is concerned. */
+export interface ChannelHost {
+  readonly model: ChannelModel;
+  /** What the broker says of itself; undefined: nothing. */
+  readonly broker: BrokerIdentity | undefined;
+  /** May what lies below amqplib's documented surface be used? */
+  readonly wire: boolean;
+  /** Reads messages faster than amqplib. Undefined where it is not wanted, or where amqplib is not as known. */
+  readonly receiver: Receiver | undefined;
+  /** Undefined where the runtime does not say which socket it is. */
+  readonly cork: Cork | undefined;
+  /** As `Link.blocked$`. */
+  readonly blocked$: Observable<string | undefined>;
+  /** Why the connection is gone; undefined while it is up. */
+  readonly lost: ConnectionError | undefined;
+}
+
 /** An open amqplib channel whose end cannot be missed. */
 export class AmqpChannel<C extends Channel = Channel> implements LinkChannel {
   readonly #ended$ = new Subject<ChannelError | undefined>();
-  #ended = false;
+  /** A field: it is read for each message. */
+  ended = false;
   #closing = false;
   #cause: Error | undefined;
 
@@ -37,14 +56,10 @@ export class AmqpChannel<C extends Channel = Channel> implements LinkChannel {
       this.#cause ??= error;
     });
     channel.on('close', () => {
-      this.#ended = true;
+      this.ended = true;
       this.#ended$.next(this.#closing ? undefined : this.#reason());
       this.#ended$.complete();
     });
-  }
-
-  get ended(): boolean {
-    return this.#ended;
   }
 
   get ended$(): Observable<ChannelError | undefined> {
@@ -60,7 +75,7 @@ export class AmqpChannel<C extends Channel = Channel> implements LinkChannel {
 
   async close(): Promise<void> {
     // With its link it is gone, whether amqplib reports that or not.
-    if (this.#ended || this.host.lost) return;
+    if (this.ended || this.host.lost) return;
     const settled = firstValueFrom(race(this.#ended$.pipe(take(1)), timer(CLOSE_WITHIN)), { defaultValue: undefined });
     if (!this.#closing) {
       this.#closing = true;

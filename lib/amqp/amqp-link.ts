@@ -28,11 +28,10 @@ import type {
   QueuePresence,
   Settlement,
 } from '../transport/transport';
-import { AmqpChannel, onScratchChannel, openingChannel } from './amqp-channel';
+import { AmqpChannel, type ChannelHost, onScratchChannel, openingChannel } from './amqp-channel';
 import { connectionLost } from './amqp-errors';
 import { AmqplibMessage } from './amqplib-message';
-import type { ChannelHost } from './channel-host';
-import type { Cork } from './cork';
+import type { Cork } from './socket';
 import { AmqpOutboundChannel } from './outbound-channel';
 import type { Receiver } from './wire/receiver';
 
@@ -72,7 +71,8 @@ export class AmqpLink implements Link, ChannelHost {
   readonly cork: Cork | undefined;
   readonly #blocked = new BehaviorSubject<string | undefined>(undefined);
   readonly #destroy: () => void;
-  #lost: ConnectionError | undefined;
+  /** A field: it is read for each message. */
+  lost: ConnectionError | undefined;
   #closing = false;
 
   constructor(
@@ -103,17 +103,13 @@ export class AmqpLink implements Link, ChannelHost {
     });
   }
 
-  get lost(): ConnectionError | undefined {
-    return this.#lost;
-  }
-
   /** Its end is our own doing, and no loss. */
   get closing(): boolean {
     return this.#closing;
   }
 
   lose(cause: ConnectionError): void {
-    this.#lost ??= cause;
+    this.lost ??= cause;
     this.#blocked.complete();
   }
 
@@ -177,7 +173,7 @@ export class AmqpLink implements Link, ChannelHost {
   }
 
   async updateSecret(secret: string): Promise<void> {
-    if (this.#lost) throw this.#lost;
+    if (this.lost) throw this.lost;
     const lost$ = this.#blocked.pipe(ignoreElements());
     const gone$ = concat(
       lost$,
@@ -193,7 +189,7 @@ export class AmqpLink implements Link, ChannelHost {
   }
 
   #gone(cause?: unknown): ConnectionError {
-    return this.#lost ?? connectionLost(this.endpoint, cause);
+    return this.lost ?? connectionLost(this.endpoint, cause);
   }
 
   #ask<T>(what: string, request: (channel: Channel) => Promise<T>): Promise<T> {
@@ -201,7 +197,7 @@ export class AmqpLink implements Link, ChannelHost {
   }
 
   async close(within: number): Promise<void> {
-    if (!this.#lost) {
+    if (!this.lost) {
       this.#closing = true;
       const closed$ = fromEvent(this.model, 'close').pipe(take(1));
       const settled = firstValueFrom(race(closed$, timer(within)));

@@ -43,7 +43,7 @@ const PATCHES: Readonly<Record<string, Patch>> = {
     replace: 'this.#drain$.next();',
   },
   'a-cork-is-never-drawn': {
-    file: 'lib/amqp/cork.ts',
+    file: 'lib/amqp/socket.ts',
     search: 'this.#socket.uncork();',
     replace: 'void this.#socket;',
   },
@@ -68,12 +68,12 @@ const PATCHES: Readonly<Record<string, Patch>> = {
     replace: 'setImmediate(() => {\n        if (!link) socket.abort();\n      });',
   },
   'what-came-with-open-ok-is-dropped': {
-    file: 'lib/amqp/amqp-transport.ts',
+    file: 'lib/amqp/socket.ts',
     search: 'this.#socket?.push(held);',
     replace: 'void held;',
   },
   'the-end-of-open-ok-is-missed': {
-    file: 'lib/amqp/amqp-transport.ts',
+    file: 'lib/amqp/socket.ts',
     search: 'this.#rest = size + FRAME.end - (this.#known - FRAME.header);',
     replace: 'this.#rest = size + FRAME.end;',
   },

@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { HandshakeReader } from '../../../lib/amqp/amqp-transport';
+import { HandshakeReader } from '../../../lib/amqp/socket';
 
 const OPEN_OK = [10, 41] as const;
 

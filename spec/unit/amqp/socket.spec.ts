@@ -1,6 +1,6 @@
 import { Duplex } from 'node:stream';
 import { setImmediate as turn } from 'node:timers/promises';
-import { Cork } from '../../../lib/amqp/cork';
+import { Cork } from '../../../lib/amqp/socket';
 
 /** A socket that remembers what each of its writes held, and takes its time for them when told to. */
 class Socket extends Duplex {
