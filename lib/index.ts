@@ -35,7 +35,7 @@ export { Consumer } from './consumer/consumer';
 export { handle } from './operators/handle';
 export type { ConsumeOptions, NoAckConsumeOptions } from './consumer/consume-options';
 export type { ConsumerEvents } from './consumer/consumer';
-export type { DeliverEvent, DeliverTrace, SettleEvent } from './consumer/delivery-telemetry';
+export type { DeliverEvent, DeliverTrace, SettleEvent } from './consumer/channel-delivery';
 export type { ConsumerState } from './consumer/consumer-state';
 export type { Delivery, Message, Settlement } from './consumer/delivery';
 export type { Batch, BatchOptions } from './operators/batch';

@@ -1,6 +1,6 @@
 import type { ConnectionState } from '../connection/connection-state';
 import type { ConsumerState } from '../consumer/consumer-state';
-import type { DeliverEvent, DeliverTrace, SettleEvent } from '../consumer/delivery-telemetry';
+import type { DeliverEvent, DeliverTrace, SettleEvent } from '../consumer/channel-delivery';
 import type { ProducerState } from '../producer/producer-state';
 import type { ConfirmEvent, PublishEvent, PublishTrace } from '../producer/producer-events';
 

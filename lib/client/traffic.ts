@@ -1,6 +1,6 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import type { Message, Settlement } from '../consumer/delivery';
-import type { DeliverEvent, DeliverTrace } from '../consumer/delivery-telemetry';
+import type { DeliverEvent, DeliverTrace } from '../consumer/channel-delivery';
 import { originOf } from '../diagnostics';
 import { isInstanceQueueError, nameOf, PublishError, type PublishErrorCode } from '../errors';
 import type { PublishTrace } from '../producer/producer-events';

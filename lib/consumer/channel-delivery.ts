@@ -1,10 +1,65 @@
+import { channel, tracingChannel } from 'node:diagnostics_channel';
+import { isTraced, setOrigin } from '../diagnostics';
 import type { InstanceQueueError } from '../errors';
+import { FILTER_VALUE } from '../filter-value';
 import type { Logger } from '../log';
-import { ArrivedMessage, type Delivery, type Message, type Settlement } from './delivery';
-import { tellSettled } from './delivery-telemetry';
-import type { InboundMessage } from '../transport/transport';
+import type { Arguments, MessageProperties } from '../properties';
+import type { InboundMessage, Settlement } from '../transport/transport';
+import type { Delivery, Message } from './delivery';
+import { DELIVERY_COUNT } from './delivery-limit';
 import type { QueueDelays } from './queue-delays';
+import { historyOf, type RetryHistory } from './retry-history';
 import type { StreamPlace } from './stream/offset-tracker';
+
+/** An inbound message with its body decoded. Consumers with `noAck` emit it as it is. */
+export class ArrivedMessage<T> implements Message<T> {
+  readonly body: T;
+  readonly content: Buffer;
+  readonly queue: string;
+  readonly exchange: string;
+  readonly routingKey: string;
+  readonly redelivered: boolean;
+  readonly deliveryCount: number;
+  declare readonly offset?: number;
+  declare readonly partition?: number;
+  readonly #message: InboundMessage;
+
+  constructor(message: InboundMessage, queue: string, body: T, place?: StreamPlace, partition?: number) {
+    const { headers, redelivered } = message;
+    const history = headers && historyOf(headers, queue);
+    this.body = body;
+    this.content = message.content;
+    this.queue = queue;
+    this.exchange = history?.exchange ?? message.exchange;
+    this.routingKey = history?.routingKey ?? message.routingKey;
+    this.redelivered = place ? place.attempts > 0 : redelivered;
+    this.deliveryCount = place ? place.attempts : deliveryCountOf(headers, redelivered, history);
+    if (place) this.offset = place.offset;
+    if (partition !== undefined) this.partition = partition;
+    this.#message = message;
+  }
+
+  get streamFilter(): string | undefined {
+    const value = this.#message.headers?.[FILTER_VALUE];
+    return typeof value === 'string' ? value : undefined;
+  }
+  /** Decoded on first access: that is half the work for a message, and few handlers need it. */
+  get properties(): MessageProperties {
+    return this.#message.properties;
+  }
+}
+
+/** The broker counts deliveries of the present copy; the attempts before it are in the headers that `retry` wrote. */
+function deliveryCountOf(
+  headers: Arguments | undefined,
+  redelivered: boolean,
+  history: RetryHistory | undefined,
+): number {
+  const counted = headers && Object.hasOwn(headers, DELIVERY_COUNT) ? headers[DELIVERY_COUNT] : undefined;
+  // On a queue that does not count, the header is whatever the publisher wrote.
+  const since = Number.isSafeInteger(counted) && Number(counted) >= 0 ? Number(counted) : Number(redelivered);
+  return history === undefined ? since : history.attempts + since;
+}
 
 /** The channel that a delivery came on, for the delivery and for the operators that hold it. */
 export interface DeliveryChannel {
@@ -86,4 +141,69 @@ export class ChannelDelivery<T> extends ArrivedMessage<T> implements Delivery<T>
   static channelOf(delivery: Message<unknown>): DeliveryChannel | undefined {
     return delivery instanceof ChannelDelivery ? delivery.#channel : undefined;
   }
+}
+
+/** `instance-queue:deliver`: a message is emitted. */
+export interface DeliverEvent {
+  readonly message: Message<unknown>;
+  /** The consumer tag. */
+  readonly tag: string;
+  /** The number of the connection it came on. */
+  readonly epoch: number;
+}
+/** `instance-queue:settle`: a delivery was settled, or its channel ended first. */
+export interface SettleEvent {
+  readonly message: Message<unknown>;
+  readonly settlement: Settlement | 'lost';
+}
+/**
+ * The context of `tracing:instance-queue:deliver:*`, one per delivery: `start` and `end` around its emission, `asyncStart`
+ * and `asyncEnd` when it is settled or lost (inside that emission, if its work is done at once). With `noAck` nothing is
+ * settled, and nothing traced.
+ */
+export interface DeliverTrace extends DeliverEvent {
+  /** From `asyncStart` on. */
+  settlement?: Settlement | 'lost';
+}
+
+const traces = tracingChannel<unknown, DeliverTrace>('instance-queue:deliver');
+const deliveries = channel('instance-queue:deliver');
+const settlements = channel('instance-queue:settle');
+const open = new WeakMap<Message<unknown>, DeliverTrace>();
+
+/** Does a diagnostics channel of deliveries have subscribers? */
+export const areDeliveriesWatched = (): boolean => deliveries.hasSubscribers || isTraced(traces);
+
+/** Publishes that a message of `connection` is about to be emitted. */
+export function tellDelivered({ message, tag, epoch }: DeliverEvent, connection: object): void {
+  if (!deliveries.hasSubscribers) return;
+  const event: DeliverEvent = { message, tag, epoch };
+  setOrigin(event, connection);
+  deliveries.publish(event);
+}
+
+/** Emits a delivery of `connection` within its trace. */
+export function traceDelivery({ message, tag, epoch }: DeliverEvent, connection: object, emit: () => void): void {
+  tellDelivered({ message, tag, epoch }, connection);
+  if (!isTraced(traces)) {
+    emit();
+    return;
+  }
+  const trace: DeliverTrace = { message, tag, epoch };
+  setOrigin(trace, connection);
+  open.set(message, trace);
+  traces.start.runStores(trace, emit);
+  traces.end.publish(trace);
+}
+
+/** Publishes that a delivery was settled or lost, and ends its trace. */
+export function tellSettled(message: Message<unknown>, settlement: Settlement | 'lost'): void {
+  if (settlements.hasSubscribers) settlements.publish({ message, settlement });
+  if (!isTraced(traces)) return;
+  const trace = open.get(message);
+  // It was emitted before there was a subscriber.
+  if (!trace) return;
+  trace.settlement = settlement;
+  traces.asyncStart.publish(trace);
+  traces.asyncEnd.publish(trace);
 }

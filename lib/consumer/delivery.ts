@@ -1,9 +1,5 @@
-import { FILTER_VALUE } from '../filter-value';
-import type { Arguments, MessageProperties } from '../properties';
-import type { InboundMessage, Settlement } from '../transport/transport';
-import { historyOf, type RetryHistory } from './retry-history';
-import { DELIVERY_COUNT } from './delivery-limit';
-import type { StreamPlace } from './stream/offset-tracker';
+import type { MessageProperties } from '../properties';
+import type { Settlement } from '../transport/transport';
 
 /** An inbound message, as handlers see it: it has no settle methods. */
 export interface Message<T> {
@@ -54,54 +50,4 @@ export interface Delivery<T> extends Message<T> {
   release(): boolean;
   /** Failed for good: dead-lettered if the queue has a dead-letter route, else dropped. Returns as `ack` does. */
   reject(): boolean;
-}
-
-/** An inbound message with its body decoded. Consumers with `noAck` emit it as it is. */
-export class ArrivedMessage<T> implements Message<T> {
-  readonly body: T;
-  readonly content: Buffer;
-  readonly queue: string;
-  readonly exchange: string;
-  readonly routingKey: string;
-  readonly redelivered: boolean;
-  readonly deliveryCount: number;
-  declare readonly offset?: number;
-  declare readonly partition?: number;
-  readonly #message: InboundMessage;
-
-  constructor(message: InboundMessage, queue: string, body: T, place?: StreamPlace, partition?: number) {
-    const { headers, redelivered } = message;
-    const history = headers && historyOf(headers, queue);
-    this.body = body;
-    this.content = message.content;
-    this.queue = queue;
-    this.exchange = history?.exchange ?? message.exchange;
-    this.routingKey = history?.routingKey ?? message.routingKey;
-    this.redelivered = place ? place.attempts > 0 : redelivered;
-    this.deliveryCount = place ? place.attempts : deliveryCountOf(headers, redelivered, history);
-    if (place) this.offset = place.offset;
-    if (partition !== undefined) this.partition = partition;
-    this.#message = message;
-  }
-
-  get streamFilter(): string | undefined {
-    const value = this.#message.headers?.[FILTER_VALUE];
-    return typeof value === 'string' ? value : undefined;
-  }
-  /** Decoded on first access: that is half the work for a message, and few handlers need it. */
-  get properties(): MessageProperties {
-    return this.#message.properties;
-  }
-}
-
-/** The broker counts deliveries of the present copy; the attempts before it are in the headers that `retry` wrote. */
-function deliveryCountOf(
-  headers: Arguments | undefined,
-  redelivered: boolean,
-  history: RetryHistory | undefined,
-): number {
-  const counted = headers && Object.hasOwn(headers, DELIVERY_COUNT) ? headers[DELIVERY_COUNT] : undefined;
-  // On a queue that does not count, the header is whatever the publisher wrote.
-  const since = Number.isSafeInteger(counted) && Number(counted) >= 0 ? Number(counted) : Number(redelivered);
-  return history === undefined ? since : history.attempts + since;
 }

@@ -1,8 +1,9 @@
+import { types } from 'node:util';
 import { Subscription, isObservable, timer, type Observable } from 'rxjs';
 import { ConsumerError } from '../errors';
 import { ChannelDelivery, type DeliveryChannel } from '../consumer/channel-delivery';
 import type { Delivery, Message } from '../consumer/delivery';
-import { isPromiseLike, whyNotRun, type Work, type Worker } from './handle-options';
+import type { Work, Worker } from './handle-options';
 
 /** Where an attempt reports its end: one of the three. */
 export interface AttemptEnd<T, R> {
@@ -152,4 +153,28 @@ function lost({ delivery, channel }: Attempt<unknown, unknown>): Error {
     delivery.queue,
     'The delivery was lost before it was settled: the broker delivers it again.',
   );
+}
+
+/** Will the work settle later? Judged by its shape: a promise may come from another realm or library. */
+export const isPromiseLike = <V>(value: unknown): value is PromiseLike<V> =>
+  ((typeof value === 'object' && value !== null) || typeof value === 'function') &&
+  typeof Reflect.get(value, 'then') === 'function';
+
+/**
+ * Why the result of work means that the work never ran: nothing subscribes to an Observable that a promise resolves with,
+ * and nothing iterates a generator. Counted as success, the message would be acked with nothing done.
+ */
+export function whyNotRun(result: unknown): TypeError | undefined {
+  if (typeof result !== 'object' || result === null) return undefined;
+  if (isObservable(result)) {
+    return new TypeError(
+      'The work resolved with an Observable, and nothing subscribes to that. Return the Observable from a function that is not `async`, or await `lastValueFrom(…)`.',
+    );
+  }
+  if (types.isGeneratorObject(result)) {
+    return new TypeError(
+      'The work returned a generator, and nothing iterates that. Use a function without `*`, or iterate inside the work.',
+    );
+  }
+  return undefined;
 }

@@ -2,7 +2,8 @@ import { Observable, timer, type OperatorFunction, type Subscriber, type Subscri
 import { checkOptions, duration, integer, type Shape } from '../options';
 import type { DeliveryChannel } from '../consumer/channel-delivery';
 import type { Delivery } from '../consumer/delivery';
-import { ArrivalQueue, HeldDeliveries, type ChannelEvents } from './held-deliveries';
+import { ArrivalQueue } from './delivery-queue';
+import { HeldDeliveries, type ChannelEvents } from './held-deliveries';
 
 /** How large a batch may get, and how long its first delivery may wait. */
 export interface BatchOptions {

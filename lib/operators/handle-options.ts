@@ -1,4 +1,3 @@
-import { types } from 'node:util';
 import { isObservable, tap, throwIfEmpty, type Observable } from 'rxjs';
 import { checkOptions, countFrom, duration, either, expected, func, oneOf, type Check, type Shape } from '../options';
 import type { Message, Settlement } from '../consumer/delivery';
@@ -80,28 +79,4 @@ export function checkedLimits(limit$: Observable<number>): Observable<number> {
     }),
     throwIfEmpty(() => expected('concurrency', 'an Observable that emits before it completes', undefined)),
   );
-}
-
-/** Will the work settle later? Judged by its shape: a promise may come from another realm or library. */
-export const isPromiseLike = <V>(value: unknown): value is PromiseLike<V> =>
-  ((typeof value === 'object' && value !== null) || typeof value === 'function') &&
-  typeof Reflect.get(value, 'then') === 'function';
-
-/**
- * Why the result of work means that the work never ran: nothing subscribes to an Observable that a promise resolves with,
- * and nothing iterates a generator. Counted as success, the message would be acked with nothing done.
- */
-export function whyNotRun(result: unknown): TypeError | undefined {
-  if (typeof result !== 'object' || result === null) return undefined;
-  if (isObservable(result)) {
-    return new TypeError(
-      'The work resolved with an Observable, and nothing subscribes to that. Return the Observable from a function that is not `async`, or await `lastValueFrom(…)`.',
-    );
-  }
-  if (types.isGeneratorObject(result)) {
-    return new TypeError(
-      'The work returned a generator, and nothing iterates that. Use a function without `*`, or iterate inside the work.',
-    );
-  }
-  return undefined;
 }

@@ -1,8 +1,8 @@
 /**
  * Operators on deliveries: `handle` works on each and settles it by the outcome, `batch` gathers several.
  *
- * A delivery comes from `consume()` (consumer/intake.ts) into `Handling.#enqueue`, waits in `HeldDeliveries`, runs as an
- * `Attempt`, is settled by the outcome or by its `ErrorPolicy`, and leaves as a `Handled`. This room imports consumer/,
+ * A delivery comes from `consume()` into `Handling.#enqueue`, waits in `HeldDeliveries` until it is next in its `DeliveryQueue`,
+ * runs as an `Attempt`, is settled by the outcome or by its `ErrorPolicy`, and leaves as a `Handled`. This room imports consumer/,
  * reactive/, collections/ and the files in no room; it knows deliveries and their channels, and no connection.
  */
 import { Observable, isObservable, type OperatorFunction, type Subscriber } from 'rxjs';
@@ -15,7 +15,7 @@ import { Attempt, type AttemptEnd } from './attempt';
 import { judge, namedSettlement, settleBy, type Verdict } from './error-policy';
 import { checkHandling, checkedLimits, type HandleOptions, type Handled, type Worker } from './handle-options';
 import { HeldDeliveries, type ChannelEvents } from './held-deliveries';
-import { KeyedQueue, PartitionOrder } from './keyed-queue';
+import { KeyedQueue, PartitionOrder } from './delivery-queue';
 
 /**
  * Works on deliveries and settles each by its outcome: ack when the work succeeded, by `onError` when it failed.

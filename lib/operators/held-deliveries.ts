@@ -1,54 +1,7 @@
 import { Subject, takeUntil, type Observable } from 'rxjs';
 import { ChannelDelivery, type DeliveryChannel } from '../consumer/channel-delivery';
 import type { Delivery } from '../consumer/delivery';
-import { Ring } from '../collections/ring';
-
-/** Deliveries that wait inside an operator, and which of them is next. */
-export interface DeliveryQueue<T> {
-  readonly length: number;
-  push(delivery: Delivery<T>): void;
-  /** The next delivery that may start and is not settled. Once its work has ended, call `done`. */
-  take(): Delivery<T> | undefined;
-  done(delivery: Delivery<T>): void;
-  /** Removes the deliveries that match; returns them in the order in which they came. */
-  remove(matches: (delivery: Delivery<T>) => boolean): readonly Delivery<T>[];
-}
-
-/** First in, first out. */
-export class ArrivalQueue<T> implements DeliveryQueue<T> {
-  readonly #waiting = new Ring<Delivery<T>>();
-
-  get length(): number {
-    return this.#waiting.length;
-  }
-
-  push(delivery: Delivery<T>): void {
-    this.#waiting.push(delivery);
-  }
-
-  take(): Delivery<T> | undefined {
-    for (let next = this.#waiting.shift(); next; next = this.#waiting.shift()) {
-      // It may have been lost, or settled elsewhere, while it waited.
-      if (next.settled === undefined) return next;
-    }
-    return undefined;
-  }
-
-  done(): void {
-    // No delivery waits for another.
-  }
-
-  remove(matches: (delivery: Delivery<T>) => boolean): readonly Delivery<T>[] {
-    if (this.#waiting.length === 0) return [];
-    const removed: Delivery<T>[] = [];
-    this.#waiting.keep((delivery) => {
-      if (!matches(delivery)) return true;
-      removed.push(delivery);
-      return false;
-    });
-    return removed;
-  }
-}
+import type { DeliveryQueue } from './delivery-queue';
 
 /** What an operator does about the channels of its deliveries. */
 export interface ChannelEvents {

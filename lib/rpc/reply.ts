@@ -1,13 +1,15 @@
 import { randomUUID } from 'node:crypto';
 import { isObservable, last, mergeMap, type Observable } from 'rxjs';
 import { type Codec, packBody, type Packed } from '../codec';
-import { ArrivedMessage, type Delivery, type Message, type Settlement } from '../consumer/delivery';
+import { ArrivedMessage } from '../consumer/channel-delivery';
+import { type Delivery, type Message, type Settlement } from '../consumer/delivery';
 import { ConsumerError, type ErrorCode, isInstanceQueueError, PublishError } from '../errors';
 import type { Logger } from '../log';
 import { reasonOf } from '../not-encodable';
 import { decided, type ErrorPolicy, namedSettlement } from '../operators/error-policy';
 import { handle } from '../operators/handle';
-import { checkHandling, type Handled, type HandleOptions, whyNotRun, type Worker } from '../operators/handle-options';
+import { checkHandling, type Handled, type HandleOptions, type Worker } from '../operators/handle-options';
+import { whyNotRun } from '../operators/attempt';
 import { withDefaults } from '../options';
 import { errorHeaders, OWN } from '../own-headers';
 import type { MessageProperties } from '../properties';

@@ -10,7 +10,7 @@ import { Receiver } from '../../lib/amqp/wire/receiver';
 import { withoutBrokerHeaders } from '../../lib/broker-headers';
 import { auto, decodeByType, packBody } from '../../lib/codec';
 import { compressed } from '../../lib/compressed';
-import { ArrivedMessage } from '../../lib/consumer/delivery';
+import { ArrivedMessage } from '../../lib/consumer/channel-delivery';
 import { historyOf } from '../../lib/consumer/retry-history';
 import { ChannelError, isError, isInstanceQueueError, nameOf, OptionsError } from '../../lib/errors';
 import { plainTable, tableSize } from '../../lib/field-table';

@@ -3,7 +3,8 @@ import { FILTER_VALUE, filterValue } from '../../filter-value';
 import { boolean, checkOptions, expected, func, isObject, list, type Check, type Shape } from '../../options';
 import type { Arguments } from '../../properties';
 import type { InboundMessage } from '../../transport/transport';
-import { ArrivedMessage, type Message } from '../delivery';
+import { ArrivedMessage } from '../channel-delivery';
+import { type Message } from '../delivery';
 
 /** Which messages of a stream a consumer gets. https://www.rabbitmq.com/docs/stream-filtering */
 export interface StreamFilter {

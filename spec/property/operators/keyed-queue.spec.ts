@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { KeyedQueue } from '../../../lib/operators/keyed-queue';
+import { KeyedQueue } from '../../../lib/operators/delivery-queue';
 import { fakeDelivery, type FakeDelivery } from '../../support/fake-delivery';
 
 type Step =

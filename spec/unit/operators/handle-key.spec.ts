@@ -1,6 +1,6 @@
 import { NEVER, Subject, of, throwError, type Observable } from 'rxjs';
 import { handle, type Handled, type Message } from 'instance-queue';
-import { KeyedQueue } from '../../../lib/operators/keyed-queue';
+import { KeyedQueue } from '../../../lib/operators/delivery-queue';
 import { deliveries, fakeDelivery, type FakeDelivery } from '../../support/fake-delivery';
 import { marbles } from '../../support/marbles';
 import { bodies, source } from './delivering';
