@@ -24,10 +24,9 @@ import { mergeTopologies, type QueueSpec, type Topology } from '../topology';
 import { isChannelLimit } from '../transport/link-errors';
 import type { Link } from '../transport/transport';
 import type { Backoff } from './backoff';
-import type { ConnectionState } from './connection-state';
+import { type ConnectionState, StateLog } from './connection-state';
 import { dialRound, type RoundOptions } from './dial-round';
 import type { CloseReport, Member } from './member';
-import { StateLog } from './state-log';
 import { Supervisor, type Up } from './supervisor';
 
 export interface CoreOptions extends RoundOptions {

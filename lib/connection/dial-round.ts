@@ -19,8 +19,7 @@ import { connectFailed } from '../transport/link-errors';
 import type { DialOptions, Link, Transport } from '../transport/transport';
 import type { Backoff } from './backoff';
 import type { Expiring } from './connection-state';
-import type { Credentials, CredentialSource } from './credentials';
-import { keepRenewed } from './renewal';
+import { type Credentials, type CredentialSource, keepRenewed } from './credentials';
 
 export interface RoundOptions extends DialOptions {
   readonly transport: Transport;

@@ -1,8 +1,7 @@
 import { asyncScheduler, defer, type Observable, type ObservableInput } from 'rxjs';
 import type { RunHelpers } from 'rxjs/testing';
 import type { Backoff } from '../../../lib/connection/backoff';
-import type { Credentials } from '../../../lib/connection/credentials';
-import { keepRenewed, type RenewalOptions } from '../../../lib/connection/renewal';
+import { type Credentials, keepRenewed, type RenewalOptions } from '../../../lib/connection/credentials';
 import { ConnectionError } from '../../../lib/errors';
 import { marbles } from '../../support/marbles';
 
