@@ -2,8 +2,8 @@
  * Partitioned queues: the order of each key is kept while several processes share the work.
  *
  * Behind the name are N quorum queues with a single active consumer each. `partitionOf` decides by the key to which of them a message
- * goes. `PartitionConsumers` is one consumer of them all: its `Membership` finds the others, `group.ts` and `partition-plan.ts` (pure)
- * decide who owns which partition. This room imports consumer/, producer/, connection/ and the layers below; only client/ imports it.
+ * goes. `PartitionConsumers` is one consumer of them all: its `Membership` finds the others, `group.ts` (pure)
+ * decides who owns which partition. This room imports consumer/, producer/, connection/ and the layers below; only client/ imports it.
  */
 import { Observable, type Subscription, defer, firstValueFrom, retry, timer } from 'rxjs';
 import type { Connection } from '../connection/connection';
@@ -22,8 +22,13 @@ import type { Topology } from '../topology';
 import { PartitionConsumers, type PartitionConsumeOptions } from './partition-consumers';
 import { type KeyedMessage, KeyedSends } from './keyed-sends';
 import { PARTITIONS, type PartitionedOptions, checkConsume } from './partitioned-options';
-import { type PartitionLayout, partitionedTopology, withCount } from './partition-topology';
-import { type PartitionAdmin, resizePartitions } from './resize-partitions';
+import {
+  type PartitionLayout,
+  partitionedTopology,
+  withCount,
+  type PartitionAdmin,
+  resizePartitions,
+} from './partition-topology';
 
 /** ms before a declaration that failed is tried again. */
 const AGAIN_AFTER = 500;

@@ -1,7 +1,16 @@
 import fc from 'fast-check';
-import { type Announcement, EMPTY_GROUP, type Group, type Plan, planBy } from '../../../lib/partitioned/group';
-import { isHeldByOther, received, successorOf, withoutAddress } from '../../../lib/partitioned/group';
-import { fits } from '../../../lib/partitioned/partition-plan';
+import {
+  type Announcement,
+  EMPTY_GROUP,
+  type Group,
+  type Plan,
+  planBy,
+  isHeldByOther,
+  received,
+  successorOf,
+  withoutAddress,
+  fits,
+} from '../../../lib/partitioned/group';
 
 const PARTITIONS = 12;
 const announced = (id: string, more: Partial<Announcement> & { readonly leaving?: boolean } = {}): Announcement => {

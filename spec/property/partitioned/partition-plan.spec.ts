@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { fits, rebalance } from '../../../lib/partitioned/partition-plan';
+import { fits, rebalance } from '../../../lib/partitioned/group';
 
 const ids = fc.uniqueArray(fc.string({ minLength: 1, maxLength: 4 }), { minLength: 1, maxLength: 12 });
 /** Partitions whose owners are members, members that have left, or nobody. */
