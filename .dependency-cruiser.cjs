@@ -14,7 +14,7 @@ const rooms = (...names) => `^lib/(${names.join('|')})/`;
 const ground = '^lib/(?!index\\.)[\\w-]+\\.ts$';
 /** Files without timers and I/O: property tests run on them. */
 const pure =
-  '^lib/(collections/(ring|ordered-map)|partitioned/(group|partition-of|partition-plan)|producer/outbox|consumer/stream/(in-order-acks|offset-tracker)|connection/backoff|field-table)\\.ts$';
+  '^lib/(collections/(ring|ordered-map)|partitioned/(group|partition-of)|producer/outbox|consumer/stream/offset-tracker|connection/backoff|field-table)\\.ts$';
 /** The entry points that need a package which may be absent: room → the packages, as paths below node_modules/. */
 const optionalPeers = {
   nestjs: '@nestjs/',

@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { InOrderAcks } from '../../../../lib/consumer/stream/in-order-acks';
+import { InOrderAcks } from '../../../../lib/consumer/stream/stream-channel';
 
 describe('acks of a stream', () => {
   it('tell of a delivery when all before it are settled, and then all at once', () => {
