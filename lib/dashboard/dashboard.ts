@@ -1,9 +1,8 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { interval, type Observable, type Subscription } from 'rxjs';
 import { type Check, checkOptions, func, isObject, type Shape, string } from '../options';
-import { DeadLetterLooks, type HasDeadLetters } from './dead-letter-view';
+import { DeadLetterLooks, type HasDeadLetters, type PageEvent } from './view';
 import { pageFile } from './page-files';
-import type { PageEvent } from './view';
 import { type HasMetrics, Watch } from './watch';
 
 /// <reference types="node" preserve="true" />
@@ -12,7 +11,7 @@ import { type HasMetrics, Watch } from './watch';
  * @module instance-queue/dashboard
  */
 
-export type { HasDeadLetters } from './dead-letter-view';
+export type { HasDeadLetters } from './view';
 export type { HasMetrics } from './watch';
 
 /** A module of your own that extends the page. Both are URLs on the origin of the page. */
