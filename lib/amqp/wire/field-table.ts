@@ -106,3 +106,66 @@ function tag(to: Buffer, at: number, letter: string): number {
   to[at] = letter.charCodeAt(0);
   return at + 1;
 }
+
+/** Bytes after the tag, for each kind of value of fixed size. https://www.rabbitmq.com/amqp-0-9-1-errata#section_3 */
+const FIXED: ReadonlyMap<number, number> = new Map(
+  Object.entries({ V: 0, t: 1, b: 1, B: 1, s: 2, u: 2, I: 4, i: 4, f: 4, D: 5, T: 8, l: 8, L: 8, d: 8 }).map(
+    ([tag, size]) => [tag.charCodeAt(0), size],
+  ),
+);
+const [TABLE, ARRAY, TEXT, BYTES] = ['F', 'A', 'S', 'x'].map((tag) => tag.charCodeAt(0));
+
+/**
+ * Does the field table at `start` (its length first) nest tables or arrays more than `limit` deep? Pure, and without recursion:
+ * it has to survive tables that would overflow the stack. It does not report malformed tables.
+ */
+export function nestsDeeper(limit: number, bytes: Buffer, start: number): boolean {
+  let deeper = false;
+  walkFieldTable(bytes, start, (tag, _at, depth) => {
+    deeper = (tag === TABLE || tag === ARRAY) && depth > limit;
+    return !deeper;
+  });
+  return deeper;
+}
+
+/**
+ * Visits the type of each value of a field table, with its offset and the number of tables and arrays around it. Ends when the visitor
+ * returns `false`, and where the table is malformed.
+ */
+export function walkFieldTable(
+  bytes: Buffer,
+  start: number,
+  visit: (tag: number, at: number, depth: number) => boolean,
+): void {
+  const open: { readonly end: number; readonly named: boolean }[] = [];
+  let at = start;
+  const enter = (named: boolean): boolean => {
+    if (at + 4 > bytes.length) return false;
+    const end = at + 4 + bytes.readUInt32BE(at);
+    at += 4;
+    open.push({ end, named });
+    return true;
+  };
+  if (!enter(true)) return;
+  for (;;) {
+    let level = open.at(-1);
+    while (level && at >= level.end) {
+      open.pop();
+      level = open.at(-1);
+    }
+    if (!level) return;
+    if (level.named) at += 1 + (bytes[at] ?? 0);
+    const tag = bytes[at++];
+    if (tag === undefined || !visit(tag, at - 1, open.length)) return;
+    if (tag === TABLE || tag === ARRAY) {
+      if (!enter(tag === TABLE)) return;
+    } else if (tag === TEXT || tag === BYTES) {
+      if (at + 4 > bytes.length) return;
+      at += 4 + bytes.readUInt32BE(at);
+    } else {
+      const size = FIXED.get(tag);
+      if (size === undefined) return;
+      at += size;
+    }
+  }
+}

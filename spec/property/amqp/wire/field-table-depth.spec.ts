@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { nestsDeeper } from '../../../../lib/amqp/wire/frame-guard';
+import { nestsDeeper } from '../../../../lib/amqp/wire/field-table';
 import { writeTable } from '../../../support/amqplib/encoder';
 import { nestedTable } from '../../../support/frames/raw-publisher';
 

@@ -1,4 +1,5 @@
-import { nestsDeeper, retriedReadably, readableHeader } from '../../../../lib/amqp/wire/frame-guard';
+import { nestsDeeper } from '../../../../lib/amqp/wire/field-table';
+import { retriedReadably, readableHeader } from '../../../../lib/amqp/wire/frame-guard';
 import { rawHeader } from '../../../support/frames/raw-publisher';
 import { decodeProperties } from '../../../support/frames/methods';
 
