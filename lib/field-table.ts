@@ -1,5 +1,5 @@
 import { types } from 'node:util';
-import { bytesOf } from './bytes-of';
+import { bytesOf } from './codec';
 import { NotEncodable, withoutMembers } from './not-encodable';
 import type { Arguments } from './properties';
 

@@ -75,7 +75,7 @@ export type { RequestOptions } from './rpc/requester';
 export { auto, bytes, json, text } from './codec';
 export { compressed } from './compressed';
 export { defineExchange, defineQueue } from './contract';
-export type { Binary } from './bytes-of';
+export type { Binary } from './codec';
 export type { Codec, Packed } from './codec';
 export type { CompressedOptions } from './compressed';
 export type { ExchangeContract, MessageBinding, Messages, QueueContract } from './contract-codecs';
