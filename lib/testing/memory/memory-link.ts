@@ -150,18 +150,16 @@ export class MemoryLink implements Link, ChannelConnection {
     if (!this.#lost && !this.#ended) {
       const settled = firstValueFrom(race(this.#ended$.pipe(take(1)), timer(within)), { defaultValue: undefined });
       // A blocked connection would get no answer.
-      if (this.#blocked) {
-        this.#end();
-        this.requests.send(() => {
-          this.leave();
-        });
-      } else
-        this.requests.send(() => {
+      const answered = !this.#blocked;
+      if (!answered) this.#end();
+      this.requests.send(() => {
+        if (answered) {
           this.replies.send(() => {
             this.#end();
           });
-          this.leave();
-        });
+        }
+        this.leave();
+      });
       await settled;
     }
     this.break();
@@ -250,9 +248,12 @@ export class MemoryLink implements Link, ChannelConnection {
         subscriber.error(this.#gone('Cannot open a channel'));
         return;
       }
-      const channel = this.#add(create());
+      const channel = create();
+      this.#channels.add(channel);
       let open = false;
       channel.ended$.subscribe((cause) => {
+        // One that ended here alone is still there at the broker, until that notices.
+        if (channel.endedAtBroker) this.#channels.delete(channel);
         if (!cause) subscriber.complete();
         else subscriber.error(open ? cause : this.#gone('Cannot open a channel'));
       });
@@ -279,15 +280,6 @@ export class MemoryLink implements Link, ChannelConnection {
     } finally {
       void channel.close();
     }
-  }
-
-  #add<C extends MemoryChannel>(channel: C): C {
-    this.#channels.add(channel);
-    channel.ended$.subscribe(() => {
-      // One that ended here alone is still there at the broker, until that notices.
-      if (channel.endedAtBroker) this.#channels.delete(channel);
-    });
-    return channel;
   }
 
   /** The client's end of it. */
