@@ -1,7 +1,7 @@
 import { combineLatest, type Observable } from 'rxjs';
 import { Connection, type ConnectionEvents } from '../connection/connection';
-import type { ConnectionOptions } from '../connection/connection-options';
-import type { CloseReport } from '../connection/member';
+import { drainTimeoutOf, type ConnectionOptions } from '../connection/connection-options';
+import type { CloseOptions, CloseReport } from '../connection/member';
 import type { Transport } from '../transport/transport';
 import { StateSubject } from '../reactive/state-subject';
 import type { TypedEmitter } from '../reactive/typed-emitter';
@@ -17,6 +17,7 @@ export class ConnectionPair {
   readonly producer: Connection;
   readonly consumer: Connection;
   readonly #state: StateSubject<InstanceQueueState>;
+  #closed: Promise<CloseReport> | undefined;
 
   constructor(options: ConnectionOptions, transport: Transport | undefined, events: TypedEmitter<InstanceQueueEvents>) {
     const open = (role: Role): Connection =>
@@ -44,12 +45,23 @@ export class ConnectionPair {
     return this.#state.value;
   }
 
+  /** Is it the core of one of the two? */
+  uses(connection: object | undefined): boolean {
+    return connection === this.producer.core || connection === this.consumer.core;
+  }
+
   async connect(): Promise<void> {
     await Promise.all([this.producer.connect(), this.consumer.connect()]);
   }
 
+  /** Idempotent; see `InstanceQueue.close`. @throws OptionsError */
+  close(options: CloseOptions | undefined): Promise<CloseReport> {
+    const within = drainTimeoutOf(options, this.consumer.core.drainTimeout);
+    return (this.#closed ??= this.#close(within));
+  }
+
   /** Closes the consuming connection first: handlers that still run may want to send. */
-  async close(within: number): Promise<CloseReport> {
+  async #close(within: number): Promise<CloseReport> {
     const began = performance.now();
     const { unsettled } = await this.consumer.close({ drainTimeout: within });
     const left = Math.max(0, within - (performance.now() - began));

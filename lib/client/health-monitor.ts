@@ -1,13 +1,14 @@
 import { EMPTY, Observable, combineLatest, distinctUntilChanged, filter, map, switchMap } from 'rxjs';
 import { ConsumeSubscription } from '../consumer/consume-subscription';
 import type { ConsumerState } from '../consumer/consumer-state';
+import { sumCounters } from '../counters';
 import { diagnose, type ConsumerHealth, type Diagnosis, type Health } from '../health/health';
 import { StallDetector, type Stall } from '../health/stall';
 import type { Producer } from '../producer/producer';
-import type { OutboxState } from '../producer/producer-state';
-import type { ProducerState } from '../producer/producer-state';
+import type { OutboxState, ProducerState } from '../producer/producer-state';
 import { StateSubject } from '../reactive/state-subject';
 import type { ConnectionPair } from './connection-pair';
+import type { Metrics } from './metrics';
 
 /** Samples in the time after which a consumer counts as stalled. */
 const SAMPLES = 3;
@@ -92,6 +93,13 @@ export class HealthMonitor {
     const all = [...this.#producers].map(({ outbox }) => outbox);
     const sum = (gauge: keyof OutboxState): number => all.reduce((total, outbox) => total + outbox[gauge], 0);
     return { queued: sum('queued'), unconfirmed: sum('unconfirmed'), bytes: sum('bytes') };
+  }
+
+  /** The counters of both connections as one, and the gauges of this moment. */
+  get metrics(): Metrics {
+    const { producer, consumer } = this.#connections;
+    const counters = sumCounters([producer.core.counters, consumer.core.counters]);
+    return Object.assign(counters, { outbox: this.outbox });
   }
 
   /** Counts a producer in until it is closed; its state from its first message on. */

@@ -1,28 +1,22 @@
 /**
  * The front door: `InstanceQueue` puts the rooms below together.
  *
- * It holds a `ConnectionPair`. `Publishers` makes the producers, the `Requester` and the `Forwarder` of the producing connection,
- * `Consumers` the consumers of the other one. `HealthMonitor` derives health from all of them, `KnownNames` checks the names they are
- * given. A delivery passes through consumer/ and operators/ on its way to the work, a `send` through producer/. This room imports
- * every room but testing/ and the entry points; only entry points import it.
+ * It holds a `ConnectionPair`. `MemberFactory` makes what consumes on one of the two and what publishes on the other, `HealthMonitor`
+ * derives health and metrics from all of them, `KnownNames` checks the names they are given. A delivery passes through consumer/ and
+ * operators/ on its way to the work, a `send` through producer/. This room imports every room but testing/ and the entry points; only
+ * entry points import it.
  */
 import type { Observable, OperatorFunction } from 'rxjs';
-import { auto } from '../codec';
-import { drainTimeoutOf } from '../connection/connection-options';
 import type { CloseOptions, CloseReport } from '../connection/member';
 import type { ConsumeOptions, NoAckConsumeOptions } from '../consumer/consume-options';
 import type { Consumer } from '../consumer/consumer';
 import type { Delivery, Message } from '../consumer/delivery';
-import { queueCodecs } from '../contract';
 import type { Messages, PlainQueue, ReplyFor, RoutingKey } from '../contract-codecs';
-import { sumCounters } from '../counters';
 import type { Health, InstanceQueueState } from '../health/health';
-import { loggerFrom } from '../log';
 import type { HandleOptions, Handled, Worker } from '../operators/handle-options';
 import { DEFAULTS } from '../options';
-import { Partitioned } from '../partitioned/partitioned';
-import { checkPartitioned, type PartitionedOptions } from '../partitioned/partitioned-options';
-import { partitionedTopology } from '../partitioned/partition-topology';
+import type { Partitioned } from '../partitioned/partitioned';
+import type { PartitionedOptions } from '../partitioned/partitioned-options';
 import type {
   AnyMessage,
   Checked,
@@ -45,18 +39,16 @@ import {
   type Sender,
 } from '../producer/publish';
 import { TypedEmitter } from '../reactive/typed-emitter';
-import { retry, type RetryOptions, type RetryPolicy } from '../retry/retry';
-import { respond } from '../rpc/reply';
+import type { RetryOptions, RetryPolicy } from '../retry/retry';
 import type { RequestOptions } from '../rpc/requester';
 import type { Transport } from '../transport/transport';
 import { Admin } from './admin';
 import { ConnectionPair, type InstanceQueueEvents } from './connection-pair';
-import { Consumers } from './consumers';
 import { HealthMonitor } from './health-monitor';
 import { checkInstanceQueueOptions, type InstanceQueueOptions } from './instance-queue-options';
 import { KnownNames } from './known-names';
+import { MemberFactory } from './member-factory';
 import type { Metrics } from './metrics';
-import { Publishers } from './publishers';
 
 /**
  * One service's use of one broker: a producing and a consuming connection, each opened on first use, closed together.
@@ -70,16 +62,12 @@ export class InstanceQueue extends TypedEmitter<InstanceQueueEvents> implements 
   /** Declares, inspects, empties and deletes queues and exchanges. */
   readonly admin: Admin;
   readonly #connections: ConnectionPair;
-  readonly #options: InstanceQueueOptions;
   readonly #monitor: HealthMonitor;
-  readonly #names: KnownNames;
-  readonly #consumers: Consumers;
-  readonly #publishers: Publishers;
+  readonly #members: MemberFactory;
   readonly #producer: Producer;
   readonly #sender: Sender<OutboundMessage | ContractMessage> = {
     send: (message, options) => this.#producer.sendUnchecked(message, options),
   };
-  #closed: Promise<CloseReport> | undefined;
 
   /** @throws OptionsError if the URL or an option cannot be right */
   constructor(target: string | InstanceQueueOptions);
@@ -89,18 +77,13 @@ export class InstanceQueue extends TypedEmitter<InstanceQueueEvents> implements 
     super();
     const options: InstanceQueueOptions = typeof target === 'string' ? { url: target } : target;
     checkInstanceQueueOptions(options);
-    const { topology, names = DEFAULTS.names, producer: _, consumer: __, downAfter, ...rest } = options;
-    const bindings = rest.name === undefined ? {} : { connection: rest.name };
-    this.#names = new KnownNames(names, topology, () => loggerFrom(rest.logger, bindings));
-    this.#options = options;
+    const { topology: _, names: _names, producer: _producer, consumer: _consumer, downAfter, ...rest } = options;
+    const names = KnownNames.of(options);
     this.#connections = new ConnectionPair(rest, transport, this);
     this.#monitor = new HealthMonitor(this.#connections, downAfter ?? DEFAULTS.downAfter);
     this.admin = new Admin(this.#connections.consumer.core);
-    this.#consumers = new Consumers(this.#connections, options, this.#names);
-    this.#publishers = new Publishers(this.#connections.producer, options, this.#names, (producer) => {
-      this.#monitor.include(producer);
-    });
-    this.#producer = this.#publishers.producer();
+    this.#members = new MemberFactory(this.#connections, options, names, this.#monitor);
+    this.#producer = this.#members.producer();
   }
 
   /** Hot. Emits: both states, then whenever one changed. Completes: when both connections are closed. Errors: never. */
@@ -126,9 +109,7 @@ export class InstanceQueue extends TypedEmitter<InstanceQueueEvents> implements 
 
   /** Counters since the start, and gauges now. A snapshot. */
   get metrics(): Metrics {
-    const { producer, consumer } = this.#connections;
-    const counters = sumCounters([producer.core.counters, consumer.core.counters]);
-    return Object.assign(counters, { outbox: this.#monitor.outbox });
+    return this.#monitor.metrics;
   }
 
   /**
@@ -153,12 +134,12 @@ export class InstanceQueue extends TypedEmitter<InstanceQueueEvents> implements 
   consume<T = unknown>(options: NoAckConsumeOptions<T>): Observable<Message<T>>;
   consume<T = unknown>(options: ConsumeOptions<T>): Observable<Delivery<T>>;
   consume<T>(options: ConsumeOptions<T> | NoAckConsumeOptions<T>): Observable<Message<T>> {
-    return this.#consumers.consume(options);
+    return this.#members.consume(options);
   }
 
   /** A `Consumer` on the consuming connection, with this queue's topology and defaults. @throws OptionsError */
   consumer<T = unknown>(options: ConsumeOptions<T>): Consumer<T> {
-    return this.#consumers.consumer(options);
+    return this.#members.consumer(options);
   }
 
   /** Sends one message over the producing connection; see `Producer.send`. */
@@ -214,26 +195,12 @@ export class InstanceQueue extends TypedEmitter<InstanceQueueEvents> implements 
    * @throws OptionsError if an option cannot be right
    */
   partitioned<T = unknown>(options: PartitionedOptions<T>): Partitioned<T> {
-    checkPartitioned(options);
-    const { name, partitions, queues = {} } = options;
-    this.#names.declare(partitionedTopology({ name, partitions, queues }));
-    const { producer, consumer } = this.#connections;
-    return new Partitioned<T>(options, {
-      consuming: consumer,
-      producing: producer,
-      admin: this.admin,
-      timeout: this.#options.producer?.timeout ?? DEFAULTS.timeout,
-      resolve: (given) => this.#consumers.resolve<T>(given),
-      producer: (given) => this.#publishers.producer(given),
-      started: (consumers) => {
-        this.#monitor.followAll(consumers);
-      },
-    });
+    return this.#members.partitioned(options, this.admin);
   }
 
   /** A producer of its own on the producing connection: another codec, other bounds. @throws OptionsError */
   producer<T = unknown>(options: ProducerOptions<T> = {}): Producer<T> {
-    return this.#publishers.producer(options);
+    return this.#members.producer(options);
   }
 
   /**
@@ -257,9 +224,8 @@ export class InstanceQueue extends TypedEmitter<InstanceQueueEvents> implements 
     message: OutboundMessage<Req>,
     options?: RequestOptions<Res>,
   ): Promise<Message<Res>>;
-  async request<Res>(message: OutboundMessage | ContractMessage, options?: RequestOptions<Res>): Promise<Message<Res>> {
-    this.#names.checkRequest(message);
-    return this.#publishers.requester.request(message, options);
+  request<Res>(message: AnyMessage<unknown>, options?: RequestOptions<Res>): Promise<Message<Res>> {
+    return this.#members.request(message, options);
   }
 
   /**
@@ -293,10 +259,7 @@ export class InstanceQueue extends TypedEmitter<InstanceQueueEvents> implements 
     work: Worker<Req, unknown>,
     handling: HandleOptions<NoInfer<Req>> = {},
   ): Observable<Handled<Req, unknown>> {
-    const request$ = this.consume(options);
-    const codec = queueCodecs(options.queue)?.reply ?? this.#options.producer?.codec ?? auto;
-    const { log } = this.#connections.consumer.core;
-    return respond(request$, { codec, log, forwarder: () => this.#publishers.forwarder }, work, handling);
+    return this.#members.respond(options, work, handling);
   }
 
   /**
@@ -306,16 +269,13 @@ export class InstanceQueue extends TypedEmitter<InstanceQueueEvents> implements 
    * Each waits as a copy (same id, content, properties and headers; the count, the time of the first failure and the last error in
    * headers of its own) in a wait queue, from which the broker returns it, and which the broker deletes when unused. The copy is
    * published over the producing connection; when it is confirmed the original is acked. A process killed in between leaves a
-   * duplicate with the same `messageId`, never a loss; a copy that cannot be confirmed leaves the original unacked. With
-   * `waitIn: 'queue'` it waits in its own queue instead, where RabbitMQ ≥ 4.3 does the same without a copy. The policy rejects
-   * (and `handle` falls back to 'requeue-once'): PublishError PUBLISH_INVALID, when the headers have no room for its own.
+   * duplicate with the same `messageId`, never a loss; a copy that cannot be confirmed leaves the original unacked. The
+   * policy rejects (and `handle` falls back to 'requeue-once'): PublishError PUBLISH_INVALID, when the headers have no room for its own.
    *
    * @throws OptionsError if an option cannot be right
    */
   retry<T = unknown>(options: RetryOptions): RetryPolicy<T> {
-    const policy = retry<T>(options, (copy, how) => this.#publishers.forwarder.forward(copy, how));
-    if (typeof options.then === 'object') this.#names.check(options.then, 'then');
-    return policy;
+    return this.#members.retry(options);
   }
 
   /**
@@ -324,8 +284,7 @@ export class InstanceQueue extends TypedEmitter<InstanceQueueEvents> implements 
    * what the deadline left behind.
    */
   close(options?: CloseOptions): Promise<CloseReport> {
-    const within = drainTimeoutOf(options, this.#options.drainTimeout ?? DEFAULTS.drainTimeout);
-    return (this.#closed ??= this.#connections.close(within));
+    return this.#connections.close(options);
   }
 
   /** `await using`: closes at the end of the block. */
@@ -335,7 +294,6 @@ export class InstanceQueue extends TypedEmitter<InstanceQueueEvents> implements 
 
   /** @internal Is it one of the two connections? */
   uses(connection: object | undefined): boolean {
-    const { producer, consumer } = this.#connections;
-    return connection === producer.core || connection === consumer.core;
+    return this.#connections.uses(connection);
   }
 }

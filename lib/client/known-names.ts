@@ -1,10 +1,11 @@
 import { isExchangeContract, isPredeclared, isQueueContract, queueCodecs, withBindings } from '../contract';
 import { OptionsError, PublishError } from '../errors';
-import type { Logger } from '../log';
-import { isObject, near } from '../options';
+import { loggerFrom, type Logger } from '../log';
+import { DEFAULTS, isObject, near } from '../options';
 import { exchangeArguments, queueArguments } from '../topology-arguments';
 import type { ExchangeSpec, QueueSpec, Topology } from '../topology';
 import { checkTopology } from '../topology-checks';
+import type { InstanceQueueOptions } from './instance-queue-options';
 
 /** Queues or exchanges. */
 type Kind = 'queue' | 'exchange';
@@ -39,6 +40,11 @@ export class KnownNames {
     this.#strict = policy === 'declared';
     this.#log = log;
     this.declare(topology);
+  }
+
+  /** Those of an `InstanceQueue`. @throws OptionsError as the constructor does */
+  static of({ name, names = DEFAULTS.names, topology, logger }: InstanceQueueOptions): KnownNames {
+    return new KnownNames(names, topology, () => loggerFrom(logger, name === undefined ? {} : { connection: name }));
   }
 
   /** Adds what a topology declares. @throws OptionsError if it names anything unknown, and the policy forbids it */
