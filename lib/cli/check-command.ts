@@ -1,9 +1,8 @@
 import { Command } from 'commander';
 import { lastValueFrom, tap, toArray } from 'rxjs';
 import { checkConnection, type CheckStep } from '../tools/index';
-import type { Running } from './dead-commands';
 import { EXIT, exitCodeOf } from './exit-codes';
-import type { Session } from './session';
+import type { Running, Session } from './session';
 import { plain } from './terminal';
 
 interface Options {

@@ -1,10 +1,19 @@
 import { Command, Option } from 'commander';
-import { drop, list, move, replay, show, type DeadOptions } from './dead-actions';
-import { count, pairs, period, positive, whole } from './options';
-import type { Command as Run } from './session';
-
-/** Adds a command whose work is run with a session. */
-export type Running = (run: Run) => Promise<void>;
+import { fromEvent, lastValueFrom, takeUntil, tap, type Observable } from 'rxjs';
+import type { Route } from '../index';
+import {
+  deadLetters,
+  type DeadLetterGroups,
+  type DeadLetterReport,
+  type LookOptions,
+  type MoveOptions,
+  type ReplayOptions,
+} from '../tools/index';
+import { EXIT, UsageError } from './exit-codes';
+import { letterJson, printGroups, printLetter, printReport } from './letters';
+import { count, filterOf, type FilterOptions, filters, filterWords, positive, whole } from './options';
+import type { Running, Session } from './session';
+import { counted, grouped } from './terminal';
 
 const ABOUT_LOOKING = `
 Looking takes nothing away. The broker delivers the letters and gets them back; they are marked as redelivered. A
@@ -22,24 +31,14 @@ A usual way through an incident:
   instance-queue dead replay orders.dead --error PriceMissing --rate 200
   instance-queue dead list orders.dead                          is it empty?`;
 
-function filters(command: Command): Command {
-  return command
-    .option('--id <id>', 'the letter with this messageId')
-    .option('--error <text>', 'the name of the error, or a part of its message')
-    .option('--reason <reason>', 'rejected, expired, maxlen, delivery_limit, or failed (moved by retry)')
-    .option('--failed-in <queue>', 'failed in this queue')
-    .option('--type <type>', 'with this type property')
-    .option('--header <name=value>', 'with this header; may be repeated', pairs)
-    .option('--text <text>', 'with this text in the body')
-    .option('--older-than <time>', 'died at least so long ago: 30s, 15m, 2h, 7d', period)
-    .option('--newer-than <time>', 'died at most so long ago', period)
-    .addOption(
-      new Option(
-        '--delivery-limit <count>',
-        'the delivery limit of the queue, -1 for none (default: that of the broker)',
-      ).argParser(whole),
-    );
-}
+/** Adds the options of every command that looks at letters. */
+const looks = (command: Command): Command =>
+  filters(command).addOption(
+    new Option(
+      '--delivery-limit <count>',
+      'the delivery limit of the queue, -1 for none (default: that of the broker)',
+    ).argParser(whole),
+  );
 
 /** `instance-queue dead …` */
 export function deadCommand(running: Running): Command {
@@ -47,7 +46,7 @@ export function deadCommand(running: Running): Command {
     .description('look at dead letters; replay, move or drop them')
     .addHelpText('after', NEXT);
 
-  filters(dead.command('list'))
+  looks(dead.command('list'))
     .description('what died of what: letters in groups by queue, reason and error')
     .argument('<queue>', 'the dead-letter queue')
     .option('--limit <count>', 'letters to read, the oldest first; all reads the whole queue', count, 1000)
@@ -55,7 +54,7 @@ export function deadCommand(running: Running): Command {
     .addHelpText('after', '\nExample:\n  instance-queue dead list orders.dead --newer-than 1h --limit all')
     .action((queue: string, options: DeadOptions) => running((session) => list(session, queue, options)));
 
-  filters(dead.command('show'))
+  looks(dead.command('show'))
     .description('the letters themselves: why they died, their properties, headers and bodies')
     .argument('<queue>', 'the dead-letter queue')
     .option('--limit <count>', 'letters to read, the oldest first; all reads the whole queue', count, 10)
@@ -67,7 +66,7 @@ export function deadCommand(running: Running): Command {
     .action((queue: string, options: DeadOptions) => running((session) => show(session, queue, options)));
 
   const sending = (command: Command): Command =>
-    filters(command)
+    looks(command)
       .argument('<queue>', 'the dead-letter queue')
       .option('--limit <count>', 'letters to read, the oldest first (default: all that are there now)', count)
       .option('--dry-run', 'only count what would be done')
@@ -107,7 +106,7 @@ Example:
     )
     .action((queue: string, options: DeadOptions) => running((session) => move(session, queue, options)));
 
-  filters(dead.command('drop'))
+  looks(dead.command('drop'))
     .description('remove letters for good; asks first')
     .argument('<queue>', 'the dead-letter queue')
     .option('--limit <count>', 'letters to read, the oldest first (default: all that are there now)', count)
@@ -120,4 +119,180 @@ Example:
     .action((queue: string, options: DeadOptions) => running((session) => drop(session, queue, options)));
 
   return dead;
+}
+
+/** The options of the commands about dead letters. */
+interface DeadOptions extends FilterOptions {
+  readonly limit?: number;
+  readonly deliveryLimit?: number;
+  readonly rate?: number;
+  readonly dryRun?: boolean;
+  readonly yes?: boolean;
+  readonly to?: string;
+  readonly toExchange?: string;
+  readonly key?: string;
+  readonly asPublished?: boolean;
+}
+
+async function list(session: Session, name: string, options: DeadOptions): Promise<number> {
+  const { terminal } = session;
+  const { limit } = options;
+  const bar = terminal.progress('reading');
+  const groups$ = deadLetters(session.queue, name).groups(looking(options));
+  const total = (look: DeadLetterGroups): number => Math.min(look.found, limit ?? Infinity);
+  const look = await last(
+    groups$.pipe(
+      tap((now) => {
+        bar.update(now.read, total(now));
+      }),
+    ),
+    session,
+  ).finally(() => {
+    bar.stop();
+  });
+  if (!look) return EXIT.interrupted;
+  if (terminal.json) terminal.printJson({ name, ...look });
+  else {
+    printGroups(terminal, name, look);
+    const [group] = look.groups;
+    if (group)
+      terminal.hint(`\nNext: instance-queue dead show ${name} --limit 1 (one of them, whole), or dead replay --help`);
+    if (look.read === 0 && look.found > 0)
+      terminal.warn(
+        `none of its ${grouped(look.found)} messages came: other consumers have them, or it is a stream (see tail --help)`,
+      );
+  }
+  const times = counted(look.highestCount, 'time');
+  if (look.highestCount > 0) terminal.hint(`the most delivered of these letters was delivered ${times}; see --help`);
+  if (look.stopped) terminal.warn('the look ended early at a letter that is near its delivery limit; see --help');
+  return EXIT.done;
+}
+
+async function show(session: Session, name: string, options: DeadOptions): Promise<number> {
+  const { terminal } = session;
+  const { limit } = options;
+  let shown = 0;
+  const letter$ = deadLetters(session.queue, name).look(looking(options));
+  await last(
+    letter$.pipe(
+      tap((letter) => {
+        shown++;
+        if (terminal.json) terminal.printJson(letterJson(letter));
+        else printLetter(terminal, letter);
+      }),
+    ),
+    session,
+  );
+  if (shown === 0 && !session.signal.aborted) {
+    const among =
+      limit === undefined || limit === Infinity
+        ? 'in the queue'
+        : `among the oldest ${grouped(limit)} (--limit all reads all)`;
+    terminal.note(`no letter matches ${among}`);
+  }
+  return EXIT.done;
+}
+
+function looking({ limit, deliveryLimit, ...options }: DeadOptions): LookOptions {
+  return {
+    where: filterOf(options),
+    ...(limit !== undefined && { limit }),
+    ...(deliveryLimit !== undefined && { deliveryLimit }),
+  };
+}
+
+function taking({ signal }: Session, options: DeadOptions): MoveOptions {
+  const { rate, dryRun } = options;
+  return {
+    ...looking(options),
+    signal,
+    ...(rate !== undefined && { rate }),
+    ...(dryRun !== undefined && { dryRun }),
+  };
+}
+
+/** The route that is named. @throws UsageError if two are */
+function routeOf({ to, toExchange, key = '', asPublished }: DeadOptions): Route | undefined {
+  if ([to, toExchange, asPublished].filter((place) => place !== undefined).length > 1)
+    throw new UsageError('--to, --to-exchange and --as-published exclude each other');
+  if (to !== undefined) return { queue: to };
+  return toExchange === undefined ? undefined : { exchange: toExchange, routingKey: key };
+}
+
+async function replay(session: Session, name: string, options: DeadOptions): Promise<number> {
+  const to: ReplayOptions['to'] = routeOf(options) ?? (options.asPublished === true ? 'published' : 'queue');
+  const reports$ = deadLetters(session.queue, name).replay({ ...taking(session, options), to });
+  return report(session, 'replayed', reports$, options);
+}
+
+async function move(session: Session, name: string, options: DeadOptions): Promise<number> {
+  const to = routeOf(options);
+  if (!to) throw new UsageError('where to? Give --to QUEUE, or --to-exchange EXCHANGE with --key');
+  const place = to.queue ?? `exchange ${to.exchange}`;
+  const refused = await refusal(session, name, options, `Move to ${place}`);
+  if (refused !== undefined) return refused;
+  return report(session, 'moved', deadLetters(session.queue, name).move(to, taking(session, options)), options);
+}
+
+async function drop(session: Session, name: string, options: DeadOptions): Promise<number> {
+  const refused = await refusal(session, name, options, 'Drop for good');
+  if (refused !== undefined) return refused;
+  return report(session, 'dropped', deadLetters(session.queue, name).drop(taking(session, options)), options);
+}
+
+/** Asks before letters go. Undefined: yes; else the exit code. @throws UsageError where there is no terminal to ask on */
+async function refusal(
+  session: Session,
+  name: string,
+  options: DeadOptions,
+  what: string,
+): Promise<number | undefined> {
+  if (options.yes === true || options.dryRun === true) return undefined;
+  const { terminal, queue, signal } = session;
+  if (!terminal.asks)
+    throw new UsageError('there is no terminal to ask on: add --yes, or --dry-run to see what would be done');
+  const depth = await queue.admin.inspect(name);
+  const words = filterWords(filterOf(options));
+  const which = words === '' ? 'all letters' : `the letters with ${words}`;
+  const yes = await terminal.confirm(`${what}: ${which} of ${name} (${grouped(depth?.messages ?? 0)} in all)?`, signal);
+  if (yes === true) return undefined;
+  terminal.note('nothing was done');
+  return yes === undefined ? EXIT.interrupted : EXIT.failed;
+}
+
+async function report(
+  session: Session,
+  what: string,
+  reports$: Observable<DeadLetterReport>,
+  { dryRun = false, limit = Infinity }: DeadOptions,
+): Promise<number> {
+  const { terminal } = session;
+  const bar = terminal.progress(what);
+  let latest: DeadLetterReport | undefined;
+  try {
+    // It ends by the signal itself, when what is under way is done.
+    await lastValueFrom(
+      reports$.pipe(
+        tap((now) => {
+          latest = now;
+          bar.update(now.read, Math.min(now.found, limit));
+        }),
+      ),
+    );
+  } finally {
+    bar.stop();
+    if (latest) {
+      if (terminal.json) terminal.printJson({ action: what, dryRun, ...latest });
+      else printReport(terminal, what, latest, dryRun);
+    }
+  }
+  if (latest?.stopped === 'aborted') return EXIT.interrupted;
+  const kept = latest ? Object.values(latest.kept).reduce((sum, one) => sum + one, 0) : 0;
+  return kept > 0 || latest?.stopped ? EXIT.partly : EXIT.done;
+}
+
+/** The last value; undefined if there was none. Ctrl-C ends it, and gives everything back. */
+function last<T>(source: Observable<T>, { signal }: Session): Promise<T | undefined> {
+  const ended$ = fromEvent(signal, 'abort');
+  return lastValueFrom(source.pipe(takeUntil(ended$)), { defaultValue: undefined });
 }

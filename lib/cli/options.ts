@@ -1,4 +1,4 @@
-import { InvalidArgumentError } from 'commander';
+import { type Command, InvalidArgumentError } from 'commander';
 import type { DeadLetterFilter } from '../tools/index';
 
 /** What commander calls with the text of an option, and with the value so far if it was given before. */
@@ -55,6 +55,20 @@ export interface FilterOptions {
   readonly text?: string;
   readonly olderThan?: number;
   readonly newerThan?: number;
+}
+
+/** Adds the options by which letters are chosen. */
+export function filters(command: Command): Command {
+  return command
+    .option('--id <id>', 'the letter with this messageId')
+    .option('--error <text>', 'the name of the error, or a part of its message')
+    .option('--reason <reason>', 'rejected, expired, maxlen, delivery_limit, or failed (moved by retry)')
+    .option('--failed-in <queue>', 'failed in this queue')
+    .option('--type <type>', 'with this type property')
+    .option('--header <name=value>', 'with this header; may be repeated', pairs)
+    .option('--text <text>', 'with this text in the body')
+    .option('--older-than <time>', 'died at least so long ago: 30s, 15m, 2h, 7d', period)
+    .option('--newer-than <time>', 'died at most so long ago', period);
 }
 
 export function filterOf(options: FilterOptions): DeadLetterFilter {

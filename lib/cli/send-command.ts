@@ -1,10 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { bytes, type OutboundMessage } from '../index';
-import type { Running } from './dead-commands';
 import { EXIT, UsageError } from './exit-codes';
 import { pairs } from './options';
-import type { Session } from './session';
+import type { Running, Session } from './session';
 
 interface Options {
   readonly queue?: string;

@@ -74,6 +74,8 @@ function parsed(url: string, option: string, example: string): URL {
 
 /** A command: does its work, prints its result, and gives the exit code. */
 export type Command = (session: Session) => Promise<number>;
+/** Runs a command with a session; the command line passes it to each of its commands. */
+export type Running = (run: Command) => Promise<void>;
 
 /** Runs a command to its end, whatever happens. Resolves with the exit code. */
 export async function runCommand(

@@ -2,11 +2,10 @@ import { Command } from 'commander';
 import { fromEvent, lastValueFrom, take as takeFirst, takeUntil, tap } from 'rxjs';
 import { ChannelError, InstanceQueueError } from '../index';
 import { tail, type TailOptions } from '../tools/index';
-import type { Running } from './dead-commands';
 import { EXIT, UsageError } from './exit-codes';
 import { messageJson, printMessage } from './letters';
 import { count, several } from './options';
-import type { Session } from './session';
+import type { Running, Session } from './session';
 
 interface Options {
   readonly key?: readonly string[];

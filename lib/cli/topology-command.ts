@@ -4,9 +4,8 @@ import { pathToFileURL } from 'node:url';
 import { Command } from 'commander';
 import type { Topology } from '../index';
 import { compareTopology, type TopologyComparison } from '../tools/index';
-import type { Running } from './dead-commands';
 import { EXIT, UsageError } from './exit-codes';
-import type { Session } from './session';
+import type { Running, Session } from './session';
 import { plain } from './terminal';
 
 /** `instance-queue topology …` */
