@@ -1,9 +1,8 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import type { Message, Settlement } from '../consumer/delivery';
-import type { DeliverEvent, DeliverTrace } from '../consumer/channel-delivery';
 import { originOf } from '../diagnostics';
 import { isInstanceQueueError, nameOf, PublishError, type PublishErrorCode } from '../errors';
-import type { PublishTrace } from '../producer/producer-events';
+import type { DiagnosticsEvents, DiagnosticsTraces } from './diagnostics-events';
 import type { InstanceQueue } from './instance-queue';
 
 /** What became of one `send`, and in how many seconds. */
@@ -35,6 +34,13 @@ const wasAttempted = (error: unknown): boolean =>
 
 const failureOf = (error: unknown): string => (isInstanceQueueError(error) ? error.code : nameOf(error));
 
+/** What is listened to, by the names of the channels. */
+type Listeners = {
+  readonly [K in keyof DiagnosticsTraces as `tracing:${K}:${'start' | 'asyncEnd'}`]: (
+    trace: DiagnosticsTraces[K],
+  ) => void;
+} & { readonly [K in 'instance-queue:deliver']: (event: DiagnosticsEvents[K]) => void };
+
 /**
  * Observes the messages of `queue` until it is closed, or until the returned function is called. Until then every
  * InstanceQueue of the process publishes its traces, which costs some 1 µs per message.
@@ -50,26 +56,26 @@ export function observeTraffic(queue: InstanceQueue, observer: TrafficObserver):
     if (isOurs(trace)) began.set(trace, performance.now());
   };
 
-  const listeners: Readonly<Record<string, (event: object) => void>> = {
+  const listeners: Listeners = {
     'tracing:instance-queue:publish:start': begin,
     'tracing:instance-queue:publish:asyncEnd': (trace) => {
       const seconds = secondsSince(trace);
       if (seconds === undefined) return;
-      const { exchange, routingKey, result, error } = trace as PublishTrace;
+      const { exchange, routingKey, result, error } = trace;
       const failure = result ? undefined : failureOf(error);
       observer.sent({ exchange, routingKey, failure, attempted: result !== undefined || wasAttempted(error), seconds });
     },
     'instance-queue:deliver': (event) => {
-      if (isOurs(event)) observer.delivered((event as DeliverEvent).message);
+      if (isOurs(event)) observer.delivered(event.message);
     },
     'tracing:instance-queue:deliver:start': begin,
     'tracing:instance-queue:deliver:asyncEnd': (trace) => {
       const seconds = secondsSince(trace);
-      const { message, settlement } = trace as DeliverTrace;
+      const { message, settlement } = trace;
       if (seconds !== undefined && settlement !== undefined) observer.settled(message, settlement, seconds);
     },
   };
-  // `subscribe` declares its listener to take anything; these channels carry objects.
+  // `subscribe` declares its listener to take anything; the names say what these channels carry.
   const all = Object.entries(listeners) as [string, (event: unknown) => void][];
   for (const [name, listener] of all) subscribe(name, listener);
   const stop = (): void => {
