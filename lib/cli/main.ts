@@ -8,9 +8,8 @@ import { join } from 'node:path';
 import { checkCommand } from './check-command';
 import { deadCommand } from './dead-commands';
 import { EXIT, EXIT_CODES } from './exit-codes';
-import { sendCommand } from './send-command';
+import { sendCommand, tailCommand } from './message-commands';
 import { type GlobalOptions, runCommand, type Running } from './session';
-import { tailCommand } from './tail-command';
 import type { Surroundings } from './terminal';
 import { topologyCommand } from './topology-command';
 

@@ -1,13 +1,99 @@
 import { Command } from 'commander';
+import { readFileSync } from 'node:fs';
 import { fromEvent, lastValueFrom, take as takeFirst, takeUntil, tap } from 'rxjs';
-import { ChannelError, InstanceQueueError } from '../index';
+import { bytes, ChannelError, InstanceQueueError, type OutboundMessage } from '../index';
 import { tail, type TailOptions } from '../tools/index';
 import { EXIT, UsageError } from './exit-codes';
 import { messageJson, printMessage } from './letters';
-import { count, several } from './options';
+import { count, pairs, several } from './options';
 import type { Running, Session } from './session';
 
-interface Options {
+/** The options of `send`. */
+interface SendCommandOptions {
+  readonly queue?: string;
+  readonly exchange?: string;
+  readonly key: string;
+  readonly body?: string;
+  readonly file?: string;
+  readonly contentType?: string;
+  readonly header?: Readonly<Record<string, string>>;
+  readonly id?: string;
+  readonly type?: string;
+}
+
+/** `instance-queue send` */
+export function sendCommand(running: Running): Command {
+  return new Command('send')
+    .description('send one message, and wait until the broker has confirmed it')
+    .option('--queue <queue>', 'into this queue, which has to exist')
+    .option('--exchange <exchange>', 'to this exchange')
+    .option('--key <key>', 'the routing key for --exchange', '')
+    .option('--body <text>', 'the body')
+    .option('--file <path>', 'the body from a file; - is standard input')
+    .option('--content-type <type>', 'default: application/json if the body is JSON, else text/plain')
+    .option('--header <name=value>', 'a header; may be repeated', pairs)
+    .option('--id <id>', 'the messageId (default: a random UUID)')
+    .option('--type <type>', 'the type property')
+    .addHelpText(
+      'after',
+      `
+Nothing is declared. A message that no queue takes is refused: exit code 6.
+
+Examples:
+  instance-queue send --queue orders --body '{"id":1}'
+  instance-queue send --exchange events --key order.paid --file order.json
+  echo '{"id":1}' | instance-queue send --queue orders --file -`,
+    )
+    .action((options: SendCommandOptions) => running((session) => send(session, options)));
+}
+
+async function send({ queue, terminal, signal }: Session, options: SendCommandOptions): Promise<number> {
+  const content = bodyOf(options);
+  const { header, id, type } = options;
+  const message = {
+    body: content,
+    contentType: options.contentType ?? (isJson(content) ? 'application/json' : 'text/plain'),
+    ...(header && { headers: header }),
+    ...(id !== undefined && { messageId: id }),
+    ...(type !== undefined && { type }),
+  };
+  const producer = queue.producer({ codec: bytes, declare: false });
+  const { messageId } = await producer.send({ ...message, ...routeOf(options) } as OutboundMessage<Buffer>, { signal });
+  if (terminal.json) terminal.printJson({ messageId });
+  else terminal.print(`confirmed: ${messageId}`);
+  return EXIT.done;
+}
+
+function routeOf({ queue, exchange, key }: SendCommandOptions): {
+  readonly exchange: string;
+  readonly routingKey: string;
+} {
+  if ((queue === undefined) === (exchange === undefined)) throw new UsageError('where to? Give --queue or --exchange');
+  return { exchange: exchange ?? '', routingKey: queue ?? key };
+}
+
+function bodyOf({ body, file }: SendCommandOptions): Buffer {
+  if ((body === undefined) === (file === undefined)) throw new UsageError('what? Give --body or --file');
+  if (body !== undefined) return Buffer.from(body);
+  try {
+    // 0: standard input.
+    return readFileSync(file === '-' ? 0 : (file ?? ''));
+  } catch (error) {
+    throw new UsageError(`--file: ${error instanceof Error ? error.message : String(error)}`);
+  }
+}
+
+function isJson(content: Buffer): boolean {
+  try {
+    JSON.parse(content.toString());
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** The options of `tail`. */
+interface TailCommandOptions {
   readonly key?: readonly string[];
   readonly stream?: boolean;
   readonly from?: string;
@@ -37,10 +123,10 @@ Examples:
   instance-queue tail orders --json | jq .body
   instance-queue tail audit --stream --from 1h`,
     )
-    .action((name: string, options: Options) => running((session) => follow(session, name, options)));
+    .action((name: string, options: TailCommandOptions) => running((session) => follow(session, name, options)));
 }
 
-async function follow(session: Session, name: string, options: Options): Promise<number> {
+async function follow(session: Session, name: string, options: TailCommandOptions): Promise<number> {
   const { terminal, queue, signal } = session;
   const what = await optionsFor(session, name, options);
   terminal.hint(`following ${name}; Ctrl-C ends it`);
@@ -62,7 +148,7 @@ async function follow(session: Session, name: string, options: Options): Promise
 async function optionsFor(
   session: Session,
   name: string,
-  { key, stream, from = 'next' }: Options,
+  { key, stream, from = 'next' }: TailCommandOptions,
 ): Promise<TailOptions> {
   const { queue, management } = session;
   if (stream === true) return { stream: name, offset: /^\d+$/.test(from) ? Number(from) : from } as TailOptions;
