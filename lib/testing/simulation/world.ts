@@ -1,6 +1,5 @@
 import crypto from 'node:crypto';
 import { Random } from './random';
-import { SimulatedTimer, Timers } from './timers';
 
 /** Where simulated time starts. */
 const EPOCH = Date.UTC(2030, 0, 1);
@@ -199,3 +198,88 @@ export class World {
     };
   }
 }
+
+/** A task that waits for its time. It has the methods of Node's `Timeout` and `Immediate`. */
+class SimulatedTimer {
+  /** Set while it waits. */
+  waiting = true;
+  /** It belongs to the simulation, not to the code under test. */
+  aside = false;
+  #referenced = true;
+
+  constructor(
+    readonly task: () => void,
+    /** ms between two runs; undefined: it runs once. */
+    readonly every: number | undefined,
+    public due: number,
+    public order: number,
+  ) {}
+
+  ref(): this {
+    this.#referenced = true;
+    return this;
+  }
+  unref(): this {
+    this.#referenced = false;
+    return this;
+  }
+  hasRef(): boolean {
+    return this.#referenced;
+  }
+  [Symbol.dispose](): void {
+    this.waiting = false;
+  }
+}
+
+/** Timers by the time at which they are due; those of one time in the order in which they were added. A binary heap. */
+class Timers {
+  readonly #heap: SimulatedTimer[] = [];
+
+  /** Those that wait, in no order. */
+  get waiting(): readonly SimulatedTimer[] {
+    return this.#heap.filter(({ waiting }) => waiting);
+  }
+
+  add(timer: SimulatedTimer): void {
+    const heap = this.#heap;
+    let at = heap.push(timer) - 1;
+    while (at > 0) {
+      const above = (at - 1) >> 1;
+      const parent = heap[above];
+      if (parent === undefined || isBefore(parent, timer)) break;
+      heap[at] = parent;
+      at = above;
+    }
+    heap[at] = timer;
+  }
+
+  /** Removes and returns the first that still waits. */
+  take(): SimulatedTimer | undefined {
+    for (;;) {
+      const first = this.#shift();
+      if (first === undefined || first.waiting) return first;
+    }
+  }
+
+  #shift(): SimulatedTimer | undefined {
+    const heap = this.#heap;
+    const [first] = heap;
+    const last = heap.pop();
+    if (last === undefined || last === first) return first;
+    let at = 0;
+    for (;;) {
+      const left = heap[2 * at + 1];
+      const right = heap[2 * at + 2];
+      if (left === undefined) break;
+      const least = right !== undefined && isBefore(right, left) ? right : left;
+      if (isBefore(last, least)) break;
+      heap[at] = least;
+      at = least === left ? 2 * at + 1 : 2 * at + 2;
+    }
+    heap[at] = last;
+    return first;
+  }
+}
+
+const isBefore = (a: SimulatedTimer, b: SimulatedTimer): boolean =>
+  a.due < b.due || (a.due === b.due && a.order < b.order);
