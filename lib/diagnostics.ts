@@ -1,5 +1,8 @@
 import { channel, type TracingChannel } from 'node:diagnostics_channel';
 
+// What all channels of node:diagnostics_channel share. Deliveries are published in consumer/channel-delivery.ts, messages in
+// producer/producer-events.ts; client/diagnostics-events.ts lists them all.
+
 const states = channel('instance-queue:state');
 
 const origins = new WeakMap<object, object>();

@@ -22,8 +22,8 @@ import type {
   Checked,
   ContractMessage,
   ExchangeMessage,
-  QueueMessage,
   OutboundMessage,
+  QueueMessage,
 } from '../producer/outbound-message';
 import type { Confirmation } from '../producer/pending-send';
 import type { Producer } from '../producer/producer';

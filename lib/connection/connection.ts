@@ -1,3 +1,10 @@
+/**
+ * Connections that recover. A `Connection` is what users hold of a `ConnectionCore`, with which consumers and producers register.
+ *
+ * The core's `Supervisor` dials (`dialRound`) until `close`, with a backoff between the attempts; each new link opens an epoch.
+ * Consumers and producers open their channels on it, and open them again after a loss, by `Reopening`. This room imports transport/ and
+ * the layers below; connection.ts alone imports amqp/, as the default transport.
+ */
 import {
   NEVER,
   type Observable,

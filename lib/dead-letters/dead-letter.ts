@@ -1,5 +1,5 @@
 import { ArrivedMessage } from '../consumer/channel-delivery';
-import { type Message } from '../consumer/delivery';
+import type { Message } from '../consumer/delivery';
 import { undelayed } from '../delay/undelayed';
 import { isObject } from '../options';
 import { OWN } from '../own-headers';

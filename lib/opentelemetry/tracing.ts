@@ -16,7 +16,7 @@ import { finalize, isObservable, Observable, tap } from 'rxjs';
 import type { Message } from '../consumer/delivery';
 import { isError, isInstanceQueueError, nameOf, sentenceOf } from '../errors';
 import { isPromiseLike } from '../operators/attempt';
-import { type Work, type Worker } from '../operators/handle-options';
+import type { Work, Worker } from '../operators/handle-options';
 import type { PublishTrace } from '../producer/producer-events';
 import type { Arguments } from '../properties';
 import { setWorkScope } from '../work-scope';

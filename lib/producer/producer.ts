@@ -16,14 +16,14 @@ import {
   type Checked,
   type ContractMessage,
   type ExchangeMessage,
-  type QueueMessage,
   type OutboundMessage,
+  type QueueMessage,
   givenId,
 } from './outbound-message';
-import { MessageEncoder, type Encoded, delayingExchanges } from './encoded-message';
+import { type Encoded, MessageEncoder, delayingExchanges } from './encoded-message';
 import type { BatchSize } from './outbox';
 import { type Confirmation, PendingSend, type Settle } from './pending-send';
-import { type ProducerEvents, emitting, areSendsTraced, tracedSend } from './producer-events';
+import { type ProducerEvents, areSendsTraced, emitting, tracedSend } from './producer-events';
 import {
   type ProducerInside,
   type ProducerOptions,

@@ -1,3 +1,11 @@
+/**
+ * Producing. This room sends messages with confirms. It imports the transport port, `connection/`, `delay/` and the layers below, and
+ * knows neither consumers nor operators.
+ *
+ * A send: `Producer` → `MessageEncoder`, which checks and encodes it → the outbox of the `Pump` → `RouteDeclarations`, once per channel
+ * and route → `OutboundChannel.publish`. The broker's answer: `OutboundChannel.verdicts$` → the `Pump`, which looks it up among the
+ * `Unconfirmed` → `Confirms` → `PendingSend`, which settles the promise.
+ */
 import { Observable, type OperatorFunction, Subject, type Subscriber, takeUntil } from 'rxjs';
 import { Ring } from '../collections/ring';
 import { checkOptions, DEFAULTS, expected, integer, type Shape } from '../options';

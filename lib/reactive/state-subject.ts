@@ -1,6 +1,6 @@
 /**
  * Small pieces on top of RxJS that several rooms share: values over time (`StateSubject`), abort signals (`onAbort`),
- * typed events, a lean Subject (`Relay`). This room imports RxJS and Node, and nothing of the library.
+ * typed events. This room imports RxJS and Node, and nothing of the library.
  */
 import { BehaviorSubject, Observable } from 'rxjs';
 

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { isObservable, last, mergeMap, type Observable } from 'rxjs';
 import { type Codec, packBody, type Packed } from '../codec';
 import { ArrivedMessage } from '../consumer/channel-delivery';
-import { type Delivery, type Message, type Settlement } from '../consumer/delivery';
+import type { Delivery, Message, Settlement } from '../consumer/delivery';
 import { ConsumerError, type ErrorCode, isInstanceQueueError, PublishError } from '../errors';
 import type { Logger } from '../log';
 import { reasonOf } from '../not-encodable';

@@ -4,7 +4,7 @@ import { boolean, checkOptions, expected, func, isObject, list, type Check, type
 import type { Arguments } from '../../properties';
 import type { InboundMessage } from '../../transport/transport';
 import { ArrivedMessage } from '../channel-delivery';
-import { type Message } from '../delivery';
+import type { Message } from '../delivery';
 
 /** Which messages of a stream a consumer gets. https://www.rabbitmq.com/docs/stream-filtering */
 export interface StreamFilter {

@@ -4,7 +4,7 @@ import { inspect } from 'node:util';
 import { auto, bytes, json, text, type Codec } from '../../../lib/codec';
 import { PublishError } from '../../../lib/errors';
 import { encode } from '../../../lib/producer/encoded-message';
-import { type OutboundMessage } from '../../../lib/producer/outbound-message';
+import type { OutboundMessage } from '../../../lib/producer/outbound-message';
 
 const DEFAULTS = { persistent: true, mandatory: true };
 const encoded = (message: OutboundMessage, codec: Codec<unknown> = auto): ReturnType<typeof encode> =>

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { auto } from '../../../../lib/codec';
 import type { Arguments } from '../../../../lib/properties';
 import { encode, type Encoded } from '../../../../lib/producer/encoded-message';
-import { type OutboundMessage } from '../../../../lib/producer/outbound-message';
+import type { OutboundMessage } from '../../../../lib/producer/outbound-message';
 import { Publisher } from '../../../../lib/amqp/wire/publisher';
 import { MemoryChannel } from '../../../support/amqplib/memory-channel';
 
