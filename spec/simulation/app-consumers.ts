@@ -28,10 +28,11 @@ export class AppConsumer {
 
   start(): void {
     const app = this.#app;
-    const { prefetch, queue, ends, pauses, shared } = this.#plan;
+    const { prefetch, queue, ends, pauses, shared, consumerTimeout } = this.#plan;
     const deliveries$ = app.client.consume<Body>({
       queue: app.queueAt(queue),
       prefetch,
+      ...(consumerTimeout !== undefined && { consumerTimeout }),
       ...(pauses.length > 0 && { pause: paused(pauses) }),
       ...(ends?.by === 'until' && { until: timer(ends.at) }),
     });
@@ -162,7 +163,7 @@ export class AppConsumer {
 }
 
 /** Emits `true` and `false` when pauses begin and end. */
-function paused(pauses: ConsumerPlan['pauses']): Observable<boolean> {
+export function paused(pauses: ConsumerPlan['pauses']): Observable<boolean> {
   return new Observable((subscriber) => {
     const timers = pauses.flatMap(({ at, ms }) => [
       timer(at).subscribe(() => {

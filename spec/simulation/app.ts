@@ -2,6 +2,7 @@ import type { InstanceQueue, Topology } from 'instance-queue';
 import type { Universe } from '../../lib/testing/simulation/universe';
 import { AppConsumer } from './app-consumers';
 import { EXCHANGE, produce } from './app-producers';
+import { AppReader } from './app-readers';
 import { request } from './app-requests';
 import { AppRun } from './app-run';
 import type { Oracle } from './oracle';
@@ -27,16 +28,21 @@ export class SimulatedApp {
       drainTimeout: plan.drainTimeout,
       logger: 'silent',
     });
-    oracle.states.watch(this.client);
+    oracle.watch(this.client);
     this.#run = new AppRun(universe, plan, oracle, this.client);
   }
 
   /** Starts everything that the plan has; resolves when every producer and requester is done. */
   async run(): Promise<void> {
-    const { producers, consumers, requesters } = this.#plan;
+    const { producers, consumers, requesters, readers = [] } = this.#plan;
     consumers.forEach((consumer, i) => {
       this.#run.at(consumer.at, () => {
         new AppConsumer(this.#run, consumer, i).start();
+      });
+    });
+    readers.forEach((reader, i) => {
+      this.#run.at(reader.at, () => {
+        new AppReader(this.#run, reader, i).start();
       });
     });
     await Promise.all([

@@ -2,9 +2,10 @@ import type { InstanceQueue } from 'instance-queue';
 import type { Universe } from '../../lib/testing/simulation/universe';
 import { bodyIn } from './body';
 import { Findings } from './findings';
-import type { Plan } from './plan';
+import { timesOut, type Plan } from './plan';
 import { SendOracle } from './send-oracle';
 import { StateOracle } from './state-oracle';
+import { StreamOracle } from './stream-oracle';
 import { WorkOracle } from './work-oracle';
 
 /**
@@ -16,6 +17,7 @@ export class Oracle {
   readonly sends: SendOracle;
   readonly work: WorkOracle;
   readonly states: StateOracle;
+  readonly streams: StreamOracle;
   readonly #universe: Universe;
 
   constructor(universe: Universe, plan: Plan) {
@@ -25,33 +27,45 @@ export class Oracle {
     this.sends = new SendOracle(universe, plan, findings);
     this.work = new WorkOracle(plan, findings, (id) => this.sends.at(id));
     this.states = new StateOracle(findings);
+    this.streams = new StreamOracle(universe, plan, findings);
     const note = (event: string): void => {
       findings.note(event);
     };
     universe.broker.vhost.observer = {
-      published: ({ content, routingKey, exchange }, outcome) => {
+      published: (message, outcome) => {
+        const { content, routingKey, exchange } = message;
         const body = bodyIn(content);
         note(
           `broker: ${exchange}/${routingKey.startsWith('amq.') ? 'reply' : routingKey} gets ${String(body?.id)}: ${outcome}`,
         );
-        if (body) this.sends.published(body, outcome, routingKey.includes('.retry.'));
+        if (body) this.sends.published(body, outcome, routingKey.includes('.retry.'), message);
       },
       delivered: (_, tag, { content }, queue) => {
         note(`broker: ${queue} delivers ${String(bodyIn(content)?.id)} as ${String(tag)}`);
       },
-      settled: (_, tag, { content }, how) => {
-        const body = bodyIn(content);
+      settled: (_, tag, message, how, queue) => {
+        const body = bodyIn(message.content);
         note(`broker: ${how} of ${String(body?.id)}, tag ${String(tag)}`);
-        if (body) this.work.settled(body, how);
+        if (this.streams.has(queue)) this.streams.settled(message, how, queue);
+        else if (body) this.work.settled(body, how);
+      },
+      died: ({ content }, death, taken) => {
+        const body = bodyIn(content);
+        if (body) this.sends.died(body, death, taken);
       },
       refused: (refusal) => {
         note(`broker: refuses, ${refusal.message}`);
-        const timesOut = plan.queues.some(({ consumerTimeout }) => consumerTimeout !== undefined);
-        if (refusal.text.includes('unknown delivery tag') && !timesOut) {
+        if (refusal.text.includes('unknown delivery tag') && !timesOut(plan)) {
           findings.violate('settled-once-on-its-channel', refusal.message);
         }
       },
     };
+  }
+
+  /** What the app sees of its client. */
+  watch(client: InstanceQueue): void {
+    this.states.watch(client);
+    this.sends.watch(client);
   }
 
   /** All faults are over, and everything had time to mend. */
@@ -69,6 +83,7 @@ export class Oracle {
       this.findings.violate('nothing-is-stuck', 'a consumer is still paused');
     }
     const { broker } = this.#universe;
+    this.streams.calm();
     for (const { name, consumers } of broker.queues) {
       const attached = health.consumers.filter((one) => one.status === 'attached' && one.queueName === name).length;
       if (attached > consumers) {

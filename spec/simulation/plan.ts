@@ -12,12 +12,18 @@ export interface Plan {
   readonly producers: readonly ProducerPlan[];
   readonly consumers: readonly ConsumerPlan[];
   readonly requesters: readonly RequesterPlan[];
+  /** Of the queues that are streams; undefined: there is none. */
+  readonly readers?: readonly ReaderPlan[];
   /** When the app is closed, ms; undefined: when all is calm. */
   readonly closeAt?: number;
   readonly drainTimeout: number;
   /** Down to the socket; undefined: down to the transport port. */
   readonly socket?: SocketPlan;
 }
+
+/** Does the broker take deliveries back that take too long? */
+export const timesOut = ({ queues, consumers }: Plan): boolean =>
+  [...queues, ...consumers].some(({ consumerTimeout }) => consumerTimeout !== undefined);
 
 /** How far down the simulation goes: to the transport port, or with amqplib to the socket. */
 export type Mode = 'port' | 'socket';
@@ -31,7 +37,8 @@ export interface ProducerPlan {
   /** An index into the queues. */
   readonly queue: number;
   readonly through: 'queue' | 'exchange';
-  readonly by: 'send' | 'publish';
+  /** `send-all` and `publish-all`: several messages with one call. */
+  readonly by: 'send' | 'publish' | 'send-all' | 'publish-all';
   readonly onUnknown: 'resend' | 'reject';
   readonly onNack: 'resend' | 'reject';
   readonly overflow: 'wait' | 'reject' | 'drop-oldest';
@@ -41,6 +48,12 @@ export interface ProducerPlan {
   /** How many of a hundred sends are aborted while they are under way. */
   readonly aborts: number;
   readonly closeAt?: number;
+  /** How many of a hundred messages no queue is bound for. Every other one of them is mandatory. */
+  readonly nowhere?: number;
+  /** ms after which its messages expire. */
+  readonly expires?: number;
+  /** Its messages have a priority. */
+  readonly priorities?: true;
 }
 
 export interface ConsumerPlan {
@@ -58,6 +71,8 @@ export interface ConsumerPlan {
   /** ms that a run takes, at most. */
   readonly takes: number;
   readonly timeout?: number;
+  /** ms that the broker gives it for a delivery. */
+  readonly consumerTimeout?: number;
   /** When it is paused, and for how long. */
   readonly pauses: readonly { readonly at: number; readonly ms: number }[];
   readonly ends?: { readonly at: number; readonly by: 'until' | 'unsubscribe' };
@@ -74,6 +89,23 @@ export interface RequesterPlan {
   readonly fails: number;
   readonly takes: number;
   readonly timeout: number;
+}
+
+/** A consumer of a stream. */
+export interface ReaderPlan {
+  readonly at: number;
+  /** An index into the queues. */
+  readonly queue: number;
+  readonly from: 'first' | 'next' | number;
+  readonly prefetch: number;
+  readonly works: 'handle' | 'by-hand';
+  readonly concurrency: number;
+  readonly onError: 'requeue-once' | 'requeue' | 'reject';
+  readonly fails: number;
+  readonly takes: number;
+  readonly pauses: readonly { readonly at: number; readonly ms: number }[];
+  /** When it ends; another one goes on behind the offset that it reported last. */
+  readonly resumesAt?: number;
 }
 
 /** One that writes often, and a little at a time: it fills the buffers of a slow socket. */
@@ -143,7 +175,7 @@ export function planOf(seed: number, mode: Mode = 'port'): Plan {
         timeout: random.pick([1000, 10_000, 60_000]),
       }))
     : [];
-  return {
+  const plan: Plan = {
     seed,
     version,
     faults: drawFaults(random, random.pick([0, 1, 1, 2, 3, 5]), duration),
@@ -154,5 +186,52 @@ export function planOf(seed: number, mode: Mode = 'port'): Plan {
     ...(random.chance(0.3) && { closeAt: at(1) }),
     drainTimeout: random.pick([0, 200, 5000, 30_000]),
     ...(mode === 'socket' && { socket: socketPlanOf(seed, duration) }),
+  };
+  return withMore(plan, duration);
+}
+
+/** What a seed adds to one run in two: rarer ways to send, smaller limits, streams. */
+function withMore(plan: Plan, duration: number): Plan {
+  const random = new Random(plan.seed ^ 0x61c88647);
+  if (random.chance(0.5)) return plan;
+  const at = (share = 0.5): number => random.integer(0, Math.floor(duration * share));
+  const queues = plan.queues.map(({ deadLetter, ...queue }): QueueSpec => {
+    const limited = queue.type === 'quorum' && random.chance(0.3) && { deliveryLimit: random.integer(0, 3) };
+    return { ...queue, ...(deadLetter && random.chance(0.9) && { deadLetter }), ...limited };
+  });
+  const streams = random.chance(0.3) ? random.integer(1, 2) : 0;
+  for (let i = 0; i < streams; i++) queues.push({ name: `s${String(i)}`, type: 'stream' });
+  const first = plan.queues.length;
+  const stream = (): number => first + random.integer(0, streams - 1);
+  return {
+    ...plan,
+    queues,
+    producers: plan.producers.map((one): ProducerPlan => ({
+      ...one,
+      ...(random.chance(0.3) && { by: random.pick(['send-all', 'publish-all']) }),
+      ...(random.chance(0.3) && { nowhere: random.pick([10, 50]) }),
+      ...(random.chance(0.3) && { expires: random.pick([5, 100, 1000, 10_000]) }),
+      ...(random.chance(0.2) && { priorities: true }),
+      ...(streams > 0 && random.chance(0.5) && { queue: stream() }),
+    })),
+    consumers: plan.consumers.map((one): ConsumerPlan => {
+      const times = plan.version === '4.3.0' && queues[one.queue]?.type === 'quorum' && random.chance(0.2);
+      return { ...one, ...(times && { consumerTimeout: random.integer(500, 8000) }) };
+    }),
+    ...(streams > 0 && {
+      readers: Array.from({ length: random.integer(1, 2) }, (): ReaderPlan => ({
+        at: at(0.3),
+        queue: stream(),
+        from: random.pick(['first', 'first', 'next', random.integer(0, 5)]),
+        prefetch: random.pick([1, 4, 20]),
+        works: random.pick(['handle', 'handle', 'by-hand']),
+        concurrency: random.pick([1, 3, 20]),
+        onError: random.pick(['requeue-once', 'requeue', 'reject']),
+        fails: random.pick([0, 0, 20]),
+        takes: random.pick([0, 5, 100]),
+        pauses: random.chance(0.25) ? [{ at: at(), ms: random.integer(0, duration / 4) }] : [],
+        ...(random.chance(0.3) && { resumesAt: at() }),
+      })),
+    }),
   };
 }

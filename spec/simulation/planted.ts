@@ -1,4 +1,5 @@
 import { PLANTED_IN_AMQP } from './planted-in-amqp';
+import { PLANTED_IN_STREAMS } from './planted-in-streams';
 import type { Patch } from './threads';
 
 /** Mistakes that the simulator has to find: each is planted alone. */
@@ -233,5 +234,57 @@ export const PLANTED: Readonly<Record<string, Patch>> = {
     search: 'if (request.confirmed) this.#cutOff(request, cause);\n    });',
     replace: 'if (request.settled) this.#cutOff(request, cause);\n    });',
   },
+  'a-batch-settles-before-its-last': {
+    file: 'lib/producer/send-all.ts',
+    search: 'if (--this.#open > 0) return;',
+    replace: 'if (--this.#open > 1) return;',
+  },
+  'a-batch-mixes-up-its-outcomes': {
+    file: 'lib/producer/send-all.ts',
+    search: 'this.#outcomes[order - this.#first] = outcome;',
+    replace: 'this.#outcomes[this.#outcomes.length - this.#open] = outcome;',
+  },
+  'publish-takes-one-message-too-many': {
+    file: 'lib/producer/publish.ts',
+    search: 'return this.#underWay < this.#most && !this.#subscriber.closed;',
+    replace: 'return this.#underWay <= this.#most && !this.#subscriber.closed;',
+  },
+  'publish-completes-with-its-source': {
+    file: 'lib/producer/publish.ts',
+    search: 'if (this.#finished && this.#underWay === 0) this.#subscriber.complete();',
+    replace: 'if (this.#finished && this.#underWay <= 1) this.#subscriber.complete();',
+  },
+  'a-return-is-no-event': {
+    file: 'lib/producer/confirms.ts',
+    search: 'if (entry.reject(cause)) this.#events.returned(cause);',
+    replace: 'entry.reject(cause);',
+  },
+  'a-returned-message-may-be-at-the-broker': {
+    file: 'lib/producer/confirms.ts',
+    search:
+      'entry.returned = undefined;\n    entry.declined++;\n    if (entry.settled) return;\n    this.#core.counters.returned++;',
+    replace: 'entry.returned = undefined;\n    if (entry.settled) return;\n    this.#core.counters.returned++;',
+  },
+  'expiration-starts-anew-with-each-attempt': {
+    file: 'lib/producer/pump.ts',
+    search: 'remaining === undefined ? undefined : Math.ceil(remaining)',
+    replace: 'remaining === undefined ? undefined : message.properties?.expiration',
+  },
+  'messages-expire-early': {
+    file: 'lib/producer/pending-send.ts',
+    search: '- (performance.now() - this.since);',
+    replace: '- 2 * (performance.now() - this.since);',
+  },
+  'publishing-goes-on-while-blocked': {
+    file: 'lib/producer/pump.ts',
+    search: 'if (!open || channel.ended || link.lost || this.#core.blocked !== undefined) return false;',
+    replace: 'if (!open || channel.ended || link.lost) return false;',
+  },
+  'what-is-not-tried-counts-as-failed': {
+    file: 'lib/operators/held-deliveries.ts',
+    search: 'for (const delivery of this.#queue.remove(matches)) delivery.release();',
+    replace: 'for (const delivery of this.#queue.remove(matches)) delivery.requeue();',
+  },
+  ...PLANTED_IN_STREAMS,
   ...PLANTED_IN_AMQP,
 };

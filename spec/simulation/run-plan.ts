@@ -40,8 +40,16 @@ export async function runPlan(plan: Plan): Promise<Result> {
         await universe.calm(CALM_WITHIN);
         // Channels open again with a backoff of their own.
         for (let looks = 0; looks < 60 && app.client.health.status !== 'up'; looks++) await universe.sleep(500);
-        const pauses = plan.consumers.flatMap((one) => one.pauses.map(({ at, ms }) => one.at + at + ms));
-        await universe.sleep(Math.max(0, ...pauses) + 5000 - universe.now);
+        const readers = plan.readers ?? [];
+        // A reader that is followed by another is paused by the clock of each.
+        const pauses = [...plan.consumers, ...readers].flatMap((one) =>
+          one.pauses.map(({ at, ms }) => one.at + at + ms),
+        );
+        const resumes = readers.map(
+          ({ at, resumesAt = 0, pauses }) =>
+            at + resumesAt + 3000 + Math.max(0, ...pauses.map(({ at, ms }) => at + ms)),
+        );
+        await universe.sleep(Math.max(0, ...pauses, ...resumes) + 5000 - universe.now);
         // A consumer that began or went on meanwhile has had its messages.
         await universe.calm(CALM_WITHIN);
         oracle.calm(app.client);

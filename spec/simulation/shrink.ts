@@ -3,14 +3,6 @@ import { runPlan } from './run-plan';
 
 /** Plans that are a little smaller, the largest steps first. */
 function* smaller(plan: Plan): Generator<Plan> {
-  for (const list of ['faults', 'requesters', 'producers', 'consumers'] as const) {
-    const { length } = plan[list];
-    if (length > 1) {
-      yield { ...plan, [list]: plan[list].slice(0, Math.ceil(length / 2)) };
-      yield { ...plan, [list]: plan[list].slice(Math.ceil(length / 2)) };
-    }
-    for (let i = 0; i < length; i++) yield { ...plan, [list]: plan[list].filter((_, at) => at !== i) };
-  }
   const edited = <K extends 'producers' | 'consumers' | 'requesters'>(
     list: K,
     edit: (actor: Plan[K][number]) => Plan[K][number] | undefined,
@@ -19,6 +11,18 @@ function* smaller(plan: Plan): Generator<Plan> {
       const change = edit(actor);
       return change ? [{ ...plan, [list]: plan[list].map((one, at) => (at === i ? change : one)) }] : [];
     });
+  for (const list of ['faults', 'requesters', 'producers', 'consumers', 'readers'] as const) {
+    const all = plan[list] ?? [];
+    const { length } = all;
+    if (length > 1) {
+      yield { ...plan, [list]: all.slice(0, Math.ceil(length / 2)) };
+      yield { ...plan, [list]: all.slice(Math.ceil(length / 2)) };
+    }
+    for (let i = 0; i < length; i++) yield { ...plan, [list]: all.filter((_, at) => at !== i) };
+  }
+  for (const name of ['nowhere', 'expires', 'priorities'] as const) {
+    yield* edited('producers', ({ [name]: given, ...one }) => (given === undefined ? undefined : one));
+  }
   const half = (count: number): number => Math.max(1, Math.floor(count / 2));
   yield* edited('producers', (one) => (one.messages > 1 ? { ...one, messages: half(one.messages) } : undefined));
   yield* edited('producers', (one) => (one.messages > 1 ? { ...one, messages: one.messages - 1 } : undefined));

@@ -1,7 +1,7 @@
 import type { Message } from 'instance-queue';
 import type { Body } from './body';
 import type { Findings } from './findings';
-import type { Plan } from './plan';
+import { timesOut, type Plan } from './plan';
 import type { AtBroker } from './send-oracle';
 
 /** ms of `drainTimeout` in which acks arrive that were given before the close. */
@@ -66,14 +66,18 @@ export class WorkOracle {
       broker.rejected++;
       if (broker.rejected > failed) this.#findings.violate('rejected-has-failed', `message ${String(id)}`);
     }
+    // A release does not count towards the delivery limit; this does.
+    if (how === 'requeue' && ++broker.requeued > failed) {
+      this.#findings.violate('requeued-has-failed', `message ${String(id)}`);
+    }
   }
 
   /** At the end. `acked`: how many acks the client counts. */
   judge(acked: number): void {
-    const { faults, queues, socket, drainTimeout } = this.#plan;
+    const { faults, readers, socket, drainTimeout } = this.#plan;
     const faultless = faults.length + (socket?.faults.length ?? 0) === 0;
-    const takesBack = queues.some(({ consumerTimeout }) => consumerTimeout !== undefined);
-    if (faultless && !takesBack && drainTimeout >= PATIENT && acked !== this.#acks) {
+    // The acks of a stream are credits, sent in order.
+    if (faultless && !readers && !timesOut(this.#plan) && drainTimeout >= PATIENT && acked !== this.#acks) {
       const what = `the client counts ${String(acked)} acks, the broker got ${String(this.#acks)}`;
       this.#findings.violate('without-faults-acks-arrive', what);
     }

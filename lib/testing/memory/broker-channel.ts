@@ -109,8 +109,8 @@ export class BrokerChannel {
   #observe(upTo: number, how: Settlement, multiple: boolean): void {
     const { settled } = this.#vhost.observer;
     if (!settled) return;
-    for (const [tag, { message }] of this.#unsettled) {
-      if (tag === upTo || (multiple && tag < upTo)) settled(this, tag, message.message, how);
+    for (const [tag, { message, queue }] of this.#unsettled) {
+      if (tag === upTo || (multiple && tag < upTo)) settled(this, tag, message.message, how, queue.name);
     }
   }
 

@@ -9,6 +9,8 @@ export interface QueueHost {
   readonly awake: boolean;
   /** Returns `false` if a queue did not take it, or there is none. */
   deadLetter(message: StoredMessage, death: Death, exchange: string, key: string | undefined): boolean;
+  /** A message left its queue for good. `taken`: where it goes as a dead letter, if anywhere, took it. */
+  died(message: StoredMessage, death: Death, taken: boolean): void;
   /** Of the RabbitMQ that it behaves like. */
   readonly version: string;
   changed(): void;

@@ -253,7 +253,10 @@ export class MemoryQueue implements BrokerQueue {
   }
 
   #die(dead: QueuedMessage | undefined, reason: DeathReason): void {
-    if (!dead || this.#deadLetter(dead.message, reason)) return;
+    if (!dead) return;
+    const taken = this.#deadLetter(dead.message, reason);
+    this.host.died(dead.message, { queue: this.name, reason }, taken);
+    if (taken) return;
     // It stays. https://www.rabbitmq.com/docs/quorum-queues#dead-lettering
     if (this.counts && this.declaration.arguments['x-dead-letter-strategy'] === 'at-least-once') {
       this.#delayed.set(dead, performance.now() + DEAD_LETTER_AGAIN);

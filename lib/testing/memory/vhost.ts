@@ -22,7 +22,9 @@ export interface BrokerObserver {
   readonly published?: (message: StoredMessage, outcome: 'taken' | 'unroutable' | 'full' | 'returned') => void;
   readonly delivered?: (channel: object, tag: number, message: StoredMessage, queue: string) => void;
   /** A client settled a delivery. */
-  readonly settled?: (channel: object, tag: number, message: StoredMessage, how: Settlement) => void;
+  readonly settled?: (channel: object, tag: number, message: StoredMessage, how: Settlement, queue: string) => void;
+  /** A message left its queue for good. `taken`: where it goes as a dead letter, if anywhere, took it. */
+  readonly died?: (message: StoredMessage, death: Death, taken: boolean) => void;
   /** The broker refuses what a client asked for. */
   readonly refused?: (refusal: Refusal) => void;
 }
@@ -205,6 +207,10 @@ export class Vhost implements QueueHost {
     const queues = this.#route(letter);
     const taken = queues.map((queue) => isCycle(queue.name, letter) || queue.push(letter));
     return taken.length > 0 && !taken.includes(false);
+  }
+
+  died(message: StoredMessage, death: Death, taken: boolean): void {
+    this.observer.died?.(message, death, taken);
   }
 
   /** Gives an address for the replies to one channel. */

@@ -17,6 +17,8 @@ export type Fault = { readonly at: number } & (
   | { readonly kind: 'nacks'; readonly count: number }
   | { readonly kind: 'cancelled' | 'queue-deleted'; readonly queue: number }
   | { readonly kind: 'election' | 'denied'; readonly queue: number; readonly ms: number }
+  /** Meanwhile the broker blocks publishers whenever its queues hold more than that. */
+  | { readonly kind: 'memory-limit'; readonly bytes: number; readonly ms: number }
 );
 
 /** What can go wrong in a simulation. */
@@ -30,6 +32,7 @@ export const FAULT_KINDS: readonly [FaultKind, ...FaultKind[]] = [
   'unanswered-dials',
   'restart',
   'alarm',
+  'memory-limit',
   'channel-closed',
   'nacks',
   'cancelled',
@@ -63,6 +66,8 @@ export function drawFaults(
       case 'election':
       case 'denied':
         return { at, kind, queue, ms };
+      case 'memory-limit':
+        return { at, kind, bytes: random.pick([50, 200, 1000]), ms };
       default:
         return { at, kind, ms };
     }
@@ -114,6 +119,9 @@ export function inflict(fault: Fault, broker: MemoryBroker, network: FaultyNetwo
         broker.unblock();
       }, fault.ms);
       break;
+    case 'memory-limit':
+      limitMemory(broker, fault.bytes, fault.ms);
+      break;
     case 'channel-closed':
       network.closeChannel(new Refusal(fault.replyCode, 'simulated'));
       break;
@@ -142,4 +150,24 @@ export function inflict(fault: Fault, broker: MemoryBroker, network: FaultyNetwo
       }, fault.ms);
       break;
   }
+}
+
+/** ms between two looks at the memory in use. */
+const LOOK_EVERY = 100;
+
+/** The broker looks at its memory every so often, and blocks publishers while too much is in use. */
+function limitMemory(broker: MemoryBroker, bytes: number, ms: number): void {
+  const until = performance.now() + ms;
+  let blocks = false;
+  const look = (): void => {
+    const over = performance.now() >= until;
+    const ready = broker.vhost.queues.flatMap((queue) => queue.ready);
+    const used = ready.reduce((sum, { message }) => sum + message.content.length, 0);
+    const before = blocks;
+    blocks = used > bytes && !over;
+    if (blocks && !before) broker.block();
+    if (before && !blocks) broker.unblock();
+    if (!over) setTimeout(look, Math.min(LOOK_EVERY, until - performance.now()));
+  };
+  look();
 }

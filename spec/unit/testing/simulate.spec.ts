@@ -43,6 +43,28 @@ describe('simulate()', () => {
     expect(simulated).toBeGreaterThan(8 * 30_000);
   });
 
+  it('blocks publishers while the queues hold more than the memory limit, and lets them go on once they do not', async () => {
+    const seen: string[] = [];
+    const filling = async (universe: Universe): Promise<void> => {
+      const queue = universe.connect();
+      const sends: Promise<unknown>[] = [];
+      queue.health$.subscribe(({ blocked }) => seen.push(blocked ?? 'open'));
+      for (let i = 0; i < 200; i++) {
+        sends.push(queue.send({ queue: 'full', body: { i } }, { timeout: 120_000 }));
+        await universe.sleep(100);
+      }
+      queue
+        .consume({ queue: 'full' })
+        .pipe(handle(() => undefined))
+        .subscribe();
+      await Promise.all(sends);
+      await universe.calm();
+    };
+    await simulate(filling, { seeds: 6, kinds: ['memory-limit'] });
+    expect(seen).toContain('low on memory');
+    expect(seen.at(-1)).toBe('open');
+  });
+
   it('gives the process its clock back', async () => {
     const { setTimeout: before } = globalThis;
     const { now } = performance;
