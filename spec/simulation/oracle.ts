@@ -26,7 +26,7 @@ export class Oracle {
     this.#universe = universe;
     this.sends = new SendOracle(universe, plan, findings);
     this.work = new WorkOracle(plan, findings, (id) => this.sends.at(id));
-    this.states = new StateOracle(findings);
+    this.states = new StateOracle(universe, plan, findings);
     this.streams = new StreamOracle(universe, plan, findings);
     const note = (event: string): void => {
       findings.note(event);

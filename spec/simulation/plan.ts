@@ -1,7 +1,7 @@
 import type { QueueSpec } from 'instance-queue';
 import { drawFaults, type Fault } from '../../lib/testing/simulation/faults';
 import { Random } from '../../lib/testing/simulation/random';
-import { socketPlanOf, type SocketPlan } from './socket/socket-plan';
+import { drawOutages, socketPlanOf, type SocketPlan } from './socket/socket-plan';
 
 /** Everything that happens in one simulated run. Plain data: it can be shrunk, and saved. */
 export interface Plan {
@@ -187,7 +187,35 @@ export function planOf(seed: number, mode: Mode = 'port'): Plan {
     drainTimeout: random.pick([0, 200, 5000, 30_000]),
     ...(mode === 'socket' && { socket: socketPlanOf(seed, duration) }),
   };
-  return withMore(plan, duration);
+  return plan.socket ? withFullSockets(withMore(plan, duration), plan.socket, duration) : withMore(plan, duration);
+}
+
+/** Some runs down to the socket have patient senders and a broker that reads late; some have hosts that do not answer. */
+function withFullSockets(plan: Plan, socket: SocketPlan, duration: number): Plan {
+  const random = new Random(plan.seed ^ 0x4cf5ad43);
+  if (random.chance(0.1)) {
+    const faults = [...socket.faults, ...drawOutages(random, duration)].sort((a, b) => a.at - b.at);
+    return { ...plan, socket: { ...socket, faults, connectTimeout: random.integer(1500, 4000) } };
+  }
+  if (!random.chance(0.05)) return plan;
+  const stalls = Array.from({ length: random.integer(1, 2) }, () => {
+    return { kind: 'stall', at: random.integer(1, 600), ms: random.integer(100, 1000) } as const;
+  });
+  return {
+    ...plan,
+    faults: [],
+    // It may send nothing before it is read.
+    queues: plan.queues.map(({ maxLength, overflow, ...queue }) => queue),
+    producers: plan.producers.map((one): ProducerPlan => ({
+      ...trickling(one),
+      at: random.integer(0, 300),
+      overflow: 'wait',
+      limit: 10_000,
+      timeout: 60_000,
+      aborts: 0,
+    })),
+    socket: { ...socket, highWaterMark: 512, window: 3000, faults: stalls.sort((a, b) => a.at - b.at) },
+  };
 }
 
 /** What a seed adds to one run in two: rarer ways to send, smaller limits, streams. */

@@ -1,13 +1,24 @@
-import type { InstanceQueue, Producer } from 'instance-queue';
+import type { InstanceQueue, InstanceQueueState, Producer } from 'instance-queue';
+import type { Universe } from '../../lib/testing/simulation/universe';
 import type { Findings } from './findings';
-import type { ProducerPlan } from './plan';
+import type { Plan, ProducerPlan } from './plan';
+
+/** ms, by default. */
+const CONNECT_TIMEOUT = 10_000;
+/** ms by which its end may be late: timers of one moment run one after the other. */
+const DIAL_SLACK = 50;
 
 /** The rules about states: their edges, epochs, health, and bounds. */
 export class StateOracle {
+  readonly #universe: Universe;
   readonly #findings: Findings;
+  /** ms that one dial may take. */
+  readonly #connectTimeout: number;
 
-  constructor(findings: Findings) {
+  constructor(universe: Universe, { socket }: Plan, findings: Findings) {
+    this.#universe = universe;
     this.#findings = findings;
+    this.#connectTimeout = socket?.connectTimeout ?? CONNECT_TIMEOUT;
   }
 
   /** All states of a client, as they come. */
@@ -15,10 +26,16 @@ export class StateOracle {
     for (const role of ['producer', 'consumer'] as const) {
       let before = client.state[role];
       let epoch = 0;
+      let since = this.#universe.now;
       client.state$.subscribe((both) => {
         const state = both[role];
         if (state === before) return;
         this.#findings.note(`app: ${role} connection ${state.status}`);
+        const { now } = this.#universe;
+        if (now - since > this.#patience(before) + DIAL_SLACK) {
+          this.#findings.violate('a-dial-ends-in-time', `${role} ${before.status} for ${String(now - since)} ms`);
+        }
+        since = now;
         if (!EDGES[before.status]?.includes(state.status)) {
           this.#findings.violate(
             'states-along-legal-edges',
@@ -44,6 +61,12 @@ export class StateOracle {
       if (health.status === 'up' && recovering)
         this.#findings.violate('health-agrees-with-the-truth', 'up while something recovers');
     });
+  }
+
+  /** ms that a connection stays in a state, where the broker's host gives no answer. */
+  #patience(state: InstanceQueueState['producer']): number {
+    if (state.status === 'connecting') return this.#connectTimeout;
+    return state.status === 'reconnecting' ? state.delay + this.#connectTimeout : Infinity;
   }
 
   watchProducer(producer: Producer, { limit, overflow, maxInFlight }: ProducerPlan): void {

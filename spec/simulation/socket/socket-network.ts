@@ -30,6 +30,8 @@ export class SocketNetwork implements BrokerTransport, FaultyNetwork {
   readonly #connections = new Set<Open>();
   readonly #sockets = new Set<SimulatedSocket>();
   #silent = 0;
+  /** Outages in which connections are accepted, and nothing is said on them. */
+  #mute = 0;
   #closesAtOpen = 0;
   #held = false;
 
@@ -78,10 +80,23 @@ export class SocketNetwork implements BrokerTransport, FaultyNetwork {
     // The way there and back.
     this.#clock.after(2 * (least + this.#random.next() * (most - least)), () => {
       if (socket.destroyed || this.#silent > 0 || this.dialling === 'silence') return;
-      if (this.dialling === 'refuse') socket.break('connect', 'ECONNREFUSED');
+      if (this.#mute > 0) this.#acceptMute(socket);
+      else if (this.dialling === 'refuse') socket.break('connect', 'ECONNREFUSED');
       else this.#accept(socket);
     });
     return socket;
+  }
+
+  /** The kernel of the host accepts it, and nothing reads from it. */
+  #acceptMute(socket: SimulatedSocket): void {
+    const { onGone } = socket;
+    const tcp = new TcpConnection(this.#clock, this.#random, this.#plan, socket, () => undefined);
+    const { onGone: goneHere } = socket;
+    socket.onGone = (sent) => {
+      onGone(sent);
+      goneHere(sent);
+    };
+    tcp.begin({ read: () => undefined, left: () => undefined });
   }
 
   #accept(socket: SimulatedSocket): void {
@@ -185,9 +200,24 @@ export class SocketNetwork implements BrokerTransport, FaultyNetwork {
           one?.tcp.toBroker.release();
         });
         break;
+      case 'outage':
+        this.#outage(fault.ms, fault.accepts);
+        break;
       case 'black-hole':
         this.#blackHole(fault.ms, fault.heals);
     }
+  }
+
+  #outage(ms: number, accepts: boolean): void {
+    const change = (by: 1 | -1): void => {
+      if (accepts) this.#mute += by;
+      else this.#silent += by;
+    };
+    change(1);
+    for (const { tcp } of [...this.#connections]) tcp.reset();
+    this.#clock.after(ms, () => {
+      change(-1);
+    });
   }
 
   #blackHole(ms: number, heals: boolean): void {

@@ -13,6 +13,8 @@ export type SocketFault = { readonly at: number } & (
   | { readonly kind: 'cut-bytes'; readonly direction: Direction; readonly bytes: number }
   /** The broker does not read. */
   | { readonly kind: 'stall'; readonly ms: number }
+  /** All connections are reset. The host accepts new ones and is mute on them, or it does not even answer the first packet. */
+  | { readonly kind: 'outage'; readonly ms: number; readonly accepts: boolean }
   /** Nothing arrives on any connection; afterwards those of then go on, or never do. */
   | { readonly kind: 'black-hole'; readonly ms: number; readonly heals: boolean }
 );
@@ -23,6 +25,8 @@ export interface SocketPlan extends LineOptions {
   readonly wire: boolean;
   /** Seconds. */
   readonly heartbeat: number;
+  /** ms; undefined: as long as by default. */
+  readonly connectTimeout?: number;
   /** Bytes, as the broker proposes it. */
   readonly frameMax: number;
   /** Bytes that a socket takes before `write` returns `false`. */
@@ -100,4 +104,14 @@ export function socketPlanOf(seed: number, duration: number): SocketPlan {
     late: random.pick([0, 0, 30]),
     faults: faults.sort((a, b) => a.at - b.at),
   };
+}
+
+/** Outages that last for longer than a dial may take. */
+export function drawOutages(random: Random, duration: number): readonly SocketFault[] {
+  return Array.from({ length: random.integer(1, 2) }, () => ({
+    kind: 'outage' as const,
+    at: random.integer(1, Math.floor(duration * 0.4)),
+    ms: random.integer(1000, 15_000),
+    accepts: random.chance(0.5),
+  }));
 }

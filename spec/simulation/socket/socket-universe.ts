@@ -13,7 +13,7 @@ export class SocketUniverse {
   #network: SocketNetwork | undefined;
 
   constructor(world: World, plan: SocketPlan) {
-    const { wire, heartbeat, faults } = plan;
+    const { wire, heartbeat, faults, connectTimeout } = plan;
     this.options = {
       network: (host, random) => {
         const network = new SocketNetwork(world, random, plan, host, (what) => this.#nonsense.push(what));
@@ -21,7 +21,13 @@ export class SocketUniverse {
         return network;
       },
       client: (options) =>
-        new InstanceQueue({ ...options, url: 'amqp://guest:guest@broker.simulated', wire, heartbeat }),
+        new InstanceQueue({
+          ...options,
+          url: 'amqp://guest:guest@broker.simulated',
+          wire,
+          heartbeat,
+          ...(connectTimeout !== undefined && { connectTimeout }),
+        }),
       happenings: faults.map((fault) => ({
         at: fault.at,
         until: endOfSocketFault(fault, heartbeat),
