@@ -1,4 +1,17 @@
-import { Observable, Subject, filter, finalize, firstValueFrom, merge, switchMap } from 'rxjs';
+import {
+  Observable,
+  Subject,
+  defer,
+  filter,
+  finalize,
+  firstValueFrom,
+  merge,
+  of,
+  race,
+  switchMap,
+  take,
+  timer,
+} from 'rxjs';
 import type { ConnectionCore } from '../connection/connection-core';
 import { ensureDeadLetterQueues, isEmpty } from '../connection/declare';
 import { Reopening } from '../connection/reopening';
@@ -20,6 +33,9 @@ export interface PublishingLoopOptions {
 }
 /** Rejects if the channel cannot be used. */
 export type Prepare = (channel: OutboundChannel) => Promise<void>;
+
+/** ms that the broker has to answer the close of a channel; then the next one opens all the same. */
+const CLOSED_WITHIN = 30_000;
 
 /**
  * One confirm channel at a time for the pump: a fresh one per link, and after each failure of its own.
@@ -56,6 +72,14 @@ export function publishingLoop(
     },
   });
 
+  /** The last channel that was closed from this side. */
+  let closing: { readonly link: Link; readonly channel: OutboundChannel } | undefined;
+  /** Emits when the broker has read what was written to it: over a full socket that could arrive behind what is sent again. */
+  const closed = (link: Link): Observable<unknown> =>
+    closing?.link === link && !closing.channel.ended
+      ? race(closing.channel.ended$, timer(CLOSED_WITHIN)).pipe(take(1))
+      : of(undefined);
+
   const publishingOn = ({ link, epoch }: Up<Link>): Observable<ProducerState> =>
     new Observable((subscriber) => {
       let open: OutboundChannel | undefined;
@@ -85,13 +109,16 @@ export function publishingLoop(
       return () => {
         opening.unsubscribe();
         if (publishing) pump.closed(publishing, link.lost ?? new ChannelError('The channel was closed.'));
+        if (open && !open.ended) closing = { link, channel: open };
         void open?.close();
       };
     });
 
   const published$ = core.up$.pipe(
     filter((up) => up !== undefined),
-    switchMap((up) => reopening.on(up.link, () => publishingOn(up))),
+    switchMap((up) =>
+      reopening.on(up.link, () => defer(() => closed(up.link)).pipe(switchMap(() => publishingOn(up)))),
+    ),
     finalize(() => {
       reopening.stop();
       failures.complete();
