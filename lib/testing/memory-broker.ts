@@ -61,7 +61,7 @@ const OUTSIDE = {};
 export class MemoryBroker {
   readonly #vhost: Vhost;
   readonly #transport: BrokerTransport;
-  readonly #published: BrokerMessage[] = [];
+  readonly #published: StoredMessage[] = [];
   #returns = 0;
   #nacks = 0;
   #alarm: string | undefined;
@@ -83,7 +83,7 @@ export class MemoryBroker {
 
   /** Every message that clients have published, in order, whatever became of it; without those of `put`. */
   get published(): readonly BrokerMessage[] {
-    return [...this.#published];
+    return this.#published.map(seen);
   }
 
   /** Every queue. */
@@ -242,7 +242,7 @@ export class MemoryBroker {
 
   #publish(message: StoredMessage, mandatory: boolean): Published | 'returned' {
     const outcome = this.#commanded(mandatory) ?? this.#vhost.publish(message);
-    this.#published.push(seen(message));
+    this.#published.push(message);
     const answer = outcome === 'unroutable' && mandatory ? 'returned' : outcome;
     this.#vhost.observer.published?.(message, answer);
     return answer;

@@ -9,11 +9,18 @@ export interface Body {
 
 export const isBody = (body: unknown): body is Body => typeof body === 'object' && body !== null && 'id' in body;
 
+/** Of the contents that were read: a message keeps its bytes on its whole way through the broker. */
+const known = new WeakMap<Buffer, Body>();
+
 /** The body in the bytes of a message; undefined: it is none of the app's. */
 export function bodyIn(content: Buffer): Body | undefined {
+  const before = known.get(content);
+  if (before) return before;
   try {
     const body: unknown = JSON.parse(content.toString());
-    return isBody(body) ? body : undefined;
+    if (!isBody(body)) return undefined;
+    known.set(content, body);
+    return body;
   } catch {
     return undefined;
   }

@@ -114,7 +114,8 @@ const trickling = (plan: ProducerPlan): ProducerPlan => ({ ...plan, every: 1, me
 /** What a seed makes. */
 export function planOf(seed: number, mode: Mode = 'port'): Plan {
   const random = new Random(seed);
-  const duration = random.pick([3000, 10_000, 30_000, 60_000]);
+  // Down to the socket quiet minutes are not empty: heartbeats go on.
+  const duration = random.pick([3000, 10_000, 30_000, mode === 'port' ? 60_000 : 120_000]);
   const at = (share = 0.5): number => random.integer(0, Math.floor(duration * share));
   const some = <T>(least: number, most: number, make: () => T): T[] =>
     Array.from({ length: random.integer(least, most) }, make);
@@ -180,7 +181,7 @@ export function planOf(seed: number, mode: Mode = 'port'): Plan {
     version,
     faults: drawFaults(random, random.pick([0, 1, 1, 2, 3, 5]), duration),
     queues,
-    producers: mode === 'port' ? producers : producers.map((one) => (random.chance(0.2) ? trickling(one) : one)),
+    producers: mode === 'port' ? producers : producers.map((one) => (random.chance(0.1) ? trickling(one) : one)),
     consumers,
     requesters,
     ...(random.chance(0.3) && { closeAt: at(1) }),

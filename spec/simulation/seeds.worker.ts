@@ -31,6 +31,9 @@ export interface Failure {
 /** Seeds per message. */
 const PER_MESSAGE = 50;
 
+// A seed that fails is repeated with its stacks. They are costly, and most runs have hundreds of errors.
+Error.stackTraceLimit = 0;
+
 async function work({ mode, from, to, stride, first }: Share): Promise<void> {
   let told = { seeds: 0, time: 0, hash: 0, failures: [] as Failure[] };
   const tell = (): void => {

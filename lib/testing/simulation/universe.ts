@@ -52,7 +52,7 @@ export class Universe {
   readonly #happenings: readonly Happening[];
   readonly #client: NonNullable<UniverseOptions['client']>;
   readonly #clients: InstanceQueue[] = [];
-  readonly #events: string[] = [];
+  readonly #events: { readonly at: number; readonly what: string }[] = [];
 
   /** @internal */
   constructor(world: World, seed: number, options: UniverseOptions) {
@@ -103,7 +103,8 @@ export class Universe {
   }
   /** What happened, with times. */
   get timeline(): readonly string[] {
-    return this.#events;
+    // Few are ever read.
+    return this.#events.map(({ at, what }) => `${at.toFixed(1).padStart(10)} ms  ${what}`);
   }
 
   /** An `InstanceQueue` that is connected to the broker of this universe. It is closed at the end. */
@@ -115,7 +116,7 @@ export class Universe {
 
   /** Adds a line to the timeline that is shown for a seed that failed. */
   note(event: string): void {
-    this.#events.push(`${this.#world.now.toFixed(1).padStart(10)} ms  ${event}`);
+    this.#events.push({ at: this.#world.now, what: event });
   }
 
   /** Resolves after `ms` of simulated time. */

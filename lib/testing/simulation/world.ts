@@ -133,6 +133,8 @@ export class World {
 
   /** Timers of the same duration stay in order; others that fall into one ms run in an order of this seed. */
   #dueIn(ms: number): number {
+    // A wait of a fraction, which only the simulation has, ends in no moment with another.
+    if (!Number.isInteger(ms)) return this.#now + ms;
     let tie = this.#tieOf.get(ms);
     if (tie === undefined) this.#tieOf.set(ms, (tie = this.#ties.next() / 4));
     return this.#now + ms + tie;

@@ -32,7 +32,7 @@ export interface LineReader {
 
 type Sent = { readonly at: number } & ({ readonly bytes: Buffer } | { readonly end: 'fin' | 'rst' });
 
-/** Of the bytes that arrive together, so many are read one by one with `bytes`: a header and a little more. */
+/** Of the bytes that arrive together, up to so many are read one by one with `bytes`: a header and a little more. */
 const ONE_BY_ONE = 24;
 /** ms between two reads of bytes that arrived together. */
 const NEXT_READ = 0.001;
@@ -47,9 +47,10 @@ export class ByteLine {
   readonly #options: LineOptions;
   readonly #sent: Sent[] = [];
   /** Arrived, and not read. */
-  #inbox = Buffer.alloc(0);
+  #inbox: Buffer = Buffer.alloc(0);
   #size = 0;
-  #readOne = 0;
+  /** How many more bytes are read one by one. */
+  #singles = 0;
   #latest = 0;
   #timer: Waiting | undefined;
   #holds = 0;
@@ -75,9 +76,13 @@ export class ByteLine {
 
   /** Copies the bytes, as a kernel does. */
   send(bytes: Uint8Array): void {
-    if (bytes.length === 0) return;
+    if (bytes.length > 0) this.give(Buffer.from(bytes));
+  }
+
+  /** Takes bytes that the sender does not change any more. */
+  give(bytes: Buffer): void {
     this.#size += bytes.length;
-    this.#push({ at: this.#due(), bytes: Buffer.from(bytes) });
+    this.#push({ at: this.#due(), bytes });
   }
 
   end(how: 'fin' | 'rst'): void {
@@ -178,15 +183,15 @@ export class ByteLine {
       arrived.push(first.bytes);
       this.#sent.shift();
     }
-    this.#inbox = Buffer.concat(arrived);
-    this.#readOne = 0;
+    this.#inbox = arrived.length === 1 && arrived[0] ? arrived[0] : Buffer.concat(arrived);
+    if (this.#options.reads === 'bytes') this.#singles = this.#random.integer(0, ONE_BY_ONE);
   }
 
   #pieceSize(): number {
     const { length } = this.#inbox;
     const { reads } = this.#options;
     if (reads === 'whole') return length;
-    if (reads === 'bytes' && this.#readOne++ < ONE_BY_ONE) return 1;
+    if (this.#singles-- > 0) return 1;
     return this.#random.chance(0.6) ? length : this.#random.integer(1, length);
   }
 

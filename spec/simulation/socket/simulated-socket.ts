@@ -88,7 +88,7 @@ export class SimulatedSocket extends Duplex {
   /** `false`: enough for now. */
   #take(bytes: Buffer): boolean {
     const onread = this.#onread;
-    if (!onread) return this.push(Buffer.from(bytes));
+    if (!onread) return this.push(bytes);
     let more = true;
     for (let at = 0; at < bytes.length;) {
       const buffer = typeof onread.buffer === 'function' ? onread.buffer() : onread.buffer;

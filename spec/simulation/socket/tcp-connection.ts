@@ -61,7 +61,7 @@ export class TcpConnection {
 
   /** What the broker writes. */
   write(bytes: Buffer): void {
-    if (this.#brokerOpen) this.toClient.send(bytes);
+    if (this.#brokerOpen) this.toClient.give(bytes);
   }
 
   /** The broker closes its end, or learns that the other is closed. */

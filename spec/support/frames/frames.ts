@@ -35,7 +35,7 @@ export class FrameDecoder {
 
   /** The frames that are complete with this chunk. */
   push(chunk: Buffer): Frame[] {
-    this.#rest = Buffer.concat([this.#rest, chunk]);
+    this.#rest = this.#rest.length === 0 ? chunk : Buffer.concat([this.#rest, chunk]);
     if (this.#headerDue && this.#rest.length >= PROTOCOL_HEADER) {
       this.#rest = this.#rest.subarray(PROTOCOL_HEADER);
       this.#headerDue = false;

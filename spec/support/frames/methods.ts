@@ -46,11 +46,12 @@ export function decodeMethod(name: string, payload: Buffer): Fields {
 /** The whole frame of a method. Where amqplib wants a Buffer, a string will do. */
 export function encodeMethod(name: string, channel: number, fields: Fields): Buffer {
   const id = idOf(name);
-  const bytes = codec.info(id).args.flatMap(({ type, name: key }) => {
-    const value = fields[key];
-    return type === 'longstr' && typeof value === 'string' ? [[key, Buffer.from(value)]] : [];
-  });
-  return codec.encodeMethod(id, channel, { ...fields, ...(Object.fromEntries(bytes) as Fields) });
+  const given: Record<string, unknown> = { ...fields };
+  for (const { type, name: key } of codec.info(id).args) {
+    const value = given[key];
+    if (type === 'longstr' && typeof value === 'string') given[key] = Buffer.from(value);
+  }
+  return codec.encodeMethod(id, channel, given);
 }
 
 /** The properties of a message, from the payload of its header frame. */
