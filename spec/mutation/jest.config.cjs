@@ -7,7 +7,7 @@ const ES_MODULES = '(arktype|arkregex|@ark)';
 module.exports = {
   rootDir: '../..',
   testEnvironment: 'node',
-  testMatch: [`<rootDir>/spec/{unit,property,model}/${where}**/*.spec.ts`],
+  testMatch: [`<rootDir>/spec/{unit,property,model}/${where}**/*.spec.ts`, '<rootDir>/spec/mutation/*.spec.ts'],
   // These start programs, or read the sources, which are not those of the mutant.
   testPathIgnorePatterns: ['/node_modules/', 'spec/unit/(package|compose|nestjs|doc-contracts|defaults)'],
   setupFiles: ['<rootDir>/spec/support/wire-mode.ts'],
