@@ -1,5 +1,6 @@
 // The tests that need neither a broker nor a child process, so that thousands of runs fit into an hour.
 // `ROOMS=producer,collections` keeps the tests of these folders alone.
+// `SEEDS=off` leaves out the simulator, which takes most of the time for the mutants that the other tests do not find.
 const rooms = (process.env.ROOMS ?? '').split(',').filter(Boolean);
 const where = rooms.length > 0 ? `@(${rooms.join('|')})/` : '';
 const ES_MODULES = '(arktype|arkregex|@ark)';
@@ -7,7 +8,10 @@ const ES_MODULES = '(arktype|arkregex|@ark)';
 module.exports = {
   rootDir: '../..',
   testEnvironment: 'node',
-  testMatch: [`<rootDir>/spec/{unit,property,model}/${where}**/*.spec.ts`, '<rootDir>/spec/mutation/*.spec.ts'],
+  testMatch: [
+    `<rootDir>/spec/{unit,property,model}/${where}**/*.spec.ts`,
+    ...(process.env.SEEDS === 'off' ? [] : ['<rootDir>/spec/mutation/*.spec.ts']),
+  ],
   // These start programs, or read the sources, which are not those of the mutant.
   testPathIgnorePatterns: ['/node_modules/', 'spec/unit/(package|compose|nestjs|doc-contracts|defaults)'],
   setupFiles: ['<rootDir>/spec/support/wire-mode.ts'],
