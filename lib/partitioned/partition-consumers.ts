@@ -125,11 +125,11 @@ export class PartitionConsumers<T> {
     const deadline = timer(within).subscribe(() => {
       for (const { subscription } of this.#consumers) void subscription?.close(0);
     });
-    this.#ending ??= this.#end(within);
-    void this.#ending.then(() => {
+    const ending = this.#ending ?? this.#beginEnd(within);
+    void ending.then(() => {
       deadline.unsubscribe();
     });
-    return this.#ending;
+    return ending;
   }
 
   /** Attaches to the partitions that the plan gives this member, and leaves the others. */
@@ -159,19 +159,20 @@ export class PartitionConsumers<T> {
         this.#review();
       });
     });
-    const ended = (): void => {
-      this.#consumers.delete(consumer);
-      this.#review();
-    };
     deliveries$.subscribe({
       next: (delivery) => {
         this.#subscriber.next(delivery);
       },
       error: (error: unknown) => {
-        ended();
+        this.#consumers.delete(consumer);
+        this.#review();
         this.#fail(error);
       },
-      complete: ended,
+      complete: () => {
+        this.#consumers.delete(consumer);
+        // The plan may have given the partition back while it was being handed over.
+        this.#follow();
+      },
     });
   }
 
@@ -214,6 +215,16 @@ export class PartitionConsumers<T> {
 
   #write(state: ConsumerState): void {
     if (JSON.stringify(state) !== JSON.stringify(this.state)) this.#state.next(Object.freeze(state));
+  }
+
+  /** Sets `#ending` first: within `#end` a consumer may complete, and a listener may call `close` again. */
+  #beginEnd(within: number): Promise<CloseReport> {
+    let settle: (report: Promise<CloseReport>) => void = () => undefined;
+    this.#ending = new Promise((resolve) => {
+      settle = resolve;
+    });
+    settle(this.#end(within));
+    return this.#ending;
   }
 
   async #end(within: number): Promise<CloseReport> {

@@ -129,6 +129,32 @@ export function partitionLaws(given: { readonly broker: BrokerUnderTest }): void
     expectOrder(begun);
   });
 
+  it('a partition that comes back while it is still being handed over is consumed again', async () => {
+    const queue = given.broker.newClient();
+    const old = partitioned(queue, 2);
+    const begun: Order[] = [];
+    let finish: () => void = () => undefined;
+    const blocked = new Promise<void>((resolve) => (finish = resolve));
+    const work = async ({ body }: Message<Order>): Promise<void> => {
+      begun.push(body);
+      await blocked;
+    };
+    old.consume().pipe(handle(work)).subscribe();
+    await share(old, 2);
+    await sendAll(old, 20);
+    await eventually(() => begun.length === 2);
+    const brief = partitioned(given.broker.newClient(), 2);
+    collect(brief.consume());
+    await share(old, 1);
+    await brief.close();
+    // Behind the last announcement, on the connection that receives it.
+    await queue.admin.inspect(`${name}.0`);
+    finish();
+    await share(old, 2);
+    await eventually(() => begun.length === 20);
+    expectOrder(begun);
+  });
+
   it('what was not started when a partition changes hands is not acked with the work around it', async () => {
     const [old, next] = [1, 2].map(() => partitioned(given.broker.newClient(), 1)) as [
       Partitioned<Order>,
