@@ -111,11 +111,11 @@ export class ConsumeSubscription<T> implements Member {
     const deadline = timer(within).subscribe(() => {
       this.#draining.force();
     });
-    this.#ending ??= this.#end();
-    void this.#ending.then(() => {
+    const ending = this.#ending ?? this.#beginEnd();
+    void ending.then(() => {
       deadline.unsubscribe();
     });
-    return this.#ending;
+    return ending;
   }
 
   /** Follows `pause`. Values that it emits on subscribe only decide how the loop starts. */
@@ -188,6 +188,16 @@ export class ConsumeSubscription<T> implements Member {
     }
     this.#core.log.warn({ queue: this.#options.queueName, err: cause, retryIn }, 'consumer detached');
     this.#write({ status: 'detached', cause, retryIn });
+  }
+
+  /** Sets `#ending` first: a listener of the states may call `close` again within `#end`. */
+  #beginEnd(): Promise<CloseReport> {
+    let settle: (report: Promise<CloseReport>) => void = () => undefined;
+    this.#ending = new Promise((resolve) => {
+      settle = resolve;
+    });
+    settle(this.#end());
+    return this.#ending;
   }
 
   async #end(): Promise<CloseReport> {

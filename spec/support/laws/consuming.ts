@@ -1,4 +1,4 @@
-import { handle, text, type ConsumerError, type Delivery, type Message } from 'instance-queue';
+import { handle, text, type CloseReport, type ConsumerError, type Delivery, type Message } from 'instance-queue';
 import { Subject, lastValueFrom, toArray } from 'rxjs';
 import { collect } from '../collect';
 import { eventually, rejection, until } from '../waiting';
@@ -227,6 +227,29 @@ export function consumingLaws(given: { readonly broker: BrokerUnderTest }): void
     expect((await done).map(({ value }) => value)).toEqual([1, 2]);
     expect((await given.broker.takeMessages(name, 2)).map(({ body }) => body)).toEqual([3, 4]);
   });
+
+  it.each(['consumer', 'queue'] as const)(
+    'closing the %s from a listener of `draining` waits for what was handed out',
+    async (which) => {
+      const [name, other] = [await given.broker.declareQueue(), await given.broker.declareQueue()];
+      const queue = given.broker.newClient();
+      const until$ = new Subject<void>();
+      const consumer = queue.consumer({ queue: name, until: until$ });
+      let closing: Promise<CloseReport> | undefined;
+      consumer.once('draining', () => {
+        closing = (which === 'consumer' ? consumer : queue).close();
+      });
+      const { values } = collect(consumer.deliveries$);
+      await sent(name, 1);
+      await eventually(() => values.length === 1);
+      until$.next();
+      await queue.send({ queue: other, body: 'while it drains' });
+      const { status } = consumer.state;
+      expect([status, values[0]?.ack()]).toEqual(['draining', true]);
+      await expect(closing).resolves.toEqual({ unsettled: 0, unconfirmed: 0 });
+      expect((await given.broker.count(name)).ready).toBe(0);
+    },
+  );
 
   it('close stops consuming, waits for running work, and still sends what that work sends', async () => {
     const name = await given.broker.declareQueue();
