@@ -99,10 +99,8 @@ function push<M>(source: Observable<M>, subscriber: Subscriber<Confirmation>, se
   const waiting = new Ring<M>();
   let completed = false;
   const pump = (): void => {
-    for (let next = waiting.at(0); next && sends.room; next = waiting.at(0)) {
-      waiting.shift();
-      sends.start(next);
-    }
+    // Asks for the length, not for an item: a source may emit anything, and `send` refuses what is no message.
+    while (waiting.length > 0 && sends.room) sends.start(waiting.shift() as M);
     if (completed && waiting.length === 0) sends.finish();
   };
   const sends = sendsFor(subscriber, pump);
@@ -166,8 +164,8 @@ function pull<M>(messages: Iterables<M>, subscriber: Subscriber<Confirmation>, s
   pump();
   return () => {
     if (exhausted) return;
-    // Lets the iterator release its resources (a file, a cursor). The result is ignored.
-    void Promise.resolve(iterator.return?.()).catch(() => undefined);
+    // Lets the iterator release its resources (a file, a cursor). What becomes of that is ignored, also if it throws at once.
+    void (async () => iterator.return?.())().catch(() => undefined);
   };
 }
 

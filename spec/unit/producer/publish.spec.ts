@@ -122,6 +122,14 @@ describe('publish()', () => {
     expect(fake.sent).toHaveLength(1);
   });
 
+  it.each([null, undefined, 0, ''])('leaves it to `send` to refuse what is no message: %p', async (nothing) => {
+    const refused = new Error('not a message');
+    const sender = { send: (): Promise<Confirmation> => Promise.reject(refused) };
+    // Types keep it out of TypeScript.
+    const source$ = of(nothing as unknown as OutboundMessage);
+    await expect(lastValueFrom(source$.pipe(publish(sender)))).rejects.toBe(refused);
+  });
+
   it('goes through what comes at once in time that grows with it, and no faster', async () => {
     // By mergeMap half a million take minutes: its queue is shifted, and each shift moves the rest.
     const confirmed = Promise.resolve({ messageId: 'm', attempts: 1, epoch: 1 });
@@ -236,6 +244,18 @@ describe.each(Object.entries(KINDS))('publish() of an %s', (_kind, make) => {
     expect(await failed).toBe(error);
     await turn();
     expect(ended).toBe(1);
+  });
+
+  it('is unsubscribed in silence, even if the source throws when it is let go', async () => {
+    const failing = make([1, 2, 3], [], () => {
+      throw new Error('already closed');
+    });
+    const subscription = publish(new Fake(), failing, { concurrency: 1 }).subscribe();
+    await turn();
+    expect(() => {
+      subscription.unsubscribe();
+    }).not.toThrow();
+    await turn();
   });
 
   it('errors with what fetching throws', async () => {
