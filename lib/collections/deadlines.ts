@@ -14,6 +14,7 @@ interface Lane<E> {
 }
 
 const MIN_LIMIT = 1024;
+const MIN_LANES = 64;
 
 /**
  * Emits after the next round of I/O. Node runs due timers before it reads sockets: after the process was blocked, the
@@ -58,6 +59,8 @@ export class Deadlines<E extends Timed> {
   readonly #due: (entry: E) => void;
   #timer: Subscription | undefined;
   #wakesAt = Infinity;
+  /** Lanes without an open entry are removed once there are this many. */
+  #mostLanes = MIN_LANES;
 
   /** `due` is called once per entry that is open when its time is up. */
   constructor(due: (entry: E) => void) {
@@ -67,7 +70,10 @@ export class Deadlines<E extends Timed> {
   /** Adds an entry that has just begun. It falls due `within` ms after its `since`, unless it is settled by then. */
   add(entry: E, within: number): void {
     let lane = this.#lanes.get(within);
-    if (!lane) this.#lanes.set(within, (lane = { entries: new Ring(), limit: MIN_LIMIT }));
+    if (!lane) {
+      this.#removeLanes();
+      this.#lanes.set(within, (lane = { entries: new Ring(), limit: MIN_LIMIT }));
+    }
     lane.entries.push(entry);
     firstOpen(lane);
     removeSettled(lane);
@@ -82,6 +88,13 @@ export class Deadlines<E extends Timed> {
     // `due` may clear in the middle of a sweep, which still holds its lane.
     for (const { entries } of this.#lanes.values()) entries.clear();
     this.#lanes.clear();
+  }
+
+  /** There may be as many limits as entries, such as the time that is left of each. Its cost per entry is constant, as above. */
+  #removeLanes(): void {
+    if (this.#lanes.size < this.#mostLanes) return;
+    for (const [within, lane] of this.#lanes) if (!firstOpen(lane)) this.#lanes.delete(within);
+    this.#mostLanes = Math.max(MIN_LANES, 2 * this.#lanes.size);
   }
 
   #wake(at: number): void {
@@ -109,7 +122,8 @@ export class Deadlines<E extends Timed> {
         lane.entries.shift();
         this.#due(first);
       }
-      if (lane.entries.length === 0) this.#lanes.delete(within);
+      // `due` may have added an entry, to another lane with this limit if this one was removed meanwhile.
+      if (lane.entries.length === 0 && this.#lanes.get(within) === lane) this.#lanes.delete(within);
     }
     if (next !== Infinity && this.#lanes.size > 0) this.#wake(next);
   }

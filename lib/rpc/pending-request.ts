@@ -64,9 +64,9 @@ export class PendingRequest {
   get settled(): boolean {
     return this.#settled;
   }
-  /** ms until its time is up; at least 1, the shortest deadline there is. */
+  /** Whole ms until its time is up, which most requests share when they are sent; at least 1, the shortest deadline there is. */
   get left(): number {
-    return Math.max(1, this.since + this.call.timeout - performance.now());
+    return Math.max(1, Math.ceil(this.since + this.call.timeout - performance.now()));
   }
 
   /** Called once, when it is settled. */

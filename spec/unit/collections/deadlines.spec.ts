@@ -127,6 +127,23 @@ describe('deadlines', () => {
     expect(jest.getTimerCount()).toBe(0);
   });
 
+  it('fall due however many others are added while one does, each with a limit of its own', () => {
+    const again = new Deadlines<Timed>((late) => {
+      due.push(late.name);
+      if (late.name !== 'a') return;
+      for (let i = 0; i < 1000; i++) {
+        const settled = entry(String(i));
+        again.add(settled, 200 + i / 1000);
+        settled.settled = true;
+      }
+      again.add(entry('b'), 100);
+    });
+    again.add(entry('a'), 100);
+    jest.advanceTimersByTime(1000);
+    expect(due).toEqual(['a', 'b']);
+    expect(jest.getTimerCount()).toBe(0);
+  });
+
   it('follow the monotonic clock: a jump of the wall clock changes nothing', () => {
     deadlines.add(entry('a'), 100);
     jest.setSystemTime(Date.now() + 3_600_000);
@@ -138,17 +155,19 @@ describe('deadlines', () => {
 });
 
 describe('deadlines of messages settled long ago', () => {
+  const same = (): number => 60_000;
   it.each([
-    ['all are settled', undefined],
-    ['all but the first are settled', entry('first')],
-  ])('do not hold on to them: %s', async (_name, open) => {
+    ['all are settled', undefined, same],
+    ['all but the first are settled', entry('first'), same],
+    ['each has a limit of its own', undefined, (i: number) => 60_000 + i / 1000],
+  ])('do not hold on to them: %s', async (_name, open, limitOf) => {
     const forgotten: WeakRef<Timed>[] = [];
     const deadlines = new Deadlines<Timed>(() => undefined);
     try {
       if (open) deadlines.add(open, 60_000);
       for (let i = 0; i < 10_000; i++) {
         const settled = entry(String(i));
-        deadlines.add(settled, 60_000);
+        deadlines.add(settled, limitOf(i));
         settled.settled = true;
         if (i < 5000) forgotten.push(new WeakRef(settled));
       }
