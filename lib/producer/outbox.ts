@@ -26,6 +26,9 @@ export interface Bounds {
   readonly bytes: number;
 }
 
+/** Entries from which on settled ones behind an open one are removed. */
+const MIN_LIMIT = 1024;
+
 /**
  * Messages that wait for the wire, in order. Pure. It admits entries up to its bounds; further ones wait outside, in order too,
  * and are admitted when there is room. Messages in flight at a loss are put back at the head. They may exceed the bounds, because
@@ -37,6 +40,8 @@ export class Outbox<E extends Sized> {
   readonly #waiting = new Ring<E>();
   #count = 0;
   #bytes = 0;
+  /** Settled entries are removed once there are this many of all. */
+  #limit = MIN_LIMIT;
 
   constructor(bounds: Bounds) {
     this.#bounds = bounds;
@@ -115,11 +120,22 @@ export class Outbox<E extends Sized> {
     // It may take long until the next entry is taken; settled ones must not pile up at the head.
     this.peek();
     this.#admit();
+    this.#removeSettled();
   }
 
   /** All remaining entries, inside and outside, in order. */
   entries(): readonly E[] {
     return [...this.#admitted, ...this.#waiting].filter(({ settled }) => !settled);
+  }
+
+  /**
+   * One message with a long deadline must not hold on to all that were given up behind it. Runs only when the entries have doubled,
+   * which makes its cost per entry constant.
+   */
+  #removeSettled(): void {
+    if (this.#admitted.length + this.#waiting.length < this.#limit) return;
+    for (const entries of [this.#admitted, this.#waiting]) entries.keep(({ settled }) => !settled);
+    this.#limit = Math.max(MIN_LIMIT, 2 * (this.#admitted.length + this.#waiting.length));
   }
 
   #admit(): void {

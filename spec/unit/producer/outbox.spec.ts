@@ -1,4 +1,6 @@
 import { Outbox, type Sized } from '../../../lib/producer/outbox';
+import { collectGarbage } from '../../support/memory';
+import { eventually } from '../../support/waiting';
 
 const entry = (order: number, settled = false): Sized => ({ order, settled, bytes: 10, inside: false });
 const ordersIn = (outbox: Outbox<Sized>): readonly number[] => outbox.entries().map(({ order }) => order);
@@ -44,5 +46,29 @@ describe('the room of an outbox', () => {
     const outbox = new Outbox<Sized>({ limit: 1, bytes: 10 });
     expect([outbox.fits(10), outbox.fits(11)]).toEqual([true, false]);
     expect([outbox.hasRoom(10), outbox.hasRoom(11)]).toEqual([true, false]);
+  });
+});
+
+describe('entries that were given up behind one that stays', () => {
+  it.each([
+    ['inside', 10],
+    ['outside', 1],
+  ])('are not kept: %s', async (_, limit) => {
+    const outbox = new Outbox<Sized>({ limit, bytes: 100 });
+    for (const order of [0, 1]) outbox.push(entry(order));
+    const forgotten: WeakRef<Sized>[] = [];
+    for (let order = 2; order < 10_000; order++) {
+      const late: Sized = { bytes: 10, inside: false, order, settled: false };
+      outbox.push(late);
+      Object.assign(late, { settled: true });
+      outbox.settled(late);
+      if (order < 5000) forgotten.push(new WeakRef(late));
+    }
+    // One collection may not free everything: a register may still hold the last entry of the loop above.
+    await eventually(() => {
+      collectGarbage();
+      return forgotten.every((ref) => ref.deref() === undefined);
+    }, 5000);
+    expect(ordersIn(outbox)).toEqual([0, 1]);
   });
 });
