@@ -5,6 +5,8 @@ import { newMessageId, type OutboundMessage } from '../producer/outbound-message
 import type { Confirmation } from '../producer/pending-send';
 import type { Producer } from '../producer/producer';
 import { SEND, type SendOptions } from '../producer/producer-options';
+import { aborted } from '../producer/send-errors';
+import { firstUnlessAborted } from '../reactive/abort';
 import { partitionOf } from './partition-of';
 import { partitionKey } from './partition-topology';
 
@@ -33,11 +35,18 @@ const AGAIN_AFTER = { min: 50, max: 2000 };
 /** https://www.rabbitmq.com/amqp-0-9-1-reference#constants */
 const NOT_FOUND = 404;
 
+/** The last message of a key that is under way. */
+interface Last {
+  /** Settles with it, and not before those in front of it have settled. */
+  readonly settled: Promise<unknown>;
+  /** When it and those in front of it have settled at the latest; monotonic, ms. */
+  readonly by: number;
+}
+
 /** Sends to the partitions of keys, one message at a time per key. */
 export class KeyedSends<T> {
   readonly #options: KeyedSendsOptions<T>;
-  /** The last message of each key that is under way. */
-  readonly #last = new Map<string, Promise<Confirmation>>();
+  readonly #last = new Map<string, Last>();
   #routingKeys: readonly string[] = [];
   #ready = false;
 
@@ -65,7 +74,7 @@ export class KeyedSends<T> {
     const first =
       before || !this.#ready ? this.#after(before, message, options, began) : this.#publish(message, options);
     const free = (): void => {
-      if (this.#last.get(key) === sent) this.#last.delete(key);
+      if (this.#last.get(key) === last) this.#last.delete(key);
     };
     // One promise beside that of the producer: each costs a tenth of the work for a message.
     const sent: Promise<Confirmation> = first.then(
@@ -73,9 +82,12 @@ export class KeyedSends<T> {
         free();
         return confirmation;
       },
-      (error: unknown) => this.#recover(error, message, options, began).finally(free),
+      (error: unknown) => this.#recover(error, message, options, began).finally(before ? undefined : free),
     );
-    this.#last.set(key, sent);
+    // One that gives up while it waits leaves its place to the next, which waits for those in front of both.
+    const by = Math.max(before?.by ?? 0, this.#deadline(options, began));
+    const last: Last = { settled: before ? sent.then(nothing, () => before.settled.then(free, free)) : sent, by };
+    this.#last.set(key, last);
     return sent;
   }
 
@@ -86,14 +98,23 @@ export class KeyedSends<T> {
 
   /** Behind the last message of its key. The deadline runs from the call. */
   async #after(
-    before: Promise<unknown> | undefined,
+    before: Last | undefined,
     message: KeyedMessage<T>,
     options: SendOptions | undefined,
     began: number,
   ): Promise<Confirmation> {
-    await before?.catch(() => undefined);
     const deadline = this.#deadline(options, began);
-    if (!this.#ready) await this.#declare(false, message.messageId ?? newMessageId(), deadline);
+    const limits = (): Limits => ({
+      messageId: message.messageId ?? newMessageId(),
+      deadline,
+      signal: options?.signal,
+    });
+    const turn = before?.settled.catch(nothing);
+    // Those in front of it settle in time, unless they have more of it.
+    if (before && (options?.signal || deadline < before.by))
+      await within(limits(), turn, 'The message of the same key in front of it was not confirmed in time.');
+    else await turn;
+    if (!this.#ready) await this.#declare(false, limits());
     return this.#publish(message, { ...options, timeout: remaining(deadline) });
   }
 
@@ -130,7 +151,7 @@ export class KeyedSends<T> {
       if (isMissing(error) && !declared) {
         // A queue was deleted, or all of them were made anew in another number.
         declared = true;
-        await this.#declare(true, messageId, deadline);
+        await this.#declare(true, { messageId, deadline, signal: options?.signal });
       } else if (code !== 'PUBLISH_NACKED' || performance.now() + delay > deadline) throw error;
       else await firstValueFrom(timer(delay));
       try {
@@ -141,16 +162,39 @@ export class KeyedSends<T> {
     }
   }
 
-  /** Rejects: as `declare` does; PublishError PUBLISH_TIMEOUT. */
-  async #declare(again: boolean, messageId: string, deadline: number): Promise<void> {
-    const late$ = timer(Math.max(1, deadline - performance.now())).pipe(
-      map(() => {
-        const message = 'The partitions could not be declared in time. The message was not sent.';
-        throw new PublishError('PUBLISH_TIMEOUT', messageId, message);
-      }),
-    );
-    await firstValueFrom(race(from(this.#options.declare(again)), late$));
+  /** Rejects: as `declare` does; PublishError PUBLISH_TIMEOUT, PUBLISH_ABORTED. */
+  async #declare(again: boolean, limits: Limits): Promise<void> {
+    await within(limits, this.#options.declare(again), 'The partitions could not be declared in time.');
     this.#ready = true;
+  }
+}
+
+const nothing = (): void => undefined;
+
+/** How long a message that was not sent yet may wait. */
+interface Limits {
+  readonly messageId: string;
+  /** Monotonic, ms. */
+  readonly deadline: number;
+  readonly signal: AbortSignal | undefined;
+}
+
+/** Rejects: as `awaited` does; PublishError PUBLISH_TIMEOUT, with this reason; PublishError PUBLISH_ABORTED. */
+async function within(
+  { messageId, deadline, signal }: Limits,
+  awaited: Promise<unknown> | undefined,
+  why: string,
+): Promise<void> {
+  const late$ = timer(Math.max(1, deadline - performance.now())).pipe(
+    map(() => {
+      throw new PublishError('PUBLISH_TIMEOUT', messageId, `${why} The message was not sent.`);
+    }),
+  );
+  const first$ = race(from(Promise.resolve(awaited)), late$);
+  try {
+    await (signal ? firstUnlessAborted(first$, signal) : firstValueFrom(first$));
+  } catch (error) {
+    throw signal?.aborted === true && error === signal.reason ? aborted(messageId, signal, false) : error;
   }
 }
 

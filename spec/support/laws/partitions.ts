@@ -5,9 +5,10 @@ import {
   type Message,
   type Partitioned,
   type PartitionedOptions,
+  type SendOptions,
 } from 'instance-queue';
 import { collect } from '../collect';
-import { eventually, until } from '../waiting';
+import { eventually, rejection, until } from '../waiting';
 import type { BrokerUnderTest } from './broker-under-test';
 
 interface Order {
@@ -185,6 +186,26 @@ export function partitionLaws(given: { readonly broker: BrokerUnderTest }): void
     await closing;
     await eventually(() => begun.length === 4);
     expect(begun.map(({ key, n }) => `${key}${String(n)}`)).toEqual(['a0', 'b0', 'a1', 'a2']);
+  });
+
+  it('a message that waits for another of its key gives up in time, and those behind it keep their place', async () => {
+    const orders = partitioned(given.broker.newClient(), 2);
+    const send = (n: number, options?: SendOptions): Promise<unknown> =>
+      orders.send({ key: 'a', body: { key: 'a', n } }, options);
+    await send(0);
+    await given.broker.block();
+    const aborting = new AbortController();
+    const first = send(1);
+    const [late, unwanted] = [send(2, { timeout: 100 }), send(3, { signal: aborting.signal })].map(rejection);
+    const last = send(4);
+    expect(await late).toMatchObject({ code: 'PUBLISH_TIMEOUT', maybeDelivered: false });
+    aborting.abort();
+    expect(await unwanted).toMatchObject({ code: 'PUBLISH_ABORTED', maybeDelivered: false });
+    await given.broker.unblock();
+    await Promise.all([first, last, send(5)]);
+    const { values } = collect(orders.consume().pipe(handle(() => undefined)));
+    await eventually(() => values.length === 4);
+    expect(values.map(({ message }) => message.body.n)).toEqual([0, 1, 4, 5]);
   });
 
   it('another number of partitions is refused, to producers and to consumers', async () => {
