@@ -205,7 +205,7 @@ export class Producer<T = unknown> extends TypedEmitter<ProducerEvents> implemen
       this.#checkOpen(message, options);
       const encoded = this.#encoder.encode(message);
       this.#admit(encoded.messageId, options?.signal, encoded);
-      this.#accept(encoded, options, resolve, reject);
+      this.#accept(this.#order++, encoded, options, resolve, reject);
       this.#pump.pump();
     });
   }
@@ -214,10 +214,14 @@ export class Producer<T = unknown> extends TypedEmitter<ProducerEvents> implemen
     return new Promise((resolve, reject) => {
       this.#checkOpen(undefined, options);
       const batch = encodeAll(messages, this.#encoder);
-      const [first] = batch;
-      if (first) this.#admit(first.messageId, options?.signal, sizeOf(batch));
-      const { settle } = new Batch(batch.length, this.#order, resolve, reject);
-      for (const encoded of batch) this.#accept(encoded, options, settle, settle);
+      if (batch[0]) this.#admit(batch[0].messageId, options?.signal, sizeOf(batch));
+      // Their numbers are taken at once: a listener of `dropped` may send in between.
+      const first = this.#order;
+      this.#order += batch.length;
+      const { settle } = new Batch(batch.length, first, resolve, reject);
+      batch.forEach((encoded, i) => {
+        this.#accept(first + i, encoded, options, settle, settle);
+      });
       this.#pump.pump();
     });
   }
@@ -236,12 +240,13 @@ export class Producer<T = unknown> extends TypedEmitter<ProducerEvents> implemen
   }
 
   #accept(
+    order: number,
     encoded: Encoded,
     options: SendOptions | undefined,
     resolve: Settle<Confirmation>,
     reject: Settle<PublishError>,
   ): void {
-    const entry = new PendingSend(this.#order++, encoded, resolve, reject);
+    const entry = new PendingSend(order, encoded, resolve, reject);
     this.#deadlines.add(entry, options?.timeout ?? this.#timeout);
     this.#pump.push(entry, options?.signal);
   }

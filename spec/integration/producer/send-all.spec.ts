@@ -136,6 +136,20 @@ test('with `overflow: drop-oldest` the newest stay', async () => {
   ]);
 });
 
+test('a listener that sends in the middle changes nothing about what became of each', async () => {
+  given.proxy.refuse();
+  const producer = given.newProducer({ outbox: { limit: 2, overflow: 'drop-oldest' } });
+  const spare: Promise<unknown>[] = [];
+  producer.once('dropped', () => {
+    spare.push(producer.send({ queue: given.queue, body: 'spare', messageId: 'spare' }).catch(() => undefined));
+  });
+  const sent = sendAllError(producer.sendAll(messages(5)));
+  await given.proxy.restore();
+  const { outcomes } = await sent;
+  expect(outcomes.map(({ messageId }) => messageId)).toEqual(['m0', 'm1', 'm2', 'm3', 'm4']);
+  await Promise.all(spare);
+});
+
 test('a closed producer refuses them', async () => {
   const producer = given.newProducer();
   await producer.close();
