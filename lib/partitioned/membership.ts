@@ -137,13 +137,17 @@ export class Membership {
     this.#announce();
   }
 
-  /** Ends the presence. Resolves when the last announcements are confirmed, or in vain. */
-  async end(): Promise<void> {
+  /**
+   * Ends the presence. Resolves when the last announcements are confirmed, or after `within` ms: without them the others find out by
+   * themselves.
+   */
+  async end(within: number): Promise<void> {
     this.#running?.unsubscribe();
     const gone = this.#address;
-    if (gone !== undefined) await this.#send(this.#exchange, '', this.#announcement({ gone: [gone] }));
+    if (gone !== undefined) void this.#send(this.#exchange, '', this.#announcement({ gone: [gone] }));
+    await this.#producer.close({ drainTimeout: Math.min(within, SEND_WITHIN) });
     this.#address = undefined;
-    await Promise.all([this.#presence?.close(0), this.#producer.close({ drainTimeout: SEND_WITHIN })]);
+    await this.#presence?.close(0);
     this.#group.end(this.group);
     this.#state.end(this.state);
   }

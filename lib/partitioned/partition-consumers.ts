@@ -228,6 +228,7 @@ export class PartitionConsumers<T> {
   }
 
   async #end(within: number): Promise<CloseReport> {
+    const deadline = performance.now() + within;
     this.#until?.unsubscribe();
     this.#membership.leave();
     for (const consumer of this.#consumers) consumer.leaving = true;
@@ -236,7 +237,7 @@ export class PartitionConsumers<T> {
     const reports = await Promise.all(closing);
     this.#assignment.end(Object.freeze([]));
     this.#unregister();
-    await this.#membership.end();
+    await this.#membership.end(Math.max(0, deadline - performance.now()));
     const cause = this.#cause;
     this.#state.end(Object.freeze(cause ? { status: 'stopped', cause } : { status: 'stopped' }));
     if (cause) this.#subscriber.error(cause);

@@ -269,6 +269,18 @@ export function partitionLaws(given: { readonly broker: BrokerUnderTest }): void
     expectOrder(begun);
   });
 
+  it('close ends in time, also while the broker confirms nothing', async () => {
+    const orders = partitioned(given.broker.newClient(), 2);
+    collect(orders.consume());
+    await share(orders, 2);
+    await given.broker.block();
+    const began = performance.now();
+    await orders.close({ drainTimeout: 100 });
+    const took = performance.now() - began;
+    await given.broker.unblock();
+    expect(took).toBeLessThan(1500);
+  });
+
   it('counts as one consumer', async () => {
     const queue = given.broker.newClient();
     const orders = partitioned(queue);
