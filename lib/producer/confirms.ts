@@ -153,6 +153,8 @@ export class NackBackoff {
   readonly #routes = new Map<string, Route>();
   #size = 0;
   #bytes = 0;
+  /** Routes without messages are dropped once there are this many. */
+  #mostRoutes = MIN_ROUTES;
 
   constructor(again: (entries: readonly PendingSend[]) => void) {
     this.#again = again;
@@ -224,14 +226,17 @@ export class NackBackoff {
     for (const { wait } of this.#routes.values()) wait?.unsubscribe();
   }
 
-  /** Drops routes whose messages have all been given up: there may be as many routing keys as messages. */
+  /**
+   * Drops routes whose messages have all been given up: there may be as many routing keys as messages. Runs only when the routes have
+   * doubled, which makes its cost per route constant.
+   */
   #forgetIdle(): void {
-    if (this.#routes.size < IDLE_ROUTES) return;
+    if (this.#routes.size < this.#mostRoutes) return;
     for (const [key, { wait }] of this.#routes) if (wait === undefined) this.#routes.delete(key);
+    this.#mostRoutes = Math.max(MIN_ROUTES, 2 * this.#routes.size);
   }
 }
 
-/** From this number of routes on, those without messages are dropped. */
-const IDLE_ROUTES = 64;
+const MIN_ROUTES = 64;
 
 const keyOf = ({ message: { exchange, routingKey } }: PendingSend): string => `${exchange}\n${routingKey}`;
