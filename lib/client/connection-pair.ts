@@ -18,6 +18,8 @@ export class ConnectionPair {
   readonly consumer: Connection;
   readonly #state: StateSubject<InstanceQueueState>;
   #closed: Promise<CloseReport> | undefined;
+  /** When closing has to be done; monotonic, ms. */
+  #deadline = Infinity;
 
   constructor(options: ConnectionOptions, transport: Transport | undefined, events: TypedEmitter<InstanceQueueEvents>) {
     const open = (role: Role): Connection =>
@@ -54,18 +56,21 @@ export class ConnectionPair {
     await Promise.all([this.producer.connect(), this.consumer.connect()]);
   }
 
-  /** Idempotent; see `InstanceQueue.close`. @throws OptionsError */
+  /** Idempotent; see `InstanceQueue.close`. A later call may shorten the time that is left. @throws OptionsError */
   close(options: CloseOptions | undefined): Promise<CloseReport> {
     const within = drainTimeoutOf(options, this.consumer.core.drainTimeout);
-    return (this.#closed ??= this.#close(within));
+    this.#deadline = Math.min(this.#deadline, performance.now() + within);
+    // The one that is closing now; the other gets what is left then.
+    const closing = this.consumer.state.status === 'closed' ? this.producer : this.consumer;
+    if (this.#closed) void closing.close({ drainTimeout: within });
+    return (this.#closed ??= this.#close());
   }
 
   /** Closes the consuming connection first: handlers that still run may want to send. */
-  async #close(within: number): Promise<CloseReport> {
-    const began = performance.now();
-    const { unsettled } = await this.consumer.close({ drainTimeout: within });
-    const left = Math.max(0, within - (performance.now() - began));
-    const { unconfirmed } = await this.producer.close({ drainTimeout: left });
+  async #close(): Promise<CloseReport> {
+    const left = (): number => Math.max(0, this.#deadline - performance.now());
+    const { unsettled } = await this.consumer.close({ drainTimeout: left() });
+    const { unconfirmed } = await this.producer.close({ drainTimeout: left() });
     return { unsettled, unconfirmed };
   }
 }

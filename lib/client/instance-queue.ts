@@ -281,7 +281,7 @@ export class InstanceQueue extends TypedEmitter<InstanceQueueEvents> implements 
   /**
    * Stops consuming, drains, flushes, then closes both connections. Handlers that still run can send and request; pending requests
    * are waited for like confirms. Idempotent; always resolves, within `drainTimeout` and the time of a handshake; the report says
-   * what the deadline left behind.
+   * what the deadline left behind. A later call may shorten the time that is left.
    */
   close(options?: CloseOptions): Promise<CloseReport> {
     return this.#connections.close(options);

@@ -63,6 +63,10 @@ export class ConnectionCore {
   readonly #dialOnce: (name: string) => Observable<Link>;
   #channelsLimited = false;
   #closed: Promise<CloseReport> | undefined;
+  /** When closing has to be done; monotonic, ms. */
+  #deadline = Infinity;
+  /** Members that are closing now. */
+  #ending: readonly Member[] = [];
 
   constructor(options: CoreOptions) {
     const { reconnect, authErrors } = options;
@@ -200,19 +204,23 @@ export class ConnectionCore {
     };
   }
 
-  /** Ends its members, then the link, then itself. Idempotent; always settles. */
+  /** Ends its members, then the link, then itself. Idempotent; always settles. A later call may shorten the time that is left. */
   close(drainTimeout = this.drainTimeout): Promise<CloseReport> {
-    return (this.#closed ??= this.#close(drainTimeout));
+    this.#deadline = Math.min(this.#deadline, performance.now() + drainTimeout);
+    for (const member of this.#ending) void member.close(drainTimeout);
+    return (this.#closed ??= this.#close());
   }
 
-  async #close(drainTimeout: number): Promise<CloseReport> {
+  async #close(): Promise<CloseReport> {
     if (this.state.status === 'closed') return { unsettled: 0, unconfirmed: 0 };
     this.#supervisor.closing();
-    const deadline = performance.now() + drainTimeout;
-    const left = (): number => Math.max(0, deadline - performance.now());
-    const ends = async (direction: Member['direction']): Promise<readonly CloseReport[]> =>
-      Promise.all([...this.#members].filter((m) => m.direction === direction).map((m) => m.close(left())));
+    const left = (): number => Math.max(0, this.#deadline - performance.now());
+    const ends = async (direction: Member['direction']): Promise<readonly CloseReport[]> => {
+      this.#ending = [...this.#members].filter((member) => member.direction === direction);
+      return Promise.all(this.#ending.map((member) => member.close(left())));
+    };
     const reports = [...(await ends('inbound')), ...(await ends('outbound'))];
+    this.#ending = [];
     await this.up?.link.close(Math.min(HANDSHAKE.max, Math.max(HANDSHAKE.min, left())));
     this.#supervisor.stop();
     this.#watches.unsubscribe();

@@ -110,7 +110,8 @@ export class Connection extends TypedEmitter<ConnectionEvents> implements AsyncD
 
   /**
    * Ends consumers (cancel, drain), then producers (flush), then the connection. Idempotent. Always resolves, within
-   * `drainTimeout` and the time of a handshake; the report says what was unfinished at the deadline.
+   * `drainTimeout` and the time of a handshake; the report says what was unfinished at the deadline. A later call may shorten the
+   * time that is left.
    */
   close(options?: CloseOptions): Promise<CloseReport> {
     return this.core.close(drainTimeoutOf(options, this.core.drainTimeout));

@@ -96,9 +96,13 @@ export class Consumer<T = unknown> extends TypedEmitter<ConsumerEvents> implemen
     return pull(this.deliveries$, new WaitingDeliveries(this));
   }
 
-  /** Cancels, drains, completes `deliveries$`. Idempotent; always resolves, within `drainTimeout`. */
+  /**
+   * Cancels, drains, completes `deliveries$`. Idempotent; always resolves, within `drainTimeout`. A later call may shorten the time
+   * that is left.
+   */
   close(options?: CloseOptions): Promise<CloseReport> {
     const within = drainTimeoutOf(options, this.#core.drainTimeout);
+    if (this.#closed) for (const consumption of this.#active) void consumption.close(within);
     return (this.#closed ??= this.#close(within));
   }
 

@@ -76,6 +76,8 @@ export class Partitioned<T = unknown> implements AsyncDisposable {
   #partitions: number;
   #declared: Promise<void> | undefined;
   #closed: Promise<CloseReport> | undefined;
+  /** When closing has to be done; monotonic, ms. */
+  #deadline = Infinity;
 
   /** @internal */
   constructor(options: PartitionedOptions<T>, host: PartitionedHost<T>) {
@@ -196,10 +198,16 @@ export class Partitioned<T = unknown> implements AsyncDisposable {
     this.#declared = Promise.resolve();
   }
 
-  /** Completes its consumers, waits for confirms. Idempotent; always resolves, within `drainTimeout`. */
+  /**
+   * Completes its consumers, waits for confirms. Idempotent; always resolves, within `drainTimeout`. A later call may shorten the time
+   * that is left.
+   */
   close(options?: CloseOptions): Promise<CloseReport> {
     const within = drainTimeoutOf(options, this.#host.consuming.core.drainTimeout);
-    return (this.#closed ??= this.#close(within));
+    this.#deadline = Math.min(this.#deadline, performance.now() + within);
+    if (this.#closed && this.#consumers.size > 0) void this.#closeConsumers(within);
+    else if (this.#closed) void this.#sends.close(within);
+    return (this.#closed ??= this.#close());
   }
 
   /** `await using`: closes at the end of the block. */
@@ -211,10 +219,10 @@ export class Partitioned<T = unknown> implements AsyncDisposable {
     return { name: this.name, partitions: this.#partitions, queues: this.#options.queues ?? {} };
   }
 
-  async #close(within: number): Promise<CloseReport> {
-    const began = performance.now();
-    const unsettled = await this.#closeConsumers(within);
-    const { unconfirmed } = await this.#sends.close(Math.max(0, within - (performance.now() - began)));
+  async #close(): Promise<CloseReport> {
+    const left = (): number => Math.max(0, this.#deadline - performance.now());
+    const unsettled = await this.#closeConsumers(left());
+    const { unconfirmed } = await this.#sends.close(left());
     this.#assignment.end(Object.freeze([]));
     return { unsettled, unconfirmed };
   }

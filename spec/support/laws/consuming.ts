@@ -251,6 +251,21 @@ export function consumingLaws(given: { readonly broker: BrokerUnderTest }): void
     },
   );
 
+  it.each(['consumer', 'queue'] as const)('a later close of the %s shortens the time that is left', async (which) => {
+    const name = await given.broker.declareQueue();
+    const queue = given.broker.newClient();
+    const consumer = queue.consumer({ queue: name });
+    const { values } = collect(consumer.deliveries$);
+    await sent(name, 1);
+    await eventually(() => values.length === 1);
+    const closed = which === 'consumer' ? consumer : queue;
+    const began = performance.now();
+    const patient = closed.close({ drainTimeout: 20_000 });
+    const report = await closed.close({ drainTimeout: 0 });
+    expect(performance.now() - began).toBeLessThan(10_000);
+    expect([report, await patient]).toEqual(Array(2).fill({ unsettled: 1, unconfirmed: 0 }));
+  });
+
   it('close stops consuming, waits for running work, and still sends what that work sends', async () => {
     const name = await given.broker.declareQueue();
     const target = await given.broker.declareQueue();

@@ -281,6 +281,19 @@ export function partitionLaws(given: { readonly broker: BrokerUnderTest }): void
     expect(took).toBeLessThan(1500);
   });
 
+  it('a later close shortens the time that is left', async () => {
+    const orders = partitioned(given.broker.newClient(), 1);
+    const { values } = collect(orders.consume());
+    await share(orders, 1);
+    await orders.send({ key: 'a', body: { key: 'a', n: 0 } });
+    await eventually(() => values.length === 1);
+    const began = performance.now();
+    const patient = orders.close({ drainTimeout: 20_000 });
+    const report = await orders.close({ drainTimeout: 0 });
+    expect(performance.now() - began).toBeLessThan(10_000);
+    expect([report, await patient]).toEqual(Array(2).fill({ unsettled: 1, unconfirmed: 0 }));
+  });
+
   it('counts as one consumer', async () => {
     const queue = given.broker.newClient();
     const orders = partitioned(queue);
