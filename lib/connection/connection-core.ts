@@ -18,7 +18,6 @@ import { Counters } from '../counters';
 import { tellState } from '../diagnostics';
 import { ConnectionError } from '../errors';
 import type { Logger } from '../log';
-import { expected } from '../options';
 import { StateSubject } from '../reactive/state-subject';
 import { mergeTopologies, type QueueSpec, type Topology } from '../topology';
 import { isChannelLimit } from '../transport/link-errors';
@@ -37,13 +36,6 @@ export interface CoreOptions extends RoundOptions {
 
 /** The least and the most time for the closing handshake of the connection, ms. */
 const HANDSHAKE = { min: 100, max: 5000 };
-
-/** The core of a `Connection`. @throws OptionsError if this is none: an `InstanceQueue`, or the connection of another library */
-export function coreOf(connection: { readonly core: ConnectionCore }): ConnectionCore {
-  const core: unknown = Reflect.get(Object(connection), 'core');
-  if (typeof Reflect.get(Object(core), 'register') === 'function') return connection.core;
-  throw expected('connection', 'a Connection of this library', connection);
-}
 
 /** What consumers and producers know of a connection: the present link, counters, log, and how to register. */
 export class ConnectionCore {

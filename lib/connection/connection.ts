@@ -19,7 +19,7 @@ import {
 } from 'rxjs';
 import { amqpTransport } from '../amqp/amqp-transport';
 import { loggerFrom } from '../log';
-import { DEFAULTS, checkOptions } from '../options';
+import { DEFAULTS, checkOptions, expected } from '../options';
 import type { EventsOf } from '../reactive/state-subject';
 import { TypedEmitter } from '../reactive/typed-emitter';
 import { endpointSource } from '../transport/endpoints';
@@ -121,6 +121,13 @@ export class Connection extends TypedEmitter<ConnectionEvents> implements AsyncD
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
+}
+
+/** The core of a `Connection`. @throws OptionsError if this is none: an `InstanceQueue`, or the connection of another library */
+export function coreOf(connection: { readonly core: ConnectionCore }): ConnectionCore {
+  const core: unknown = Reflect.get(Object(connection), 'core');
+  if (typeof Reflect.get(Object(core), 'register') === 'function') return connection.core;
+  throw expected('connection', 'a Connection of this library', connection);
 }
 
 /** A connection that is up may have another state because of its credentials: no event, since it did not connect again. */

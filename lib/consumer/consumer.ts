@@ -1,6 +1,6 @@
 import { Observable, type Observer, share, skip, type Subscriber, Subscription, type Unsubscribable } from 'rxjs';
-import type { Connection } from '../connection/connection';
-import { type ConnectionCore, coreOf } from '../connection/connection-core';
+import { type Connection, coreOf } from '../connection/connection';
+import type { ConnectionCore } from '../connection/connection-core';
 import { drainTimeoutOf } from '../connection/connection-options';
 import type { CloseOptions, CloseReport, Member } from '../connection/member';
 import type { ConsumerError, InstanceQueueError } from '../errors';

@@ -1,7 +1,7 @@
 import { type Observable, Subject, type Subscription, filter, firstValueFrom, skip, timer } from 'rxjs';
 import { Deadlines } from '../collections/deadlines';
-import type { Connection } from '../connection/connection';
-import { type ConnectionCore, coreOf } from '../connection/connection-core';
+import { type Connection, coreOf } from '../connection/connection';
+import type { ConnectionCore } from '../connection/connection-core';
 import { drainTimeoutOf } from '../connection/connection-options';
 import type { CloseOptions, CloseReport } from '../connection/member';
 import type { Messages, RoutingKey } from '../contract-codecs';
@@ -101,9 +101,7 @@ export class Producer<T = unknown> extends TypedEmitter<ProducerEvents> implemen
     return this.#state.value;
   }
 
-  /**
-   * Hot. Emits: the present gauges, then each change. Completes: when closed. Errors: never.
-   */
+  /** Hot. Emits: the present gauges, then each change. Completes: when closed. Errors: never. */
   get outbox$(): Observable<OutboxState> {
     return this.#pump.gauges$;
   }
