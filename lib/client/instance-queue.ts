@@ -269,8 +269,9 @@ export class InstanceQueue extends TypedEmitter<InstanceQueueEvents> implements 
    * Each waits as a copy (same id, content, properties and headers; the count, the time of the first failure and the last error in
    * headers of its own) in a wait queue, from which the broker returns it, and which the broker deletes when unused. The copy is
    * published over the producing connection; when it is confirmed the original is acked. A process killed in between leaves a
-   * duplicate with the same `messageId`, never a loss; a copy that cannot be confirmed leaves the original unacked. The
-   * policy rejects (and `handle` falls back to 'requeue-once'): PublishError PUBLISH_INVALID, when the headers have no room for its own.
+   * duplicate with the same `messageId`, never a loss; a copy that cannot be confirmed leaves the original unacked. With
+   * `waitIn: 'queue'` it waits in its own queue instead, where RabbitMQ ≥ 4.3 does the same without a copy. The policy rejects
+   * (and `handle` falls back to 'requeue-once'): PublishError PUBLISH_INVALID, when the headers have no room for its own.
    *
    * @throws OptionsError if an option cannot be right
    */
