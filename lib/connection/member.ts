@@ -1,3 +1,5 @@
+import { timer } from 'rxjs';
+
 /** Options of `close`. */
 export interface CloseOptions {
   /** ms to wait for handlers and confirms; 0 does not wait. @default the connection's `drainTimeout` */
@@ -18,4 +20,48 @@ export interface Member {
   readonly direction: 'inbound' | 'outbound';
   /** Settles within `within` ms. */
   close(within: number): Promise<CloseReport>;
+}
+
+/** How a member closes: once, in the shortest time that a call allows. */
+export class Closing {
+  readonly #end: (within: number) => Promise<CloseReport>;
+  readonly #force: () => void;
+  #report: Promise<CloseReport> | undefined;
+
+  /** `end` is called once; `force`, when the time of a call is up, ends it at once. */
+  constructor(end: (within: number) => Promise<CloseReport>, force: () => void) {
+    this.#end = end;
+    this.#force = force;
+  }
+
+  get begun(): boolean {
+    return this.#report !== undefined;
+  }
+
+  /** Begins the end, or shortens the time that is left to it, ms. Settles as the end does. */
+  within(ms: number): Promise<CloseReport> {
+    const deadline = timer(ms).subscribe(() => {
+      this.#force();
+    });
+    const report = (this.#report ??= this.#begin(ms));
+    void report.then(() => {
+      deadline.unsubscribe();
+    });
+    return report;
+  }
+
+  /** The member has ended without a call. */
+  ended(report: CloseReport): void {
+    this.#report = Promise.resolve(report);
+  }
+
+  /** The promise stands before the end begins: a listener that is called by the end may close again. */
+  #begin(ms: number): Promise<CloseReport> {
+    let settle: (report: Promise<CloseReport>) => void = () => undefined;
+    this.#report = new Promise((resolve) => {
+      settle = resolve;
+    });
+    settle(this.#end(ms));
+    return this.#report;
+  }
 }

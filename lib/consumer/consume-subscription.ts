@@ -1,7 +1,7 @@
-import { concatMap, from, ignoreElements, take, timer } from 'rxjs';
+import { concatMap, from, ignoreElements, take } from 'rxjs';
 import type { Observable, ObservableInput, Subscriber, Subscription } from 'rxjs';
 import type { ConnectionCore } from '../connection/connection-core';
-import type { CloseReport, Member } from '../connection/member';
+import { type CloseReport, Closing, type Member } from '../connection/member';
 import { tellState } from '../diagnostics';
 import { isInstanceQueueError, type InstanceQueueError } from '../errors';
 import { StateSubject } from '../reactive/state-subject';
@@ -27,7 +27,12 @@ export class ConsumeSubscription<T> implements Member {
   #until: Subscription | undefined;
   #pausing: Subscription | undefined;
   readonly #attaching: AttachLoop<T>;
-  #ending: Promise<CloseReport> | undefined;
+  readonly #closing = new Closing(
+    () => this.#end(),
+    () => {
+      this.#draining.force();
+    },
+  );
   /** Why it ends; undefined if the subscriber, `until` or `close` ended it. */
   #cause: InstanceQueueError | undefined;
   #paused = false;
@@ -93,7 +98,7 @@ export class ConsumeSubscription<T> implements Member {
     if (this.#subscriber.closed) return;
     if (this.#paused) this.#detach();
     else this.#attach();
-    if (options.until !== undefined && !this.#ending) {
+    if (options.until !== undefined && !this.#closing.begun) {
       const end = (): void => {
         void this.close(core.drainTimeout);
       };
@@ -108,14 +113,7 @@ export class ConsumeSubscription<T> implements Member {
 
   /** Cancels, drains for at most `within` ms, completes. A later call may shorten the time that is left, not extend it. */
   close(within: number): Promise<CloseReport> {
-    const deadline = timer(within).subscribe(() => {
-      this.#draining.force();
-    });
-    const ending = this.#ending ?? this.#beginEnd();
-    void ending.then(() => {
-      deadline.unsubscribe();
-    });
-    return ending;
+    return this.#closing.within(within);
   }
 
   /** Follows `pause`. Values that it emits on subscribe only decide how the loop starts. */
@@ -124,19 +122,19 @@ export class ConsumeSubscription<T> implements Member {
       next: (paused) => {
         const changed = paused !== this.#paused;
         this.#paused = paused;
-        if (!changed || !this.#loop || this.#ending) return;
+        if (!changed || !this.#loop || this.#closing.begun) return;
         if (paused) this.#detach();
         else this.#attach();
       },
       error: (error: unknown) => {
-        if (this.#ending) return;
+        if (this.#closing.begun) return;
         this.#cause = pauseFailed(this.#options.queueName, error);
         this.#core.log.error({ queue: this.#options.queueName, err: this.#cause }, 'consumer stopped');
         // The error unsubscribes, and that drains.
         this.#subscriber.error(this.#cause);
       },
     });
-    if (this.#ending) this.#pausing.unsubscribe();
+    if (this.#closing.begun) this.#pausing.unsubscribe();
   }
 
   /** Attaches on each link, until paused or ended. */
@@ -145,7 +143,7 @@ export class ConsumeSubscription<T> implements Member {
     const before = this.#pauseDone;
     // An exclusive consumer is refused until the broker has cancelled the one before.
     this.#run(before ? from(before).pipe(concatMap(() => attached$)) : attached$);
-    if (before && !this.#paused && !this.#ending) this.#write({ status: 'detached' });
+    if (before && !this.#paused && !this.#closing.begun) this.#write({ status: 'detached' });
   }
 
   /** Pauses: cancels the consumer, and closes its channel when everything it handed out is settled. */
@@ -157,7 +155,7 @@ export class ConsumeSubscription<T> implements Member {
       this.#pauseDone = this.#attaching.isStream ? this.#draining.end() : cancelled;
     } else this.#pauseDone ??= Promise.resolve();
     this.#run(this.#core.up$.pipe(ignoreElements()));
-    if (!this.#paused || this.#ending) return;
+    if (!this.#paused || this.#closing.begun) return;
     this.#core.log.info({ queue: this.#options.queueName }, 'consumer paused');
     this.#write({ status: 'paused' });
   }
@@ -176,7 +174,7 @@ export class ConsumeSubscription<T> implements Member {
         this.#fail(isInstanceQueueError(error) ? error : this.#core.closedError());
       },
       complete: () => {
-        if (!this.#ending) this.#fail(this.#core.closedError());
+        if (!this.#closing.begun) this.#fail(this.#core.closedError());
       },
     });
   }
@@ -188,16 +186,6 @@ export class ConsumeSubscription<T> implements Member {
     }
     this.#core.log.warn({ queue: this.#options.queueName, err: cause, retryIn }, 'consumer detached');
     this.#write({ status: 'detached', cause, retryIn });
-  }
-
-  /** Sets `#ending` first: a listener of the states may call `close` again within `#end`. */
-  #beginEnd(): Promise<CloseReport> {
-    let settle: (report: Promise<CloseReport>) => void = () => undefined;
-    this.#ending = new Promise((resolve) => {
-      settle = resolve;
-    });
-    settle(this.#end());
-    return this.#ending;
   }
 
   async #end(): Promise<CloseReport> {
@@ -224,8 +212,8 @@ export class ConsumeSubscription<T> implements Member {
   }
 
   #fail(cause: InstanceQueueError): void {
-    if (this.#ending) return;
-    this.#ending = Promise.resolve(NOTHING_LEFT);
+    if (this.#closing.begun) return;
+    this.#closing.ended(NOTHING_LEFT);
     this.#until?.unsubscribe();
     this.#pausing?.unsubscribe();
     this.#core.log.error({ queue: this.#options.queueName, err: cause }, 'consumer stopped');

@@ -1,6 +1,6 @@
-import { from, type Observable, type Subscriber, type Subscription, take, timer } from 'rxjs';
+import { from, type Observable, type Subscriber, type Subscription, take } from 'rxjs';
 import type { Connection } from '../connection/connection';
-import type { CloseReport } from '../connection/member';
+import { type CloseReport, Closing } from '../connection/member';
 import { consuming } from '../consumer/consume';
 import type { ConsumeOptions, ResolvedConsumeOptions } from '../consumer/consume-options';
 import type { ConsumeSubscription } from '../consumer/consume-subscription';
@@ -54,7 +54,12 @@ export class PartitionConsumers<T> {
   readonly #state = new StateSubject<ConsumerState>(Object.freeze({ status: 'detached' }));
   readonly #unregister: () => void;
   #until: Subscription | undefined;
-  #ending: Promise<CloseReport> | undefined;
+  readonly #closing = new Closing(
+    (within) => this.#end(within),
+    () => {
+      for (const { subscription } of this.#consumers) void subscription?.close(0);
+    },
+  );
   #cause: InstanceQueueError | undefined;
 
   constructor(options: PartitionConsumersOptions<T>, subscriber: Subscriber<Delivery<T>>) {
@@ -112,30 +117,22 @@ export class PartitionConsumers<T> {
       this.#fail(error);
     });
     const { until } = this.#options.consume;
-    if (until === undefined || this.#ending) return;
+    if (until === undefined || this.#closing.begun) return;
     const end = (): void => {
       void this.close(this.#options.consuming.core.drainTimeout);
     };
     this.#until = from(until).pipe(take(1)).subscribe({ next: end, error: end, complete: end });
   }
 
-  /** Leaves the group, and hands over all partitions, within this many ms. */
+  /** Leaves the group, and hands over all partitions, within this many ms. A later call may shorten the time that is left. */
   close(within: number): Promise<CloseReport> {
-    // A later call may shorten the time that is left.
-    const deadline = timer(within).subscribe(() => {
-      for (const { subscription } of this.#consumers) void subscription?.close(0);
-    });
-    const ending = this.#ending ?? this.#beginEnd(within);
-    void ending.then(() => {
-      deadline.unsubscribe();
-    });
-    return ending;
+    return this.#closing.within(within);
   }
 
   /** Attaches to the partitions that the plan gives this member, and leaves the others. */
   #follow(): void {
     const { plan } = this.#membership.group;
-    if (plan && !this.#ending) {
+    if (plan && !this.#closing.begun) {
       const mine = new Set<number>();
       plan.owners.forEach((owner, partition) => {
         if (owner === this.#membership.id) mine.add(partition);
@@ -201,7 +198,7 @@ export class PartitionConsumers<T> {
 
   #present(): ConsumerState {
     const consumers = [...this.#consumers];
-    if (this.#ending) {
+    if (this.#closing.begun) {
       const unsettled = consumers.reduce((sum, { subscription }) => sum + (subscription?.backlog?.unsettled ?? 0), 0);
       return { status: 'draining', unsettled };
     }
@@ -215,16 +212,6 @@ export class PartitionConsumers<T> {
 
   #write(state: ConsumerState): void {
     if (JSON.stringify(state) !== JSON.stringify(this.state)) this.#state.next(Object.freeze(state));
-  }
-
-  /** Sets `#ending` first: within `#end` a consumer may complete, and a listener may call `close` again. */
-  #beginEnd(within: number): Promise<CloseReport> {
-    let settle: (report: Promise<CloseReport>) => void = () => undefined;
-    this.#ending = new Promise((resolve) => {
-      settle = resolve;
-    });
-    settle(this.#end(within));
-    return this.#ending;
   }
 
   async #end(within: number): Promise<CloseReport> {
@@ -246,7 +233,7 @@ export class PartitionConsumers<T> {
   }
 
   #fail(error: unknown): void {
-    if (this.#ending) return;
+    if (this.#closing.begun) return;
     const { layout, consuming: connection } = this.#options;
     const cause = withCount(error, layout);
     this.#cause = isInstanceQueueError(cause) ? cause : new OptionsError('consume', 'The consumer failed.', { cause });

@@ -1,9 +1,9 @@
-import { type Observable, Subject, type Subscription, filter, firstValueFrom, skip, timer } from 'rxjs';
+import { type Observable, Subject, type Subscription, filter, firstValueFrom, skip } from 'rxjs';
 import { Deadlines } from '../collections/deadlines';
 import { type Connection, coreOf } from '../connection/connection';
 import type { ConnectionCore } from '../connection/connection-core';
 import { drainTimeoutOf } from '../connection/connection-options';
-import type { CloseOptions, CloseReport } from '../connection/member';
+import { type CloseOptions, type CloseReport, Closing } from '../connection/member';
 import type { Messages, RoutingKey } from '../contract-codecs';
 import { tellState } from '../diagnostics';
 import { InstanceQueueError, type PublishError } from '../errors';
@@ -61,8 +61,13 @@ export class Producer<T = unknown> extends TypedEmitter<ProducerEvents> implemen
   #channels: Subscription | undefined;
   #order = 0;
   #ended: InstanceQueueError | 'closed' | undefined;
-  #closing: Promise<CloseReport> | undefined;
   #forced: () => void = () => undefined;
+  readonly #closing = new Closing(
+    () => this.#flush(),
+    () => {
+      this.#forced();
+    },
+  );
 
   /** @throws OptionsError if an option cannot be right */
   constructor(connection: Connection, options?: ProducerOptions<T>);
@@ -226,7 +231,7 @@ export class Producer<T = unknown> extends TypedEmitter<ProducerEvents> implemen
 
   #checkOpen(message: AnyMessage<T> | undefined, options: SendOptions | undefined): void {
     if (options !== undefined) checkOptions(options, SEND, { of: 'a send' });
-    if (this.#ended !== undefined || this.#closing) throw this.#closedError(givenId(message) ?? '');
+    if (this.#ended !== undefined || this.#closing.begun) throw this.#closedError(givenId(message) ?? '');
   }
 
   /** Refuses messages that have no room, or whose signal is aborted; otherwise opens what they need. */
@@ -254,14 +259,7 @@ export class Producer<T = unknown> extends TypedEmitter<ProducerEvents> implemen
   }
 
   #close(within: number): Promise<CloseReport> {
-    const deadline = timer(within).subscribe(() => {
-      this.#forced();
-    });
-    this.#closing ??= this.#flush();
-    void this.#closing.then(() => {
-      deadline.unsubscribe();
-    });
-    return this.#closing;
+    return this.#closing.within(within);
   }
 
   async #flush(): Promise<CloseReport> {

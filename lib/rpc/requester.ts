@@ -1,9 +1,8 @@
 import { randomUUID } from 'node:crypto';
-import { timer } from 'rxjs';
 import { auto, type Codec } from '../codec';
 import { Deadlines } from '../collections/deadlines';
 import type { ConnectionCore } from '../connection/connection-core';
-import type { CloseReport, Member } from '../connection/member';
+import { type CloseReport, Closing, type Member } from '../connection/member';
 import type { Message } from '../consumer/delivery';
 import { onDefaultExchange, queueCodecs } from '../contract';
 import { OptionsError, PublishError } from '../errors';
@@ -51,8 +50,13 @@ export class Requester implements Member {
   readonly #channels = new Map<boolean, RequestChannel>();
   #open = 0;
   #idle: () => void = () => undefined;
-  #closing: Promise<CloseReport> | undefined;
   #force: () => void = () => undefined;
+  readonly #closing = new Closing(
+    () => this.#end(),
+    () => {
+      this.#force();
+    },
+  );
 
   constructor(core: ConnectionCore, producerOf: ProducerOf, timeout: number = DEFAULTS.timeout) {
     this.#core = core;
@@ -71,7 +75,7 @@ export class Requester implements Member {
   ): Promise<Message<Res>> {
     checkOptions<RequestOptions>(options, REQUEST, { of: 'request()' });
     const messageId = givenId(message) ?? randomUUID();
-    if (this.#closing)
+    if (this.#closing.begun)
       throw new PublishError('PUBLISH_CLOSED', messageId, 'The queue is closed: it sends no requests.');
     if (!isObject(message)) {
       const sentence = `This request cannot be sent: ${notAMessage(message)}`;
@@ -99,14 +103,7 @@ export class Requester implements Member {
    * (PUBLISH_CLOSED); the producers, which close next, reject the rest.
    */
   close(within: number): Promise<CloseReport> {
-    const deadline = timer(within).subscribe(() => {
-      this.#force();
-    });
-    this.#closing ??= this.#end();
-    void this.#closing.then(() => {
-      deadline.unsubscribe();
-    });
-    return this.#closing;
+    return this.#closing.within(within);
   }
 
   #channel(idempotent: boolean): RequestChannel {
