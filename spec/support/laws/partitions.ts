@@ -16,6 +16,18 @@ interface Order {
   readonly n: number;
 }
 
+/** Work that does not end before `finish`, and the orders that it has begun with. */
+function unfinishedWork() {
+  const begun: Order[] = [];
+  let finish: () => void = () => undefined;
+  const finished = new Promise<void>((resolve) => (finish = resolve));
+  const work = async ({ body }: Message<Order>): Promise<void> => {
+    begun.push(body);
+    await finished;
+  };
+  return { begun, work, finish };
+}
+
 /** What partitioned queues do, on any broker. */
 export function partitionLaws(given: { readonly broker: BrokerUnderTest }): void {
   let name: string;
@@ -92,31 +104,23 @@ export function partitionLaws(given: { readonly broker: BrokerUnderTest }): void
 
   it('a partition changes hands behind the work that runs, with nothing lost and nothing out of order', async () => {
     const old = partitioned(given.broker.newClient(), 2);
-    const begun: Order[] = [];
     const running = new Set<number>();
     const overlaps: number[] = [];
-    let finish: () => void = () => undefined;
-    const blocked = new Promise<void>((resolve) => (finish = resolve));
-    const work = async (body: Order, partition: number): Promise<void> => {
+    const { begun, work: begin, finish } = unfinishedWork();
+    const work = async (message: Message<Order>): Promise<void> => {
+      const { partition = -1 } = message;
       if (running.has(partition)) overlaps.push(partition);
       running.add(partition);
-      begun.push(body);
-      await blocked;
+      await begin(message);
       running.delete(partition);
     };
-    old
-      .consume()
-      .pipe(handle(({ body, partition = -1 }) => work(body, partition)))
-      .subscribe();
+    old.consume().pipe(handle(work)).subscribe();
     await share(old, 2);
     await sendAll(old, 50);
     await eventually(() => begun.length === 2);
     const queue = given.broker.newClient();
     const next = partitioned(queue, 2);
-    next
-      .consume()
-      .pipe(handle(({ body, partition = -1 }) => work(body, partition)))
-      .subscribe();
+    next.consume().pipe(handle(work)).subscribe();
     await share(old, 1);
     // The new owner is attached beside the old one, and waits for the work that runs.
     await until(queue.health$, ({ consumers: [one] }) => one?.status === 'attached');
@@ -133,13 +137,7 @@ export function partitionLaws(given: { readonly broker: BrokerUnderTest }): void
   it('a partition that comes back while it is still being handed over is consumed again', async () => {
     const queue = given.broker.newClient();
     const old = partitioned(queue, 2);
-    const begun: Order[] = [];
-    let finish: () => void = () => undefined;
-    const blocked = new Promise<void>((resolve) => (finish = resolve));
-    const work = async ({ body }: Message<Order>): Promise<void> => {
-      begun.push(body);
-      await blocked;
-    };
+    const { begun, work, finish } = unfinishedWork();
     old.consume().pipe(handle(work)).subscribe();
     await share(old, 2);
     await sendAll(old, 20);
@@ -161,13 +159,7 @@ export function partitionLaws(given: { readonly broker: BrokerUnderTest }): void
       Partitioned<Order>,
       Partitioned<Order>,
     ];
-    const begun: Order[] = [];
-    let finish: () => void = () => undefined;
-    const blocked = new Promise<void>((resolve) => (finish = resolve));
-    const work = async ({ body }: Message<Order>): Promise<void> => {
-      begun.push(body);
-      await blocked;
-    };
+    const { begun, work, finish } = unfinishedWork();
     const key = ({ body }: Message<Order>): string => body.key;
     old.consume().pipe(handle(work, { key })).subscribe();
     await share(old, 1);
