@@ -53,6 +53,40 @@ describe('messages', () => {
     }
   });
 
+  describe('that are waited for', () => {
+    const begun = (): { memory: MemoryChannel; receiver: Receiver; seen: string[]; rest: Buffer } => {
+      const memory = new MemoryChannel();
+      const seen: string[] = [];
+      memory.channel.registerConsumer(TAG, () => seen.push('by amqplib'));
+      const receiver = Receiver.on(memory.model);
+      if (!receiver) throw new Error('This amqplib is not known.');
+      receiver.register(memory.channel, TAG, ({ content }) => seen.push(content.toString()));
+      const bytes = message('halved');
+      receiver.read(bytes.subarray(0, -4));
+      return { memory, receiver, seen, rest: bytes.subarray(-4) };
+    };
+
+    it('end the connection when their frame does not end as it has to', () => {
+      const { memory, receiver, seen, rest } = begun();
+      const errors: unknown[] = [];
+      memory.connection.on('frameError', (error) => errors.push(error));
+      receiver.read(Buffer.concat([rest.subarray(0, -1), Buffer.of(0)]));
+      expect(errors).toHaveLength(1);
+      expect(seen).toEqual([]);
+    });
+
+    it('are dropped once their channel closes, and hold up no other channel', () => {
+      const { memory, receiver, seen, rest } = begun();
+      const second = memory.open();
+      second.registerConsumer('other', ({ content }) => seen.push(content.toString()));
+      memory.channel.close().catch(() => undefined);
+      const fields = { consumerTag: 'other', deliveryTag: 1, redelivered: false, exchange: '', routingKey: 'q' };
+      const body = encodeContent(2, {}, Buffer.from('behind'), 4096);
+      receiver.read(Buffer.concat([rest, encodeMethod('basic.deliver', 2, fields), body]));
+      expect(seen).toEqual(['behind']);
+    });
+  });
+
   it('of a consumer that nobody named here are amqplib’s', async () => {
     const memory = new MemoryChannel();
     const seen = consuming(memory);
