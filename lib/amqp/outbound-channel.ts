@@ -56,6 +56,7 @@ export class AmqpOutboundChannel extends AmqpChannel<ConfirmChannel> implements 
       this.#writable = false;
     };
     this.#publisher = host.wire ? Publisher.on(channel, full) : undefined;
+    host.receiver?.registerConfirms(channel);
   }
 
   get writable(): boolean {

@@ -69,6 +69,7 @@ export function readingConnection(): ReadingConnection {
     maxFrameSize: 0,
     accept: () => undefined,
     channels: [],
+    recvSinceLastCheck: false,
   });
   return connection as ReadingConnection;
 }

@@ -1,6 +1,6 @@
 /** What reads bytes that a broker or a message brings. Each target throws for a fault, and compares with amqplib where it can. */
 import { deepStrictEqual, strictEqual } from 'node:assert';
-import type { Channel, ChannelModel } from 'amqplib';
+import type { Channel, ChannelModel, ConfirmChannel } from 'amqplib';
 import { fromAmqp, publishOptions } from '../../lib/amqp/amqp-properties';
 import { Arrival } from '../../lib/amqp/wire/delivery-frames';
 import { writeFieldTable, nestsDeeper } from '../../lib/amqp/wire/field-table';
@@ -25,6 +25,8 @@ import { readTable, readingConnection, writeDelivery, writeHead, writeTable } fr
 import type { Target } from './fuzzer';
 
 const CHANNEL = 1;
+/** The channel of a producer. */
+const CONFIRMS = 2;
 const TAG = 'tag';
 
 /** A reader of inputs in parts: lengths and choices first, the rest as it is. */
@@ -70,11 +72,22 @@ function eventsOf(data: Buffer, own: boolean): Event[] {
   const model = { connection } as unknown as ChannelModel;
   guardFrames(model);
   const events: Event[] = [];
+  const confirming = {
+    ch: CONFIRMS,
+    once: () => undefined,
+    emit: (event: 'ack' | 'nack', { deliveryTag, multiple }: Record<string, unknown>) =>
+      events.push([event, deliveryTag, multiple]),
+  };
+  connection.channels[CONFIRMS] = { channel: confirming };
   const head = (size: number, properties: unknown): void => {
     events.push(['header', size, properties]);
   };
   if (own) {
-    Receiver.on(model)?.register(channel as unknown as Channel, TAG, (message) => {
+    const receiver = Receiver.on(model);
+    if (!receiver)
+      throw new Error('The receiver does not know this connection: amqplib would be compared with itself.');
+    receiver.registerConfirms(confirming as unknown as ConfirmChannel);
+    receiver.register(channel as unknown as Channel, TAG, (message) => {
       if (!(message instanceof Arrival)) throw new Error('Expected an Arrival.');
       const { deliveryTag, redelivered, exchange, routingKey, content } = message;
       events.push(['deliver', TAG, deliveryTag, redelivered, exchange, routingKey]);
@@ -97,6 +110,9 @@ function eventsOf(data: Buffer, own: boolean): Event[] {
       else if (id === BASIC_DELIVER && number === CHANNEL) {
         const { consumerTag, deliveryTag, redelivered, exchange, routingKey } = fields as Record<string, unknown>;
         events.push(['deliver', consumerTag, deliveryTag, redelivered, exchange, routingKey]);
+      } else if ((id === BASIC_ACK || id === BASIC_NACK) && number === CONFIRMS) {
+        const { deliveryTag, multiple } = fields as Record<string, unknown>;
+        events.push([id === BASIC_ACK ? 'ack' : 'nack', deliveryTag, multiple]);
       } else events.push(['frame', id, number, fields, size]);
     }
     events.push(['left', connection.rest.length]);
@@ -108,6 +124,8 @@ function eventsOf(data: Buffer, own: boolean): Event[] {
 }
 const BASIC = 60;
 const BASIC_DELIVER = BASIC * 0x10000 + 60;
+const BASIC_ACK = BASIC * 0x10000 + 80;
+const BASIC_NACK = BASIC * 0x10000 + 120;
 
 /** amqplib fails at a damaged header before it hands out the message; we do when somebody reads its properties. */
 function deliveries(data: Buffer): void {
@@ -335,6 +353,8 @@ export const TARGETS: Readonly<Record<string, { readonly run: Target; readonly s
         {},
         NOTHING,
       ),
+      Buffer.from('010002' + '0000000d' + '003c0050' + '0000000000000007' + '01' + 'ce', 'hex'),
+      Buffer.from('010002' + '0000000d' + '003c0078' + '0000000100000007' + '02' + 'ce', 'hex'),
     ],
   },
   tables: {

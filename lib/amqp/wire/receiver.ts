@@ -1,15 +1,22 @@
-import type { Channel, ChannelModel, ConsumeMessage } from 'amqplib';
+import type { Channel, ChannelModel, ConfirmChannel, ConsumeMessage } from 'amqplib';
 import { isObject } from '../../options';
 import type { InboundMessage } from '../../transport/transport';
 import { DeliveryFrames, uint16At, uint32At } from './delivery-frames';
 import { retriedReadably } from './frame-guard';
-import { FRAME_HEADER, FRAME_OVERHEAD, SIZE_AT } from './frames';
+import { BASIC, FRAME_END, FRAME_HEADER, FRAME_OVERHEAD, METHOD, SIZE_AT } from './frames';
 
-interface Registered {
+/** A channel of a consumer. */
+interface Consuming {
   readonly channel: Channel;
   readonly frames: DeliveryFrames;
   readonly onMessage: (message: InboundMessage) => void;
 }
+/** A channel of a producer. */
+interface Confirming {
+  readonly channel: ConfirmChannel;
+  readonly frames: undefined;
+}
+type Registered = Consuming | Confirming;
 
 /** The internals of an amqplib connection that are used here, below its documented surface. */
 interface ReadingConnection {
@@ -36,9 +43,9 @@ const isReading = (connection: object): connection is ReadingConnection =>
   typeof Reflect.get(connection, 'emit') === 'function';
 
 /**
- * Takes complete messages out of the bytes that were read, before amqplib splits them into frames: amqplib creates half a dozen
- * objects for each of the three frames of a message, and closures for the message. Everything else, including messages of
- * consumers that are not registered here, is left to amqplib. The order of arrival is kept.
+ * Takes complete messages and confirms out of the bytes that were read, before amqplib splits them into frames: amqplib creates
+ * half a dozen objects for each of the three frames of a message, and closures for the message. Everything else, including messages
+ * of consumers that are not registered here, is left to amqplib. The order of arrival is kept.
  */
 export class Receiver {
   readonly #connection: ReadingConnection;
@@ -64,11 +71,26 @@ export class Receiver {
 
   /** From now on, delivers the messages of this consumer to `onMessage` instead of amqplib's callback. */
   register(channel: Channel, consumerTag: string, onMessage: (message: InboundMessage) => void): void {
+    const number = this.#numberOf(channel);
+    if (number === undefined) return;
+    this.#register(number, { channel, frames: new DeliveryFrames(number, consumerTag, this.#decode), onMessage });
+  }
+
+  /** From now on, reads the confirms of this channel, which emits them as it does those that amqplib reads. */
+  registerConfirms(channel: ConfirmChannel): void {
+    const number = this.#numberOf(channel);
+    if (number !== undefined) this.#register(number, { channel, frames: undefined });
+  }
+
+  #numberOf(channel: Channel): number | undefined {
     const number: unknown = Reflect.get(channel, 'ch');
-    if (typeof number !== 'number' || !this.#isOpen(channel, number)) return;
-    const frames = new DeliveryFrames(number, consumerTag, this.#decode);
+    return typeof number === 'number' && this.#isOpen(channel, number) ? number : undefined;
+  }
+
+  #register(number: number, registered: Registered): void {
+    const { channel } = registered;
     const known = this.#byChannel.get(number)?.channel === channel;
-    this.#byChannel.set(number, { channel, frames, onMessage });
+    this.#byChannel.set(number, registered);
     // A channel may have many consumers, one after the other.
     if (known) return;
     channel.once('close', () => {
@@ -99,7 +121,7 @@ export class Receiver {
     }
   }
 
-  /** `true`: the next message is not complete, and will be taken when it is. Only where this class itself reads. */
+  /** `true`: what comes next is not complete, and will be taken when it is. Only where this class itself reads. */
   #take(): boolean {
     const { rest } = this.#connection;
     if (this.#byChannel.size === 0) return false;
@@ -107,24 +129,34 @@ export class Receiver {
     let number = -1;
     let registered: Registered | undefined;
     try {
-      while (rest.length - at > LEAST) {
+      while (rest.length - at >= LEAST) {
         const next = uint16At(rest, at + 1);
         // Most messages of one read belong to the same channel.
         if (next !== number) registered = this.#byChannel.get((number = next));
-        if (!registered || !this.#isOpen(registered.channel, number)) break;
-        const message = registered.frames.parse(rest, at);
-        if (!message) return registered.frames.incomplete && this.#reading;
-        at = registered.frames.end;
-        this.#hand(registered, message);
+        if (!registered || !this.#isOpen(registered.channel, number)) return false;
+        if (registered.frames) {
+          const message = registered.frames.parse(rest, at);
+          if (!message) return registered.frames.incomplete && this.#reading;
+          at = registered.frames.end;
+          this.#hand(registered, message);
+        } else {
+          const confirm = confirmAt(rest, at);
+          if (confirm === undefined) return false;
+          const tagAt = at + FRAME_HEADER + 4;
+          const deliveryTag = uint32At(rest, tagAt) * 2 ** 32 + uint32At(rest, tagAt + 4);
+          at += CONFIRM;
+          registered.channel.emit(confirm, { deliveryTag, multiple: ((rest[tagAt + 8] ?? 0) & 1) === 1 });
+        }
       }
+      // No frame is shorter.
+      return this.#reading && rest.length - at < FRAME_OVERHEAD;
     } finally {
       if (at > 0) this.#connection.rest = rest.subarray(at);
     }
-    return false;
   }
 
   /** An exception closes its channel, as in amqplib, and no other channel of the connection. */
-  #hand({ channel, onMessage }: Registered, message: InboundMessage): void {
+  #hand({ channel, onMessage }: Consuming, message: InboundMessage): void {
     try {
       onMessage(message);
     } catch (error) {
@@ -143,8 +175,23 @@ export class Receiver {
 
 /** https://www.rabbitmq.com/amqp-0-9-1-reference#constants */
 const INTERNAL_ERROR = 541;
-/** Bytes of the three frames of an empty message without properties. */
-const LEAST = 40;
+
+/** The methods `basic.ack` and `basic.nack`. https://www.rabbitmq.com/amqp-0-9-1-reference#basic.ack */
+const ACK = BASIC * 0x10000 + 80;
+const NACK = BASIC * 0x10000 + 120;
+/** Bytes of the payload: class, method, delivery tag and bits. */
+const CONFIRM_PAYLOAD = 4 + 8 + 1;
+const CONFIRM = CONFIRM_PAYLOAD + FRAME_OVERHEAD;
+/** Bytes of the shortest that is taken. */
+const LEAST = CONFIRM;
+
+/** What the frame at `at` is, of which all is there: undefined, no confirm as expected. */
+function confirmAt(bytes: Buffer, at: number): 'ack' | 'nack' | undefined {
+  if (bytes[at] !== METHOD || uint32At(bytes, at + SIZE_AT) !== CONFIRM_PAYLOAD) return undefined;
+  if (bytes[at + CONFIRM - 1] !== FRAME_END) return undefined;
+  const method = uint32At(bytes, at + FRAME_HEADER);
+  return method === ACK ? 'ack' : method === NACK ? 'nack' : undefined;
+}
 
 type Properties = ConsumeMessage['properties'];
 

@@ -9,6 +9,8 @@ import { MemoryChannel } from '../../../support/amqplib/memory-channel';
 
 const FRAME_MAX = 4096;
 const CHANNELS = [1, 2, 3];
+/** The channel of a producer. */
+const CONFIRMS = 4;
 const tagOf = (channel: number): string => `tag-${String(channel)}`;
 const HEARTBEAT = Buffer.from('08000000000000ce', 'hex');
 
@@ -44,6 +46,30 @@ const framesOfChannel = (items: readonly (number | 'ack')[], channel: number): F
     );
   });
 
+/** What the broker answers a producer. */
+const verdict = fc.oneof(
+  {
+    weight: 6,
+    arbitrary: fc.record({
+      method: fc.constantFrom('basic.ack' as const, 'basic.nack' as const),
+      deliveryTag: fc.oneof(fc.nat(300), fc.nat(2 ** 40)),
+      multiple: fc.boolean(),
+    }),
+  },
+  { weight: 1, arbitrary: fc.constant('return' as const) },
+);
+type Verdicts = typeof verdict extends fc.Arbitrary<infer V> ? V : never;
+const confirmsOf = (verdicts: readonly Verdicts[]): Frame[] =>
+  verdicts.flatMap((given) => {
+    if (given !== 'return') {
+      const { method, ...fields } = given;
+      return framesOf(encodeMethod(method, CONFIRMS, fields));
+    }
+    const fields = { replyCode: 312, replyText: 'NO_ROUTE', exchange: '', routingKey: 'q' };
+    const content = encodeContent(CONFIRMS, { messageId: 'm' }, Buffer.from('back'), FRAME_MAX);
+    return framesOf(Buffer.concat([encodeMethod('basic.return', CONFIRMS, fields), content]));
+  });
+
 /** Frame by frame in turns: within a channel the order stays, between channels anything may be in between. */
 function interleaved(ofChannels: readonly Frame[][], turns: readonly number[], heartbeatEvery: number): Buffer {
   const lines = ofChannels.map((frames) => [...frames]);
@@ -71,8 +97,17 @@ type Reader = 'amqplib' | 'behind the stream' | 'before the stream';
 async function seenBy(reads: readonly Buffer[], reader: Reader): Promise<{ seen: unknown[]; parsed: number }> {
   const memory = new MemoryChannel(FRAME_MAX);
   const channels = [memory.channel, memory.open(), memory.open()];
+  const confirming = memory.open();
   const receiver = reader === 'amqplib' ? undefined : Receiver.on(memory.model);
   const seen: (() => unknown)[] = [];
+  for (const event of ['ack', 'nack', 'return']) {
+    // amqplib's own need messages that were published.
+    confirming.removeAllListeners(event);
+    confirming.on(event, ({ deliveryTag, multiple, content }: Record<string, unknown>) =>
+      seen.push(() => [event, deliveryTag, multiple, content]),
+    );
+  }
+  receiver?.registerConfirms(confirming);
   let parsed = 0;
   memory.connection.on('frameError', (error) => seen.push(() => error));
   for (const [i, channel] of channels.entries()) {
@@ -97,20 +132,21 @@ async function seenBy(reads: readonly Buffer[], reader: Reader): Promise<{ seen:
   return { seen: seen.map((look) => look()), parsed };
 }
 
-describe('deliveries of several channels whose frames take turns', () => {
+describe('deliveries and confirms of several channels whose frames take turns', () => {
   it('are what amqplib makes of them, in the same order, with heartbeats between, however the bytes are cut', async () => {
     let parsed = 0;
     await fc.assert(
       fc.asyncProperty(
         fc.tuple(...CHANNELS.map(() => fc.array(item, { maxLength: 6 }))),
+        fc.array(verdict, { maxLength: 8 }),
         fc.array(fc.nat(5), { minLength: 1, maxLength: 30 }),
         fc.integer({ min: 1, max: 20 }),
         fc.array(fc.double({ min: 0, max: 1, noNaN: true }), { maxLength: 8 }),
-        async (items, turns, heartbeatEvery, places) => {
+        async (items, verdicts, turns, heartbeatEvery, places) => {
           const frames = items.map((some, i) => framesOfChannel(some, CHANNELS[i] ?? 0));
-          const reads = pieces(interleaved(frames, turns, heartbeatEvery), places);
+          const reads = pieces(interleaved([...frames, confirmsOf(verdicts)], turns, heartbeatEvery), places);
           const theirs = await seenBy(reads, 'amqplib');
-          expect(theirs.seen).toHaveLength(items.flat().length);
+          expect(theirs.seen).toHaveLength(items.flat().length + verdicts.length);
           for (const reader of ['behind the stream', 'before the stream'] as const) {
             const ours = await seenBy(reads, reader);
             expect(ours.seen).toEqual(theirs.seen);

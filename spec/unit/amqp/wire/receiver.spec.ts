@@ -154,3 +154,70 @@ describe('messages', () => {
     expect((await memory.written()).includes('Error while processing message')).toBe(true);
   });
 });
+
+describe('confirms', () => {
+  /** What amqplib reads itself, and what the channel emits. */
+  const producing = (): {
+    memory: MemoryChannel;
+    receiver: Receiver | undefined;
+    read: unknown[];
+    emitted: unknown[];
+  } => {
+    const memory = new MemoryChannel();
+    const read: unknown[] = [];
+    const recvFrame: unknown = Reflect.get(memory.connection, 'recvFrame');
+    Reflect.set(memory.connection, 'recvFrame', () => {
+      const frame: unknown = typeof recvFrame === 'function' && Reflect.apply(recvFrame, memory.connection, []);
+      if (frame !== false) read.push(frame);
+      return frame;
+    });
+    const receiver = Receiver.on(memory.model);
+    const emitted: unknown[] = [];
+    for (const event of ['ack', 'nack']) {
+      memory.channel.removeAllListeners(event);
+      memory.channel.on(event, (fields) => emitted.push([event, fields]));
+    }
+    return { memory, receiver, read, emitted };
+  };
+  const fields = { deliveryTag: 2 ** 33 + 1, multiple: true };
+
+  it('are taken past an amqplib as it is known, and emitted as it does', () => {
+    const { memory, receiver, read, emitted } = producing();
+    receiver?.registerConfirms(memory.channel);
+    receiver?.read(Buffer.concat([encodeMethod('basic.ack', 1, fields), encodeMethod('basic.nack', 1, fields)]));
+    expect({ read, emitted }).toEqual({
+      read: [],
+      emitted: [
+        ['ack', fields],
+        ['nack', fields],
+      ],
+    });
+  });
+
+  it('of a channel that is not registered are left to amqplib', () => {
+    const { memory, receiver, read, emitted } = producing();
+    const other = memory.open();
+    receiver?.registerConfirms(other);
+    receiver?.read(encodeMethod('basic.ack', 1, fields));
+    expect(read).toHaveLength(1);
+    expect(emitted).toHaveLength(1);
+  });
+
+  it('whose frame does not end as it has to end the connection', () => {
+    const { memory, receiver, emitted } = producing();
+    const errors: unknown[] = [];
+    memory.connection.on('frameError', (error) => errors.push(error));
+    receiver?.registerConfirms(memory.channel);
+    receiver?.read(Buffer.concat([encodeMethod('basic.ack', 1, fields).subarray(0, -1), Buffer.of(0)]));
+    expect(errors).toHaveLength(1);
+    expect(emitted).toEqual([]);
+  });
+
+  it('of a channel that is closing are dropped, as amqplib does', () => {
+    const { memory, receiver, emitted } = producing();
+    receiver?.registerConfirms(memory.channel);
+    memory.channel.close().catch(() => undefined);
+    receiver?.read(encodeMethod('basic.ack', 1, fields));
+    expect(emitted).toEqual([]);
+  });
+});
