@@ -1,6 +1,7 @@
+import { Buffer } from 'node:buffer';
 import { types } from 'node:util';
 import { NotDecodable, NotEncodable } from './not-encodable';
-import { expected, isBuffer } from './options';
+import { expected } from './options';
 import type { MessageProperties } from './properties';
 import { isSchema, parserOf, type SchemaInput, type SchemaOutput, type StandardSchemaV1 } from './schema';
 import { toJson } from './to-json';
@@ -260,7 +261,7 @@ export const isBinary = (value: unknown): value is Binary => ArrayBuffer.isView(
  */
 export function bytesOf(value: unknown): Buffer | undefined {
   // A detached Buffer has no length left; only making a new one of its memory fails.
-  if (isBuffer(value) && value.length > 0) return value;
+  if (Buffer.isBuffer(value) && value.length > 0) return value;
   if (ArrayBuffer.isView(value)) return over(value.buffer, value.byteOffset, value.byteLength);
   return types.isAnyArrayBuffer(value) ? over(value) : undefined;
 }

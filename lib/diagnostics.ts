@@ -1,4 +1,4 @@
-import { channel, type TracingChannel } from 'node:diagnostics_channel';
+import { channel, tracingChannel, type TracingChannel } from 'node:diagnostics_channel';
 
 // What all channels of node:diagnostics_channel share. Deliveries are published in consumer/channel-delivery.ts, messages in
 // producer/producer-events.ts; client/diagnostics-events.ts lists them all.
@@ -14,13 +14,15 @@ export function setOrigin(event: object, connection: object): void {
 /** The connection that an event is of. */
 export const originOf = (event: object): object | undefined => origins.get(event);
 
-/** Does anybody listen to any of its steps? `TracingChannel.hasSubscribers` is younger than the Node we support. */
-export const isTraced = ({ start, end, asyncStart, asyncEnd, error }: TracingChannel<unknown, object>): boolean =>
-  start.hasSubscribers ||
-  asyncEnd.hasSubscribers ||
-  asyncStart.hasSubscribers ||
-  end.hasSubscribers ||
-  error.hasSubscribers;
+/** A tracing channel whose `hasSubscribers` says whether anybody listens to any of its steps, as Node's own does since 20.13. */
+export function tracing<Context extends object>(name: string): TracingChannel<unknown, Context> {
+  const traces = tracingChannel<unknown, Context>(name);
+  const { start, end, asyncStart, asyncEnd, error } = traces;
+  const steps = [start, end, asyncStart, asyncEnd, error];
+  if (!('hasSubscribers' in traces))
+    Object.defineProperty(traces, 'hasSubscribers', { get: () => steps.some((step) => step.hasSubscribers) });
+  return traces;
+}
 
 /** Tells who is in which state from now on. Costs nothing while nobody listens. */
 export function tellState(event: {

@@ -55,10 +55,9 @@ const expectation =
     fits(value) ? undefined : text;
 
 const isNumber = (value: unknown): value is number => typeof value === 'number' && !Number.isNaN(value);
-/** Of the imported Buffer: the global one is a getter, which costs more than the question. */
-export const isBuffer = (value: unknown): value is Buffer => Buffer.isBuffer(value);
+/** The imported Buffer: the global one is a getter, which costs more than the question. */
 export const isObject = (value: unknown): value is Record<string, unknown> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value) && !isBuffer(value);
+  typeof value === 'object' && value !== null && !Array.isArray(value) && !Buffer.isBuffer(value);
 
 export const integer = (from: number, to: number): Check =>
   expectation(

@@ -5,6 +5,7 @@ import { DEFAULTS, isObject, near } from '../options';
 import { exchangeArguments, queueArguments } from '../topology-arguments';
 import type { ExchangeSpec, QueueSpec, Topology } from '../topology';
 import { checkTopology } from '../topology-checks';
+import type { RouteNames } from '../producer/encoded-message';
 import type { InstanceQueueOptions } from './instance-queue-options';
 
 /** Queues or exchanges. */
@@ -32,8 +33,9 @@ export class KnownNames {
   readonly #strict: boolean;
   readonly #log: () => Logger;
   readonly #known: Readonly<Record<Kind, Set<string>>> = { queue: new Set(), exchange: new Set() };
-  /** Names that need no second look. */
   readonly #seen: Readonly<Record<Kind, Set<string>>> = { queue: new Set(), exchange: new Set() };
+  /** Names that need no look: those that are declared, and others that were looked at. */
+  readonly seen: RouteNames['seen'] = this.#seen;
 
   /** @throws OptionsError if the topology names what it does not declare, and `policy` forbids it */
   constructor(policy: 'open' | 'declared', topology: Topology | undefined, log: () => Logger) {
@@ -51,21 +53,21 @@ export class KnownNames {
   declare(topology: Topology | undefined, path = 'topology'): void {
     if (topology === undefined) return;
     checkTopology(topology, path);
-    for (const { name } of topology.queues ?? []) this.#known.queue.add(name);
-    for (const { name } of withBindings(topology).exchanges ?? []) this.#known.exchange.add(name);
+    for (const { name } of topology.queues ?? []) this.#add('queue', name);
+    for (const { name } of withBindings(topology).exchanges ?? []) this.#add('exchange', name);
     for (const reference of references(topology, path)) this.#check(reference);
   }
 
   /** Adds a queue that is named by its spec or contract. @throws OptionsError as `declare` */
   declareQueue(spec: QueueSpec, path: string): void {
-    this.#known.queue.add(spec.name);
-    for (const { exchange } of queueCodecs(spec)?.bindings ?? []) this.#known.exchange.add(exchange.name);
+    this.#add('queue', spec.name);
+    for (const { exchange } of queueCodecs(spec)?.bindings ?? []) this.#add('exchange', exchange.name);
     for (const reference of deadLetters(spec, path)) this.#check(reference);
   }
 
   /** Adds an exchange that is named by its contract. @throws OptionsError as `declare` */
   declareExchange(spec: ExchangeSpec, path: string): void {
-    this.#known.exchange.add(spec.name);
+    this.#add('exchange', spec.name);
     for (const reference of alternates(spec, path)) this.#check(reference);
   }
 
@@ -85,7 +87,7 @@ export class KnownNames {
   checkMessage({ queue, exchange, messageId }: Addressed & { readonly messageId: string }): void {
     const kind = queue === undefined ? 'exchange' : 'queue';
     const name = queue ?? exchange ?? '';
-    const refused = this.#known[kind].has(name) ? undefined : this.#lookAt(kind, name);
+    const refused = this.#lookAt(kind, name);
     if (refused !== undefined) throw new PublishError('PUBLISH_INVALID', messageId, refused);
   }
 
@@ -99,6 +101,11 @@ export class KnownNames {
     this.checkMessage({ queue: named('queue'), exchange: named('exchange'), messageId: named('messageId') ?? '' });
   }
 
+  #add(kind: Kind, name: string): void {
+    this.#known[kind].add(name);
+    this.#seen[kind].add(name);
+  }
+
   #check({ kind, name, path }: Reference): void {
     const refused = this.#lookAt(kind, name);
     if (refused !== undefined) throw new OptionsError(path, refused);
@@ -108,9 +115,9 @@ export class KnownNames {
   #lookAt(kind: Kind, name: string): string | undefined {
     const known = this.#known[kind];
     const seen = this.#seen[kind];
-    if (known.has(name) || seen.has(name) || isPredeclared(name)) return undefined;
+    if (seen.has(name) || isPredeclared(name)) return undefined;
     if (this.#strict) return refusal(kind, name, near(name, known));
-    if (seen.size >= REMEMBERED) return undefined;
+    if (seen.size - known.size >= REMEMBERED) return undefined;
     seen.add(name);
     const close = [...known].find((other) => isMisspelt(name, other));
     if (close !== undefined) this.#log().warn({ [kind]: name, declared: close }, WARNINGS[kind]);

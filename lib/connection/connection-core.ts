@@ -46,6 +46,8 @@ export class ConnectionCore {
   readonly reopen: Backoff;
   readonly drainTimeout: number;
   readonly #supervisor: Supervisor<Link>;
+  /** Why the broker blocks publishing; undefined: it does not. A field: it is read for each message. */
+  blocked: string | undefined;
   readonly #blocked = new StateSubject<string | undefined>(undefined);
   readonly #members = new Set<Member>();
   readonly #joined = new Subject<Member>();
@@ -97,9 +99,6 @@ export class ConnectionCore {
   }
   get blocked$(): Observable<string | undefined> {
     return this.#blocked.value$;
-  }
-  get blocked(): string | undefined {
-    return this.#blocked.value;
   }
 
   /** Did the broker close this connection over its number of channels? Then no optional channel is opened. */
@@ -246,10 +245,10 @@ export class ConnectionCore {
           next: (reason) => {
             if (reason !== undefined) log.warn({ reason }, 'publishing blocked by the broker');
             else if (this.blocked !== undefined) log.info('publishing unblocked');
-            this.#blocked.next(reason);
+            this.#blocked.next((this.blocked = reason));
           },
           complete: () => {
-            this.#blocked.end(undefined);
+            this.#blocked.end((this.blocked = undefined));
           },
         }),
     );

@@ -27,15 +27,13 @@ export class Closing {
   readonly #end: (within: number) => Promise<CloseReport>;
   readonly #force: () => void;
   #report: Promise<CloseReport> | undefined;
+  /** A field: it is read for each message. */
+  begun = false;
 
   /** `end` is called once; `force`, when the time of a call is up, ends it at once. */
   constructor(end: (within: number) => Promise<CloseReport>, force: () => void) {
     this.#end = end;
     this.#force = force;
-  }
-
-  get begun(): boolean {
-    return this.#report !== undefined;
   }
 
   /** Begins the end, or shortens the time that is left to it, ms. Settles as the end does. */
@@ -52,12 +50,14 @@ export class Closing {
 
   /** The member has ended without a call. */
   ended(report: CloseReport): void {
+    this.begun = true;
     this.#report = Promise.resolve(report);
   }
 
   /** The promise stands before the end begins: a listener that is called by the end may close again. */
   #begin(ms: number): Promise<CloseReport> {
     let settle: (report: Promise<CloseReport>) => void = () => undefined;
+    this.begun = true;
     this.#report = new Promise((resolve) => {
       settle = resolve;
     });

@@ -1,5 +1,5 @@
-import { channel, tracingChannel } from 'node:diagnostics_channel';
-import { isTraced, setOrigin } from '../diagnostics';
+import { channel } from 'node:diagnostics_channel';
+import { setOrigin, tracing } from '../diagnostics';
 import type { InstanceQueueError } from '../errors';
 import { FILTER_VALUE } from '../filter-value';
 import type { Logger } from '../log';
@@ -166,13 +166,13 @@ export interface DeliverTrace extends DeliverEvent {
   settlement?: Settlement | 'lost';
 }
 
-const traces = tracingChannel<unknown, DeliverTrace>('instance-queue:deliver');
+const traces = tracing<DeliverTrace>('instance-queue:deliver');
 const deliveries = channel('instance-queue:deliver');
 const settlements = channel('instance-queue:settle');
 const open = new WeakMap<Message<unknown>, DeliverTrace>();
 
 /** Does a diagnostics channel of deliveries have subscribers? */
-export const areDeliveriesWatched = (): boolean => deliveries.hasSubscribers || isTraced(traces);
+export const areDeliveriesWatched = (): boolean => deliveries.hasSubscribers || traces.hasSubscribers;
 
 /** Publishes that a message of `connection` is about to be emitted. */
 export function tellDelivered({ message, tag, epoch }: DeliverEvent, connection: object): void {
@@ -185,7 +185,7 @@ export function tellDelivered({ message, tag, epoch }: DeliverEvent, connection:
 /** Emits a delivery of `connection` within its trace. */
 export function traceDelivery({ message, tag, epoch }: DeliverEvent, connection: object, emit: () => void): void {
   tellDelivered({ message, tag, epoch }, connection);
-  if (!isTraced(traces)) {
+  if (!traces.hasSubscribers) {
     emit();
     return;
   }
@@ -199,7 +199,7 @@ export function traceDelivery({ message, tag, epoch }: DeliverEvent, connection:
 /** Publishes that a delivery was settled or lost, and ends its trace. */
 export function tellSettled(message: Message<unknown>, settlement: Settlement | 'lost'): void {
   if (settlements.hasSubscribers) settlements.publish({ message, settlement });
-  if (!isTraced(traces)) return;
+  if (!traces.hasSubscribers) return;
   const trace = open.get(message);
   // It was emitted before there was a subscriber.
   if (!trace) return;

@@ -177,10 +177,19 @@ function invalid(messageId: string, what: string, cause: unknown): PublishError 
 
 /** What knows the queues and exchanges that messages may name. */
 export interface RouteNames {
+  /** Names that need no look. */
+  readonly seen: { readonly queue: ReadonlySet<string>; readonly exchange: ReadonlySet<string> };
   /** Looks at the route of a message. @throws PublishError if it is refused */
   checkMessage(message: Encoded): void;
   /** Called once with each contract that a message is addressed to. @throws OptionsError if it is refused */
   learn(contract: NonNullable<Encoded['contract']>): void;
+}
+
+/** @throws PublishError if the names refuse the route of the message */
+function checkRoute(encoded: Encoded, names: RouteNames): void {
+  const { queue, exchange } = encoded;
+  const isSeen = queue === undefined ? names.seen.exchange.has(exchange) : names.seen.queue.has(queue);
+  if (!isSeen) names.checkMessage(encoded);
 }
 
 /** Checks and encodes the messages of one producer, and remembers the contracts that they are addressed to. */
@@ -209,7 +218,7 @@ export class MessageEncoder<T> {
     const encoded = encode<unknown>(message, this.#codec, this.#defaults);
     const { contract, messageId } = encoded;
     if (contract !== undefined && !this.#learned.has(contract)) this.#learn(contract);
-    this.#names?.checkMessage(encoded);
+    if (this.#names) checkRoute(encoded, this.#names);
     if (message.headers) logBrokerHeaders(this.#core.log, message.headers, messageId);
     return encoded;
   }

@@ -128,33 +128,44 @@ export function notAMessage(value: unknown): string {
 
 /** Refuses what is known to be wrong with a message: unknown or wrong members, no route or several. @throws OptionsError, TypeError */
 export function checkMessage(message: unknown): void {
+  if (isPlain(message)) return;
   // If a body was passed instead of a message, the error names only its type: errors contain no bodies.
   if (!isObject(message)) throw new TypeError(notAMessage(message));
-  const { routingKey, contentType, messageId, type, persistent, mandatory } = message;
-  const { queue: toQueue, exchange: toExchange } = message;
-  const queue = typeof toQueue === 'object' && isQueueContract(toQueue) ? toQueue.name : toQueue;
-  const exchange = typeof toExchange === 'object' && isExchangeContract(toExchange) ? toExchange.name : toExchange;
-  // For nearly all messages, checks by name are faster than the table.
-  const plain =
-    isOfFew(message) &&
-    isName(queue) &&
-    isName(exchange) &&
-    isName(routingKey) &&
-    isName(contentType) &&
-    isName(messageId) &&
-    isName(type) &&
-    isFlag(persistent) &&
-    isFlag(mandatory);
-  if (!plain) {
-    const byName = queue === toQueue && exchange === toExchange;
-    checkOptions<object>(byName ? message : { ...message, queue, exchange }, MESSAGE, A_MESSAGE);
-  }
+  const { routingKey } = message;
+  const queue = queueOf(message);
+  const exchange = exchangeOf(message);
+  const byName = queue === message['queue'] && exchange === message['exchange'];
+  checkOptions<object>(byName ? message : { ...message, queue, exchange }, MESSAGE, A_MESSAGE);
   // `checkRoute` throws the errors.
   if ((queue === undefined) === (exchange === undefined) || (queue !== undefined && routingKey !== undefined))
     checkRoute({ queue, exchange, routingKey }, 'message');
   if (queue === '') throw new TypeError('a queue route needs the name of a queue');
 }
 const A_MESSAGE = { of: 'a message' };
+
+/** The name of a contract, or what else is given. */
+const queueOf = ({ queue }: Few): unknown => (typeof queue === 'object' && isQueueContract(queue) ? queue.name : queue);
+const exchangeOf = ({ exchange }: Few): unknown =>
+  typeof exchange === 'object' && isExchangeContract(exchange) ? exchange.name : exchange;
+
+/** Is it right at first sight, as nearly all messages are? Checks by name are faster than the table. */
+function isPlain(message: unknown): boolean {
+  if (typeof message !== 'object' || message === null || Array.isArray(message) || !isOfFew(message)) return false;
+  const { routingKey, contentType, messageId, type, persistent, mandatory }: Few = message;
+  const queue = queueOf(message);
+  const exchange = exchangeOf(message);
+  return (
+    (exchange === undefined
+      ? isShort(queue) && queue !== '' && routingKey === undefined
+      : isShort(exchange) && queue === undefined && isShortOrNone(routingKey)) &&
+    isShortOrNone(contentType) &&
+    isShortOrNone(messageId) &&
+    isShortOrNone(type) &&
+    isFlagOrNone(persistent) &&
+    isFlagOrNone(mandatory)
+  );
+}
+type Few = Readonly<Partial<Record<keyof typeof MESSAGE, unknown>>>;
 
 /** Has the message nothing beside what most messages have? */
 function isOfFew(message: object): boolean {
@@ -177,8 +188,10 @@ function isOfFew(message: object): boolean {
   return true;
 }
 
-const isFlag = (value: unknown): boolean => value === undefined || typeof value === 'boolean';
-const isName = (value: unknown): boolean => value === undefined || name(value) === undefined;
+const isFlagOrNone = (value: unknown): boolean => value === undefined || typeof value === 'boolean';
+/** A UTF-16 unit takes three bytes of UTF-8 at most: these fit into the 255 of a short string. */
+const isShort = (value: unknown): boolean => typeof value === 'string' && value.length <= 85;
+const isShortOrNone = (value: unknown): boolean => value === undefined || isShort(value);
 
 /** The properties beside route, body, id and content type; undefined: none. A copy, because the caller may change the message. */
 export function propertiesOf(
@@ -209,9 +222,11 @@ function filteredHeaders({ headers = {} }: Pick<MessageProperties, 'headers'>, s
   return { ...headers, [FILTER_VALUE]: streamFilter };
 }
 
-/** The `messageId` of an invalid message, if it has one. */
+/** The `messageId` of a message, which may be invalid, if it has one. */
 export function givenId(message: unknown): string | undefined {
-  return isObject(message) && typeof message['messageId'] === 'string' ? message['messageId'] : undefined;
+  if (typeof message !== 'object' || message === null || !('messageId' in message)) return undefined;
+  const { messageId } = message;
+  return typeof messageId === 'string' ? messageId : undefined;
 }
 
 const BYTES = 16;

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import { channel, tracingChannel } from 'node:diagnostics_channel';
-import { isTraced, setOrigin } from '../diagnostics';
+import { channel } from 'node:diagnostics_channel';
+import { setOrigin, tracing } from '../diagnostics';
 import type { PublishError } from '../errors';
 import { isObject } from '../options';
 import { isolated } from '../reactive/isolated';
@@ -73,12 +73,12 @@ export interface PublishTrace extends Addressed {
   readonly error?: unknown;
 }
 
-const sends = tracingChannel<unknown, PublishTrace>('instance-queue:publish');
+const sends = tracing<PublishTrace>('instance-queue:publish');
 const publishes = channel('instance-queue:publish');
 const confirms = channel('instance-queue:confirm');
 
 /** Does anyone subscribe to traces of sends? */
-export const areSendsTraced = (): boolean => isTraced(sends);
+export const areSendsTraced = (): boolean => sends.hasSubscribers;
 
 /** Traces one `send` over `connection` from its call to its settlement. */
 export function tracedSend<M extends OutboundMessage | ContractMessage>(

@@ -48,11 +48,13 @@ export class RouteDeclarations {
     this.#levels = new DelayLevels(core);
   }
 
-  /** Undefined: nothing has to be ensured on this channel before the message is sent. Never rejects. */
+  /**
+   * For a message whose queue is not yet `ensured`. Undefined: nothing has to be ensured on this channel before it is sent. Never
+   * rejects.
+   */
   ensure(publishing: PublishingChannel, { queue, contract }: Encoded): Promise<void> | undefined {
     if (queue !== undefined) {
-      const needed = !publishing.ensured.has(queue) && !queue.startsWith('amq.');
-      return needed ? this.#ensureQueue(publishing, queue) : undefined;
+      return queue.startsWith('amq.') ? undefined : this.#ensureQueue(publishing, queue);
     }
     if (contract === undefined || isQueueContract(contract)) return undefined;
     const needed = !publishing.exchanges.has(contract) && !isPredeclared(contract.name);
