@@ -2,9 +2,9 @@
  * AMQP 0-9-1 over sockets, on amqplib: an implementation of the port in transport/.
  *
  * `amqpTransport` dials; socket.ts holds what stands between a socket and amqplib. An `AmqpLink` is one connection, an `AmqpChannel`
- * one channel: inbound for a consumer, outbound for a producer. wire/ reads deliveries (`Receiver`) and writes messages (`Publisher`)
- * faster than amqplib does, on its live connection; everything runs without it, too. This room imports transport/ and the layers
- * below. No other room imports amqplib, and of the rooms above only connection/ imports this one.
+ * one channel: inbound for a consumer, outbound for a producer. wire/ reads deliveries and confirms (`Receiver`) and writes messages
+ * (`Publisher`) faster than amqplib does, on its live connection; everything runs without it, too. This room imports transport/ and
+ * the layers below. No other room imports amqplib, and of the rooms above only connection/ imports this one.
  */
 import { type ChannelModel, connect, credentials } from 'amqplib';
 import { NEVER, Observable, type Subscription, timer } from 'rxjs';
