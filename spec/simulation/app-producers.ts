@@ -62,14 +62,14 @@ class AppProducer {
   }
 
   async run(): Promise<void> {
-    const { every, by } = this.#plan;
+    const { every, by, burst = 1 } = this.#plan;
     if (by === 'publish-all') {
       this.#publishAll();
       return;
     }
     while (this.#left > 0 && !this.#app.isOver()) {
       if (by === 'send-all') this.#sendAll();
-      else this.#sendOne();
+      else for (let i = 0; i < burst && this.#left > 0; i++) this.#sendOne();
       if (every > 0) await this.#app.universe.sleep(every);
     }
   }

@@ -34,6 +34,8 @@ export interface ProducerPlan {
   /** ms between two sends. */
   readonly every: number;
   readonly messages: number;
+  /** How many it sends at once; one where it is not given. */
+  readonly burst?: number;
   /** An index into the queues. */
   readonly queue: number;
   readonly through: 'queue' | 'exchange';
@@ -188,7 +190,36 @@ export function planOf(seed: number, mode: Mode = 'port'): Plan {
     drainTimeout: random.pick([0, 200, 5000, 30_000]),
     ...(mode === 'socket' && { socket: socketPlanOf(seed, duration) }),
   };
-  return plan.socket ? withFullSockets(withMore(plan, duration), plan.socket, duration) : withMore(plan, duration);
+  const more = withBursts(withMore(plan, duration));
+  return plan.socket ? withFullSockets(more, plan.socket, duration) : more;
+}
+
+/** In one run in four hundred a producer sends thousands at once, and then a few: what has grown with its load shrinks again. */
+function withBursts(plan: Plan): Plan {
+  const random = new Random(plan.seed ^ 0x2545f491);
+  if (!random.chance(0.0025)) return plan;
+  const burst = random.integer(2200, 5000);
+  return {
+    ...plan,
+    queues: plan.queues.map(({ maxLength, overflow, ...queue }) => queue),
+    producers: plan.producers.map((one, i): ProducerPlan => {
+      const { expires, nowhere, closeAt, ...rest } = one;
+      if (i > 0) return one;
+      return {
+        ...rest,
+        by: 'send',
+        overflow: 'wait',
+        limit: 10_000,
+        timeout: 60_000,
+        maxInFlight: random.pick([3, 1000, 10_000]),
+        aborts: random.pick([0, 0, 1]),
+        burst,
+        messages: random.integer(1, 2) * burst + random.integer(5, 40),
+        every: random.integer(1000, 10_000),
+      };
+    }),
+    consumers: plan.consumers.map((one) => ({ ...one, prefetch: 20, fails: 0, hangs: 0, takes: 0 })),
+  };
 }
 
 /** Some runs down to the socket have patient senders and a broker that reads late; some have hosts that do not answer. */

@@ -14,6 +14,11 @@ export const PLANTED: Readonly<Record<string, Patch>> = {
     search: "if (this.#options.onUnknown === 'resend') this.outbox.restore(innocent);",
     replace: 'if (innocent.length >= 0) this.outbox.restore(innocent);',
   },
+  'what-has-shrunk-begins-where-it-ended': {
+    file: 'lib/collections/ring.ts',
+    search: 'this.#slots.length > MAX_IDLE_SLOTS) this.clear();',
+    replace: 'this.#slots.length > MAX_IDLE_SLOTS) this.#slots = empty(MIN_SLOTS);',
+  },
   'resends-go-to-the-end': {
     file: 'lib/producer/outbox.ts',
     search: 'next && next.order < entry.order;',

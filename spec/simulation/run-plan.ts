@@ -74,14 +74,17 @@ export async function runPlan(plan: Plan): Promise<Result> {
     sockets?.judge(oracle.findings);
   };
   const restore = sockets?.replaceNet();
-  const finished = await world.run(main, LIMIT).finally(restore);
+  const judged = (): Promise<void> =>
+    main().catch((error: unknown) => {
+      oracle.findings.violate('what-the-app-calls-does-not-throw', textOf(error));
+    });
+  const finished = await world.run(judged, LIMIT).finally(restore);
   if (!finished) oracle.findings.violate('close-resolves', 'the run did not end');
   for (const { kind, error } of world.uncaught) {
-    oracle.findings.violate(
-      `no-uncaught-${kind}`,
-      error instanceof Error ? (error.stack ?? error.message) : String(error),
-    );
+    oracle.findings.violate(`no-uncaught-${kind}`, textOf(error));
   }
   const { violations, trace } = oracle.findings;
   return { violations, trace, time: world.now, turns: world.turns, timeline: universe.timeline };
 }
+
+const textOf = (error: unknown): string => (error instanceof Error ? (error.stack ?? error.message) : String(error));

@@ -216,7 +216,9 @@ export class SendOracle {
       // A message for nowhere is not sent again over that.
       if (!send?.lost || outcome === 'full') this.#disordered.add(producer);
     }
-    if (first) this.#arrived.set(producer, [...(this.#arrived.get(producer) ?? []), id]);
+    const arrived = this.#arrived.get(producer);
+    if (first && arrived) arrived.push(id);
+    else if (first) this.#arrived.set(producer, [id]);
     const plan = send?.plan;
     if (plan?.onUnknown === 'reject' && broker.published - broker.declined > 1) {
       this.#findings.violate('what-is-unknown-is-not-sent-again', `message ${String(id)}`);

@@ -26,6 +26,7 @@ function* smaller(plan: Plan): Generator<Plan> {
   const half = (count: number): number => Math.max(1, Math.floor(count / 2));
   yield* edited('producers', (one) => (one.messages > 1 ? { ...one, messages: half(one.messages) } : undefined));
   yield* edited('producers', (one) => (one.messages > 1 ? { ...one, messages: one.messages - 1 } : undefined));
+  yield* edited('producers', ({ burst = 1, ...one }) => (burst > 1 ? { ...one, burst: half(burst) } : undefined));
   yield* edited('requesters', (one) => (one.requests > 1 ? { ...one, requests: half(one.requests) } : undefined));
   yield* edited('producers', (one) => (one.aborts > 0 ? { ...one, aborts: 0 } : undefined));
   yield* edited('producers', ({ closeAt, ...one }) => (closeAt === undefined ? undefined : one));
