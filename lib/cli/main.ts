@@ -5,13 +5,12 @@
 import { Command, CommanderError } from 'commander';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { checkCommand } from './check-command';
 import { deadCommand } from './dead-commands';
 import { EXIT, EXIT_CODES } from './exit-codes';
+import { checkCommand, topologyCommand } from './inspect-commands';
 import { sendCommand, tailCommand } from './message-commands';
 import { type GlobalOptions, runCommand, type Running } from './session';
 import type { Surroundings } from './terminal';
-import { topologyCommand } from './topology-command';
 
 const EXAMPLES = `
 Something is wrong, and you do not know what:

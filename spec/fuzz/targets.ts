@@ -64,7 +64,65 @@ function outcomeOf<T>(call: () => T): { readonly value: T } | { readonly error: 
 
 type Event = readonly [kind: string, ...facts: unknown[]];
 
-/** What amqplib makes of the bytes, as frames; ours are taken apart into what they came from. */
+/** Puts the frames of one channel together, as amqplib's channels do. @throws Error where they close over what comes */
+class Messages {
+  readonly #events: Event[];
+  #deliver: Event | undefined;
+  #header: Event | undefined;
+  #size = 0;
+  #body: Buffer[] = [];
+
+  constructor(events: Event[]) {
+    this.#events = events;
+  }
+
+  /** Is a part of a message still to come? */
+  get within(): boolean {
+    return this.#deliver !== undefined;
+  }
+
+  other(event: Event): void {
+    if (this.#deliver) throw new Error('Expected the rest of a message.');
+    this.#events.push(event);
+  }
+
+  deliver(event: Event): void {
+    if (this.#deliver) throw new Error('Expected the rest of a message.');
+    this.#deliver = event;
+  }
+
+  header(size: number, properties: unknown): void {
+    const event = ['header', size, properties] as const;
+    if (!this.#deliver || this.#header) {
+      this.other(event);
+      return;
+    }
+    this.#header = event;
+    this.#size = size;
+    this.#endIfWhole();
+  }
+
+  body(content: Buffer): void {
+    if (!this.#header) {
+      this.other(['body', CHANNEL, content]);
+      return;
+    }
+    this.#body.push(content);
+    this.#size -= content.length;
+    if (this.#size < 0) throw new Error('A body is longer than its header says.');
+    this.#endIfWhole();
+  }
+
+  #endIfWhole(): void {
+    if (this.#size > 0 || !this.#deliver || !this.#header) return;
+    this.#events.push(this.#deliver, this.#header);
+    if (this.#body.length > 0) this.#events.push(['body', CHANNEL, Buffer.concat(this.#body)]);
+    this.#deliver = this.#header = undefined;
+    this.#body = [];
+  }
+}
+
+/** What amqplib makes of the bytes; ours are taken apart into what they came from. */
 function eventsOf(data: Buffer, own: boolean): Event[] {
   const connection = readingConnection();
   const channel = { ch: CHANNEL, once: () => undefined };
@@ -72,6 +130,7 @@ function eventsOf(data: Buffer, own: boolean): Event[] {
   const model = { connection } as unknown as ChannelModel;
   guardFrames(model);
   const events: Event[] = [];
+  const messages = new Messages(events);
   const confirming = {
     ch: CONFIRMS,
     once: () => undefined,
@@ -79,9 +138,6 @@ function eventsOf(data: Buffer, own: boolean): Event[] {
       events.push([event, deliveryTag, multiple]),
   };
   connection.channels[CONFIRMS] = { channel: confirming };
-  const head = (size: number, properties: unknown): void => {
-    events.push(['header', size, properties]);
-  };
   if (own) {
     const receiver = Receiver.on(model);
     if (!receiver)
@@ -90,34 +146,35 @@ function eventsOf(data: Buffer, own: boolean): Event[] {
     receiver.register(channel as unknown as Channel, TAG, (message) => {
       if (!(message instanceof Arrival)) throw new Error('Expected an Arrival.');
       const { deliveryTag, redelivered, exchange, routingKey, content } = message;
-      events.push(['deliver', TAG, deliveryTag, redelivered, exchange, routingKey]);
+      messages.deliver(['deliver', TAG, deliveryTag, redelivered, exchange, routingKey]);
       // Throws if the header is damaged.
       const { properties } = message;
-      head(content.length, properties);
+      messages.header(content.length, properties);
       strictEqual(message.contentType, properties.contentType);
       strictEqual(message.contentEncoding, properties.contentEncoding);
       if (Object.keys(properties.headers ?? {}).length > 0) deepStrictEqual(message.headers, properties.headers);
-      if (content.length > 0) events.push(['body', CHANNEL, Buffer.from(content)]);
+      if (content.length > 0) messages.body(Buffer.from(content));
     });
   }
   connection.rest = data;
   try {
     for (let frame = connection.recvFrame(); frame !== false; frame = connection.recvFrame()) {
       const { id, channel: number, fields, size, content } = frame as Record<string, unknown>;
-      if (Buffer.isBuffer(content)) events.push(['body', number, Buffer.from(content)]);
-      else if (id === BASIC && number === CHANNEL)
-        head(Number(size), fromAmqp(fields as Parameters<typeof fromAmqp>[0]));
-      else if (id === BASIC_DELIVER && number === CHANNEL) {
-        const { consumerTag, deliveryTag, redelivered, exchange, routingKey } = fields as Record<string, unknown>;
-        events.push(['deliver', consumerTag, deliveryTag, redelivered, exchange, routingKey]);
-      } else if ((id === BASIC_ACK || id === BASIC_NACK) && number === CONFIRMS) {
+      if (number === CONFIRMS && (id === BASIC_ACK || id === BASIC_NACK)) {
         const { deliveryTag, multiple } = fields as Record<string, unknown>;
         events.push([id === BASIC_ACK ? 'ack' : 'nack', deliveryTag, multiple]);
-      } else events.push(['frame', id, number, fields, size]);
+      } else if (number !== CHANNEL) events.push(['frame', id, number, fields, size, content]);
+      else if (Buffer.isBuffer(content)) messages.body(Buffer.from(content));
+      else if (id === BASIC) messages.header(Number(size), fromAmqp(fields as Parameters<typeof fromAmqp>[0]));
+      else if (id === BASIC_DELIVER) {
+        const { consumerTag, deliveryTag, redelivered, exchange, routingKey } = fields as Record<string, unknown>;
+        messages.deliver(['deliver', consumerTag, deliveryTag, redelivered, exchange, routingKey]);
+      } else messages.other(['frame', id, number, fields, size]);
     }
-    events.push(['left', connection.rest.length]);
+    // A body that comes in several frames is taken as it comes.
+    events.push(messages.within ? ['within'] : ['left', connection.rest.length]);
   } catch {
-    // amqplib drops the connection.
+    // amqplib drops the connection, or closes the channel.
     events.push(['error']);
   }
   return events;
@@ -131,12 +188,13 @@ const BASIC_NACK = BASIC * 0x10000 + 120;
 function deliveries(data: Buffer): void {
   const theirs = eventsOf(data, false);
   const ours = eventsOf(data, true);
-  const last = theirs.at(-1);
-  if (last?.[0] !== 'error') {
+  const before = theirs.slice(0, -1);
+  const end = theirs.at(-1)?.[0];
+  if (end === 'left') {
     deepStrictEqual(ours, theirs);
     return;
   }
-  const before = theirs.slice(0, -1);
+  if (end === 'within') strictEqual(ours.length, theirs.length);
   deepStrictEqual(ours.slice(0, before.length), before);
 }
 
@@ -337,6 +395,21 @@ function urls(data: Buffer): void {
     throw new Error('The label shows the password.');
 }
 
+/** The same delivery with its body, the last frame, cut behind `size` octets; a heartbeat comes in between. */
+function inTwoFrames(delivery: Buffer, size: number): Buffer {
+  const at = delivery.lastIndexOf(Buffer.of(3, 0, CHANNEL, 0, 0, 0));
+  const body = delivery.subarray(at + 7, -1);
+  const frame = (part: Buffer): Buffer =>
+    Buffer.concat([Buffer.of(3, 0, CHANNEL, 0, 0, 0, part.length), part, Buffer.of(0xce)]);
+  const heartbeat = Buffer.from('08000000000000ce', 'hex');
+  return Buffer.concat([
+    delivery.subarray(0, at),
+    frame(body.subarray(0, size)),
+    heartbeat,
+    frame(body.subarray(size)),
+  ]);
+}
+
 export const TARGETS: Readonly<Record<string, { readonly run: Target; readonly seeds: readonly Buffer[] }>> = {
   deliveries: {
     run: deliveries,
@@ -352,6 +425,15 @@ export const TARGETS: Readonly<Record<string, { readonly run: Target; readonly s
         { consumerTag: TAG, deliveryTag: 2 ** 40, redelivered: true, exchange: 'e', routingKey: 'k' },
         {},
         NOTHING,
+      ),
+      inTwoFrames(
+        writeDelivery(
+          CHANNEL,
+          { consumerTag: TAG, deliveryTag: 3, redelivered: false, exchange: '', routingKey: 'q' },
+          { contentType: 'text/plain' },
+          Buffer.from('halves'),
+        ),
+        3,
       ),
       Buffer.from('010002' + '0000000d' + '003c0050' + '0000000000000007' + '01' + 'ce', 'hex'),
       Buffer.from('010002' + '0000000d' + '003c0078' + '0000000100000007' + '02' + 'ce', 'hex'),

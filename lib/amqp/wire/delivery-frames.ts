@@ -16,6 +16,7 @@ import {
   PROPERTIES_AT,
   SIZE_AT,
 } from './frames';
+import { uint16At, uint32At } from './read-buffer';
 
 /** Class 60, method 60. */
 const BASIC_DELIVER = BASIC * 0x10000 + 60;
@@ -24,8 +25,10 @@ const TAG_AT = FRAME_HEADER + 4;
 const LEAST_HEADER = 14;
 /** amqplib and its guard handle header frames from this size on. Smaller ones cannot nest deep. */
 const LARGEST_HEADER = 500;
-/** The largest body that is waited for. RabbitMQ's frames hold less by default, and what is larger comes in several. */
-const LARGEST_BODY = 256 * 1024;
+/** The largest body that is waited for in one frame. RabbitMQ's frames hold less by default. */
+const LARGEST_FRAME = 256 * 1024;
+/** The largest body whose memory is allocated before it has come. */
+const LARGEST_BODY = 64 * 1024 * 1024;
 
 /** Parses the messages of one consumer on one channel, and caches the names of the last one. */
 export class DeliveryFrames {
@@ -37,8 +40,10 @@ export class DeliveryFrames {
   #names: Names;
   /** The end of the last message that was parsed. */
   end = 0;
-  /** Is the message that was last to be parsed as expected so far, and a part of its body still to come? */
+  /** Is the message that was last to be parsed as expected so far, and a part of its only body frame still to come? */
   incomplete = false;
+  /** Did the last message end with its header, and is its body, which comes in several frames, still to come? */
+  partial = false;
 
   constructor(channel: number, consumerTag: string, decode: DecodeHeader) {
     this.#channel = channel;
@@ -48,11 +53,11 @@ export class DeliveryFrames {
   }
 
   /**
-   * The message at `start`: deliver, header and at most one body frame, all complete and as expected. `end` is then where the
-   * next one begins. Undefined: amqplib has to handle it, or it is `incomplete`.
+   * The message at `start`: deliver, header and at most one body frame, all complete and as expected; or deliver and header alone,
+   * if it is `partial`. `end` is then where the next frame begins. Undefined: amqplib has to handle it, or it is `incomplete`.
    */
   parse(bytes: Buffer, start: number): Arrival | undefined {
-    this.incomplete = false;
+    this.incomplete = this.partial = false;
     const headerAt = this.#frameEnd(bytes, start, METHOD);
     if (headerAt === 0 || uint32At(bytes, start + FRAME_HEADER) !== BASIC_DELIVER) return undefined;
     const tagAt = start + TAG_AT;
@@ -73,10 +78,15 @@ export class DeliveryFrames {
     if (size > 0) {
       end = this.#frameEnd(bytes, bodyAt, BODY);
       if (end === 0) this.incomplete = this.#isCut(bytes, bodyAt, size);
-      // In several frames, or still incomplete.
-      if (end === 0 || end - bodyAt - FRAME_OVERHEAD !== size) return undefined;
+      this.partial = !this.incomplete && this.#isInSeveral(bytes, bodyAt, size);
+      if (this.partial) end = bodyAt;
+      else if (end === 0 || end - bodyAt - FRAME_OVERHEAD !== size) return undefined;
     }
-    const content = size === 0 ? NOTHING : bytes.subarray(bodyAt + FRAME_HEADER, end - 1);
+    const content = this.partial
+      ? Buffer.allocUnsafeSlow(size)
+      : size === 0
+        ? NOTHING
+        : bytes.subarray(bodyAt + FRAME_HEADER, end - 1);
     this.end = end;
     const deliveryTag = uint32At(bytes, deliveryTagAt) * 2 ** 32 + uint32At(bytes, deliveryTagAt + 4);
     const redelivered = ((bytes[deliveryTagAt + 8] ?? 0) & 1) === 1;
@@ -93,9 +103,16 @@ export class DeliveryFrames {
 
   /** Is a part of the body frame at `at`, with all of the body, still to come? */
   #isCut(bytes: Buffer, at: number, size: number): boolean {
-    if (size > LARGEST_BODY || at + FRAME_OVERHEAD + size <= bytes.length) return false;
+    if (size > LARGEST_FRAME || at + FRAME_OVERHEAD + size <= bytes.length) return false;
     if (at + FRAME_HEADER > bytes.length) return true;
     return bytes[at] === BODY && uint16At(bytes, at + 1) === this.#channel && uint32At(bytes, at + SIZE_AT) === size;
+  }
+
+  /** Does the frame at `at` begin a body of several? One whose frame is still to come may be in a single one, too. */
+  #isInSeveral(bytes: Buffer, at: number, size: number): boolean {
+    if (size > LARGEST_BODY) return false;
+    if (at + FRAME_HEADER > bytes.length) return size > LARGEST_FRAME;
+    return bytes[at] === BODY && uint16At(bytes, at + 1) === this.#channel && uint32At(bytes, at + SIZE_AT) < size;
   }
 
   #readRoute(bytes: Buffer, from: number, end: number): boolean {
@@ -197,6 +214,51 @@ export class Arrival implements InboundMessage {
   }
 }
 
+/** The body of a message in several frames. It is copied from where it was read to where it stays, whatever comes in between. */
+export class LargeBody {
+  readonly channel: number;
+  readonly message: Arrival;
+  #filled = 0;
+  /** Octets of the present frame that are still to come, with the one at its end. */
+  #left = 0;
+
+  constructor(channel: number, message: Arrival) {
+    this.channel = channel;
+    this.message = message;
+  }
+
+  /** Is a part of a frame still to come? */
+  get within(): boolean {
+    return this.#left > 0;
+  }
+  get complete(): boolean {
+    return this.#left === 0 && this.#filled === this.message.content.length;
+  }
+
+  /** May the frame at `at`, whose header is there, be the next one? */
+  expects(bytes: Uint8Array, at: number): boolean {
+    const size = uint32At(bytes, at + SIZE_AT);
+    return bytes[at] === BODY && size > 0 && this.#filled + size <= this.message.content.length;
+  }
+
+  /** Takes what there is of the present frame, or of the one at `at`. Returns its end. @throws Error if it does not end as it has to */
+  take(bytes: Uint8Array, at: number): number {
+    let from = at;
+    if (this.#left === 0) {
+      this.#left = uint32At(bytes, at + SIZE_AT) + 1;
+      from += FRAME_HEADER;
+    }
+    const end = Math.min(from + this.#left - 1, bytes.length);
+    this.message.content.set(bytes.subarray(from, end), this.#filled);
+    this.#filled += end - from;
+    this.#left -= end - from;
+    if (this.#left > 1 || end === bytes.length) return end;
+    if (bytes[end] !== FRAME_END) throw new Error('A frame of a body does not end with the octet that ends frames.');
+    this.#left = 0;
+    return end + 1;
+  }
+}
+
 /** A short string that is nearly always the same: an equal one is not created anew. */
 class Repeated {
   #bytes: Buffer = Buffer.of(0);
@@ -213,15 +275,6 @@ class Repeated {
 }
 const contentTypes = new Repeated();
 const contentEncodings = new Repeated();
-
-/**
- * Reads unsigned integers in network byte order. `Buffer`'s own methods are looked up at each call, even in optimised code, which
- * costs 5 % of the CPU of consuming. Bytes beyond the end count as zero.
- */
-export const uint16At = (bytes: Uint8Array, at: number): number => ((bytes[at] ?? 0) << 8) | (bytes[at + 1] ?? 0);
-
-export const uint32At = (bytes: Uint8Array, at: number): number =>
-  uint16At(bytes, at) * 2 ** 16 + uint16At(bytes, at + 2);
 
 /** Are these the bytes between `from` and `end`? A loop: for short names it is twice as fast as `Buffer.compare`. */
 function liesAt(bytes: Buffer, from: number, end: number, these: Buffer): boolean {

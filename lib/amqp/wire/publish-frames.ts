@@ -120,7 +120,7 @@ function frameHeader(to: Buffer, at: number, type: number, channel: number, size
   return at + FRAME_HEADER;
 }
 
-/** As in delivery-frames.ts: `Buffer`'s own method costs more. */
+/** As in read-buffer.ts: `Buffer`'s own method costs more. */
 function putUint32(to: Uint8Array, at: number, value: number): void {
   to[at] = value >>> 24;
   to[at + 1] = value >>> 16;

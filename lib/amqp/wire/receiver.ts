@@ -1,9 +1,10 @@
 import type { Channel, ChannelModel, ConfirmChannel, ConsumeMessage } from 'amqplib';
 import { isObject } from '../../options';
 import type { InboundMessage } from '../../transport/transport';
-import { DeliveryFrames, uint16At, uint32At } from './delivery-frames';
+import { DeliveryFrames, LargeBody } from './delivery-frames';
 import { retriedReadably } from './frame-guard';
-import { BASIC, FRAME_END, FRAME_HEADER, FRAME_OVERHEAD, METHOD, SIZE_AT } from './frames';
+import { BASIC, BODY, FRAME_END, FRAME_HEADER, FRAME_OVERHEAD, HEADER, METHOD, SIZE_AT } from './frames';
+import { ReadBuffer, uint16At, uint32At } from './read-buffer';
 
 /** A channel of a consumer. */
 interface Consuming {
@@ -51,6 +52,10 @@ export class Receiver {
   readonly #connection: ReadingConnection;
   readonly #accept: unknown;
   readonly #byChannel = new Map<number, Registered>();
+  /** The messages whose bodies are on their way, by channel. */
+  readonly #bodies = new Map<number, LargeBody>();
+  /** The one among them of whose frame a part is still to come. */
+  #within: LargeBody | undefined;
   readonly #buffer = new ReadBuffer();
   #reading = false;
   readonly #decode: (frame: Buffer) => ConsumeMessage['properties'];
@@ -94,7 +99,9 @@ export class Receiver {
     // A channel may have many consumers, one after the other.
     if (known) return;
     channel.once('close', () => {
-      if (this.#byChannel.get(number)?.channel === channel) this.#byChannel.delete(number);
+      if (this.#byChannel.get(number)?.channel !== channel) return;
+      this.#byChannel.delete(number);
+      this.#bodies.delete(number);
     });
   }
 
@@ -110,6 +117,9 @@ export class Receiver {
     try {
       for (let from = 0; from < bytes.length;) {
         const { length } = connection.rest;
+        const begun = from;
+        if (length === 0) from = this.#takeBodies(bytes, from);
+        if (from > begun) continue;
         connection.rest = this.#buffer.append(connection.rest, bytes, from);
         from += connection.rest.length - length;
         for (let frame = connection.recvFrame(); frame; frame = connection.recvFrame()) connection.accept(frame);
@@ -124,12 +134,12 @@ export class Receiver {
   /** `true`: what comes next is not complete, and will be taken when it is. Only where this class itself reads. */
   #take(): boolean {
     const { rest } = this.#connection;
-    if (this.#byChannel.size === 0) return false;
+    if (this.#byChannel.size === 0 && !this.#within) return false;
     let at = 0;
     let number = -1;
     let registered: Registered | undefined;
     try {
-      while (rest.length - at >= LEAST) {
+      for (at = this.#takeBodies(rest, at); rest.length - at >= LEAST; at = this.#takeBodies(rest, at)) {
         const next = uint16At(rest, at + 1);
         // Most messages of one read belong to the same channel.
         if (next !== number) registered = this.#byChannel.get((number = next));
@@ -138,7 +148,8 @@ export class Receiver {
           const message = registered.frames.parse(rest, at);
           if (!message) return registered.frames.incomplete && this.#reading;
           at = registered.frames.end;
-          this.#hand(registered, message);
+          if (registered.frames.partial) this.#bodies.set(number, new LargeBody(number, message));
+          else this.#hand(registered, message);
         } else {
           const confirm = confirmAt(rest, at);
           if (confirm === undefined) return false;
@@ -155,14 +166,39 @@ export class Receiver {
     }
   }
 
+  /** Takes what belongs to bodies in several frames. Returns the end of that. */
+  #takeBodies(bytes: Uint8Array, start: number): number {
+    let at = start;
+    while (this.#within ?? (this.#bodies.size > 0 && bytes.length - at >= FRAME_HEADER)) {
+      const body = this.#within ?? this.#bodies.get(uint16At(bytes, at + 1));
+      if (!body) break;
+      const registered = this.#byChannel.get(body.channel);
+      if (!body.within && !body.expects(bytes, at)) {
+        const type = bytes[at];
+        // The guard refuses an empty frame; what is no part of a message is amqplib's.
+        const isOther = type === BODY ? uint32At(bytes, at + SIZE_AT) === 0 : type !== METHOD && type !== HEADER;
+        if (isOther) break;
+        this.#bodies.delete(body.channel);
+        const error = new Error('Expected the next frame of a body.');
+        if (registered) closeWithError(registered.channel, UNEXPECTED_FRAME, error);
+        break;
+      }
+      at = body.take(bytes, at);
+      this.#within = body.within ? body : undefined;
+      if (this.#within) break;
+      if (!body.complete) continue;
+      this.#bodies.delete(body.channel);
+      if (registered?.frames && this.#isOpen(registered.channel, body.channel)) this.#hand(registered, body.message);
+    }
+    return at;
+  }
+
   /** An exception closes its channel, as in amqplib, and no other channel of the connection. */
   #hand({ channel, onMessage }: Consuming, message: InboundMessage): void {
     try {
       onMessage(message);
     } catch (error) {
-      const close: unknown = Reflect.get(channel, 'closeWithError');
-      if (typeof close !== 'function') throw error;
-      Reflect.apply(close, channel, [undefined, 'Error while processing message', INTERNAL_ERROR, error]);
+      closeWithError(channel, INTERNAL_ERROR, error);
     }
   }
 
@@ -175,6 +211,14 @@ export class Receiver {
 
 /** https://www.rabbitmq.com/amqp-0-9-1-reference#constants */
 const INTERNAL_ERROR = 541;
+const UNEXPECTED_FRAME = 505;
+
+/** As amqplib does. @throws the error if this amqplib closes channels in another way */
+function closeWithError(channel: Channel, code: number, error: unknown): void {
+  const close: unknown = Reflect.get(channel, 'closeWithError');
+  if (typeof close !== 'function') throw error;
+  Reflect.apply(close, channel, [undefined, 'Error while processing message', code, error]);
+}
 
 /** The methods `basic.ack` and `basic.nack`. https://www.rabbitmq.com/amqp-0-9-1-reference#basic.ack */
 const ACK = BASIC * 0x10000 + 80;
@@ -235,49 +279,4 @@ function decodesAsKnown(connection: object): boolean {
   } catch {
     return false;
   }
-}
-
-/**
- * Bytes of a slab. Small reads share one: an allocation for each read is a fifth of what it costs to consume. A message that is
- * kept keeps its slab, which is why slabs are not larger.
- */
-const SLAB = 16 * 1024;
-/** The largest slab: up to the end of a frame that began in a small one. RabbitMQ's frames are 128 KiB at most by default. */
-const LARGEST = 256 * 1024;
-
-/** What a socket has read. Bytes are written once: messages that were taken out of it may be kept. */
-export class ReadBuffer {
-  #slab = Buffer.allocUnsafeSlow(SLAB);
-  /** Where free space begins. */
-  #end = 0;
-
-  /**
-   * What was read before and is not yet taken, `rest`, and behind it as much of `read` from `from` on as one slab has room for: at
-   * least one byte.
-   */
-  append(rest: Buffer, read: Uint8Array, from: number): Buffer {
-    const { length } = rest;
-    const continues = length > 0 && rest.buffer === this.#slab.buffer && rest.byteOffset + length === this.#end;
-    let start = continues ? this.#end - length : this.#end;
-    if (start + length >= this.#slab.length) {
-      const ahead = length > 0 ? endOfLarge(rest, 0) : endOfLarge(read, from);
-      this.#slab = Buffer.allocUnsafeSlow(Math.max(SLAB, ahead, 2 * length));
-      this.#slab.set(rest);
-      start = 0;
-    } else if (!continues) this.#slab.set(rest, start);
-    const size = Math.min(read.length - from, this.#slab.length - start - length);
-    this.#slab.set(size === read.length ? read : read.subarray(from, from + size), start + length);
-    this.#end = start + length + size;
-    return this.#slab.subarray(start, this.#end);
-  }
-}
-
-/** Where the first frame ends that begins in a slab and does not fit into it: with its own slab it is not copied again. 0: nowhere. */
-function endOfLarge(bytes: Uint8Array, from: number): number {
-  const until = Math.min(bytes.length, from + SLAB);
-  for (let at = from; at + FRAME_HEADER <= until;) {
-    at += uint32At(bytes, at + SIZE_AT) + FRAME_OVERHEAD;
-    if (at - from > SLAB) return at - from > LARGEST ? 0 : at - from;
-  }
-  return 0;
 }

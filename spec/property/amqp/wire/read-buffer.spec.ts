@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { ReadBuffer } from '../../../../lib/amqp/wire/receiver';
+import { ReadBuffer } from '../../../../lib/amqp/wire/read-buffer';
 
 /** A frame with a payload of this size. */
 function frame(size: number, fill: number): Buffer {

@@ -1,4 +1,5 @@
 import { encodeContent, encodeMethod } from '../../../support/frames/methods';
+import { guardFrames } from '../../../../lib/amqp/wire/frame-guard';
 import { Receiver } from '../../../../lib/amqp/wire/receiver';
 import { MemoryChannel } from '../../../support/amqplib/memory-channel';
 
@@ -154,6 +155,108 @@ describe('messages', () => {
     expect((await memory.written()).includes('Error while processing message')).toBe(true);
   });
 });
+
+describe('bodies in several frames', () => {
+  const SIZE = 10_000;
+  const FRAME = 4096;
+
+  /** A consumer, and what a body in three frames is made of: deliver and header first, then each frame. */
+  const receiving = (): {
+    memory: MemoryChannel;
+    receiver: Receiver;
+    seen: Uint8Array[];
+    frames: Buffer[];
+    errors: unknown[];
+  } => {
+    const memory = new MemoryChannel(FRAME);
+    const seen: Uint8Array[] = [];
+    const errors: unknown[] = [];
+    memory.connection.on('frameError', (error) => errors.push(error));
+    memory.channel.on('error', (error) => errors.push(error));
+    guardFrames(memory.model);
+    const receiver = Receiver.on(memory.model);
+    if (!receiver) throw new Error('This amqplib is not known.');
+    memory.channel.registerConsumer(TAG, () => errors.push('read by amqplib'));
+    receiver.register(memory.channel, TAG, ({ content }) => seen.push(content));
+    const fields = { consumerTag: TAG, deliveryTag: 1, redelivered: false, exchange: '', routingKey: 'q' };
+    const content = encodeContent(1, {}, BODY, FRAME);
+    const headEnd = 8 + content.readUInt32BE(3);
+    const frames: Buffer[] = [Buffer.concat([encodeMethod('basic.deliver', 1, fields), content.subarray(0, headEnd)])];
+    for (let at = headEnd; at < content.length;) {
+      const end = at + 8 + content.readUInt32BE(at + 3);
+      frames.push(content.subarray(at, end));
+      at = end;
+    }
+    return { memory, receiver, seen, frames, errors };
+  };
+  const BODY = Buffer.alloc(SIZE, 'all of it; ');
+
+  it('are put together in memory of their own, however they are cut', () => {
+    const { receiver, seen, frames, errors } = receiving();
+    const [head = NONE, ...body] = frames;
+    const all = Buffer.concat(body);
+    for (const size of [1, 7, 100, 4096, all.length]) {
+      receiver.read(head);
+      for (let at = 0; at < all.length; at += size) receiver.read(all.subarray(at, at + size));
+      const content = seen.pop();
+      expect(content).toEqual(BODY);
+      expect(content?.buffer.byteLength).toBe(SIZE);
+    }
+    expect({ seen, errors }).toEqual({ seen: [], errors: [] });
+  });
+
+  it('let other channels through in between', () => {
+    const { memory, receiver, seen, frames, errors } = receiving();
+    const other = memory.open();
+    other.registerConsumer('other', ({ content }) => seen.push(content));
+    const fields = { consumerTag: 'other', deliveryTag: 1, redelivered: false, exchange: '', routingKey: 'q' };
+    const between = Buffer.concat([
+      encodeMethod('basic.deliver', 2, fields),
+      encodeContent(2, {}, Buffer.from('between'), FRAME),
+    ]);
+    const [head = NONE, ...body] = frames;
+    receiver.read(head);
+    for (const frame of body) receiver.read(Buffer.concat([frame, between]));
+    const text = Buffer.from('between');
+    expect(seen).toEqual([text, text, BODY, text]);
+    expect(errors).toEqual([]);
+  });
+
+  it.each<[string, (frames: readonly Buffer[]) => Buffer]>([
+    ['is longer than its header says', ([head = NONE, first = NONE]) => Buffer.concat([head, first, first, first])],
+    ['is followed by another message too early', ([head = NONE, first = NONE]) => Buffer.concat([head, first, head])],
+  ])('close their channel, and no other, when one %s', async (_what, bytes) => {
+    const { memory, receiver, seen, frames, errors } = receiving();
+    receiver.read(bytes(frames));
+    expect(seen).toEqual([]);
+    await memory.receive([encodeMethod('channel.close-ok', 1, {})]);
+    expect(errors).toEqual([expect.objectContaining({ code: 505 })]);
+  });
+
+  it.each<[string, Buffer]>([
+    ['does not end as it has to', Buffer.from('030001' + '00000001' + '61' + '00', 'hex')],
+    ['holds nothing', Buffer.from('030001' + '00000000' + 'ce', 'hex')],
+  ])('end the connection when a frame %s', (_what, frame) => {
+    const { receiver, seen, frames, errors } = receiving();
+    receiver.read(Buffer.concat([...frames.slice(0, 2), frame]));
+    expect(seen).toEqual([]);
+    expect(errors.map(String)).toEqual([expect.stringContaining('rame of a body')]);
+  });
+
+  it('are dropped when their channel closes meanwhile, and hold up no other', async () => {
+    const { memory, receiver, seen, frames, errors } = receiving();
+    const [head = NONE, first = NONE, ...rest] = frames;
+    receiver.read(Buffer.concat([head, first.subarray(0, 100)]));
+    const closing = memory.channel.close();
+    receiver.read(Buffer.concat([first.subarray(100), ...rest, encodeMethod('channel.close-ok', 1, {})]));
+    await closing;
+    const next = memory.open();
+    receiver.register(next, TAG, ({ content }) => seen.push(content));
+    receiver.read(Buffer.concat(frames));
+    expect({ seen, errors }).toEqual({ seen: [BODY], errors: [] });
+  });
+});
+const NONE = Buffer.alloc(0);
 
 describe('confirms', () => {
   /** What amqplib reads itself, and what the channel emits. */
