@@ -4,7 +4,7 @@ import type { Arguments } from './properties';
 
 /**
  * Headers that brokers write into the messages they deliver, and that mean something only about that message. Published
- * again, they would be believed of the new one: RabbitMQ before 4.0 drops a message whose `x-death` says that it went in a
+ * again, brokers and consumers would apply them to the new one: RabbitMQ before 4.0 drops a message whose `x-death` says that it went in a
  * circle (https://www.rabbitmq.com/docs/dlx#routing), a federated exchange does not pass on what `x-received-from` says it
  * has had (https://www.rabbitmq.com/docs/federated-exchanges), and consumers read the counts and the offset of another
  * delivery.

@@ -14,7 +14,7 @@ export function setOrigin(event: object, connection: object): void {
 /** The connection that an event is of. */
 export const originOf = (event: object): object | undefined => origins.get(event);
 
-/** A tracing channel whose `hasSubscribers` says whether anybody listens to any of its steps, as Node's own does since 20.13. */
+/** A tracing channel whose `hasSubscribers` says whether any of its steps has a subscriber, as Node's own does since 20.13. */
 export function tracing<Context extends object>(name: string): TracingChannel<unknown, Context> {
   const traces = tracingChannel<unknown, Context>(name);
   const { start, end, asyncStart, asyncEnd, error } = traces;
@@ -24,7 +24,7 @@ export function tracing<Context extends object>(name: string): TracingChannel<un
   return traces;
 }
 
-/** Tells who is in which state from now on. Costs nothing while nobody listens. */
+/** Publishes a new state on `instance-queue:state`. Does nothing without subscribers. */
 export function tellState(event: {
   readonly of: 'connection' | 'consumer' | 'producer';
   /** The connection's name. */

@@ -56,7 +56,7 @@ export const RETRYABLE = {
 } as const satisfies Record<ErrorCode, boolean>;
 
 /**
- * AMQP 0-9-1 reply codes, and whether a *refusal* (connect, declare, consume) with that code can mend itself.
+ * AMQP 0-9-1 reply codes, and whether a *refusal* (connect, declare, consume) with that code can succeed when it is tried again.
  * A connection or channel that was up before is retried whatever the code.
  * Source: https://www.rabbitmq.com/amqp-0-9-1-reference#constants
  */
@@ -143,7 +143,7 @@ export const isError = (thrown: unknown): thrown is Error =>
 export const sentenceOf = (thrown: unknown): string =>
   isError(thrown) && thrown.message !== '' ? thrown.message : String(thrown);
 
-/** What was thrown, by its name: its sentence may quote a message, and is not for every ear. */
+/** The name of what was thrown, alone: its message may quote the content of a message, and must not be logged. */
 export const nameOf = (thrown: unknown): string => (isError(thrown) ? thrown.name : typeof thrown);
 
 /** Is it an error of this library? */

@@ -27,7 +27,7 @@ export const OWN = {
 const NAME = 64;
 const MESSAGE = 256;
 
-/** By code points, lest one is cut in two. */
+/** Cuts at a code point, never inside a surrogate pair. */
 const cut = (text: string, length: number): string =>
   text.length <= length
     ? text

@@ -27,8 +27,8 @@ export interface MessageProperties {
   /**
    * ms, counted from the `send`, after which the message is dropped: by the library while it waits to be sent
    * (PUBLISH_TIMEOUT), by the broker while it waits in a queue. 0: the broker drops it unless a consumer takes it at once; the
-   * time before it is sent does not count. Beside a `delay` or an `at` it counts from the end of that, and the broker does not
-   * know of it: a consumer reads it. Read from a message it is what was left when it was sent.
+   * time before it is sent does not count. With `delay` or `at` it counts from the end of the delay, and the broker does
+   * not enforce it: the consumer has to check it. Read from a message it is what was left when it was sent.
    */
   readonly expiration?: number;
   /** 0 to 255; queues count as far as their `maxPriority`. */

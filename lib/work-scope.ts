@@ -10,7 +10,7 @@ export interface WorkScope {
 
 const scopes = new WeakMap<object, WorkScope>();
 
-/** Whoever traces the work on a message gives its scope. */
+/** Sets the trace scope for the work on a message; the tracer calls it. */
 export function setWorkScope(message: object, scope: WorkScope): void {
   scopes.set(message, scope);
 }

@@ -146,8 +146,8 @@ export class Admin {
    * Looks at the messages of a queue from its head, in order, without taking them. Bodies stay bytes. The broker delivers them,
    * and gets them back when the look ends; until then no other consumer gets them, and afterwards they are marked as `redelivered`.
    * A classic queue has them in their places again; a quorum queue puts them behind what was returned earlier (RabbitMQ 3.x: behind
-   * everything). RabbitMQ 4.0 to 4.2 counts each look towards the delivery limit of a quorum queue, and drops or
-   * dead-letters a message that was looked at as often; from 4.3 on a look costs nothing. Not for streams: consume those.
+   * everything). RabbitMQ 4.0 to 4.2 counts each browse as a delivery: a message of a quorum queue that is browsed more often
+   * than its delivery limit is dropped or dead-lettered; from 4.3 on browsing does not count. Not for streams: consume those.
    *
    * Cold. Emits: the messages that were ready at the start. Completes: after them, at `limit`, or when none has come for a second,
    * because other consumers have the rest; everything is back then. Errors: ChannelError (with `replyCode` 404 if there is no such

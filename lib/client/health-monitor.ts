@@ -102,7 +102,7 @@ export class HealthMonitor {
     return Object.assign(counters, { outbox: this.outbox });
   }
 
-  /** Counts a producer in until it is closed; its state from its first message on. */
+  /** Includes a producer in the gauges until it closes, and in the health from its first message on. */
   include(producer: Producer): void {
     this.#producers.add(producer);
     const write = (state: ProducerState | undefined): void => {

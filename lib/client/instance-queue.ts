@@ -124,8 +124,8 @@ export class InstanceQueue extends TypedEmitter<InstanceQueueEvents> implements 
    * `consume()` on the consuming connection, with the topology and defaults given at construction.
    *
    * Cold: each subscription is an AMQP consumer of its own. Emits: deliveries, or messages with `noAck`.
-   * Completes: when closed, or after `until`, once all is settled. Errors: when the first attach is refused for good, or
-   * the connection gave up or is closed. Unsubscribe: cancels; what was handed out can still be settled.
+   * Completes: when closed, or after `until`, once everything handed out is settled or the drain timeout has passed. Errors: when
+   * the first attach is refused for good, or the connection gave up or is closed. Unsubscribe: cancels; what was handed out can still be settled.
    *
    * Subscribe with an `error` callback: RxJS throws an error that no callback takes, which ends the process.
    *
@@ -169,8 +169,8 @@ export class InstanceQueue extends TypedEmitter<InstanceQueueEvents> implements 
   /**
    * Sends what a source emits, or an iterable holds, over the producing connection; see `publish`.
    *
-   * Cold. Emits: a confirmation per message, as they come. Completes: when the source has and all is confirmed. Errors: with
-   * the source, or with the first PublishError. Unsubscribe: nothing more is taken; what was sent stays sent.
+   * Cold. Emits: a confirmation per message, as they come. Completes: when the source has completed and every message is
+   * confirmed. Errors: with the source, or with the first PublishError. Unsubscribe: nothing more is taken; what was sent stays sent.
    *
    * @throws OptionsError if an option cannot be right
    */

@@ -18,7 +18,7 @@ export interface SentMessage {
   readonly seconds: number;
 }
 
-/** Is called with what happens to the messages of one InstanceQueue, in the turn in which it happens. */
+/** Synchronous callbacks for the messages of one InstanceQueue. */
 export interface TrafficObserver {
   sent(message: SentMessage): void;
   delivered(message: Message<unknown>): void;

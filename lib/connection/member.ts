@@ -54,7 +54,7 @@ export class Closing {
     this.#report = Promise.resolve(report);
   }
 
-  /** The promise stands before the end begins: a listener that is called by the end may close again. */
+  /** Assigns the promise before it calls `#end`: a listener may call `close` again synchronously. */
   #begin(ms: number): Promise<CloseReport> {
     let settle: (report: Promise<CloseReport>) => void = () => undefined;
     this.begun = true;

@@ -24,7 +24,7 @@ export interface ConsumeOptions<T = unknown> {
   readonly declare?: boolean;
   /** Declared before each attach. */
   readonly topology?: Topology;
-  /** Decodes bodies. Absent beside a contract, which has its own. @default auto */
+  /** Decodes bodies. Must be omitted with a contract, which has its own. @default auto */
   readonly codec?: Codec<T, never>;
   /**
    * Maximum number of unsettled deliveries: 1 to 65 535. On a stream: how far deliveries may get ahead of the first message

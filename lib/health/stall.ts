@@ -22,7 +22,7 @@ export class StallDetector {
   #latest: number | undefined;
   #since = 0;
 
-  /** A consumer that settles nothing counts as stalled after so many ms. */
+  /** `after`: ms without a settlement after which a consumer counts as stalled. */
   constructor(after: number) {
     this.#after = after;
   }

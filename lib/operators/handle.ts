@@ -20,8 +20,8 @@ import { KeyedQueue, PartitionOrder } from './delivery-queue';
 /**
  * Works on deliveries and settles each by its outcome: ack when the work succeeded, by `onError` when it failed.
  *
- * Emits: for each message what became of it, in the order in which work ends. Completes: when the source has and all work
- * is done. Errors: with the source, or under the policy 'fail'. Unsubscribe: what is not started is released at once;
+ * Emits: for each message what became of it, in the order in which work ends. Completes: when the source has completed
+ * and all work is done. Errors: with the source, or under the policy 'fail'. Unsubscribe: what is not started is released at once;
  * work under way goes on and settles, for as long as the drain timeout allows.
  *
  * @throws OptionsError if an option cannot be right
