@@ -215,9 +215,22 @@ export class DeadLetters {
     }).pipe(switchMap((report$) => report$));
   }
 
-  /** Nothing is declared: a queue that is gone must not come back empty, and without its consumers. */
+  /**
+   * Nothing is declared: a queue that is gone must not come back empty, and without its consumers. The defaults of the caller's
+   * producers do not apply: a letter is acked once its copy is confirmed, so that a copy that no queue takes has to come back.
+   */
   #producer(): Producer<Buffer> {
-    return this.#queue.producer({ codec: AS_IT_IS, declare: false, maxInFlight: WINDOW, timeout: CONFIRMED_WITHIN });
+    return this.#queue.producer({
+      codec: AS_IT_IS,
+      declare: false,
+      maxInFlight: WINDOW,
+      timeout: CONFIRMED_WITHIN,
+      mandatory: true,
+      persistent: true,
+      onUnknown: 'resend',
+      onNack: 'resend',
+      outbox: { overflow: 'wait' },
+    });
   }
 }
 

@@ -1,4 +1,4 @@
-import { type Check, checkOptions, date, duration, func, isObject, object, type Shape, string } from '../options';
+import { type Check, checkOptions, date, func, isObject, number, object, type Shape, string } from '../options';
 import type { DeadLetter } from './dead-letter';
 
 /** Which dead letters are meant: those to which everything that is given applies. */
@@ -24,6 +24,8 @@ export interface DeadLetterFilter {
   readonly before?: Date;
 }
 
+/** No timer runs for it, so it may be longer than one. */
+const age = number(0, Number.MAX_SAFE_INTEGER);
 const FILTER: Shape<DeadLetterFilter> = {
   messageId: string,
   reason: string,
@@ -32,8 +34,8 @@ const FILTER: Shape<DeadLetterFilter> = {
   type: string,
   headers: object,
   text: string,
-  olderThan: duration(),
-  newerThan: duration(),
+  olderThan: age,
+  newerThan: age,
   before: date,
 };
 

@@ -1,4 +1,4 @@
-import { asyncScheduler, interval, Observable, type Subscription } from 'rxjs';
+import { asyncScheduler, interval, Observable, type Subscription, timer } from 'rxjs';
 import type { Producer } from '../producer/producer';
 import type { QueueScan } from '../consumer/queue-scan';
 import { isError, PublishError, sentenceOf } from '../errors';
@@ -131,7 +131,8 @@ class Transfer {
   #problem: string | undefined;
   #stopped: DeadLetterReport['stopped'];
   #readAll = false;
-  #halted = false;
+  /** Letters that wait for their turn. */
+  readonly #waiting = new Set<Subscription>();
   #error: Error | undefined;
   /** When the next letter may go, by the clock of `performance`. */
   #next = performance.now();
@@ -183,9 +184,11 @@ class Transfer {
     };
   }
 
-  /** Takes no more. */
+  /** Takes no more; what waits for its turn stays. */
   stop(): void {
-    this.#halted = true;
+    for (const turn of this.#waiting) turn.unsubscribe();
+    this.#underWay -= this.#waiting.size;
+    this.#waiting.clear();
     // `message$` may still be in the call that subscribes to it.
     asyncScheduler.schedule(() => {
       this.#reading.unsubscribe();
@@ -233,13 +236,15 @@ class Transfer {
     const now = performance.now();
     const wait = this.#next - now;
     if (rate !== undefined) this.#next = Math.max(now, this.#next) + 1000 / rate;
-    if (rate === undefined || wait <= 0) void work();
-    // After an end, what waits for its turn stays.
-    else
-      asyncScheduler.schedule(() => {
-        if (this.#halted) this.#leave();
-        else void work();
-      }, wait);
+    if (rate === undefined || wait <= 0) {
+      void work();
+      return;
+    }
+    const turn = timer(wait).subscribe(() => {
+      this.#waiting.delete(turn);
+      void work();
+    });
+    this.#waiting.add(turn);
   }
 
   async #send(tag: number, letter: DeadLetter, route: Target): Promise<void> {

@@ -89,9 +89,10 @@ export class Partitioned<T = unknown> implements AsyncDisposable {
     this.#sends = new KeyedSends({
       name,
       partitions: () => this.#partitions,
-      // A codec that is not given is left to the defaults of the `InstanceQueue`.
       timeout: host.timeout,
-      producer: host.producer(codec ? { codec } : {}),
+      // A codec that is not given is left to the defaults of the `InstanceQueue`. A message that comes back tells that its partition
+      // is gone: without that it would be lost.
+      producer: host.producer({ mandatory: true, ...(codec && { codec }) }),
       declare: (again) => this.#declare(again),
     });
     host.consuming.core.state$.subscribe({
@@ -134,7 +135,7 @@ export class Partitioned<T = unknown> implements AsyncDisposable {
    * option `key` says otherwise.
    *
    * Cold: each subscription is a member of its own. Emits: deliveries with their `partition`, each to be settled once. Completes: when
-   * closed, or after `until`, once all is settled. Errors: OptionsError, when the queue has another number of partitions; otherwise
+   * closed (at once, if it is closed already), or after `until`, once all is settled. Errors: OptionsError, when the queue has another number of partitions; otherwise
    * as `consume()` does. Unsubscribe: leaves; what was handed out can still be settled, until the drain timeout has passed.
    *
    * @throws OptionsError at once, if an option cannot be right
@@ -143,6 +144,10 @@ export class Partitioned<T = unknown> implements AsyncDisposable {
     checkConsume(options);
     const { codec } = this.#options;
     return new Observable((subscriber) => {
+      if (this.#closed) {
+        subscriber.complete();
+        return undefined;
+      }
       const host = this.#host;
       const { consuming, producing } = host;
       const consumers = new PartitionConsumers<T>(

@@ -227,6 +227,36 @@ export function deadLetterQueueLaws(given: { readonly broker: BrokerUnderTest })
     await eventually(async () => (await given.broker.count(desk.dead)).ready === 30 - done);
   });
 
+  it('a letter that no queue takes stays, whatever the producers of its InstanceQueue do by default', async () => {
+    const desk = await opened();
+    await fail(desk, ...numbered(2));
+    await given.broker.deleteQueue(desk.name);
+    const careless = given.broker.newClient({ producer: { mandatory: false, persistent: false, onUnknown: 'reject' } });
+    const report = await lastValueFrom(deadLetters(careless, desk.dead).replay());
+    expect(report).toMatchObject({ matched: 2, done: 0, kept: { unroutable: 2 } });
+    expect((await given.broker.count(desk.dead)).ready).toBe(2);
+  });
+
+  it('an abort does not wait for the turn of a letter, however low the rate', async () => {
+    const desk = await opened();
+    await fail(desk, ...numbered(3));
+    const abort = new AbortController();
+    const last = lastValueFrom(desk.letters.replay({ rate: 0.01, signal: abort.signal }));
+    await eventually(async () => (await given.broker.count(desk.name)).ready === 1);
+    await eventually(async () => (await given.broker.count(desk.dead)).ready < 2);
+    abort.abort();
+    expect(await last).toMatchObject({ stopped: 'aborted', done: 1 });
+    await eventually(async () => (await given.broker.count(desk.dead)).ready === 2);
+  });
+
+  it('letters are chosen by an age of months', async () => {
+    const desk = await opened();
+    await fail(desk, ...numbered(1));
+    const days = (count: number): number => count * 24 * 3_600_000;
+    expect(await lastValueFrom(desk.letters.groups({ where: { newerThan: days(90) } }))).toMatchObject({ matched: 1 });
+    expect(await lastValueFrom(desk.letters.drop({ where: { olderThan: days(30) } }))).toMatchObject({ done: 0 });
+  });
+
   it('what cannot be right is refused before the broker is asked', () => {
     const queue = given.broker.newClient();
     const letters = deadLetters(queue, 'q');

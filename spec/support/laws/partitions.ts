@@ -242,6 +242,23 @@ export function partitionLaws(given: { readonly broker: BrokerUnderTest }): void
     await eventually(() => values.length === 10);
   });
 
+  it('they are made again also where producers send without `mandatory` by default', async () => {
+    const orders = partitioned(given.broker.newClient({ producer: { mandatory: false } }), 2);
+    await orders.send({ key: 'a', body: { key: 'a', n: 1 } });
+    for (let i = 0; i < 2; i++) await given.broker.deleteQueue(`${name}.${String(i)}`);
+    await orders.send({ key: 'a', body: { key: 'a', n: 2 } });
+    const { values } = collect(orders.consume());
+    await eventually(() => values.length === 1);
+    expect(values).toMatchObject([{ body: { n: 2 } }]);
+  });
+
+  it('a closed one is not consumed: a subscription completes at once', async () => {
+    const orders = partitioned(given.broker.newClient(), 2);
+    await orders.send({ key: 'a', body: { key: 'a', n: 1 } });
+    await orders.close();
+    expect(collect(orders.consume())).toMatchObject({ values: [], completed: true });
+  });
+
   it('after an outage all partitions are held again, and nothing is lost', async () => {
     const [first, second] = [partitioned(given.broker.newClient()), partitioned(given.broker.newClient())];
     const begun: Order[] = [];
