@@ -21,6 +21,8 @@ export const OWN = {
   spent: 'x-instance-queue-spent',
   /** How often it was sent back from a dead-letter queue by hand. */
   replays: 'x-instance-queue-replays',
+  /** The broker's `x-death` of a letter that was moved by hand, which only brokers may write. */
+  moved: 'x-instance-queue-moved-x-death',
 } as const;
 
 /** Characters of an error that go into headers, which have to fit a frame. */

@@ -8,7 +8,7 @@ import type { InboundMessage, Settlement } from '../transport/transport';
 import type { Delivery, Message } from './delivery';
 import { DELIVERY_COUNT } from './delivery-limit';
 import type { QueueDelays } from './queue-delays';
-import { historyOf, type RetryHistory } from './retry-history';
+import { firstRoute, historyOf, type RetryHistory } from './retry-history';
 import type { StreamPlace } from './stream/offset-tracker';
 
 /** An inbound message with its body decoded. Consumers with `noAck` emit it as it is. */
@@ -27,11 +27,12 @@ export class ArrivedMessage<T> implements Message<T> {
   constructor(message: InboundMessage, queue: string, body: T, place?: StreamPlace, partition?: number) {
     const { headers, redelivered } = message;
     const history = headers && historyOf(headers, queue);
+    const route = history ?? (headers && firstRoute(headers, queue)) ?? message;
     this.body = body;
     this.content = message.content;
     this.queue = queue;
-    this.exchange = history?.exchange ?? message.exchange;
-    this.routingKey = history?.routingKey ?? message.routingKey;
+    this.exchange = route.exchange;
+    this.routingKey = route.routingKey;
     this.redelivered = place ? place.attempts > 0 : redelivered;
     this.deliveryCount = place ? place.attempts : deliveryCountOf(headers, redelivered, history);
     if (place) this.offset = place.offset;

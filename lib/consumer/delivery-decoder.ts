@@ -10,7 +10,7 @@ import type { ConsumerChannel } from './consumer-channel';
 import { ArrivedMessage, areDeliveriesWatched, tellDelivered, traceDelivery } from './channel-delivery';
 import type { Delivery, Message } from './delivery';
 import type { ResolvedConsumeOptions } from './consume-options';
-import { historyOf } from './retry-history';
+import { firstRoute } from './retry-history';
 import type { StreamPlace } from './stream/offset-tracker';
 
 const NO_PROPERTIES: MessageProperties = Object.freeze({});
@@ -24,14 +24,14 @@ export interface Undecodable {
 
 /**
  * The codec of a contract for a message that arrived: by its exchange and routing key, or by those of its first publish if it comes
- * back from `retry`. @throws NotDecodable if the contract has none
+ * back from `retry` or a replay. @throws NotDecodable if the contract has none
  */
 export function contractCodec(
   codecs: NonNullable<ResolvedConsumeOptions<unknown>['codecs']>,
   raw: InboundMessage,
   queue: string,
 ): Codec<unknown, never> {
-  const { exchange, routingKey } = historyOf(raw.headers, queue) ?? raw;
+  const { exchange, routingKey } = firstRoute(raw.headers, queue) ?? raw;
   return codecs.toRead(exchange, routingKey);
 }
 

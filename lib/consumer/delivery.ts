@@ -9,9 +9,9 @@ export interface Message<T> {
   readonly content: Buffer;
   /** The queue it was consumed from. */
   readonly queue: string;
-  /** The exchange it was published to; for a message that comes back from `retry`, that of the first publish. */
+  /** The exchange it was published to; for a message that comes back from `retry`, or by a replay of dead letters, that of the first publish. */
   readonly exchange: string;
-  /** Its routing key; for a message that comes back from `retry`, that of the first publish. */
+  /** Its routing key; for a message that comes back from `retry`, or by a replay of dead letters, that of the first publish. */
   readonly routingKey: string;
   /** Was it delivered before, to any consumer? */
   readonly redelivered: boolean;

@@ -33,6 +33,22 @@ export function historyOf(headers: Arguments | undefined, queue: string): RetryH
   };
 }
 
+/**
+ * Where a message was first published to, if it came back to this queue by `retry` or by a replay of dead letters. Undefined: what
+ * the broker says of its route is true.
+ */
+export function firstRoute(
+  headers: Arguments | undefined,
+  queue: string,
+): { readonly exchange: string; readonly routingKey: string } | undefined {
+  if (headers === undefined) return undefined;
+  const history = historyOf(headers, queue);
+  if (history) return history;
+  if (!Object.hasOwn(headers, OWN.replays) || headers[OWN.queue] !== queue) return undefined;
+  const { [OWN.exchange]: exchange, [OWN.routingKey]: routingKey } = headers;
+  return typeof exchange === 'string' && typeof routingKey === 'string' ? { exchange, routingKey } : undefined;
+}
+
 /** `x-death` lists the latest dead-lettering first; that of a wait queue has the reason `expired`. */
 function rejectedSince({ 'x-death': deaths }: Arguments): boolean {
   const last: unknown = Array.isArray(deaths) ? deaths[0] : undefined;

@@ -51,7 +51,7 @@ export function readDeadLetter(arrived: InboundMessage, from: string): DeadLette
     return typeof value === 'string' ? value : undefined;
   };
   const count = (name: string): number => (Number.isSafeInteger(headers[name]) ? Number(headers[name]) : 0);
-  const deaths = deathsIn(headers['x-death']);
+  const deaths = [...deathsIn(headers['x-death']), ...deathsIn(headers[OWN.moved])];
   // The latest is the first in the list. After it, a message may have waited in other queues.
   const failure = deaths.find(({ reason }) => FAILED.has(reason));
   const oldest = deaths.at(-1);

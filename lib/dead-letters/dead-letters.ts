@@ -135,8 +135,9 @@ export class DeadLetters {
 
   /**
    * Sends letters back to be worked on anew: the same bytes, `messageId` and properties, without the headers of the broker and of
-   * `retry`, so that their attempts begin again, and without `CC`, `BCC`, `userId` and `expiration`. A letter that fails again comes
-   * back to the end of its queue, and is not sent again by the same call.
+   * `retry`, so that their attempts begin again, and without `CC`, `BCC`, `userId` and `expiration`. For its consumers a letter has
+   * the exchange and the routing key of its first publish. One that fails again comes back to the end of its queue, and is not sent
+   * again by the same call.
    *
    * Cold. Emits: reports, ten a second at most, then the last. Completes: when all that were there at the start are done, or after
    * an abort. Errors: as `admin.browse` and `send`, for what concerns not one letter alone; letters not yet done are back in the
@@ -153,7 +154,7 @@ export class DeadLetters {
 
   /**
    * Moves letters elsewhere as they are: with the headers of `retry`, though not with those of the broker, which only brokers may
-   * write. Into their own queue, too: that begins their delivery counts anew.
+   * write: `x-death` goes along under another name, so that a letter still says where and of what it died. Into their own queue, too: that begins their delivery counts anew.
    *
    * Cold. Emits, completes and errors as `replay` does: Emits: reports. Completes: when done. Errors: as `replay`. Unsubscribe: takes
    * no more.

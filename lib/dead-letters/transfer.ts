@@ -3,7 +3,7 @@ import type { Producer } from '../producer/producer';
 import type { QueueScan } from '../consumer/queue-scan';
 import { isError, PublishError, sentenceOf } from '../errors';
 import { OWN } from '../own-headers';
-import type { MessageProperties } from '../properties';
+import type { Arguments, MessageProperties } from '../properties';
 import type { InboundMessage } from '../transport/transport';
 import { readDeadLetter, type DeadLetter } from './dead-letter';
 import type { DeliveryGuard } from './letter-scan';
@@ -59,8 +59,11 @@ const REPORT_EVERY = 100;
 const TARGETS = 100;
 const OWN_HEADERS: ReadonlySet<string> = new Set(Object.values(OWN));
 
-/** Properties of letters that can stay on them; headers of the broker are left out by `send`. */
-export function sentAgain(letter: DeadLetter, anew: boolean): MessageProperties {
+/**
+ * Properties of letters that can stay on them; headers of the broker are left out by `send`. A letter that goes straight into a queue
+ * says where it was first published to, and one that is moved where it died: nothing else would tell.
+ */
+function sentAgain(letter: DeadLetter, anew: boolean, route: Target): MessageProperties {
   // `userId` would be checked against this user; a letter that expired once must not expire on its way.
   const { userId: _, expiration: __, headers = {}, ...properties } = letter.message.properties;
   const kept = Object.entries(headers).filter(
@@ -69,8 +72,26 @@ export function sentAgain(letter: DeadLetter, anew: boolean): MessageProperties 
   );
   return {
     ...properties,
-    headers: { ...Object.fromEntries(kept), ...(anew && { [OWN.replays]: letter.replays + 1 }) },
+    headers: { ...Object.fromEntries(kept), ...(anew ? replayed(letter, route) : moved(headers)) },
   };
+}
+
+function replayed({ replays, published }: DeadLetter, { exchange, routingKey }: Target): Arguments {
+  const count = { [OWN.replays]: replays + 1 };
+  const isRouteTold =
+    !published || exchange !== '' || (published.exchange === '' && published.routingKey === routingKey);
+  if (isRouteTold) return count;
+  return {
+    ...count,
+    [OWN.queue]: routingKey,
+    [OWN.exchange]: published.exchange,
+    [OWN.routingKey]: published.routingKey,
+  };
+}
+
+function moved(headers: Arguments): Arguments {
+  const deaths = [headers['x-death'], headers[OWN.moved]].filter(Array.isArray).flat();
+  return deaths.length > 0 ? { [OWN.moved]: deaths } : {};
 }
 
 /**
@@ -250,7 +271,7 @@ class Transfer {
   async #send(tag: number, letter: DeadLetter, route: Target): Promise<void> {
     const { anew } = this.#options;
     try {
-      await this.#producer?.send({ ...sentAgain(letter, anew), ...route, body: letter.message.content });
+      await this.#producer?.send({ ...sentAgain(letter, anew, route), ...route, body: letter.message.content });
       this.#scan.ack(tag);
       this.#done++;
       this.#count(route);

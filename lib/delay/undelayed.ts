@@ -27,9 +27,8 @@ class Undelayed implements InboundMessage {
     this.content = message.content;
     this.deliveryTag = message.deliveryTag;
     this.redelivered = message.redelivered;
-    const target = headers[EXCHANGE];
     // A dead letter of its queue has another exchange by now.
-    this.exchange = !isOfDelays(message.exchange) ? message.exchange : typeof target === 'string' ? target : '';
+    this.exchange = isOfDelays(message.exchange) ? textOf(headers, EXCHANGE) : message.exchange;
     this.routingKey = message.routingKey;
     this.contentType = message.contentType;
     this.contentEncoding = message.contentEncoding;
@@ -55,9 +54,15 @@ function withoutLevels(headers: Arguments): Arguments {
   for (const [name, value] of Object.entries(headers)) if (!name.startsWith(HEADER)) kept[name] = value;
   const { 'x-death': deaths } = headers;
   if (!Array.isArray(deaths)) return kept;
-  const real: readonly unknown[] = deaths.filter((death) => !isOfDelays(textOf(death, 'queue')));
-  if (real.length === deaths.length) return kept;
+  const target = textOf(headers, EXCHANGE);
+  const real: readonly unknown[] = deaths
+    .filter((death) => !isOfDelays(textOf(death, 'queue')))
+    // It came to the queue in which it died from the last level.
+    .map((death: unknown) =>
+      isObject(death) && isOfDelays(textOf(death, 'exchange')) ? { ...death, exchange: target } : death,
+    );
   for (const which of ['first', 'last']) {
+    if (isOfDelays(textOf(kept, `x-${which}-death-exchange`))) kept[`x-${which}-death-exchange`] = target;
     if (!isOfDelays(textOf(headers, `x-${which}-death-queue`))) continue;
     // The latest comes first.
     const death = which === 'first' ? real.at(-1) : real[0];

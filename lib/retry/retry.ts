@@ -133,8 +133,11 @@ interface Copy {
   readonly properties: MessageProperties;
 }
 
-/** They already took effect for the original: on the copy they would route it to their queues again. */
-const CARBON_COPIES: readonly string[] = ['CC', 'BCC'];
+/**
+ * Carbon copies already took effect for the original: on the copy they would route it to their queues again. What a letter died of
+ * before it was moved says nothing about this failure.
+ */
+const LEFT_OUT: readonly string[] = ['CC', 'BCC', OWN.moved];
 
 /** What the headers of a copy say about the failure. */
 interface Failure {
@@ -163,7 +166,7 @@ export function copyOf(message: Message<unknown>, route: Route, failure: Failure
 }
 
 function kept(headers: Arguments, userId: string | undefined): Arguments {
-  const left = Object.entries(withoutBrokerHeaders(headers)).filter(([name]) => !CARBON_COPIES.includes(name));
+  const left = Object.entries(withoutBrokerHeaders(headers)).filter(([name]) => !LEFT_OUT.includes(name));
   return { ...Object.fromEntries(left), ...(userId !== undefined && { [OWN.userId]: userId }) };
 }
 

@@ -1,7 +1,16 @@
-import { handle, type InstanceQueue, OptionsError, type OutboundMessage } from 'instance-queue';
+import {
+  defineExchange,
+  defineQueue,
+  handle,
+  type InstanceQueue,
+  json,
+  type Message,
+  OptionsError,
+  type OutboundMessage,
+} from 'instance-queue';
 import { deadLetters } from '../../../lib/tools';
 import { firstValueFrom, lastValueFrom, take, toArray } from 'rxjs';
-import { eventually, rejection } from '../waiting';
+import { eventually, rejection, until } from '../waiting';
 import type { BrokerUnderTest } from './broker-under-test';
 
 /** What `admin.browse` and `deadLetters` do, on any broker. */
@@ -120,6 +129,34 @@ export function deadLetterQueueLaws(given: { readonly broker: BrokerUnderTest })
     expect(back!.headers).toEqual({ tenant: 'x', 'x-instance-queue-replays': 1 });
   });
 
+  it('replayed letters keep the exchange and the routing key with which they were first published', async () => {
+    const { queue, dead, name, letters } = await opened();
+    const exchange = `${name}.events`;
+    const events = defineExchange({ name: exchange, type: 'topic', messages: { 'order.*': json<number>() } });
+    const orders = defineQueue({ name, deadLetter: { queue: dead }, bind: [events.on('order.*')] });
+    const seen: unknown[] = [];
+    const failing = ({ exchange, routingKey, body }: Message<number>): never => {
+      seen.push([exchange, routingKey, body]);
+      throw new Error('not yet');
+    };
+    const work$ = queue.consume({ queue: orders }).pipe(handle(failing, { onError: 'reject' }));
+    const running = work$.subscribe();
+    await until(queue.health$, ({ status }) => status === 'up');
+    await queue.send({ exchange: events, routingKey: 'order.paid', body: 7 });
+    // The second replay is of a letter that failed after the first.
+    for (const times of [1, 2]) {
+      await eventually(async () => (await given.broker.count(dead)).ready === 1);
+      const [letter] = await lastValueFrom(letters.look().pipe(toArray()));
+      expect(letter).toMatchObject({ queue: name, published: { exchange, routingKey: 'order.paid' } });
+      expect(await lastValueFrom(letters.replay())).toMatchObject({ done: 1 });
+      await eventually(() => seen.length === times + 1);
+    }
+    expect(seen).toEqual(Array(3).fill([exchange, 'order.paid', 7]));
+    expect(queue.metrics.undecodable).toBe(0);
+    running.unsubscribe();
+    await given.broker.deleteExchange(exchange);
+  });
+
   it('only the letters that are meant are replayed; the others stay in their places', async () => {
     const desk = await opened();
     await fail(desk, ...numbered(20));
@@ -198,6 +235,54 @@ export function deadLetterQueueLaws(given: { readonly broker: BrokerUnderTest })
     expect(await lastValueFrom(desk.letters.drop({ where: { type: 'refund' } }))).toMatchObject({ done: 1 });
     expect((await given.broker.count(desk.dead)).ready).toBe(0);
   });
+
+  it('a letter that is moved still says where and of what it died, however often, and can be replayed from there', async () => {
+    const desk = await opened();
+    const aside = await given.broker.declareQueue();
+    await fail(desk, { body: 1, messageId: 'm' });
+    for (const to of [desk.dead, aside]) {
+      expect(await lastValueFrom(desk.letters.move({ queue: to }))).toMatchObject({ done: 1 });
+      await eventually(async () => (await given.broker.count(to)).ready === 1);
+    }
+    const letters = deadLetters(desk.queue, aside);
+    const [letter] = await lastValueFrom(letters.look().pipe(toArray()));
+    expect(letter).toMatchObject({
+      reason: 'rejected',
+      queue: desk.name,
+      published: { exchange: '', routingKey: desk.name },
+    });
+    expect(letter!.diedAt).toBeInstanceOf(Date);
+    expect(await lastValueFrom(letters.replay())).toMatchObject({ done: 1, targets: { [desk.name]: 1 } });
+    const [back] = await given.broker.takeMessages(desk.name, 1);
+    expect(back!.headers).toEqual({ 'x-instance-queue-replays': 1 });
+  });
+
+  it.each(['classic', 'quorum'] as const)(
+    'a letter that had waited in %s queues for its delay says where it was published to',
+    async (delayIn) => {
+      const { name, dead, letters } = await opened();
+      const queue = given.broker.newClient({ producer: { delayIn } });
+      const exchange = `${name}.events`;
+      const topology = {
+        exchanges: [{ name: exchange, type: 'topic' as const }],
+        bindings: [{ exchange, queue: name, routingKey: '#' }],
+      };
+      await queue.admin.declare(topology);
+      await queue.send({ exchange, routingKey: 'order.paid', body: 1, delay: 100 });
+      await queue.send({ queue: name, body: 1, delay: 100 });
+      const reject = handle(() => Promise.reject(new Error('no')), { onError: 'reject' });
+      await lastValueFrom(queue.consume({ queue: name }).pipe(reject, take(2)));
+      await eventually(async () => (await given.broker.count(dead)).ready === 2);
+      const seen = await lastValueFrom(letters.look().pipe(toArray()));
+      expect(seen.map(({ published }) => published)).toEqual(
+        expect.arrayContaining([
+          { exchange, routingKey: 'order.paid' },
+          { exchange: '', routingKey: name },
+        ]),
+      );
+      await given.broker.deleteExchange(exchange);
+    },
+  );
 
   it('an abort ends it with what is under way, and the rest stays', async () => {
     const desk = await opened();
