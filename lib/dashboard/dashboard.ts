@@ -91,15 +91,19 @@ export function dashboard(
       .then(() => authorize(request))
       .then(
         (allowed) => {
+          if (isAnswered(response)) return;
           if (allowed) answer(name, request, response, page);
           else refuse(response, 403, 'You may not see this dashboard.');
         },
         () => {
-          refuse(response, 403, 'You may not see this dashboard.');
+          if (!isAnswered(response)) refuse(response, 403, 'You may not see this dashboard.');
         },
       );
   };
 }
+
+/** Has the app answered by itself, because the dashboard took too long? A second answer would throw. */
+const isAnswered = (response: ServerResponse): boolean => response.headersSent;
 
 /**
  * Returns the requested part of the page. `''` is the page itself. A name with a leading slash is a request for the page without
@@ -170,6 +174,7 @@ const withDeadLetters = (html: string, looks: DeadLetterLooks | undefined): stri
 
 function sendLook(looks: DeadLetterLooks, response: ServerResponse): void {
   void looks.look().then((views) => {
+    if (isAnswered(response)) return;
     const headers = { ...HEADERS, 'content-type': 'application/json; charset=utf-8', 'cache-control': 'no-store' };
     response.writeHead(200, headers);
     response.end(JSON.stringify(views));
