@@ -1,5 +1,5 @@
 import { expected, isObject } from '../options';
-import { sentenceOf } from '../errors';
+import { type OptionsError, sentenceOf } from '../errors';
 
 /** The management API of a broker, for what AMQP does not tell. https://www.rabbitmq.com/docs/management */
 export interface ManagementOptions {
@@ -29,17 +29,25 @@ export class Management {
 
   /** @throws OptionsError */
   constructor({ url, vhost = '/' }: ManagementOptions) {
+    const wrong = (what: string): OptionsError => expected('management.url', what, url, true);
     let base: URL;
     try {
       base = new URL(url);
     } catch {
-      throw expected('management.url', 'an http:// or https:// URL', url, true);
+      throw wrong('an http:// or https:// URL');
     }
-    if (!/^https?:$/.test(base.protocol)) throw expected('management.url', 'an http:// or https:// URL', url, true);
-    const [user, password] = [base.username, base.password].map(decodeURIComponent);
-    this.#authorization = `Basic ${Buffer.from(`${user ?? ''}:${password ?? ''}`).toString('base64')}`;
+    if (!/^https?:$/.test(base.protocol)) throw wrong('an http:// or https:// URL');
+    let credentials: string;
+    try {
+      credentials = [base.username, base.password].map(decodeURIComponent).join(':');
+    } catch {
+      throw wrong('a URL whose user and password are percent-encoded: `%25` for `%`');
+    }
+    this.#authorization = `Basic ${Buffer.from(credentials).toString('base64')}`;
     base.username = '';
     base.password = '';
+    // What is asked for is below its path.
+    if (!base.pathname.endsWith('/')) base.pathname += '/';
     this.#base = base;
     this.#vhost = encodeURIComponent(vhost);
   }
@@ -86,8 +94,14 @@ export class Management {
       const cause: unknown = error instanceof Error ? (error.cause ?? error) : error;
       throw new Error(`Cannot reach ${where}: ${sentenceOf(cause)}`, { cause: error });
     }
-    if (response.status === 404) return undefined;
-    if (!response.ok) throw new Error(`Refused by ${where}: ${String(response.status)} ${response.statusText}.`);
-    return response.json();
+    const { status, ok, statusText } = response;
+    if (!ok && status !== 404) throw new Error(`Refused by ${where}: ${String(status)} ${statusText}.`);
+    const answer: unknown = await response.json().catch(() => undefined);
+    // Whatever else listens there says nothing about queues and exchanges.
+    if (ok ? answer === undefined : !(isObject(answer) && typeof answer['error'] === 'string'))
+      throw new Error(
+        `What listens at ${this.#base.host} does not answer like the management API (${String(status)} ${statusText}).`,
+      );
+    return ok ? answer : undefined;
   }
 }
