@@ -57,11 +57,13 @@ export class Subscriber {
     const { discovery, scanner, instanceQueue, waitUntilUp } = this.#options;
     const methods = discover(discovery, scanner);
     for (const method of methods) this.#check(method);
-    const running = methods.flatMap((method) =>
+    // All of them before the first one runs: a wrong option in one must not leave the others consuming.
+    const pipelines = methods.flatMap((method) =>
       method.subscriptions
         .filter(({ options }) => options.connection === this.#options.name)
-        .map((subscription) => this.#run(method, subscription)),
+        .map((subscription) => ({ method, handled$: this.#pipeline(method, subscription) })),
     );
+    const running = pipelines.map(({ method, handled$ }) => this.#run(method, handled$));
     // A service that only publishes is to be ready, too.
     const connected = instanceQueue.connect();
     if (!waitUntilUp) {
@@ -93,13 +95,11 @@ export class Subscriber {
       this.#logger.warn(`Closed with ${unsettled} deliveries unsettled and ${unconfirmed} messages unconfirmed`);
   }
 
-  #run(method: FoundMethod, subscription: MethodSubscription): Promise<void> {
-    const pipeline = lastValueFrom(this.#pipeline(method, subscription).pipe(ignoreElements()), {
-      defaultValue: undefined,
-    });
+  #run({ label }: FoundMethod, handled$: Observable<Handled<unknown, unknown>>): Promise<void> {
+    const pipeline = lastValueFrom(handled$.pipe(ignoreElements()), { defaultValue: undefined });
     this.#running.push(
       pipeline.catch((error: unknown) => {
-        this.#logger.error(`${method.label} consumes no more`, error);
+        this.#logger.error(`${label} consumes no more`, error);
       }),
     );
     return pipeline;
