@@ -213,6 +213,13 @@ export function contentTypeOf(codec: { readonly contentType: string }, value: un
   return codec.contentType;
 }
 
+const asTheyAre = new WeakSet<Buffer>();
+/** Marks bytes that were encoded in a format of the library's own: no codec of the caller's encodes them again. */
+export function asItIs(content: Buffer): Buffer {
+  asTheyAre.add(content);
+  return content;
+}
+
 /** The bytes of a body, and how to read them; `properties` are those of its message. Throws what the codec throws. */
 export function packBody<In>(
   codec: Codec<unknown, In>,
@@ -220,11 +227,13 @@ export function packBody<In>(
   properties: Pick<MessageProperties, 'contentType' | 'contentEncoding'> = {},
 ): Packed {
   if (codec === auto) return packByType(value, properties);
+  const { contentType, contentEncoding } = properties;
+  const given: unknown = value;
+  if (Buffer.isBuffer(given) && asTheyAre.has(given)) return { content: given, contentType, contentEncoding };
   if (codec.pack) {
     const packed = codec.pack(value, properties);
     return { ...packed, content: bytesIn(packed.content, 'pack') };
   }
-  const { contentType, contentEncoding } = properties;
   const content = bytesIn(codec.encode(value), 'encode');
   return { content, contentType: contentType ?? contentTypeOf(codec, value), contentEncoding };
 }
