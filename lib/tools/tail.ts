@@ -3,7 +3,7 @@ import type { InstanceQueue } from '../client/instance-queue';
 import { bytes } from '../codec';
 import type { Delivery, Message } from '../consumer/delivery';
 import type { StreamStart } from '../consumer/stream/stream-start';
-import { OptionsError } from '../errors';
+import { OptionsError, sentenceOf } from '../errors';
 import { checkOptions, expected, list, object, type Shape, shortString } from '../options';
 import type { BindingSpec } from '../topology';
 import { type ListedBinding, Management, type ManagementOptions } from './management';
@@ -39,10 +39,11 @@ const TAIL: Shape<TailOptions> = {
 /**
  * Follows what is published, without taking anything away: a queue of its own, which goes with its consumer, gets a copy.
  * What is published before it is bound, or while the connection is down, is not seen. A message that is sent straight to a queue
- * goes through the default exchange, to which nothing else can be bound: only its own consumers see it.
+ * goes through the default exchange, to which nothing else can be bound: only its own consumers see it. An exchange that gives each
+ * message to one of its bindings alone (`x-random`, `x-consistent-hash`, `x-modulus-hash`) is refused.
  *
  * Cold. Emits: messages, with the body as bytes. Completes: when the queue is closed. Errors: ChannelError, ConnectionError;
- * OptionsError, when a queue has no binding that could be copied; Error, when the management API does not answer.
+ * OptionsError, when a queue has no binding that could be copied, or the exchange is such a one; Error, when the management API does not answer.
  * Unsubscribe: removes its queue.
  *
  * @throws OptionsError if an option cannot be right
@@ -60,6 +61,7 @@ export function tail(queue: InstanceQueue, options: TailOptions): Observable<Mes
     return defer(async () => {
       // A missing exchange is refused at once; a consumer would wait for it.
       await queue.admin.declare({ exchanges: [{ name: exchange, type: 'direct', passive: true }] });
+      await checkCopies(queue, exchange);
       return keys.map((routingKey): Copied => ({ exchange, routingKey }));
     }).pipe(switchMap((bindings) => follow(queue, bindings)));
   if (!management) throw expected('management', `given, to read the bindings of queue \`${copied ?? ''}\``, undefined);
@@ -67,8 +69,33 @@ export function tail(queue: InstanceQueue, options: TailOptions): Observable<Mes
   const name = copied ?? '';
   return defer(async () => {
     if ((await api.queueType(name)) === 'stream') return tailStream(queue, name, offset);
-    return follow(queue, bindingsOf(await api.bindingsOf(name), name));
+    const bindings = bindingsOf(await api.bindingsOf(name), name);
+    for (const source of new Set(bindings.map(({ exchange }) => exchange))) await checkCopies(queue, source);
+    return follow(queue, bindings);
   }).pipe(switchMap((message$) => message$));
+}
+
+/** Exchanges that give each message to one of their bindings alone. */
+const SHARING: ReadonlySet<string> = new Set(['x-random', 'x-local-random', 'x-consistent-hash', 'x-modulus-hash']);
+/** What RabbitMQ says of the type of an exchange that is there. */
+const TYPE = /inequivalent arg 'type' for exchange '.*' in vhost '.*': received '.*' but current is '+(.+?)'+$/s;
+
+/**
+ * Makes sure that one more binding takes no messages from the others. AMQP does not tell types, except of an exchange that is declared
+ * as another one, and refused: as fanout, none that anyone uses is internal and goes with its last binding. @throws OptionsError
+ */
+async function checkCopies({ admin }: InstanceQueue, exchange: string): Promise<void> {
+  try {
+    await admin.declare({ exchanges: [{ name: exchange, type: 'fanout', internal: true, autoDelete: true }] });
+  } catch (error) {
+    // Without the permission to declare it the type stays unknown.
+    const [, type = ''] = TYPE.exec(sentenceOf(error)) ?? [];
+    if (!SHARING.has(type)) return;
+    throw new OptionsError(
+      'exchange',
+      `Exchange \`${exchange}\` is of the type \`${type}\`, which gives each message to one of its bindings alone: what is followed would be missing elsewhere.`,
+    );
+  }
 }
 
 type Copied = Pick<BindingSpec, 'exchange' | 'routingKey' | 'arguments'>;
