@@ -1,7 +1,19 @@
 import { OptionsError, sentenceOf } from './errors';
 import { plainTable, tableSize } from './field-table';
 import { intervalOf } from './interval';
-import { boolean, checkOptions, either, expected, integer, list, object, oneOf, shortString, string } from './options';
+import {
+  boolean,
+  checkOptions,
+  either,
+  entityName,
+  expected,
+  integer,
+  list,
+  object,
+  oneOf,
+  shortString,
+  string,
+} from './options';
 import { LONGEST, isObject, type Check, type Shape } from './options';
 import type { Arguments, Route } from './properties';
 import { queueTypeOf, type DelayedRetry, type ExchangeSpec, type QueueSpec, type Topology } from './topology';
@@ -26,8 +38,8 @@ export const table: Check = (value) => {
 };
 
 const ROUTE: Shape<{ queue: string; exchange: string; routingKey: string }> = {
-  queue: shortString(),
-  exchange: shortString(),
+  queue: entityName,
+  exchange: entityName,
   routingKey: shortString(),
 };
 
@@ -48,7 +60,7 @@ export function checkRoute(route: unknown, path: string): asserts route is Route
 }
 
 const QUEUE: Shape<QueueSpec> = {
-  name: shortString(),
+  name: entityName,
   type: oneOf('classic', 'quorum', 'stream'),
   durable: boolean,
   exclusive: boolean,
@@ -94,13 +106,13 @@ const FOR_TYPES = {
 } as const satisfies Partial<Record<keyof QueueSpec, readonly QueueType[]>>;
 
 const EXCHANGE: Shape<ExchangeSpec> = {
-  name: shortString(),
+  name: entityName,
   type: string,
   durable: boolean,
   autoDelete: boolean,
   internal: boolean,
   passive: boolean,
-  alternateExchange: shortString(),
+  alternateExchange: entityName,
   arguments: table,
 };
 const BINDING: Shape<{
@@ -110,16 +122,16 @@ const BINDING: Shape<{
   queue: string;
   toExchange: string;
 }> = {
-  exchange: shortString(),
+  exchange: entityName,
   routingKey: shortString(),
   arguments: table,
-  queue: shortString(),
-  toExchange: shortString(),
+  queue: entityName,
+  toExchange: entityName,
 };
 const TOPOLOGY: Shape<Topology> = { exchanges: list, queues: list, bindings: list };
 
 /** A queue by name or by spec: the check of the `queue` option. */
-export const queueOption: Check = either(shortString(), object);
+export const queueOption: Check = either(entityName, object);
 
 /** Refuses a spec the broker would answer by closing the channel or the connection. */
 export function checkQueueSpec(spec: QueueSpec, path: string): void {

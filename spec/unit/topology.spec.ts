@@ -19,6 +19,7 @@ describe('a queue is refused that the broker would answer by closing a channel o
   it.each<[string, object, string, string]>([
     ['without a name', {}, 'queue.name', 'a string of at most 255 bytes'],
     ['with a name too long', { name: 'x'.repeat(256) }, 'queue.name', 'got a string of 256 bytes'],
+    ['with a line break in its name', { name: 'a\nb' }, 'queue.name', 'without line breaks'],
     ['of an unknown type', { name: 'q', type: 'mirrored' }, 'queue.type', "one of 'classic', 'quorum', 'stream'"],
     ['with an unknown option', { name: 'q', ttl: 5 }, 'queue.ttl', 'Unknown option'],
     ['transient and not exclusive', { name: 'q', durable: false }, 'queue.durable', 'needs `exclusive: true`'],
@@ -204,6 +205,7 @@ describe('a route', () => {
     [{ queue: 'a', routingKey: 'k' }, 'to', 'Expected no `routingKey` beside `to.queue`'],
     [{ exchange: 'a', routingKey: 'k'.repeat(256) }, 'to.routingKey', 'at most 255 bytes'],
     [{ exchange: 5 }, 'to.exchange', 'got `5` (number)'],
+    [{ queue: 'a\r' }, 'to.queue', 'without line breaks'],
   ])('is exactly one: not %j', (route, option, sentence) => {
     const error = refusalOf(() => checkRoute(route, 'to'));
     expect(error.option).toBe(option);
@@ -215,6 +217,7 @@ describe('a route', () => {
     [{ exchange: 'a' }],
     [{ exchange: 'a', routingKey: '' }],
     [{ exchange: '', routingKey: 'q' }],
+    [{ exchange: 'a', routingKey: 'k\n' }],
   ])('is fine: %j', (route) => {
     expect(() => checkRoute(route, 'to')).not.toThrow();
   });
@@ -226,6 +229,8 @@ describe('a topology', () => {
     [{ queues: {} }, 'topology.queues', 'an array'],
     [{ queues: [{ name: 'a' }, { name: 'b', durable: 'no' }] }, 'topology.queues[1].durable', 'true or false'],
     [{ exchanges: [{ name: 'e' }] }, 'topology.exchanges[0].type', 'a string, got nothing'],
+    [{ exchanges: [{ name: 'e\n', type: 'topic' }] }, 'topology.exchanges[0].name', 'without line breaks'],
+    [{ bindings: [{ exchange: 'e', queue: 'a\nb' }] }, 'topology.bindings[0].queue', 'without line breaks'],
     [
       { exchanges: [{ name: 'e', type: 'topic', alternate: 'x' }] },
       'topology.exchanges[0].alternate',

@@ -84,6 +84,10 @@ describe('a stream filter', () => {
   });
 });
 
+it.each([['a\nb'], [{ name: 'a\nb' }]])('a queue whose name has a line break is refused: %j', (queue) => {
+  expect(() => resolveConsumeOptions({ queue })).toThrow(/without line breaks/);
+});
+
 describe('a consumer timeout', () => {
   it('is asked of the broker', () => {
     for (const queue of ['q', { name: 'q' }, { name: 'q', type: 'quorum' }] as const) {
