@@ -69,15 +69,27 @@ function answered<Req, Res>(work: Worker<Req, Res>, replies: Replies): Worker<Re
   };
 }
 
-/** The policy. When it gives the request up, the error is the reply. */
+/** The policy. When it gives the request up, or fails and so gives it up, the error is the reply. */
 function answering<Req>(policy: Exclude<ErrorPolicy<Req>, 'fail'>, replies: Replies) {
-  return async (error: unknown, message: Message<Req>): Promise<Settlement> => {
-    const final = typeof policy === 'function' && isSpent(policy, message);
-    const settlement =
-      typeof policy === 'function' ? decided(await policy(error, message)) : namedSettlement(policy, message);
-    if ((settlement !== 'reject' && !final) || message.properties.replyTo === undefined) return settlement;
+  const answer = async (error: unknown, message: Message<Req>, settlement: Settlement): Promise<Settlement> => {
+    if (message.properties.replyTo === undefined) return settlement;
     const failure = { content: Buffer.alloc(0), contentType: undefined, headers: errorHeaders(error) };
     return forwardThenSettle(message, (signal) => reply(message, failure, replies, REFUSED, signal), settlement);
+  };
+  return async (error: unknown, message: Message<Req>): Promise<Settlement> => {
+    const final = typeof policy === 'function' && isSpent(policy, message);
+    let settlement: Settlement;
+    try {
+      settlement =
+        typeof policy === 'function' ? decided(await policy(error, message)) : namedSettlement(policy, message);
+    } catch (policyError) {
+      // What `judge` decides about a policy that failed. It also reports the failure.
+      const fallback = namedSettlement('requeue-once', message);
+      const answered = fallback === 'reject' ? await answer(error, message, fallback) : fallback;
+      if (answered !== fallback) return answered;
+      throw policyError;
+    }
+    return settlement === 'reject' || final ? answer(error, message, settlement) : settlement;
   };
 }
 
