@@ -17,9 +17,12 @@ export interface QueueScanOptions {
   readonly window: number;
 }
 
-/** ms that the broker may take to put everything back, and between two looks whether it has. */
+/** ms that the broker may take to put everything back. */
 const BACK_WITHIN = 10_000;
+/** ms between two looks at the queue. */
 const LOOK_EVERY = 100;
+/** Looks at a queue that seems empty: the counts of a quorum queue lag a little. */
+const LOOKS = 5;
 
 const NOT_FOUND = { replyCode: 404, retryable: false };
 /** The header of a message that came from a stream. */
@@ -84,7 +87,8 @@ export class QueueScan {
     this.#queue = queue;
     this.found = found;
     this.deliveryLimit = isRabbitMq(link.broker, '4.3') ? undefined : link.quorumDeliveryLimit;
-    this.#limit = Math.min(options.limit, found === 0 ? Infinity : found);
+    // What comes later is not read: it may be what was just taken out, and has failed again.
+    this.#limit = Math.min(options.limit, found);
     this.#window = options.window;
     this.#acks = new AckBatching(new AckBatch(), options.window, () => {
       this.#flush();
@@ -94,10 +98,18 @@ export class QueueScan {
 
   /** Rejects: ChannelError, with `replyCode` 404 if there is no such queue. */
   static async open(core: ConnectionCore, up: Up<Link>, queue: string, options: QueueScanOptions): Promise<QueueScan> {
-    const depth = await up.link.inspect(queue);
-    if (!depth) throw new ChannelError(`There is no queue \`${queue}\` at ${up.link.endpoint}.`, NOT_FOUND);
+    const found = await QueueScan.#countOf(up.link, queue);
     const channel = await firstValueFrom(up.link.openInbound());
-    return new QueueScan(core, channel, queue, depth.messages, up, options);
+    return new QueueScan(core, channel, queue, found, up, options);
+  }
+
+  static async #countOf(link: Link, queue: string): Promise<number> {
+    for (let looks = 1; ; looks++) {
+      const depth = await link.inspect(queue);
+      if (!depth) throw new ChannelError(`There is no queue \`${queue}\` at ${link.endpoint}.`, NOT_FOUND);
+      if (depth.messages > 0 || looks === LOOKS) return depth.messages;
+      await firstValueFrom(timer(LOOK_EVERY));
+    }
   }
 
   /**
@@ -106,6 +118,10 @@ export class QueueScan {
    * ConnectionError, ConsumerError CONSUMER_CANCELLED. Unsubscribe: `close` follows.
    */
   readonly message$ = new Observable<InboundMessage>((subscriber) => {
+    if (this.#limit === 0) {
+      subscriber.complete();
+      return undefined;
+    }
     const watch: Subscription[] = [];
     this.#active = performance.now();
     const finish = (error?: Error): void => {

@@ -8,8 +8,8 @@ import {
   OptionsError,
   type OutboundMessage,
 } from 'instance-queue';
-import { deadLetters } from '../../../lib/tools';
-import { firstValueFrom, lastValueFrom, take, toArray } from 'rxjs';
+import { type DeadLetterReport, deadLetters } from '../../../lib/tools';
+import { firstValueFrom, lastValueFrom, take, tap, toArray } from 'rxjs';
 import { eventually, rejection, until } from '../waiting';
 import type { BrokerUnderTest } from './broker-under-test';
 
@@ -196,6 +196,28 @@ export function deadLetterQueueLaws(given: { readonly broker: BrokerUnderTest })
     failing.unsubscribe();
     const again = await lastValueFrom(desk.letters.look().pipe(toArray()));
     expect(again.map(({ replays }) => replays)).toEqual(Array.from({ length: 10 }, () => 1));
+  });
+
+  it('a letter that comes when there was none is not replayed for ever either', async () => {
+    const desk = await opened();
+    let runs = 0;
+    const failing = (): never => {
+      runs++;
+      throw new Error('still broken');
+    };
+    desk.queue
+      .consume({ queue: desk.name })
+      .pipe(handle(failing, { onError: 'reject' }))
+      .subscribe();
+    await until(desk.queue.health$, ({ status }) => status === 'up');
+    const reports: DeadLetterReport[] = [];
+    const replayed = lastValueFrom(desk.letters.replay().pipe(tap((report) => reports.push(report))));
+    // Its first report comes when it is open.
+    await eventually(() => reports.length > 0);
+    await desk.queue.send({ queue: desk.name, body: 1 });
+    expect((await replayed).done).toBeLessThanOrEqual(1);
+    await eventually(async () => (await given.broker.count(desk.dead)).ready === 1);
+    expect(runs).toBeLessThanOrEqual(2);
   });
 
   it('a letter that no queue takes stays', async () => {
