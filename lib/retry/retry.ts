@@ -35,7 +35,8 @@ export interface RetryOptions {
   readonly then?: 'reject' | Route;
   /**
    * The kind of queue in which messages wait. 'classic': expires when unused. 'quorum' (RabbitMQ ≥ 3.10): replicated, returns
-   * its messages at least once even while their queue is full or has no leader, and stays until it is deleted.
+   * its messages at least once even while their queue is full or has no leader, and stays until it is deleted. Messages of a queue
+   * that the broker named wait in classic ones: their queue goes with its connection.
    *
    * 'queue': the message's own queue, where that does the same: a quorum queue on RabbitMQ ≥ 4.3 whose spec has a `delayedRetry`
    * that makes messages wait for just these delays, and a `deliveryLimit` (20 by default) that allows all attempts. The message is
@@ -102,7 +103,7 @@ export function retry<T>(options: RetryOptions, forward: Forward): RetryPolicy<T
       warnOfCopies(message, warned);
     }
     const delay = delays[Math.min(runs, delays.length) - 1] ?? 0;
-    const into = spent ? undefined : waitQueue(message.queue, delay, waitIn === 'queue' ? 'quorum' : waitIn);
+    const into = spent ? undefined : waitQueue(message.queue, delay, kindFor(message.queue, waitIn));
     const route: Route = into ? { queue: into.name } : then === 'reject' ? { queue: message.queue } : then;
     const history = historyOf(headers, message.queue);
     const copy = copyOf(message, route, { error, attempts: runs, history, spent });
@@ -110,6 +111,12 @@ export function retry<T>(options: RetryOptions, forward: Forward): RetryPolicy<T
   };
   spentBy.set(policy, (message) => runsOf(message) >= attempts);
   return policy;
+}
+
+/** A queue that the broker named goes with its connection, and one for its messages that stays would be left behind by each. */
+function kindFor(queue: string, waitIn: WaitIn): Exclude<WaitIn, 'queue'> {
+  if (queue.startsWith('amq.')) return 'classic';
+  return waitIn === 'queue' ? 'quorum' : waitIn;
 }
 
 function warnOfCopies(message: Message<unknown>, warned: Set<string>): void {
