@@ -1,5 +1,7 @@
 import crypto from 'node:crypto';
+import { promisify } from 'node:util';
 import { Random } from './random';
+import { SimulatedTimer, type TimerOwner, Timers } from './simulated-timers';
 
 /** Where simulated time starts. */
 const EPOCH = Date.UTC(2030, 0, 1);
@@ -24,12 +26,14 @@ export interface Uncaught {
  *
  * One world runs at a time. What waits for anything but timers (a socket, a file, another thread) does not fit in.
  */
-export class World {
+export class World implements TimerOwner {
   readonly random: Random;
   readonly uncaught: Uncaught[] = [];
   readonly #timers = new Timers();
   readonly #ties: Random;
   readonly #tieOf = new Map<number, number>();
+  /** Timers that were asked for their number. */
+  readonly #numbered = new Map<number, SimulatedTimer>();
   #now = 0;
   #created = 0;
   #turns = 0;
@@ -54,7 +58,7 @@ export class World {
 
   /** Runs `task` after `ms`, among timers, but not counted as one of the code under test. */
   after(ms: number, task: () => void): SimulatedTimer {
-    const timer = this.#add(task, undefined, ms);
+    const timer = this.#add(task, false, ms);
     timer.aside = true;
     return timer;
   }
@@ -112,9 +116,9 @@ export class World {
   #run(timer: SimulatedTimer): void {
     this.#turns++;
     this.#now = Math.max(this.#now, timer.due);
-    if (timer.every === undefined) timer.waiting = false;
+    if (!timer.repeats) timer.waiting = false;
     else {
-      timer.due = this.#dueIn(timer.every);
+      timer.due = this.#dueIn(timer.ms);
       timer.order = this.#created++;
       this.#timers.add(timer);
     }
@@ -125,8 +129,24 @@ export class World {
     }
   }
 
-  #add(task: () => void, every: number | undefined, ms: number): SimulatedTimer {
-    const timer = new SimulatedTimer(task, every, this.#dueIn(ms), this.#created++);
+  /** For `SimulatedTimer`. */
+  restart(timer: SimulatedTimer): void {
+    const due = this.#dueIn(timer.ms);
+    if (timer.waiting) timer.again = due;
+    else {
+      Object.assign(timer, { due, order: this.#created++, waiting: true, again: undefined });
+      this.#timers.add(timer);
+    }
+  }
+  /** For `SimulatedTimer`. */
+  numberOf(timer: SimulatedTimer): number {
+    const number = timer.order + 1;
+    this.#numbered.set(number, timer);
+    return number;
+  }
+
+  #add(task: () => void, repeats: boolean, ms: number): SimulatedTimer {
+    const timer = new SimulatedTimer(this, task, ms, repeats, this.#dueIn(ms), this.#created++);
     this.#timers.add(timer);
     return timer;
   }
@@ -150,39 +170,45 @@ export class World {
           () => {
             callback(...args);
           },
-          repeats ? ms(after) : undefined,
+          repeats,
           ms(after),
         );
-    const stop = (timer: unknown): void => {
-      if (timer instanceof SimulatedTimer) timer.waiting = false;
+    const stop = (given: unknown): void => {
+      const timer = typeof given === 'number' || typeof given === 'string' ? this.#numbered.get(Number(given)) : given;
+      if (timer instanceof SimulatedTimer) timer.close();
     };
     const immediate = (callback: Callback, ...args: unknown[]): SimulatedTimer =>
       this.#add(
         () => {
           callback(...args);
         },
-        undefined,
+        false,
         0,
       );
+    const later = (after: unknown, value: unknown): Promise<unknown> =>
+      new Promise((resolve) => start(false)(resolve, after, value));
     const today = (): number => EPOCH + Math.floor(this.#now);
-    class SimulatedDate extends RealDate {
-      constructor(...given: readonly unknown[]) {
-        if (given.length === 0) super(today());
-        else super(...(given as [number]));
-      }
-      static override now(): number {
-        return today();
-      }
-    }
+    // A proxy, so that dates that were made outside are instances of it as well.
+    const SimulatedDate = new Proxy(RealDate, {
+      construct: (target, given, made) =>
+        Reflect.construct(target, given.length === 0 ? [today()] : given, made) as object,
+      apply: () => new RealDate(today()).toString(),
+      get: (target, name): unknown => (name === 'now' ? today : Reflect.get(target, name)),
+    });
     const replaced: readonly Replaced[] = [
-      [globalThis, 'setTimeout', start(false)],
+      [globalThis, 'setTimeout', Object.assign(start(false), { [promisify.custom]: later })],
       [globalThis, 'setInterval', start(true)],
-      [globalThis, 'setImmediate', immediate],
+      [
+        globalThis,
+        'setImmediate',
+        Object.assign(immediate, { [promisify.custom]: (value: unknown) => later(0, value) }),
+      ],
       [globalThis, 'clearTimeout', stop],
       [globalThis, 'clearInterval', stop],
       [globalThis, 'clearImmediate', stop],
       [globalThis, 'Date', SimulatedDate],
       [performance, 'now', () => this.#now],
+      [performance, 'timeOrigin', EPOCH],
       [Math, 'random', () => this.random.next()],
       [crypto, 'randomUUID', () => this.random.uuid()],
     ];
@@ -200,88 +226,3 @@ export class World {
     };
   }
 }
-
-/** A task that waits for its time. It has the methods of Node's `Timeout` and `Immediate`. */
-class SimulatedTimer {
-  /** Set while it waits. */
-  waiting = true;
-  /** It belongs to the simulation, not to the code under test. */
-  aside = false;
-  #referenced = true;
-
-  constructor(
-    readonly task: () => void,
-    /** ms between two runs; undefined: it runs once. */
-    readonly every: number | undefined,
-    public due: number,
-    public order: number,
-  ) {}
-
-  ref(): this {
-    this.#referenced = true;
-    return this;
-  }
-  unref(): this {
-    this.#referenced = false;
-    return this;
-  }
-  hasRef(): boolean {
-    return this.#referenced;
-  }
-  [Symbol.dispose](): void {
-    this.waiting = false;
-  }
-}
-
-/** Timers by the time at which they are due; those of one time in the order in which they were added. A binary heap. */
-class Timers {
-  readonly #heap: SimulatedTimer[] = [];
-
-  /** Those that wait, in no order. */
-  get waiting(): readonly SimulatedTimer[] {
-    return this.#heap.filter(({ waiting }) => waiting);
-  }
-
-  add(timer: SimulatedTimer): void {
-    const heap = this.#heap;
-    let at = heap.push(timer) - 1;
-    while (at > 0) {
-      const above = (at - 1) >> 1;
-      const parent = heap[above];
-      if (parent === undefined || isBefore(parent, timer)) break;
-      heap[at] = parent;
-      at = above;
-    }
-    heap[at] = timer;
-  }
-
-  /** Removes and returns the first that still waits. */
-  take(): SimulatedTimer | undefined {
-    for (;;) {
-      const first = this.#shift();
-      if (first === undefined || first.waiting) return first;
-    }
-  }
-
-  #shift(): SimulatedTimer | undefined {
-    const heap = this.#heap;
-    const [first] = heap;
-    const last = heap.pop();
-    if (last === undefined || last === first) return first;
-    let at = 0;
-    for (;;) {
-      const left = heap[2 * at + 1];
-      const right = heap[2 * at + 2];
-      if (left === undefined) break;
-      const least = right !== undefined && isBefore(right, left) ? right : left;
-      if (isBefore(last, least)) break;
-      heap[at] = least;
-      at = least === left ? 2 * at + 1 : 2 * at + 2;
-    }
-    heap[at] = last;
-    return first;
-  }
-}
-
-const isBefore = (a: SimulatedTimer, b: SimulatedTimer): boolean =>
-  a.due < b.due || (a.due === b.due && a.order < b.order);

@@ -1,3 +1,4 @@
+import { promisify } from 'node:util';
 import { handle, type Message } from 'instance-queue';
 import { simulate, SimulationError, type Universe } from 'instance-queue/testing';
 import { rejection } from '../../support/waiting';
@@ -70,6 +71,57 @@ describe('simulate()', () => {
     const { now } = performance;
     await rejection(simulate(() => Promise.reject(new Error('no')), { seeds: 1 }));
     expect([globalThis.setTimeout, performance.now]).toEqual([before, now]);
+  });
+
+  const before = new Date(0);
+  const clocks: [string, () => void | Promise<void>][] = [
+    [
+      'a timer that is refreshed while it waits, and when it has run',
+      async () => {
+        const [began, runs] = [Date.now(), [] as number[]];
+        const timer = setTimeout(() => runs.push(Date.now() - began), 100);
+        setTimeout(() => timer.refresh(), 60);
+        setTimeout(() => timer.refresh(), 300);
+        await promisify(setTimeout)(1000);
+        expect(runs.map((at) => Math.round(at / 10))).toEqual([16, 40]);
+      },
+    ],
+    [
+      'a timer that is cleared by its number, closed, or refreshed after that',
+      async () => {
+        const run = jest.fn();
+        clearTimeout(+setTimeout(run, 10));
+        setTimeout(run, 10).close().refresh();
+        const refreshed = setTimeout(run, 10);
+        clearTimeout(refreshed);
+        refreshed.refresh();
+        await promisify(setTimeout)(100);
+        expect(run).not.toHaveBeenCalled();
+      },
+    ],
+    [
+      'promisified timers',
+      async () => {
+        const began = Date.now();
+        expect(await promisify(setTimeout)(100, 'later')).toBe('later');
+        expect(await promisify(setImmediate)('soon')).toBe('soon');
+        expect(Date.now() - began).toBeLessThan(110);
+      },
+    ],
+    [
+      'dates',
+      () => {
+        expect(before).toBeInstanceOf(Date);
+        expect(new Date()).toBeInstanceOf(Date);
+        const now = Reflect.apply<undefined, [], string>(Date, undefined, []);
+        expect(new Date(now).getUTCFullYear()).toBe(new Date().getUTCFullYear());
+        expect([new Date(5).getTime(), Date.UTC(1970, 0), Date.parse('1970-01-01')]).toEqual([5, 0, 0]);
+        expect(Math.abs(performance.timeOrigin + performance.now() - Date.now())).toBeLessThan(2);
+      },
+    ],
+  ];
+  it.each(clocks)('has what apps do with clocks: %s', async (_, app) => {
+    await simulate(async () => app(), { seeds: 3, faults: 0 });
   });
 
   it('fails for what nobody catches, and for an app that never ends', async () => {
