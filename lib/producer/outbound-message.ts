@@ -19,6 +19,7 @@ import {
   boolean,
   checkOptions,
   date,
+  entityName,
   integer,
   isObject,
   number,
@@ -83,7 +84,6 @@ export type Checked<M> = M extends { readonly queue: QueueContract<infer In, unk
       : ExchangeMessage<Ms, RoutingKey<Ms>>
     : OutboundMessage;
 
-const name = shortString();
 const MESSAGE: Shape<
   Omit<MessageProperties, never> & {
     queue: string;
@@ -97,9 +97,9 @@ const MESSAGE: Shape<
     at: Date;
   }
 > = {
-  queue: name,
-  exchange: name,
-  routingKey: name,
+  queue: entityName,
+  exchange: entityName,
+  routingKey: shortString(),
   body: () => undefined,
   persistent: boolean,
   mandatory: boolean,
@@ -156,8 +156,8 @@ function isPlain(message: unknown): boolean {
   const exchange = exchangeOf(message);
   return (
     (exchange === undefined
-      ? isShort(queue) && queue !== '' && routingKey === undefined
-      : isShort(exchange) && queue === undefined && isShortOrNone(routingKey)) &&
+      ? isPlainName(queue) && queue !== '' && routingKey === undefined
+      : isPlainName(exchange) && queue === undefined && isShortOrNone(routingKey)) &&
     isShortOrNone(contentType) &&
     isShortOrNone(messageId) &&
     isShortOrNone(type) &&
@@ -191,6 +191,8 @@ function isOfFew(message: object): boolean {
 const isFlagOrNone = (value: unknown): boolean => value === undefined || typeof value === 'boolean';
 /** A UTF-16 unit takes three bytes of UTF-8 at most: these fit into the 255 of a short string. */
 const isShort = (value: unknown): boolean => typeof value === 'string' && value.length <= 85;
+const isPlainName = (value: unknown): boolean =>
+  typeof value === 'string' && value.length <= 85 && !value.includes('\n') && !value.includes('\r');
 const isShortOrNone = (value: unknown): boolean => value === undefined || isShort(value);
 
 /** The properties beside route, body, id and content type; undefined: none. A copy, because the caller may change the message. */

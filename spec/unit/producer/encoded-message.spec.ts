@@ -40,6 +40,16 @@ describe('a message on its way out', () => {
     expect(encoded({ exchange: 'e', body: 1 })).toMatchObject({ exchange: 'e', routingKey: '' });
   });
 
+  it.each([
+    ['queue', { queue: 'two\nlines', body: 1 }],
+    ['queue', { queue: 'two\rlines', body: 1, priority: 1 }],
+    ['exchange', { exchange: 'two\nlines', routingKey: 'k', body: 1 }],
+  ])('is refused when the name of its %s has a line break: RabbitMQ would declare another one', (_what, message) => {
+    expect(refusalOf(message)).toMatchObject({ code: 'PUBLISH_INVALID' });
+    expect(refusalOf(message).message).toContain('a name without line breaks');
+    expect(() => encoded({ exchange: 'e', routingKey: 'two\nlines', body: 1 })).not.toThrow();
+  });
+
   it('is persistent, mandatory and named unless it says otherwise', () => {
     const message = encoded({ queue: 'q', body: 1 });
     const { messageId } = message;
