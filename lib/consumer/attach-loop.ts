@@ -69,7 +69,7 @@ export class AttachLoop<T> {
     if (offset !== undefined) this.#stream = new StreamReader({ ...options, offset }, core.log);
   }
 
-  /** The present attachment. */
+  /** The channel that the consumer is attached to; undefined while it is detached. */
   get present(): ConsumerChannel | undefined {
     return this.#present;
   }

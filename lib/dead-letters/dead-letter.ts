@@ -3,6 +3,7 @@ import type { Message } from '../consumer/delivery';
 import { undelayed } from '../delay/undelayed';
 import { isObject } from '../options';
 import { OWN } from '../own-headers';
+import type { Arguments, MessageProperties } from '../properties';
 import type { InboundMessage } from '../transport/transport';
 
 /** A message in a dead-letter queue, and what its headers say about how it got there. */
@@ -100,4 +101,46 @@ function deathsIn(header: unknown): Death[] {
 function dateOf(text: string | undefined): Date | undefined {
   const date = new Date(text ?? Number.NaN);
   return Number.isNaN(date.getTime()) ? undefined : date;
+}
+
+/** Where a letter goes. An empty exchange is the default one: the routing key is then the name of a queue. */
+export interface Target {
+  readonly exchange: string;
+  readonly routingKey: string;
+}
+
+const OWN_HEADERS: ReadonlySet<string> = new Set(Object.values(OWN));
+
+/**
+ * Properties of letters that can stay on them; headers of the broker are left out by `send`. A letter that goes straight into a queue
+ * says where it was first published to, and one that is moved where it died: nothing else would say so.
+ */
+export function sentAgain(letter: DeadLetter, anew: boolean, route: Target): MessageProperties {
+  // `userId` would be checked against this user; a letter that expired once must not expire on its way.
+  const { userId: _, expiration: __, headers = {}, ...properties } = letter.message.properties;
+  const kept = Object.entries(headers).filter(
+    // `CC` and `BCC` would route it to their queues again.
+    ([name]) => name !== 'CC' && name !== 'BCC' && !(anew && OWN_HEADERS.has(name)),
+  );
+  return {
+    ...properties,
+    headers: { ...Object.fromEntries(kept), ...(anew ? replayed(letter, route) : moved(headers)) },
+  };
+}
+
+function replayed({ replays, published }: DeadLetter, { exchange, routingKey }: Target): Arguments {
+  const count = { [OWN.replays]: replays + 1 };
+  const isKnown = !published || exchange !== '' || (published.exchange === '' && published.routingKey === routingKey);
+  if (isKnown) return count;
+  return {
+    ...count,
+    [OWN.queue]: routingKey,
+    [OWN.exchange]: published.exchange,
+    [OWN.routingKey]: published.routingKey,
+  };
+}
+
+function moved(headers: Arguments): Arguments {
+  const deaths = [headers['x-death'], headers[OWN.moved]].filter(Array.isArray).flat();
+  return deaths.length > 0 ? { [OWN.moved]: deaths } : {};
 }

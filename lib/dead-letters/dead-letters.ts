@@ -27,7 +27,7 @@ import { checkOptions, expected, isObject, shortString } from '../options';
 import type { Producer } from '../producer/producer';
 import type { Route } from '../properties';
 import { checkRoute } from '../topology-checks';
-import { type DeadLetter, readDeadLetter } from './dead-letter';
+import { type DeadLetter, readDeadLetter, type Target } from './dead-letter';
 import {
   LOOK,
   type LookOptions,
@@ -41,7 +41,7 @@ import {
 import { matcher } from './letter-filter';
 import { type DeadLetterGroups, LetterGroups } from './letter-groups';
 import { DeliveryGuard } from './letter-scan';
-import { type DeadLetterReport, type Target, transfer, type TransferOptions } from './transfer';
+import { type DeadLetterReport, transfer, type TransferOptions } from './transfer';
 
 /** Letters that may be under way. */
 const WINDOW = 1000;
@@ -68,7 +68,7 @@ const AS_IT_IS: Codec<Buffer> = { contentType: '', encode: (content) => content,
  * await lastValueFrom(letters.replay({ where: { error: 'PriceMissing' } }));
  */
 export class DeadLetters {
-  /** Its name. */
+  /** The name of the queue. */
   readonly name: string;
   readonly #queue: InstanceQueue;
 
@@ -119,7 +119,7 @@ export class DeadLetters {
   /**
    * The letters themselves, from the oldest on.
    *
-   * Cold. Emits: each that is meant. Completes: after `limit` letters were read, or after those that were there at the start.
+   * Cold. Emits: each that matches. Completes: after `limit` letters were read, or after those that were there at the start.
    * Errors: as `groups`. Unsubscribe: ends the look.
    *
    * @throws OptionsError if an option cannot be right
@@ -140,8 +140,8 @@ export class DeadLetters {
    * again by the same call.
    *
    * Cold. Emits: reports, ten a second at most, then the last. Completes: when all that were there at the start are done, or after
-   * an abort. Errors: as `admin.browse` and `send`, for what concerns not one letter alone; letters not yet done are back in the
-   * queue. Unsubscribe: takes no more; what is under way is finished.
+   * an abort. Errors: as `admin.browse` and `send`, except for what concerns one letter alone, which counts as `kept`; letters not yet
+   * done are back in the queue. Unsubscribe: takes no more; what is under way is finished.
    *
    * @throws OptionsError if an option cannot be right
    */
@@ -154,10 +154,10 @@ export class DeadLetters {
 
   /**
    * Moves letters elsewhere as they are: with the headers of `retry`, though not with those of the broker, which only brokers may
-   * write: `x-death` goes along under another name, so that a letter still says where and of what it died. Into their own queue, too: that begins their delivery counts anew.
+   * write: `x-death` goes along under another name, so that a letter still says where and of what it died. Moving letters into their
+   * own queue begins their delivery counts again.
    *
-   * Cold. Emits, completes and errors as `replay` does: Emits: reports. Completes: when done. Errors: as `replay`. Unsubscribe: takes
-   * no more.
+   * Cold. Emits: reports, as `replay`. Completes: as `replay`. Errors: as `replay`. Unsubscribe: takes no more.
    *
    * @throws OptionsError if an option cannot be right
    */

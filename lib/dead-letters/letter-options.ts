@@ -6,11 +6,11 @@ import { where, type Where } from './letter-filter';
 export interface LookOptions {
   /** Letters to read at most, from the oldest on; Infinity: all. @default 1000 */
   readonly limit?: number;
-  /** Which of them are meant. @default all */
+  /** Only letters that match this filter. @default all */
   readonly where?: Where;
   /**
-   * The delivery limit of the queue, -1 for none: RabbitMQ 4.0 to 4.2 counts each look at a quorum queue towards it. A look is
-   * refused from half of it on, and ends at a letter that has two deliveries left. @default that of the broker, 20
+   * The delivery limit of the queue, -1 for none: RabbitMQ 4.0 to 4.2 counts each look at a quorum queue towards it. Looking is
+   * refused if the first letter has used half of it, and ends at a letter that has two deliveries left. @default that of the broker, 20
    */
   readonly deliveryLimit?: number;
 }
@@ -19,11 +19,11 @@ export interface LookOptions {
 export interface TakeOptions {
   /** Letters to read at most, from the oldest on. @default all that are there at the start */
   readonly limit?: number;
-  /** Which of them are meant; the others stay, in their places. @default all */
+  /** Only letters that match this filter; the others stay, in their places. @default all */
   readonly where?: Where;
   /** Counts what would be done, and does nothing. @default false */
   readonly dryRun?: boolean;
-  /** As for a look: what is not meant is looked at. @default that of the broker, 20 */
+  /** As in `LookOptions`: letters that do not match are read and returned, which counts. @default that of the broker, 20 */
   readonly deliveryLimit?: number;
   /** When aborted, no further letter is taken; those under way are finished, and the last report says so. */
   readonly signal?: AbortSignal;

@@ -8,7 +8,7 @@ const PART = 0.5;
 const LEFT = 2;
 
 /**
- * Keeps a look from killing what it looks at: RabbitMQ 4.0 to 4.2 counts each delivery of a quorum queue, and drops or
+ * Keeps a look from exceeding the delivery limit: RabbitMQ 4.0 to 4.2 counts each delivery of a quorum queue, and drops or
  * dead-letters a message that was delivered more often than its delivery limit.
  */
 export class DeliveryGuard {

@@ -2,10 +2,8 @@ import { asyncScheduler, interval, Observable, type Subscription, timer } from '
 import type { Producer } from '../producer/producer';
 import type { QueueScan } from '../consumer/queue-scan';
 import { isError, PublishError, sentenceOf } from '../errors';
-import { OWN } from '../own-headers';
-import type { Arguments, MessageProperties } from '../properties';
 import type { InboundMessage } from '../transport/transport';
-import { readDeadLetter, type DeadLetter } from './dead-letter';
+import { readDeadLetter, sentAgain, type DeadLetter, type Target } from './dead-letter';
 import type { DeliveryGuard } from './letter-scan';
 
 /** What a replay, a move or a drop has done so far. */
@@ -14,7 +12,7 @@ export interface DeadLetterReport {
   readonly found: number;
   /** Letters that were looked at. */
   readonly read: number;
-  /** Those that the filter means. */
+  /** Letters that match the filter. */
   readonly matched: number;
   /** Those that were replayed, moved or dropped; with `dryRun`, those that would be. */
   readonly done: number;
@@ -35,12 +33,6 @@ export interface DeadLetterReport {
   readonly stopped?: 'aborted' | 'delivery-limit';
 }
 
-/** Where a letter goes. An empty exchange is the default one: the routing key is then the name of a queue. */
-export interface Target {
-  readonly exchange: string;
-  readonly routingKey: string;
-}
-
 export interface TransferOptions {
   readonly queue: string;
   readonly matches: (letter: DeadLetter) => boolean;
@@ -57,42 +49,6 @@ export interface TransferOptions {
 /** ms between two reports. */
 const REPORT_EVERY = 100;
 const TARGETS = 100;
-const OWN_HEADERS: ReadonlySet<string> = new Set(Object.values(OWN));
-
-/**
- * Properties of letters that can stay on them; headers of the broker are left out by `send`. A letter that goes straight into a queue
- * says where it was first published to, and one that is moved where it died: nothing else would tell.
- */
-function sentAgain(letter: DeadLetter, anew: boolean, route: Target): MessageProperties {
-  // `userId` would be checked against this user; a letter that expired once must not expire on its way.
-  const { userId: _, expiration: __, headers = {}, ...properties } = letter.message.properties;
-  const kept = Object.entries(headers).filter(
-    // `CC` and `BCC` would route it to their queues again.
-    ([name]) => name !== 'CC' && name !== 'BCC' && !(anew && OWN_HEADERS.has(name)),
-  );
-  return {
-    ...properties,
-    headers: { ...Object.fromEntries(kept), ...(anew ? replayed(letter, route) : moved(headers)) },
-  };
-}
-
-function replayed({ replays, published }: DeadLetter, { exchange, routingKey }: Target): Arguments {
-  const count = { [OWN.replays]: replays + 1 };
-  const isRouteTold =
-    !published || exchange !== '' || (published.exchange === '' && published.routingKey === routingKey);
-  if (isRouteTold) return count;
-  return {
-    ...count,
-    [OWN.queue]: routingKey,
-    [OWN.exchange]: published.exchange,
-    [OWN.routingKey]: published.routingKey,
-  };
-}
-
-function moved(headers: Arguments): Arguments {
-  const deaths = [headers['x-death'], headers[OWN.moved]].filter(Array.isArray).flat();
-  return deaths.length > 0 ? { [OWN.moved]: deaths } : {};
-}
 
 /**
  * Takes letters out of their queue: each is acked once the broker has confirmed its copy, so that a process that is killed in
@@ -223,7 +179,7 @@ class Transfer {
     const letter = readDeadLetter(message, this.#options.queue);
     const { matches, target, dryRun } = this.#options;
     const meant = matches(letter);
-    // One that leaves the queue has nothing to fear.
+    // A letter that is taken is acked: the delivery limit does not matter for it.
     const leaves = meant && !dryRun;
     try {
       if (!leaves && !this.#guard.passes(letter)) this.#stopped = 'delivery-limit';

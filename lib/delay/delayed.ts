@@ -20,7 +20,7 @@ export interface DelayOptions {
    * ms from the `send` until the message is delivered to its queue or exchange, up to 8 years. It waits at the broker, in queues
    * that all services of the virtual host share, and the broker has confirmed it when the `send` resolves. Never early; late by
    * the resolution at most (16 ms up to a second, then 1/64 of the delay, at most 512 ms, and 1024 ms above 70 minutes), and by
-   * what a busy broker takes. 0: at once. Not beside `at`, and not for requests.
+   * what a busy broker takes. 0: at once. Cannot be combined with `at`, and not for requests.
    */
   readonly delay?: number;
   /** When the message is to be delivered, by this machine's clock; a time that has passed: at once. As `delay` otherwise. */

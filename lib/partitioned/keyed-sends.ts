@@ -110,7 +110,7 @@ export class KeyedSends<T> {
       signal: options?.signal,
     });
     const turn = before?.settled.catch(nothing);
-    // Those in front of it settle in time, unless they have more of it.
+    // Earlier messages of this key settle before this deadline, unless their own is later.
     if (before && (options?.signal || deadline < before.by))
       await within(limits(), turn, 'The message of the same key in front of it was not confirmed in time.');
     else await turn;
@@ -135,7 +135,7 @@ export class KeyedSends<T> {
     return producer.send({ ...rest, exchange: name, routingKey }, options);
   }
 
-  /** Until the deadline, while its partition declines it; once more after everything was declared, if there was no queue. */
+  /** Publishes again after a nack, until the deadline. If there was no queue, declares all of them and publishes once more. */
   async #recover(
     first: unknown,
     message: KeyedMessage<T>,

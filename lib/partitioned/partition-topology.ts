@@ -57,7 +57,7 @@ export function exchangesOf({ name, partitions }: PartitionLayout): Required<Pic
   };
 }
 
-/** Everything. */
+/** The exchanges, queues and bindings of a partitioned queue. */
 export function partitionedTopology(layout: PartitionLayout): Topology {
   const { name, partitions } = layout;
   const all = Array.from({ length: partitions }, (_, i) => i);

@@ -135,8 +135,9 @@ export class Partitioned<T = unknown> implements AsyncDisposable {
    * option `key` says otherwise.
    *
    * Cold: each subscription is a member of its own. Emits: deliveries with their `partition`, each to be settled once. Completes: when
-   * closed (at once, if it is closed already), or after `until`, once all is settled. Errors: OptionsError, when the queue has another number of partitions; otherwise
-   * as `consume()` does. Unsubscribe: leaves; what was handed out can still be settled, until the drain timeout has passed.
+   * closed (at once, if it is closed already), or after `until`, once everything handed out is settled or the drain timeout has passed.
+   * Errors: OptionsError, when the queue has another number of partitions; otherwise as `consume()` does. Unsubscribe: leaves; what was
+   * handed out can still be settled, until the drain timeout has passed.
    *
    * @throws OptionsError at once, if an option cannot be right
    */

@@ -2,7 +2,8 @@ import type { InstanceQueueError } from '../errors';
 
 /**
  * The state of a producer. `idle`: it has not sent anything yet. `opening`: its channel is being opened, or opened again, with the
- * cause of the last failure and the ms until the next attempt (`retryIn`; absent: it is made once there is a connection). `open`: it can confirm messages. `stopped`: it gave up, with a cause, or was closed, without one.
+ * cause of the last failure and `retryIn`, the ms until the next attempt (absent: it is made once there is a connection). `open`: it
+ * can confirm messages. `stopped`: it gave up, with a cause, or was closed, without one.
  */
 export type ProducerState =
   | { readonly status: 'idle' }

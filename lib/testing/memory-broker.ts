@@ -86,7 +86,7 @@ export class MemoryBroker {
     return this.#published.map(seen);
   }
 
-  /** Every queue. */
+  /** All queues of the broker, as they are now. */
   get queues(): readonly QueueView[] {
     return this.#vhost.queues.map(({ name, declaration, ready, out, consumers }) => ({
       name,
