@@ -28,7 +28,8 @@ export class MemoryChannel {
   readonly #stream: Duplex;
   readonly #written: Buffer[] = [];
   readonly #memories = new Set<ArrayBufferLike>();
-  #taken = Buffer.alloc(0);
+  readonly #taken: Buffer[] = [];
+  #takenBytes = 0;
 
   /**
    * @param options.slow the socket takes one write per turn, and one write fills its buffer
@@ -66,20 +67,21 @@ export class MemoryChannel {
 
   /** How many bytes have gone to the socket so far. */
   get bytes(): number {
-    return this.#written.reduce((sum, { length }) => sum + length, this.#taken.length);
+    return this.#written.reduce((sum, { length }) => sum + length, this.#takenBytes);
   }
 
   /** Takes what has been written up to this byte, without waiting for more. */
   take(upTo: number): void {
-    const ahead: Buffer[] = [];
-    for (let left = upTo - this.#taken.length; left > 0;) {
+    for (let left = upTo - this.#takenBytes; left > 0;) {
       const piece = this.#written.shift();
       if (!piece) break;
-      ahead.push(piece.subarray(0, left));
+      // A copy: the memory may be used again.
+      const taken = Buffer.from(piece.subarray(0, left));
+      this.#taken.push(taken);
+      this.#takenBytes += taken.length;
       if (piece.length > left) this.#written.unshift(piece.subarray(left));
       left -= piece.length;
     }
-    this.#taken = Buffer.concat([this.#taken, ...ahead]);
   }
 
   /** How many distinct ArrayBuffers have been written so far. */
@@ -92,15 +94,20 @@ export class MemoryChannel {
     return this.#written.length;
   }
 
-  /** Everything that has gone to the socket, once no more comes. */
-  async written(): Promise<Buffer> {
+  /** Waits until nothing more goes to the socket. */
+  async settled(): Promise<void> {
     // One turn for the cork of the caller, one for amqplib's own flush, one for the stream's next read; a slow socket
     // takes a turn for each write.
     for (let idle = 0, seen = -1; idle < 4; idle++) {
       if (this.writes > seen) [idle, seen] = [0, this.writes];
       await nextTurn();
     }
-    return Buffer.concat([this.#taken, ...this.#written]);
+  }
+
+  /** Everything that has gone to the socket, once no more comes. */
+  async written(): Promise<Buffer> {
+    await this.settled();
+    return Buffer.concat([...this.#taken, ...this.#written]);
   }
 
   /** As much of a ChannelModel as a connection is. */

@@ -78,7 +78,8 @@ class LazyChannel {
   async #expect(message: WireMessage): Promise<void> {
     const { exchange, routingKey, content } = message;
     this.#expected.channel.publish(exchange, routingKey, content, publishOptions(message));
-    this.#ends.push((await this.#expected.written()).length);
+    await this.#expected.settled();
+    this.#ends.push(this.#expected.bytes);
   }
 
   /** All of them in one turn. */

@@ -1,0 +1,46 @@
+import { declareClassPlugin, PluginKind } from '@stryker-mutator/api/plugin';
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { env } from 'node:process';
+
+const { SAMPLE = '25', SEED = '1', SURVIVORS } = env;
+
+/** The folder of `lib/` that a file is in; the wire room counts by itself. */
+export const roomOf = (file) => /lib\/(amqp\/wire|[^/]+(?=\/))/.exec(file)?.[1] ?? 'lib';
+
+/** A mutant stays the same one while its file does. */
+export const nameOf = ({ fileName, location: { start, end }, replacement }) =>
+  `${fileName.slice(fileName.lastIndexOf('lib/'))} ${start.line}:${start.column}-${end.line}:${end.column} ${replacement}`;
+
+/**
+ * Tests a sample: `SAMPLE` mutants of each room, chosen by `SEED`; or those again that the file `SURVIVORS` names.
+ * Stryker asks a checker which mutants compile; those outside the sample are said not to, so that no score counts them.
+ */
+class SampleChecker {
+  #chosen = new Set();
+
+  async init() {}
+
+  group(mutants) {
+    if (SURVIVORS) this.#chosen = new Set(JSON.parse(readFileSync(SURVIVORS, 'utf8')));
+    else {
+      const place = (name) => createHash('sha1').update(SEED).update(name).digest('hex');
+      const shuffled = mutants.map((mutant) => [place(nameOf(mutant)), mutant]).sort(([a], [b]) => (a < b ? -1 : 1));
+      const left = {};
+      for (const [, mutant] of shuffled) {
+        const room = roomOf(mutant.fileName);
+        left[room] ??= Number(SAMPLE);
+        if (left[room]-- > 0) this.#chosen.add(nameOf(mutant));
+      }
+    }
+    return [mutants.map(({ id }) => id)];
+  }
+
+  async check(mutants) {
+    const verdict = (mutant) =>
+      this.#chosen.has(nameOf(mutant)) ? { status: 'passed' } : { status: 'compileError', reason: 'not in the sample' };
+    return Object.fromEntries(mutants.map((mutant) => [mutant.id, verdict(mutant)]));
+  }
+}
+
+export const strykerPlugins = [declareClassPlugin(PluginKind.Checker, 'sample', SampleChecker)];

@@ -1,0 +1,176 @@
+import type { OutboundMessage, Producer, ProducerOptions } from 'instance-queue';
+import { FakeInstanceQueue, MemoryBroker } from 'instance-queue/testing';
+import { delay, filter, map, merge, tap, type Observable } from 'rxjs';
+import { MemoryTransport } from '../../../lib/testing/memory/memory-transport';
+import type { Endpoint } from '../../../lib/transport/endpoints';
+import type { Link, OutboundChannel, Verdict } from '../../../lib/transport/transport';
+import { closeAll, closing } from '../../support/closing';
+import { outcomes, publishError } from '../../support/publish-error';
+import { rejection } from '../../support/waiting';
+
+const topology = {
+  exchanges: [
+    { name: 'events', type: 'topic' },
+    { name: 'others', type: 'topic' },
+  ],
+  queues: [{ name: 'taken' }],
+  bindings: [
+    { exchange: 'events', queue: 'taken', routingKey: 'bound' },
+    { exchange: 'others', queue: 'taken', routingKey: 'lost' },
+  ],
+} as const;
+const toQueue = { queue: 'taken', body: 1 };
+const bound = { exchange: 'events', routingKey: 'bound', body: 1 };
+/** No queue is bound for it. */
+const lost = { exchange: 'events', routingKey: 'lost', messageId: 'lost', body: 1 };
+
+/** Returns messages at once and confirms them later, as RabbitMQ does while a queue writes to its disk. */
+class SlowDisk extends MemoryTransport {
+  override dial(endpoint: Endpoint): Observable<Link> {
+    const confirmLate = (channel: OutboundChannel): void => {
+      const isReturn = ({ kind }: Verdict): boolean => kind === 'return';
+      const { verdicts$ } = channel;
+      const confirms$ = verdicts$.pipe(
+        filter((verdict) => !isReturn(verdict)),
+        delay(5),
+      );
+      Object.assign(channel, { verdicts$: merge(verdicts$.pipe(filter(isReturn)), confirms$) });
+    };
+    return super.dial(endpoint).pipe(
+      map((link) => {
+        const channel$ = link.openOutbound();
+        return Object.assign(link, { openOutbound: () => channel$.pipe(tap(confirmLate)) });
+      }),
+    );
+  }
+}
+
+interface Given {
+  readonly queue: FakeInstanceQueue;
+  readonly producer: Producer;
+  readonly broker: MemoryBroker;
+  /** Names of the events of the producer, each with the id of its message. */
+  readonly events: readonly string[];
+}
+
+/** A producer that has published once. */
+async function given(options?: ProducerOptions): Promise<Given> {
+  const broker = new MemoryBroker({ transport: (host) => new SlowDisk(host) });
+  const queue = closing(new FakeInstanceQueue({ broker }));
+  const producer = queue.producer({ topology, ...options });
+  await producer.send({ queue: 'taken', body: 0 });
+  const events: string[] = [];
+  producer.on('returned', ({ messageId }) => events.push(`returned ${messageId}`));
+  producer.on('confirmed', ({ messageId }) => events.push(`confirmed ${messageId}`));
+  return { queue, producer, broker, events };
+}
+
+afterEach(closeAll);
+
+describe('a message that the broker returns', () => {
+  it.each([
+    ['exchange', { ...lost, exchange: 'others' }],
+    ['routing key', { ...lost, routingKey: 'bound' }],
+    ['`mandatory`', { ...lost, mandatory: false }],
+  ])('is not mistaken for an older one with another %s', async (_what, older: OutboundMessage) => {
+    const { producer } = await given();
+    expect(await outcomes([producer.send(older), producer.send(lost)])).toEqual(['confirmed', 'PUBLISH_RETURNED']);
+  });
+
+  it('is not mistaken for an older one with another id', async () => {
+    const { producer, broker } = await given();
+    const older = producer.send({ ...bound, messageId: 'older' });
+    broker.returnNext();
+    const newer = producer.send({ ...bound, messageId: 'newer' });
+    expect(await outcomes([older, newer])).toEqual(['confirmed', 'PUBLISH_RETURNED']);
+  });
+
+  it('is each of several with the same id and route', async () => {
+    const { producer, events } = await given();
+    const twins = [producer.send(lost), producer.send(lost)];
+    expect(await outcomes(twins)).toEqual(['PUBLISH_RETURNED', 'PUBLISH_RETURNED']);
+    expect(events).toEqual(['returned lost', 'returned lost']);
+  });
+
+  it('is neither reported nor counted when it was given up meanwhile', async () => {
+    const { queue, producer, broker, events } = await given();
+    broker.hold();
+    const aborting = new AbortController();
+    const sent = publishError(producer.send(lost, { signal: aborting.signal }));
+    aborting.abort();
+    expect(await sent).toMatchObject({ code: 'PUBLISH_ABORTED', maybeDelivered: true });
+    broker.release();
+    await producer.send({ ...toQueue, messageId: 'next' });
+    expect(events).toEqual(['confirmed next']);
+    expect(queue.metrics.returned).toBe(0);
+  });
+});
+
+describe('a message that was given up before its confirm comes', () => {
+  it('is not reported as confirmed', async () => {
+    const { producer, broker, events } = await given();
+    broker.hold();
+    const aborting = new AbortController();
+    const sent = publishError(producer.send(toQueue, { signal: aborting.signal }));
+    aborting.abort();
+    expect(await sent).toMatchObject({ code: 'PUBLISH_ABORTED', maybeDelivered: true });
+    broker.release();
+    await producer.send({ ...toQueue, messageId: 'next' });
+    expect(events).toEqual(['confirmed next']);
+  });
+});
+
+describe('a message that the broker nacks', () => {
+  beforeEach(() => {
+    jest.useFakeTimers();
+  });
+  afterEach(async () => {
+    const closed = closeAll();
+    await jest.advanceTimersByTimeAsync(60_000);
+    await closed;
+    jest.useRealTimers();
+  });
+
+  const started = async (starting: Promise<Given>): Promise<Given> => {
+    await jest.advanceTimersByTimeAsync(10);
+    return starting;
+  };
+
+  it.each([
+    ['a queue', 9, toQueue],
+    ['an exchange', 4, bound],
+  ])('is sent again to %s, %i times at least', async (_to, times, message: OutboundMessage) => {
+    const { producer, broker } = await started(given());
+    broker.nackNext(times);
+    const sent = producer.send(message);
+    await jest.advanceTimersByTimeAsync(29_000);
+    expect(await sent).toMatchObject({ attempts: times + 1 });
+  });
+
+  it.each([
+    ['to an exchange five times: each attempt may leave copies in other queues', {}, bound, 5, true],
+    ['to an exchange, when there are to be no copies', { onUnknown: 'reject' } as const, bound, 1, true],
+    ['by a queue, when nothing is to be sent again', { onNack: 'reject' } as const, toQueue, 1, false],
+  ])('is rejected %s', async (_when, options, message: OutboundMessage, attempts, maybeDelivered) => {
+    const { producer, broker } = await started(given(options));
+    broker.nackNext(9);
+    const sent = rejection(producer.send(message));
+    await jest.advanceTimersByTimeAsync(29_000);
+    expect(await sent).toMatchObject({ code: 'PUBLISH_NACKED', maybeDelivered });
+    expect(broker.published).toHaveLength(1 + attempts);
+  });
+
+  it('is not sent again when it was given up meanwhile', async () => {
+    const { queue, producer, broker } = await started(given());
+    broker.hold();
+    broker.nackNext();
+    const sent = publishError(producer.send(toQueue, { timeout: 50 }));
+    await jest.advanceTimersByTimeAsync(50);
+    expect(await sent).toMatchObject({ code: 'PUBLISH_TIMEOUT', maybeDelivered: true });
+    broker.release();
+    await jest.advanceTimersByTimeAsync(20);
+    expect(queue.metrics.outbox.queued).toBe(0);
+    await jest.advanceTimersByTimeAsync(60_000);
+    expect(broker.published).toHaveLength(2);
+  });
+});
