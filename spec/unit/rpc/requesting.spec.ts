@@ -1,4 +1,5 @@
-import { type ErrorPolicy, type Message, PublishError, type InstanceQueue, json } from 'instance-queue';
+import { getEventListeners } from 'node:events';
+import { type ErrorPolicy, type Message, type InstanceQueue, json } from 'instance-queue';
 import { FakeInstanceQueue, MemoryBroker } from 'instance-queue/testing';
 import { of } from 'rxjs';
 import { closeAll, closing } from '../../support/closing';
@@ -87,19 +88,23 @@ describe('a request', () => {
     expect(await asked).toMatchObject({ code: 'PUBLISH_ABORTED', maybeDelivered: true, cause: new Error('enough') });
   });
 
-  it('may have been worked on when it was aborted or ran out of time before its confirm came', async () => {
-    await requester.send({ queue: 'dead', body: 0 });
-    broker.hold();
+  it('was not worked on when its time is up, or it is aborted, before it leaves', async () => {
+    broker.disconnect();
     const aborting = new AbortController();
-    const asked = [
-      requester.request({ queue: 'work', body: 1 }, { signal: aborting.signal }),
-      requester.request({ queue: 'work', body: 2 }, { timeout: 1000 }),
-    ].map(rejection);
+    const late = rejection(requester.request({ queue: 'work', body: 1 }, { timeout: 1000 }));
+    const aborted = rejection(requester.request({ queue: 'work', body: 2 }, { signal: aborting.signal }));
     await later(1001);
     aborting.abort();
-    broker.release();
-    await later();
-    for (const error of await Promise.all(asked)) expect(error).toBeInstanceOf(PublishError);
+    expect(await late).toMatchObject({ code: 'PUBLISH_TIMEOUT', maybeDelivered: false });
+    expect(await aborted).toMatchObject({ code: 'PUBLISH_ABORTED', maybeDelivered: false });
+    broker.reconnect();
+  });
+
+  it('leaves no listener on its signal behind', async () => {
+    responder.respond({ queue: 'work' }, () => 'done').subscribe();
+    const { signal } = new AbortController();
+    await requester.request({ queue: 'work', body: 1 }, { signal });
+    expect(getEventListeners(signal, 'abort')).toEqual([]);
   });
 
   it('to a queue that is missing is returned, and the queue is not declared', async () => {
