@@ -1,6 +1,4 @@
-import { defineQueue, iterate, json, type Delivery } from 'instance-queue';
-import { FakeInstanceQueue } from 'instance-queue/testing';
-import { closeAll, closing } from '../../support/closing';
+import { defineQueue, json, type Delivery } from 'instance-queue';
 import { rabbitmqFixture } from '../../support/fixtures/rabbitmq';
 import { eventually } from '../../support/waiting';
 
@@ -95,84 +93,6 @@ describe('for await over a consumer', () => {
       for await (const delivery of consumer) delivery.ack();
     };
     await expect(loop()).rejects.toMatchObject({ code: 'CHANNEL_CLOSED', replyCode: 404 });
-  });
-});
-
-describe('without a broker', () => {
-  afterEach(closeAll);
-
-  it('what was lost while it waited is not handed out, and comes again', async () => {
-    const queue = closing(new FakeInstanceQueue());
-    for (let id = 0; id < 3; id++) queue.broker.put({ queue: 'numbers', body: id });
-    const got: unknown[] = [];
-    for await (const delivery of queue.consumer({ queue: 'numbers' })) {
-      if (got.length === 0) {
-        await eventually(() => queue.metrics.inFlight === 3);
-        queue.broker.disconnect();
-        queue.broker.reconnect();
-        await eventually(() => delivery.settled === 'lost');
-      }
-      got.push([delivery.body, delivery.redelivered, delivery.ack()]);
-      if (got.length === 4) break;
-    }
-    expect(got).toEqual([
-      [0, false, false],
-      [0, true, true],
-      [1, true, true],
-      [2, true, true],
-    ]);
-  });
-
-  it('two loops over one consumer both end when one of them breaks, and nothing of the other hangs', async () => {
-    const queue = closing(new FakeInstanceQueue());
-    const consumer = queue.consumer({ queue: 'orders', prefetch: 3 });
-    for (let id = 0; id < 5; id++) await queue.send({ queue: 'orders', body: id });
-    const breaking = async (): Promise<void> => {
-      for await (const { settled } of consumer) if (settled === undefined) break;
-    };
-    const staying = async (): Promise<unknown[]> => {
-      const bodies: unknown[] = [];
-      for await (const { body, ack } of bound(consumer)) {
-        bodies.push(body);
-        ack();
-      }
-      return bodies;
-    };
-    const [, bodies] = await Promise.all([breaking(), staying()]);
-    await queue.rest();
-    expect(consumer.state.status).toBe('stopped');
-    const left = queue.broker.messages('orders').map(({ body }) => body);
-    expect([...bodies, ...left]).toEqual([0, 1, 2, 3, 4]);
-  });
-
-  it('steps that are asked for at once get one delivery each, and end at once when left twice', async () => {
-    const queue = closing(new FakeInstanceQueue());
-    for (let id = 0; id < 2; id++) await queue.send({ queue: 'orders', body: id });
-    const steps = queue.consumer({ queue: 'orders' })[Symbol.asyncIterator]();
-    const asked = [steps.next(), steps.next(), steps.next()];
-    const had = await Promise.all(asked.slice(0, 2));
-    expect(had.map(({ value }) => value?.body)).toEqual([0, 1]);
-    const left = [steps.return?.(), steps.return?.()];
-    expect(await Promise.all([asked[2], ...left])).toEqual(Array(3).fill({ done: true, value: undefined }));
-    expect(await steps.next()).toEqual({ done: true, value: undefined });
-    for (const { value } of had) value?.ack();
-    await queue.rest();
-    expect(queue.broker.messages('orders')).toEqual([]);
-  });
-
-  it('iterate() gives states as they come, the latest to a slow loop, and ends with them', async () => {
-    const queue = new FakeInstanceQueue();
-    const seen: string[] = [];
-    for await (const { consumer } of iterate(queue.state$)) {
-      seen.push(consumer.status);
-      if (seen.length === 1) {
-        await queue.connect();
-        void queue.close();
-      }
-    }
-    expect(seen[0]).toBe('disconnected');
-    expect(seen.at(-1)).toBe('closed');
-    expect(seen).not.toContain('connecting');
   });
 });
 
