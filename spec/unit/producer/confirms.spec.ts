@@ -174,3 +174,20 @@ describe('a message that the broker nacks', () => {
     expect(broker.published).toHaveLength(2);
   });
 });
+
+describe('a delayed message to an exchange', () => {
+  it.each([{}, { declare: false }])(
+    'is sent once more when its level is gone, and waits in a new one (%p)',
+    async (options) => {
+      const { producer, broker } = await given();
+      const later = closing(new FakeInstanceQueue({ broker })).producer(options);
+      const delayed = { ...bound, delay: 3_600_000 };
+      await later.send(delayed);
+      for (const { name } of broker.queues) if (name !== 'taken') broker.deleteQueue(name);
+      expect(await later.send({ ...delayed, messageId: 'second' })).toMatchObject({ attempts: 2 });
+      await producer.send(toQueue);
+      const waiting = broker.queues.filter(({ name }) => name !== 'taken').flatMap(({ messages }) => messages);
+      expect(waiting.map(({ properties }) => properties.messageId)).toEqual(['second']);
+    },
+  );
+});
