@@ -1,4 +1,4 @@
-import { type Consumer, type ConsumerState, handle, type Message, OptionsError } from 'instance-queue';
+import { type Consumer, type ConsumerState, handle, type LogEntry, type Message, OptionsError } from 'instance-queue';
 import { FakeInstanceQueue } from 'instance-queue/testing';
 import { BehaviorSubject, concat, NEVER, of, Subject, throwError } from 'rxjs';
 import { closeAll, closing } from '../../support/closing';
@@ -90,6 +90,30 @@ describe('the state of a consumer', () => {
     await later();
     await closed;
     expect(queue.metrics).toMatchObject({ ...settled, delivered: 9, lost: 3, inFlight: 0 });
+  });
+});
+
+describe('the log of a consumer', () => {
+  it('has a warning for deliveries that are lost, and none when it ends in order', async () => {
+    const lines: LogEntry[] = [];
+    const client = closing(new FakeInstanceQueue({ broker: queue.broker, logger: (line) => lines.push(line) }));
+    put(1, 2);
+    const consumer = client.consumer({ queue: 'orders' });
+    const { values } = collect(consumer.deliveries$);
+    await later();
+    values[0]?.ack();
+    queue.broker.disconnect();
+    await later();
+    const warnings = lines.filter(({ message }) => message.startsWith('deliveries lost'));
+    expect(warnings).toMatchObject([{ level: 'warn', fields: { queue: 'orders', epoch: 1, lost: 1 } }]);
+    lines.length = 0;
+    queue.broker.reconnect();
+    await later();
+    for (const delivery of values) delivery.ack();
+    const closed = consumer.close();
+    await later();
+    await closed;
+    expect(lines.filter(({ level }) => level === 'warn')).toEqual([]);
   });
 });
 

@@ -90,7 +90,8 @@ describe('a producer', () => {
     await later(5000);
     await once;
     expect(queue.metrics.reopens).toBe(0);
-    queue.broker.nackNext(5);
+    // At the sixth, half a second has passed at least.
+    queue.broker.nackNext(8);
     const often = producer.send(toQueue);
     await later(20_000);
     await often;

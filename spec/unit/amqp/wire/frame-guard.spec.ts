@@ -1,7 +1,8 @@
 import { nestsDeeper } from '../../../../lib/amqp/wire/field-table';
-import { retriedReadably, readableHeader } from '../../../../lib/amqp/wire/frame-guard';
-import { rawHeader } from '../../../support/frames/raw-publisher';
-import { decodeProperties } from '../../../support/frames/methods';
+import { guardFrames, retriedReadably, readableHeader } from '../../../../lib/amqp/wire/frame-guard';
+import { MemoryChannel } from '../../../support/amqplib/memory-channel';
+import { decodeProperties, encodeContent, encodeMethod } from '../../../support/frames/methods';
+import { nestedTable, rawFrame, rawHeader } from '../../../support/frames/raw-publisher';
 
 const size = (bytes: Buffer): Buffer => {
   const length = Buffer.alloc(4);
@@ -69,5 +70,50 @@ describe('64-bit integers of type `L`', () => {
   it('do not end the search for tables that nest too deep', () => {
     const deep = table(named('a', long('L')), named('b', Buffer.concat([Buffer.from('F'), table()])));
     expect(nestsDeeper(0, deep, 0)).toBe(true);
+  });
+});
+
+describe('what amqplib reads behind the guard', () => {
+  const HEARTBEAT = Buffer.from('08000000000000ce', 'hex');
+  const fields = { consumerTag: 'tag', deliveryTag: 1, redelivered: false, exchange: '', routingKey: 'q' };
+  const deliver = encodeMethod('basic.deliver', 1, fields);
+
+  /** The messages that amqplib makes of these reads: their bodies and headers. */
+  async function read(...pieces: readonly Buffer[]): Promise<readonly unknown[]> {
+    const memory = new MemoryChannel();
+    guardFrames(memory.model);
+    const seen: unknown[] = [];
+    memory.channel.registerConsumer('tag', ({ content, properties }) =>
+      seen.push([content.toString(), properties.headers]),
+    );
+    await memory.receive(pieces);
+    return seen;
+  }
+
+  it('is what came, wherever the reads are cut, with heartbeats between the frames', async () => {
+    const header = rawHeader(1, 4, nested('l'));
+    const frames = [deliver, header, rawFrame(3, 1, Buffer.from('body'))].flatMap((frame) => [HEARTBEAT, frame]);
+    const bytes = Buffer.concat([...frames, HEARTBEAT]);
+    const whole = await read(bytes);
+    expect(whole).toMatchObject([['body', { L: -5 }]]);
+    for (let cut = 1; cut < bytes.length; cut++)
+      expect(await read(bytes.subarray(0, cut), bytes.subarray(cut))).toEqual(whole);
+  });
+
+  it('leaves out headers that nest deeper than any reader could follow, and keeps what is beside them', async () => {
+    const content = (table: Buffer): Buffer =>
+      Buffer.concat([deliver, rawHeader(1, 4, table), rawFrame(3, 1, Buffer.from('deep'))]);
+    const deep = content(nestedTable(20_000));
+    for (const cut of [0, 200, 5000])
+      expect(await read(deep.subarray(0, cut), deep.subarray(cut))).toEqual([['deep', undefined]]);
+    expect(await read(content(nested('L')))).toEqual(await read(content(nested('l'))));
+    expect(await read(content(nestedTable(3)))).toEqual([['deep', { '': { '': { '': {} } } }]]);
+    const long = encodeContent(
+      1,
+      { contentType: 't'.repeat(255), correlationId: 'c'.repeat(255), replyTo: 'r'.repeat(255) },
+      Buffer.from('long'),
+      4096,
+    );
+    expect(await read(Buffer.concat([deliver, long]))).toEqual([['long', undefined]]);
   });
 });
