@@ -85,6 +85,7 @@ describe('a producer', () => {
   it('keeps its channel over a nack, and replaces one that does nothing but nack', async () => {
     const producer = newProducer();
     await producer.send(toQueue);
+    await later(1000);
     queue.broker.nackNext(1);
     const once = producer.send(toQueue);
     await later(5000);

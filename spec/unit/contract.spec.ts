@@ -1,0 +1,128 @@
+import { defineExchange, defineQueue, json, OptionsError, text } from 'instance-queue';
+import { FakeInstanceQueue } from 'instance-queue/testing';
+import { closeAll, closing } from '../support/closing';
+import { collect } from '../support/collect';
+import { publishError } from '../support/publish-error';
+
+const events = defineExchange({
+  name: 'events',
+  type: 'topic',
+  messages: { 'order.paid': json<number>(), 'order.*.cancelled': text, 'order.#': json<string>() },
+});
+
+afterEach(closeAll);
+
+describe('the contract of an exchange', () => {
+  it.each<[string, object | string, RegExp]>([
+    ['no object', 'events', /Expected `defineExchange\(\)` to be an exchange spec with `messages`/],
+    ['without messages', { name: 'e', type: 'topic' }, /Expected `messages` to be an object of routing keys/],
+    ['whose message has no codec', { name: 'e', type: 'topic', messages: { a: 5 } }, /Expected `messages\['a'\]`/],
+    [
+      'that is direct and has a pattern',
+      { name: 'e', type: 'direct', messages: { 'a.*': text } },
+      /Exchange `e` is direct and knows no patterns, got `a\.\*`/,
+    ],
+    ['with a spec that is wrong', { name: 'e', type: 'topic', durabel: true, messages: { a: text } }, /durabel/],
+  ])('%s is refused', (_what, definition, sentence) => {
+    const define = (): unknown => defineExchange(definition as Parameters<typeof defineExchange>[0]);
+    expect(define).toThrow(OptionsError);
+    expect(define).toThrow(sentence);
+  });
+
+  it('encodes each message with the codec of its key, of its most specific pattern otherwise', async () => {
+    const queue = closing(new FakeInstanceQueue());
+    const all = collect(queue.consume({ queue: { name: 'all' }, topology: bindingOf('all'), noAck: true }));
+    await queue.rest();
+    await queue.send({ exchange: events, routingKey: 'order.paid', body: 5 });
+    await queue.send({ exchange: events, routingKey: 'order.de.cancelled', body: 'late' });
+    await queue.send({ exchange: events, routingKey: 'order.other', body: 'text' });
+    await queue.rest();
+    expect(all.values.map(({ content, properties }) => [content.toString(), properties.contentType])).toEqual([
+      ['5', 'application/json'],
+      ['late', 'text/plain; charset=utf-8'],
+      ['"text"', 'application/json'],
+    ]);
+  });
+
+  it('refuses a routing key that it does not know, and says which one may be meant', async () => {
+    const queue = closing(new FakeInstanceQueue());
+    const paid = defineExchange({ name: 'events', type: 'direct', messages: { paid: text, sent: text } });
+    const error = await publishError(queue.send({ exchange: paid, routingKey: 'payd' as 'paid', body: 'x' }));
+    expect(error).toMatchObject({ code: 'PUBLISH_INVALID' });
+    expect(error.message).toContain(
+      'The contract of exchange `events` has no message `payd`. Did you mean `paid`? Its messages: paid, sent.',
+    );
+    const unlike = await publishError(queue.send({ exchange: paid, routingKey: 'refunds' as 'paid', body: 'x' }));
+    expect(unlike.message).toContain('has no message `refunds`. Its messages: paid, sent.');
+  });
+});
+
+const bindingOf = (queue: string): object => ({
+  exchanges: [{ name: 'events', type: 'topic' }],
+  bindings: [{ exchange: 'events', queue, routingKey: '#' }],
+});
+
+describe('the contract of a queue', () => {
+  it.each<[string, object | string, RegExp]>([
+    ['no object', 'orders', /Expected `defineQueue\(\)` to be a queue spec with a `body`/],
+    ['without a body', { name: 'q' }, /Expected `body` to be a codec, unless `bind` says/],
+    ['without a body, bound to nothing', { name: 'q', bind: [] }, /Expected `body` to be a codec, unless `bind` says/],
+    ['whose body is no codec', { name: 'q', body: 5 }, /Expected `body`/],
+    ['whose reply is no codec', { name: 'q', body: text, reply: {} }, /Expected `reply`/],
+    [
+      'bound to something else',
+      { name: 'q', bind: [{ exchange: 'e' }] },
+      /Expected `bind` to be an array of what `on\(\)`/,
+    ],
+    ['bound to something else beside', { name: 'q', bind: [events.on('order.paid'), {}] }, /Expected `bind`/],
+    ['with a spec that is wrong', { name: 'q', body: text, durabel: true }, /durabel/],
+  ])('%s is refused', (_what, definition, sentence) => {
+    const define = (): unknown => defineQueue(definition as unknown as Parameters<typeof defineQueue>[0]);
+    expect(define).toThrow(OptionsError);
+    expect(define).toThrow(sentence);
+  });
+
+  it('reads each message by the exchange and the key that it came with, and others by its body', async () => {
+    const queue = closing(new FakeInstanceQueue());
+    const orders = defineQueue({
+      name: 'orders',
+      body: json<number>(),
+      bind: [events.on('order.paid'), events.on('order.*.cancelled')],
+    });
+    const deliveries = collect(queue.consume({ queue: orders, noAck: true }));
+    const undecodable: string[] = [];
+    await queue.rest();
+    await queue.send({ exchange: events, routingKey: 'order.paid', body: 5 });
+    await queue.send({ exchange: events, routingKey: 'order.de.cancelled', body: '7' });
+    await queue.send({ queue: orders, body: 9 });
+    await queue.rest();
+    expect(deliveries.values.map(({ body }) => body)).toEqual([5, '7', 9]);
+    expect(undecodable).toEqual([]);
+  });
+
+  it('without a body takes nothing that is sent to the queue itself, and no key that it is not bound to', async () => {
+    const queue = closing(new FakeInstanceQueue());
+    const paid = defineQueue({ name: 'paid', bind: [events.on('order.paid')] });
+    const consumer = queue.consumer({ queue: paid });
+    const undecodable: string[] = [];
+    consumer.on('undecodable', (_message, cause) => undecodable.push(String(cause)));
+    const deliveries = collect(consumer.deliveries$);
+    await queue.rest();
+    const error = await publishError(queue.send({ queue: paid as never, body: 5 }));
+    expect(error).toMatchObject({ code: 'PUBLISH_INVALID' });
+    expect(error.message).toContain('Queue `paid` gets its messages from the exchanges it is bound to');
+    queue.broker.put({ queue: 'paid', body: 5 });
+    await queue.rest();
+    expect(deliveries.values).toEqual([]);
+    expect(undecodable).toEqual([expect.stringContaining('has no message `paid` of exchange ``')]);
+  });
+
+  it('declares the exchanges that it is bound to, and the bindings', async () => {
+    const queue = closing(new FakeInstanceQueue());
+    const orders = defineQueue({ name: 'orders', bind: [events.on()] });
+    collect(queue.consume({ queue: orders }));
+    await queue.rest();
+    expect(queue.broker.put({ exchange: 'events', routingKey: 'order.at.all', body: 1 })).toBe(true);
+    expect(queue.broker.put({ exchange: 'events', routingKey: 'invoice', body: 1 })).toBe(false);
+  });
+});
