@@ -1,0 +1,54 @@
+import { Connection, OptionsError, type BackoffOptions } from 'instance-queue';
+import { backoff, drainTimeoutOf } from '../../../lib/connection/connection-options';
+import { DEFAULTS } from '../../../lib/options';
+
+const url = 'amqp://localhost';
+
+describe.each(['reconnect', 'reopen'] as const)('the option `%s`', (path) => {
+  it.each<[keyof BackoffOptions, unknown]>([
+    ['min', -1],
+    ['max', '1 s'],
+    ['factor', 0.5],
+    ['factor', 101],
+    ['jitter', 1.5],
+    ['attempts', -1],
+    ['attempts', 1.5],
+    ['initialAttempts', 0],
+    ['stableAfter', NaN],
+  ])('with a wrong `%s` is refused by name: %p', (name, wrong) => {
+    const connect = (): Connection => new Connection({ url, [path]: { [name]: wrong } });
+    expect(connect).toThrow(OptionsError);
+    expect(connect).toThrow(`\`${path}.${name}\``);
+  });
+
+  it('with an unknown member is refused', () => {
+    const connect = (): Connection => new Connection({ url, [path]: { maximum: 5 } });
+    expect(connect).toThrow(`Unknown option \`${path}.maximum\` for \`${path}\``);
+  });
+
+  it('has all defaults where it says nothing', () => {
+    const { attempts } = DEFAULTS[path];
+    const all = { ...DEFAULTS[path], initialAttempts: Math.max(1, attempts) };
+    expect(backoff(undefined, DEFAULTS[path], path)).toMatchObject(all);
+    expect(backoff({ factor: 5 }, DEFAULTS[path], path)).toEqual({
+      ...backoff(undefined, DEFAULTS[path], path),
+      factor: 5,
+    });
+  });
+
+  it('has a `max` of at least `min`, and as many first attempts as it has later ones, unless it says so', () => {
+    const given = { min: 90_000, max: 5, attempts: 0 };
+    expect(backoff(given, DEFAULTS[path], path)).toMatchObject({ min: 90_000, max: 90_000, initialAttempts: 1 });
+    expect(backoff({ attempts: 7 }, DEFAULTS[path], path)).toMatchObject({ initialAttempts: 7 });
+    expect(backoff({ attempts: 7, initialAttempts: 2 }, DEFAULTS[path], path)).toMatchObject({ initialAttempts: 2 });
+  });
+});
+
+describe('the drain timeout of a close', () => {
+  it('is what `close` was called with, or else what its owner has', () => {
+    expect([drainTimeoutOf(undefined, 5), drainTimeoutOf({}, 5), drainTimeoutOf({ drainTimeout: 0 }, 5)]).toEqual([
+      5, 5, 0,
+    ]);
+    expect(() => drainTimeoutOf({ drainTimeout: -1 }, 5)).toThrow(/`drainTimeout`/);
+  });
+});
