@@ -1,5 +1,6 @@
 import { ConnectionError } from 'instance-queue';
 import { EMPTY, NEVER, throwError, type Observable } from 'rxjs';
+import { CredentialSource } from '../../../lib/connection/credentials';
 import { dialRound, type RoundOptions } from '../../../lib/connection/dial-round';
 import { loggerFrom } from '../../../lib/log';
 import { parseEndpoint, type Endpoint } from '../../../lib/transport/endpoints';
@@ -74,5 +75,18 @@ describe('an attempt to connect', () => {
     await jest.advanceTimersByTimeAsync(10);
     subscription.unsubscribe();
     expect(users).toEqual([['me', 'secret']]);
+  });
+
+  it('dials with the credentials that it is given instead', async () => {
+    const users: unknown[] = [];
+    const dial = ({ username, password }: Endpoint): Observable<Link> => {
+      users.push([username, password]);
+      return NEVER;
+    };
+    const credentials = CredentialSource.of(() => ({ username: 'ann', password: 'token' }));
+    const { subscription } = collect(dialRound({ ...round(['one'], dial), credentials }));
+    await jest.advanceTimersByTimeAsync(10);
+    subscription.unsubscribe();
+    expect(users).toEqual([['ann', 'token']]);
   });
 });

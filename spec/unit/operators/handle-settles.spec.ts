@@ -121,7 +121,8 @@ describe('work that fails', () => {
     const handled = await handledOnce(delivery, fails, policy);
     expect(handled).toMatchObject({ settlement: 'requeue', sent: true });
     expect(handled.error).toBeInstanceOf(AggregateError);
-    expect(handled.error).toMatchObject({ errors: [failure, broken] });
+    const message = 'The work failed, and so did the error policy (`onError`).';
+    expect(handled.error).toMatchObject({ errors: [failure, broken], message });
     expect((await handledOnce(fakeDelivery('a', [], 1), fails, policy)).settlement).toBe('reject');
   });
 

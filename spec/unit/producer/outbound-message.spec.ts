@@ -61,7 +61,10 @@ describe('a message', () => {
     ['a routing key that is too long', { exchange: 'a', routingKey: TOO_LONG }, /routingKey/],
     ['a queue whose name is too long', { queue: TOO_LONG }, /queue/],
     ['a queue without a name', { queue: '' }, /needs the name of a queue/],
-    ['an exchange that is no name', { exchange: 5 }, /exchange/],
+    ['an exchange that is no name', { exchange: 5 }, /Expected `exchange`/],
+    ['an exchange that is null', { exchange: null }, /Expected `exchange`/],
+    ['a queue that is null', { queue: null }, /Expected `queue`/],
+    ['a queue by a spec that is no contract', { queue: { name: 'a' } }, /Expected `queue`/],
     ['an unknown member', { queue: 'a', quue: 1 }, /Unknown option `quue` for a message. Did you mean `queue`\?/],
   ])('with %s is refused', (_what, given, sentence) => {
     expect(() => {

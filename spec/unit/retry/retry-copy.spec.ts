@@ -12,6 +12,17 @@ describe('the headers of a copy', () => {
     expect(Buffer.byteLength(JSON.stringify(headers))).toBeLessThan(2000);
   });
 
+  it('are those of the failure alone where the message had none', () => {
+    const { properties: _, ...bare } = fakeDelivery('a');
+    const { headers } = copyOf(
+      { ...bare, properties: {} },
+      { queue: 'q' },
+      { ...failure, error: new Error('no') },
+    ).properties;
+    expect(headers).toMatchObject({ 'x-instance-queue-attempts': 1, 'x-instance-queue-error-message': 'no' });
+    expect(headers).not.toHaveProperty('x-instance-queue-x-death');
+  });
+
   it('hold no credentials of a URL', () => {
     const headers = headersOf(new Error('cannot reach amqp://me:secret@host/v or https://token@api'));
     expect(headers['x-instance-queue-error-message']).toBe('cannot reach amqp://host/v or https://api');

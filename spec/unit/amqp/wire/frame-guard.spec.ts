@@ -106,6 +106,8 @@ describe('what amqplib reads behind the guard', () => {
     const deep = content(nestedTable(20_000));
     for (const cut of [0, 200, 5000])
       expect(await read(deep.subarray(0, cut), deep.subarray(cut))).toEqual([['deep', undefined]]);
+    const wide = named('text', Buffer.concat([Buffer.from('S'), size(Buffer.alloc(5000)), Buffer.alloc(5000, 'x')]));
+    expect(await read(content(table(wide)))).toEqual([['deep', { text: 'x'.repeat(5000) }]]);
     expect(await read(content(nested('L')))).toEqual(await read(content(nested('l'))));
     expect(await read(content(nestedTable(3)))).toEqual([['deep', { '': { '': { '': {} } } }]]);
     const long = encodeContent(
