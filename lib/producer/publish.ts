@@ -4,7 +4,7 @@
  *
  * A send: `Producer` → `MessageEncoder`, which checks and encodes it → the outbox of the `Pump` → `RouteDeclarations`, once per channel
  * and route → `OutboundChannel.publish`. The broker's answer: `OutboundChannel.verdicts$` → the `Pump`, which looks it up among the
- * `Unconfirmed` → `Confirms` → `PendingSend`, which settles the promise.
+ * `Unconfirmed` → `Verdicts` → `PendingSend`, which settles the promise.
  */
 import { Observable, type OperatorFunction, Subject, type Subscriber, takeUntil } from 'rxjs';
 import { Ring } from '../collections/ring';

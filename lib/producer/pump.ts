@@ -4,13 +4,13 @@ import { ChannelError, PublishError, sentenceOf, type InstanceQueueError } from 
 import { onAbort } from '../reactive/abort';
 import type { Topology } from '../topology';
 import type { Verdict } from '../transport/transport';
-import { Confirms, NackBackoff } from './confirms';
 import { type PumpEvents, tellPublished } from './producer-events';
 import { Outbox, type BatchSize, type Bounds } from './outbox';
 import type { PendingSend } from './pending-send';
 import type { OutboxState } from './producer-state';
 import { LostInFlight, RouteDeclarations, rejectUnknown, type PublishingChannel } from './publishing-channel';
 import { aborted, droppedForNewer, outboxFull, timedOut, topologyRefused } from './send-errors';
+import { NackBackoff, Verdicts } from './verdicts';
 
 export interface PumpOptions {
   readonly declare: boolean;
@@ -37,7 +37,7 @@ export class Pump {
   readonly #options: PumpOptions;
   readonly #events: PumpEvents;
   readonly #nacked: NackBackoff;
-  readonly #confirms: Confirms;
+  readonly #verdicts: Verdicts;
   readonly #lost: LostInFlight;
   readonly #routes: RouteDeclarations;
   readonly #unblocked: Subscription;
@@ -56,7 +56,7 @@ export class Pump {
       this.outbox.restore(entries);
       this.pump();
     });
-    this.#confirms = new Confirms(core, options, events, this.#nacked, (entry) => {
+    this.#verdicts = new Verdicts(core, options, events, this.#nacked, (entry) => {
       this.outbox.restore([entry]);
     });
     this.#lost = new LostInFlight(core, () => (options.declare ? options.topology() : {}));
@@ -92,10 +92,10 @@ export class Pump {
   opened(publishing: PublishingChannel, replace: (why: ChannelError) => void): void {
     const { channel } = publishing;
     const acked = (entry: PendingSend): void => {
-      this.#confirms.acked(publishing, entry);
+      this.#verdicts.acked(publishing, entry);
     };
     const nacked = (entry: PendingSend): void => {
-      this.#confirms.nacked(publishing, entry);
+      this.#verdicts.nacked(publishing, entry);
     };
     const judge = (verdict: Verdict): void => {
       switch (verdict.kind) {
@@ -111,7 +111,7 @@ export class Pump {
           } else this.pump();
           break;
         case 'return':
-          this.#confirms.returned(publishing, verdict);
+          this.#verdicts.returned(publishing, verdict);
       }
     };
     channel.verdicts$.subscribe(judge);

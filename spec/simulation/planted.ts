@@ -30,12 +30,12 @@ export const PLANTED: Readonly<Record<string, Patch>> = {
     replace: 'publishing.inFlight.confirm(verdict.number, verdict.multiple, acked);',
   },
   'a-nacked-message-is-forgotten': {
-    file: 'lib/producer/confirms.ts',
+    file: 'lib/producer/verdicts.ts',
     search: 'if (this.#mayResend(entry)) this.#later.add(entry);',
     replace: 'if (this.#mayResend(entry)) void entry;',
   },
   'a-return-is-missed': {
-    file: 'lib/producer/confirms.ts',
+    file: 'lib/producer/verdicts.ts',
     search: 'if (entry) entry.returned = { replyCode, replyText };',
     replace: 'if (entry && replyCode === 0) entry.returned = { replyCode, replyText };',
   },
@@ -111,7 +111,7 @@ export const PLANTED: Readonly<Record<string, Patch>> = {
     replace: 'static readonly #last = new Unconfirmed<PendingSend>();\n  readonly inFlight = PublishingChannel.#last;',
   },
   'the-timer-of-nacks-leaks': {
-    file: 'lib/producer/confirms.ts',
+    file: 'lib/producer/verdicts.ts',
     search: 'for (const { wait } of this.#routes.values()) wait?.unsubscribe();',
     replace: 'for (const { wait } of this.#routes.values()) if (this.#size < 0) wait?.unsubscribe();',
   },
@@ -260,12 +260,12 @@ export const PLANTED: Readonly<Record<string, Patch>> = {
     replace: 'if (this.#finished && this.#underWay <= 1) this.#subscriber.complete();',
   },
   'a-return-is-no-event': {
-    file: 'lib/producer/confirms.ts',
+    file: 'lib/producer/verdicts.ts',
     search: 'if (entry.reject(cause)) this.#events.returned(cause);',
     replace: 'entry.reject(cause);',
   },
   'a-returned-message-may-be-at-the-broker': {
-    file: 'lib/producer/confirms.ts',
+    file: 'lib/producer/verdicts.ts',
     search:
       'entry.returned = undefined;\n    entry.declined++;\n    if (entry.settled) return;\n    this.#core.counters.returned++;',
     replace: 'entry.returned = undefined;\n    if (entry.settled) return;\n    this.#core.counters.returned++;',

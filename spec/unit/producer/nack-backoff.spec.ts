@@ -1,5 +1,5 @@
 import { json } from 'instance-queue';
-import { NackBackoff } from '../../../lib/producer/confirms';
+import { NackBackoff } from '../../../lib/producer/verdicts';
 import { encode } from '../../../lib/producer/encoded-message';
 import { PendingSend } from '../../../lib/producer/pending-send';
 

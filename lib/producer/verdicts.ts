@@ -12,7 +12,7 @@ import type { PublishingChannel } from './publishing-channel';
 type Returned = Extract<Verdict, { kind: 'return' }>;
 
 /** Settles messages by the verdicts of the broker: ack, nack, return. */
-export class Confirms {
+export class Verdicts {
   readonly #core: ConnectionCore;
   readonly #options: {
     readonly declare: boolean;
