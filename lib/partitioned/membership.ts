@@ -9,8 +9,8 @@ import { PublishError } from '../errors';
 import { isObject } from '../options';
 import { Producer } from '../producer/producer';
 import { StateSubject } from '../reactive/state-subject';
-import { type Announcement, EMPTY_GROUP, type Group, type Member, planBy, received, successorOf } from './group';
-import { withoutAddress } from './group';
+import { type Announcement, EMPTY_GROUP, type Group, type Member, type Plan } from './group';
+import { planBy, received, successorOf, withoutAddress } from './group';
 import { exchangesOf, presenceExchange, type PartitionLayout } from './partition-topology';
 
 /** ms after joining in which the others answer, before this member may make a plan. */
@@ -217,8 +217,23 @@ export class Membership {
   }
 }
 
+/** Anyone who may publish to the exchange can send something else. */
 function isAnnouncement(body: unknown): body is Announcement {
   if (!isObject(body) || !isObject(body['member'])) return false;
   const { id, address, holding } = body['member'];
-  return typeof id === 'string' && typeof address === 'string' && Array.isArray(holding);
+  const { plan, gone = [] } = body;
+  return (
+    typeof id === 'string' &&
+    typeof address === 'string' &&
+    Array.isArray(holding) &&
+    Array.isArray(gone) &&
+    (plan === undefined || isPlan(plan))
+  );
 }
+
+const isPlan = (value: unknown): value is Plan =>
+  isObject(value) &&
+  Number.isSafeInteger(value['version']) &&
+  typeof value['by'] === 'string' &&
+  Array.isArray(value['owners']) &&
+  value['owners'].every((owner) => typeof owner === 'string');

@@ -19,6 +19,7 @@ import type { Producer } from '../producer/producer';
 import type { ProducerOptions, SendOptions } from '../producer/producer-options';
 import { StateSubject } from '../reactive/state-subject';
 import type { Topology } from '../topology';
+import { isBrokerCrash } from '../transport/link-errors';
 import { PartitionConsumers, type PartitionConsumeOptions } from './partition-consumers';
 import { type KeyedMessage, KeyedSends } from './keyed-sends';
 import { PARTITIONS, type PartitionedOptions, checkConsume } from './partitioned-options';
@@ -32,6 +33,8 @@ import {
 
 /** ms before a declaration that failed is tried again. */
 const AGAIN_AFTER = 500;
+/** How often what crashes the broker is declared again. */
+const CRASHES = 3;
 
 /** A delivery of a partitioned queue. */
 export interface PartitionedDelivery<T> extends Delivery<T> {
@@ -254,8 +257,11 @@ export class Partitioned<T = unknown> implements AsyncDisposable {
     // A link that was lost meanwhile, or a node that just starts, refuses nothing.
     const patiently$ = defer(() => this.#host.admin.declare(topology)).pipe(
       retry({
-        delay: (error: unknown) => {
-          if (error instanceof ChannelError && error.retryable) return timer(AGAIN_AFTER);
+        delay: (error: unknown, count) => {
+          const isRefusal = error instanceof ChannelError && !error.retryable;
+          // Members that start together declare the same queues.
+          const crashed = isRefusal && isBrokerCrash(error) && count <= CRASHES;
+          if (crashed || (error instanceof ChannelError && error.retryable)) return timer(AGAIN_AFTER);
           throw withCount(error, this.#layout);
         },
       }),

@@ -1,4 +1,5 @@
-import { ChannelError, ConnectionError, isError, sentenceOf, type ErrorDetails } from '../errors';
+import { ChannelError, ConnectionError, isError, sentenceOf } from '../errors';
+import type { ErrorDetails, InstanceQueueError } from '../errors';
 
 /** The reply of a broker that refused or closed something. */
 export interface Refusal {
@@ -62,7 +63,7 @@ export const isChannelLimit = ({ replyCode, message }: ConnectionError): boolean
  * Did a process of the broker crash over what this connection asked for? A refusal gives its reason behind the name of the code.
  * RabbitMQ 3.10 crashes when two connections declare the same new quorum queue at once.
  */
-export const isBrokerCrash = ({ replyCode, message }: ConnectionError): boolean =>
+export const isBrokerCrash = ({ replyCode, message }: InstanceQueueError): boolean =>
   replyCode === 541 && message.endsWith('541 INTERNAL_ERROR');
 
 /** The facts of a refusal, for an error. */

@@ -252,6 +252,32 @@ export function partitionLaws(given: { readonly broker: BrokerUnderTest }): void
     expect(values).toMatchObject([{ body: { n: 2 } }]);
   });
 
+  it('what is no announcement does not disturb the members, whoever sends it', async () => {
+    const queue = given.broker.newClient();
+    const orders = partitioned(queue);
+    const began: Order[] = [];
+    orders
+      .consume()
+      .pipe(handle(({ body }) => void began.push(body)))
+      .subscribe();
+    await share(orders, 4);
+    const member = { id: 'zzz', address: 'nowhere', holding: [] };
+    const plan = { version: 1000, by: 'zzz', owners: Array.from({ length: 4 }, () => 'zzz') };
+    const wrong = [
+      null,
+      'hello',
+      { member: { ...member, holding: 'all' } },
+      { member, gone: 'all' },
+      { member, plan: { version: 1000, by: 'zzz' } },
+      { member, plan: { ...plan, version: '1000' } },
+      { member, plan: { ...plan, owners: [1, 2, 3, 4] } },
+    ];
+    for (const body of wrong) await queue.send({ exchange: `${name}.presence`, body });
+    await sendAll(orders, 20);
+    await eventually(() => began.length === 20);
+    expect(orders.assignment).toHaveLength(4);
+  });
+
   it('a closed one is not consumed: a subscription completes at once', async () => {
     const orders = partitioned(given.broker.newClient(), 2);
     await orders.send({ key: 'a', body: { key: 'a', n: 1 } });
