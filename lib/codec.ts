@@ -1,3 +1,4 @@
+// For questions asked of every message: the global Buffer is a getter, which costs more.
 import { Buffer as NodeBuffer } from 'node:buffer';
 import { types } from 'node:util';
 import { NotDecodable, NotEncodable } from './not-encodable';
@@ -229,7 +230,7 @@ export function packBody<In>(
   if (codec === auto) return packByType(value, properties);
   const { contentType, contentEncoding } = properties;
   const given: unknown = value;
-  if (Buffer.isBuffer(given) && asTheyAre.has(given)) return { content: given, contentType, contentEncoding };
+  if (NodeBuffer.isBuffer(given) && asTheyAre.has(given)) return { content: given, contentType, contentEncoding };
   if (codec.pack) {
     const packed = codec.pack(value, properties);
     return { ...packed, content: bytesIn(packed.content, 'pack') };
@@ -269,7 +270,7 @@ export const isBinary = (value: unknown): value is Binary => ArrayBuffer.isView(
  * @throws TypeError if the memory was transferred to another thread
  */
 export function bytesOf(value: unknown): Buffer | undefined {
-  // A detached Buffer has no length left; only making a new one of its memory fails. The global Buffer is a getter, which costs more.
+  // A detached Buffer has no length left; only making a new one of its memory fails.
   if (NodeBuffer.isBuffer(value) && value.length > 0) return value;
   if (ArrayBuffer.isView(value)) return over(value.buffer, value.byteOffset, value.byteLength);
   return types.isAnyArrayBuffer(value) ? over(value) : undefined;

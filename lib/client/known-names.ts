@@ -2,10 +2,10 @@ import { isExchangeContract, isPredeclared, isQueueContract, queueCodecs, withBi
 import { OptionsError, PublishError } from '../errors';
 import { loggerFrom, type Logger } from '../log';
 import { DEFAULTS, isObject, near } from '../options';
+import type { RouteNames } from '../producer/encoded-message';
 import { exchangeArguments, queueArguments } from '../topology-arguments';
 import type { ExchangeSpec, QueueSpec, Topology } from '../topology';
 import { checkTopology } from '../topology-checks';
-import type { RouteNames } from '../producer/encoded-message';
 import type { InstanceQueueOptions } from './instance-queue-options';
 
 /** Queues or exchanges. */

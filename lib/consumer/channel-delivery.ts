@@ -8,7 +8,7 @@ import type { InboundMessage, Settlement } from '../transport/transport';
 import type { Delivery, Message } from './delivery';
 import { DELIVERY_COUNT } from './delivery-limit';
 import type { QueueDelays } from './queue-delays';
-import { firstRoute, historyOf, type RetryHistory } from './retry-history';
+import { historyOf, replayedRoute, type RetryHistory } from './retry-history';
 import type { StreamPlace } from './stream/offset-tracker';
 
 /** An inbound message with its body decoded. Consumers with `noAck` emit it as it is. */
@@ -27,7 +27,7 @@ export class ArrivedMessage<T> implements Message<T> {
   constructor(message: InboundMessage, queue: string, body: T, place?: StreamPlace, partition?: number) {
     const { headers, redelivered } = message;
     const history = headers && historyOf(headers, queue);
-    const route = history ?? (headers && firstRoute(headers, queue)) ?? message;
+    const route = history ?? (headers && replayedRoute(headers, queue)) ?? message;
     this.body = body;
     this.content = message.content;
     this.queue = queue;

@@ -33,17 +33,21 @@ export function historyOf(headers: Arguments | undefined, queue: string): RetryH
   };
 }
 
+interface Route {
+  readonly exchange: string;
+  readonly routingKey: string;
+}
+
 /**
  * Where a message was first published to, if it came back to this queue by `retry` or by a replay of dead letters. Undefined: what
  * the broker says of its route is true.
  */
-export function firstRoute(
-  headers: Arguments | undefined,
-  queue: string,
-): { readonly exchange: string; readonly routingKey: string } | undefined {
-  if (headers === undefined) return undefined;
-  const history = historyOf(headers, queue);
-  if (history) return history;
+export function firstRoute(headers: Arguments | undefined, queue: string): Route | undefined {
+  return headers && (historyOf(headers, queue) ?? replayedRoute(headers, queue));
+}
+
+/** Where a message was first published to, if a replay of dead letters sent it to this queue. */
+export function replayedRoute(headers: Arguments, queue: string): Route | undefined {
   if (!Object.hasOwn(headers, OWN.replays) || headers[OWN.queue] !== queue) return undefined;
   const { [OWN.exchange]: exchange, [OWN.routingKey]: routingKey } = headers;
   return typeof exchange === 'string' && typeof routingKey === 'string' ? { exchange, routingKey } : undefined;

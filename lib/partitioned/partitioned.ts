@@ -258,10 +258,10 @@ export class Partitioned<T = unknown> implements AsyncDisposable {
     const patiently$ = defer(() => this.#host.admin.declare(topology)).pipe(
       retry({
         delay: (error: unknown, count) => {
-          const isRefusal = error instanceof ChannelError && !error.retryable;
           // Members that start together declare the same queues.
-          const crashed = isRefusal && isBrokerCrash(error) && count <= CRASHES;
-          if (crashed || (error instanceof ChannelError && error.retryable)) return timer(AGAIN_AFTER);
+          const mayPass = (refusal: ChannelError): boolean =>
+            refusal.retryable || (isBrokerCrash(refusal) && count <= CRASHES);
+          if (error instanceof ChannelError && mayPass(error)) return timer(AGAIN_AFTER);
           throw withCount(error, this.#layout);
         },
       }),

@@ -186,7 +186,7 @@ export interface RouteNames {
 }
 
 /** @throws PublishError if the names refuse the route of the message */
-function checkRoute(encoded: Encoded, names: RouteNames): void {
+function checkNames(encoded: Encoded, names: RouteNames): void {
   const { queue, exchange } = encoded;
   const isSeen = queue === undefined ? names.seen.exchange.has(exchange) : names.seen.queue.has(queue);
   if (!isSeen) names.checkMessage(encoded);
@@ -218,7 +218,7 @@ export class MessageEncoder<T> {
     const encoded = encode<unknown>(message, this.#codec, this.#defaults);
     const { contract, messageId } = encoded;
     if (contract !== undefined && !this.#learned.has(contract)) this.#learn(contract);
-    if (this.#names) checkRoute(encoded, this.#names);
+    if (this.#names) checkNames(encoded, this.#names);
     if (message.headers) logBrokerHeaders(this.#core.log, message.headers, messageId);
     return encoded;
   }

@@ -190,9 +190,8 @@ function isOfFew(message: object): boolean {
 
 const isFlagOrNone = (value: unknown): boolean => value === undefined || typeof value === 'boolean';
 /** A UTF-16 unit takes three bytes of UTF-8 at most: these fit into the 255 of a short string. */
-const isShort = (value: unknown): boolean => typeof value === 'string' && value.length <= 85;
-const isPlainName = (value: unknown): boolean =>
-  typeof value === 'string' && value.length <= 85 && !value.includes('\n') && !value.includes('\r');
+const isShort = (value: unknown): value is string => typeof value === 'string' && value.length <= 85;
+const isPlainName = (value: unknown): boolean => isShort(value) && !value.includes('\n') && !value.includes('\r');
 const isShortOrNone = (value: unknown): boolean => value === undefined || isShort(value);
 
 /** The properties beside route, body, id and content type; undefined: none. A copy, because the caller may change the message. */

@@ -104,15 +104,20 @@ export class DeliveryFrames {
   /** Is a part of the body frame at `at`, with all of the body, still to come? */
   #isCut(bytes: Buffer, at: number, size: number): boolean {
     if (size > LARGEST_FRAME || at + FRAME_OVERHEAD + size <= bytes.length) return false;
-    if (at + FRAME_HEADER > bytes.length) return true;
-    return bytes[at] === BODY && uint16At(bytes, at + 1) === this.#channel && uint32At(bytes, at + SIZE_AT) === size;
+    return at + FRAME_HEADER > bytes.length || this.#bodyFrameAt(bytes, at) === size;
   }
 
   /** Does the frame at `at` begin a body of several? One whose frame is still to come may be in a single one, too. */
   #isInSeveral(bytes: Buffer, at: number, size: number): boolean {
     if (size > LARGEST_BODY) return false;
     if (at + FRAME_HEADER > bytes.length) return size > LARGEST_FRAME;
-    return bytes[at] === BODY && uint16At(bytes, at + 1) === this.#channel && uint32At(bytes, at + SIZE_AT) < size;
+    return this.#bodyFrameAt(bytes, at) < size;
+  }
+
+  /** What the body frame at `at`, whose header is there, holds; Infinity: it is none of this channel. */
+  #bodyFrameAt(bytes: Buffer, at: number): number {
+    const isBody = bytes[at] === BODY && uint16At(bytes, at + 1) === this.#channel;
+    return isBody ? uint32At(bytes, at + SIZE_AT) : Infinity;
   }
 
   #readRoute(bytes: Buffer, from: number, end: number): boolean {

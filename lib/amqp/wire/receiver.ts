@@ -169,9 +169,7 @@ export class Receiver {
   /** Takes what belongs to bodies in several frames. Returns the end of that. */
   #takeBodies(bytes: Uint8Array, start: number): number {
     let at = start;
-    while (this.#within ?? (this.#bodies.size > 0 && bytes.length - at >= FRAME_HEADER)) {
-      const body = this.#within ?? this.#bodies.get(uint16At(bytes, at + 1));
-      if (!body) break;
+    for (let body = this.#bodyAt(bytes, at); body; body = this.#bodyAt(bytes, at)) {
       const registered = this.#byChannel.get(body.channel);
       if (!body.within && !body.expects(bytes, at)) {
         const type = bytes[at];
@@ -191,6 +189,13 @@ export class Receiver {
       if (registered?.frames && this.#isOpen(registered.channel, body.channel)) this.#hand(registered, body.message);
     }
     return at;
+  }
+
+  /** The body in several frames that goes on at `at`; undefined: what is there is no part of one, or not there yet. */
+  #bodyAt(bytes: Uint8Array, at: number): LargeBody | undefined {
+    if (this.#within) return this.#within;
+    if (this.#bodies.size === 0 || bytes.length - at < FRAME_HEADER) return undefined;
+    return this.#bodies.get(uint16At(bytes, at + 1));
   }
 
   /** An exception closes its channel, as in amqplib, and no other channel of the connection. */

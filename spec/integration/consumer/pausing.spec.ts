@@ -1,5 +1,6 @@
-import { BehaviorSubject, NEVER, Subject, concat, firstValueFrom, of, throwError } from 'rxjs';
+import { BehaviorSubject, NEVER, Subject, firstValueFrom, of } from 'rxjs';
 import { Consumer, OptionsError, consume, handle, type ConsumerState } from 'instance-queue';
+import { BROKEN_PAUSES } from '../../support/broken-pauses';
 import { closing } from '../../support/closing';
 import { collect } from '../../support/collect';
 import { consumingFixture } from '../../support/fixtures/consuming';
@@ -191,17 +192,7 @@ describe('pausing', () => {
     expect(consumer.state).toMatchObject({ status: 'attached' });
   });
 
-  it.each([
-    [
-      'fails',
-      concat(
-        of(false),
-        throwError(() => new Error('breaker')),
-      ),
-      { message: 'breaker' },
-    ],
-    ['emits something other than a boolean', of(JSON.parse('1') as boolean), undefined],
-  ])('ends the consumer if `pause` %s', async (_what, broken$, cause) => {
+  it.each(BROKEN_PAUSES)('ends the consumer if `pause` %s', async (_what, broken$, cause) => {
     const { newConnection, queue } = given;
     const consumer = closing(new Consumer(newConnection(), { queue, pause: broken$ }));
     const collected = collect(consumer.deliveries$);

@@ -1,5 +1,6 @@
-import { type InstanceQueue, type ErrorPolicy, type Handled } from 'instance-queue';
+import type { Handled } from 'instance-queue';
 import { of } from 'rxjs';
+import { POLICIES } from '../../support/error-policies';
 import { bodies } from '../../support/brokers/messages';
 import { collect, type Collected } from '../../support/collect';
 import { requestingFixture } from '../../support/fixtures/requesting';
@@ -91,32 +92,20 @@ test('a result that cannot be encoded is an error reply', async () => {
   expect(error.message).toMatch(/TypeError: `body` is a function, which has no JSON form/);
 });
 
-test.each<[string, (client: InstanceQueue) => ErrorPolicy<unknown>, string[]]>([
-  ['requeue-once', () => 'requeue-once', ['requeue', 'reject']],
-  [
-    'a function',
-    () =>
-      (_, { redelivered }) =>
-        redelivered ? 'reject' : 'requeue',
-    ['requeue', 'reject'],
-  ],
-  ['retry', (client) => client.retry({ attempts: 3, delay: 50 }), ['ack', 'ack', 'reject']],
-  [
-    'retry, then a route',
-    (client) => client.retry({ attempts: 2, delay: 50, then: { queue: 'parked' } }),
-    ['ack', 'ack'],
-  ],
-])('with the policy %s a failed request gets one error reply, after its last attempt', async (_, policy, expected) => {
-  const { bystander, requester, responder } = given;
-  for (const name of [`${queue}.retry.50`, 'parked']) bystander.deletesQueue(name);
-  const handled = collect(
-    responder.respond({ queue }, () => Promise.reject(new Error('no')), { onError: policy(responder) }),
-  );
-  expect(await publishError(requester.request({ queue, body: 1 }))).toMatchObject({ code: 'REPLY_ERROR' });
-  await eventually(() => handled.values.length === expected.length);
-  expect(settlements(handled)).toEqual(expected);
-  expect(requester.metrics.unclaimed).toBe(0);
-});
+test.each(POLICIES)(
+  'with the policy %s a failed request gets one error reply, after its last attempt',
+  async (_, policy, expected) => {
+    const { bystander, requester, responder } = given;
+    for (const name of [`${queue}.retry.50`, 'parked']) bystander.deletesQueue(name);
+    const handled = collect(
+      responder.respond({ queue }, () => Promise.reject(new Error('no')), { onError: policy(responder) }),
+    );
+    expect(await publishError(requester.request({ queue, body: 1 }))).toMatchObject({ code: 'REPLY_ERROR' });
+    await eventually(() => handled.values.length === expected.length);
+    expect(settlements(handled)).toEqual(expected);
+    expect(requester.metrics.unclaimed).toBe(0);
+  },
+);
 
 test('a request that succeeds by a retry is answered like any other', async () => {
   const { bystander, requester, responder } = given;

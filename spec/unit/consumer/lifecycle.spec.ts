@@ -1,11 +1,11 @@
 import { type Consumer, type ConsumerState, handle, type LogEntry, type Message, OptionsError } from 'instance-queue';
 import { FakeInstanceQueue } from 'instance-queue/testing';
-import { BehaviorSubject, concat, NEVER, of, Subject, throwError } from 'rxjs';
-import { closeAll, closing } from '../../support/closing';
+import { BehaviorSubject, NEVER, of, Subject } from 'rxjs';
+import { BROKEN_PAUSES } from '../../support/broken-pauses';
+import { closing } from '../../support/closing';
 import { collect } from '../../support/collect';
 import { numbers } from '../../support/numbers';
-
-const later = (ms = 10): Promise<void> => jest.advanceTimersByTimeAsync(ms);
+import { inVirtualTime, later } from '../../support/virtual-time';
 
 let queue: FakeInstanceQueue;
 /** Of `orders`. */
@@ -25,15 +25,9 @@ const statusesOf = (consumer: Consumer): readonly string[] => {
   return seen;
 };
 
+inVirtualTime();
 beforeEach(() => {
-  jest.useFakeTimers();
   queue = closing(new FakeInstanceQueue());
-});
-afterEach(async () => {
-  const closed = closeAll();
-  await later(60_000);
-  await closed;
-  jest.useRealTimers();
 });
 
 describe('the state of a consumer', () => {
@@ -222,17 +216,7 @@ describe('a consumer that pauses', () => {
     expect(collected.error).toBeUndefined();
   });
 
-  it.each([
-    [
-      'fails',
-      concat(
-        of(false),
-        throwError(() => new Error('breaker')),
-      ),
-      { message: 'breaker' },
-    ],
-    ['emits something other than a boolean', of(JSON.parse('1') as boolean), undefined],
-  ])('ends if `pause` %s', (_what, broken$, cause) => {
+  it.each(BROKEN_PAUSES)('ends if `pause` %s', (_what, broken$, cause) => {
     const consumer = queue.consumer({ queue: 'orders', pause: broken$ });
     const { error } = collect(consumer.deliveries$);
     expect(error).toBeInstanceOf(OptionsError);

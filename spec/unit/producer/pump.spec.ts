@@ -1,10 +1,10 @@
 import type { Producer, ProducerOptions, PublishError } from 'instance-queue';
 import { FakeInstanceQueue } from 'instance-queue/testing';
-import { closeAll, closing } from '../../support/closing';
+import { closing } from '../../support/closing';
 import { outcomes, publishError } from '../../support/publish-error';
+import { inVirtualTime, later } from '../../support/virtual-time';
 import { rejection } from '../../support/waiting';
 
-const later = (ms = 10): Promise<void> => jest.advanceTimersByTimeAsync(ms);
 const events = { name: 'events', type: 'fanout' } as const;
 const topology = {
   exchanges: [events],
@@ -16,15 +16,9 @@ const toQueue = { queue: 'taken', body: 1 };
 let queue: FakeInstanceQueue;
 const newProducer = (options?: ProducerOptions): Producer => queue.producer({ topology, ...options });
 
+inVirtualTime();
 beforeEach(() => {
-  jest.useFakeTimers();
   queue = closing(new FakeInstanceQueue());
-});
-afterEach(async () => {
-  const closed = closeAll();
-  await later(60_000);
-  await closed;
-  jest.useRealTimers();
 });
 
 describe('a producer', () => {

@@ -6,6 +6,7 @@ import type { Endpoint } from '../../../lib/transport/endpoints';
 import type { Link, OutboundChannel, Verdict } from '../../../lib/transport/transport';
 import { closeAll, closing } from '../../support/closing';
 import { outcomes, publishError } from '../../support/publish-error';
+import { inVirtualTime } from '../../support/virtual-time';
 import { rejection } from '../../support/waiting';
 
 const topology = {
@@ -65,6 +66,20 @@ async function given(options?: ProducerOptions): Promise<Given> {
   return { queue, producer, broker, events };
 }
 
+/** Aborts the send of a message that is published, lets its confirm come then, and sends one more behind it. */
+async function givenUp(
+  message: OutboundMessage,
+  { producer, broker }: Pick<Given, 'producer' | 'broker'>,
+): Promise<void> {
+  broker.hold();
+  const aborting = new AbortController();
+  const sent = publishError(producer.send(message, { signal: aborting.signal }));
+  aborting.abort();
+  expect(await sent).toMatchObject({ code: 'PUBLISH_ABORTED', maybeDelivered: true });
+  broker.release();
+  await producer.send({ ...toQueue, messageId: 'next' });
+}
+
 afterEach(closeAll);
 
 describe('a message that the broker returns', () => {
@@ -94,13 +109,7 @@ describe('a message that the broker returns', () => {
 
   it('is neither reported nor counted when it was given up meanwhile', async () => {
     const { queue, producer, broker, events } = await given();
-    broker.hold();
-    const aborting = new AbortController();
-    const sent = publishError(producer.send(lost, { signal: aborting.signal }));
-    aborting.abort();
-    expect(await sent).toMatchObject({ code: 'PUBLISH_ABORTED', maybeDelivered: true });
-    broker.release();
-    await producer.send({ ...toQueue, messageId: 'next' });
+    await givenUp(lost, { producer, broker });
     expect(events).toEqual(['confirmed next']);
     expect(queue.metrics.returned).toBe(0);
   });
@@ -109,27 +118,13 @@ describe('a message that the broker returns', () => {
 describe('a message that was given up before its confirm comes', () => {
   it('is not reported as confirmed', async () => {
     const { producer, broker, events } = await given();
-    broker.hold();
-    const aborting = new AbortController();
-    const sent = publishError(producer.send(toQueue, { signal: aborting.signal }));
-    aborting.abort();
-    expect(await sent).toMatchObject({ code: 'PUBLISH_ABORTED', maybeDelivered: true });
-    broker.release();
-    await producer.send({ ...toQueue, messageId: 'next' });
+    await givenUp(toQueue, { producer, broker });
     expect(events).toEqual(['confirmed next']);
   });
 });
 
 describe('a message that the broker nacks', () => {
-  beforeEach(() => {
-    jest.useFakeTimers();
-  });
-  afterEach(async () => {
-    const closed = closeAll();
-    await jest.advanceTimersByTimeAsync(60_000);
-    await closed;
-    jest.useRealTimers();
-  });
+  inVirtualTime();
 
   const started = async (starting: Promise<Given>): Promise<Given> => {
     await jest.advanceTimersByTimeAsync(10);

@@ -1,7 +1,8 @@
 import { handle, type Handled, type LogEntry, type Message, type QueueSpec, type RetryOptions } from 'instance-queue';
 import { FakeInstanceQueue } from 'instance-queue/testing';
-import { closeAll, closing } from '../../support/closing';
+import { closing } from '../../support/closing';
 import { collect, type Collected } from '../../support/collect';
+import { inVirtualTime } from '../../support/virtual-time';
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
@@ -39,15 +40,7 @@ async function retrying(
   return { queue, runs, messages, handled, logged };
 }
 
-beforeEach(() => {
-  jest.useFakeTimers();
-});
-afterEach(async () => {
-  const closed = closeAll();
-  await jest.advanceTimersByTimeAsync(HOUR);
-  await closed;
-  jest.useRealTimers();
-});
+inVirtualTime(HOUR);
 
 describe('a message that fails', () => {
   it('waits for the delays of the list, the last of them again and again', async () => {

@@ -1,10 +1,12 @@
 import { getEventListeners } from 'node:events';
-import { type ErrorPolicy, type Message, type InstanceQueue, json } from 'instance-queue';
+import { type Message, json } from 'instance-queue';
 import { FakeInstanceQueue, MemoryBroker } from 'instance-queue/testing';
 import { of } from 'rxjs';
-import { closeAll, closing } from '../../support/closing';
+import { closing } from '../../support/closing';
 import { collect } from '../../support/collect';
+import { POLICIES } from '../../support/error-policies';
 import { outcomes } from '../../support/publish-error';
+import { inVirtualTime, later } from '../../support/virtual-time';
 import { rejection } from '../../support/waiting';
 
 const MINUTE = 60_000;
@@ -13,11 +15,8 @@ let broker: MemoryBroker;
 let requester: FakeInstanceQueue;
 let responder: FakeInstanceQueue;
 
-/** As time passes. */
-const later = (ms = 10): Promise<void> => jest.advanceTimersByTimeAsync(ms);
-
+inVirtualTime(10 * MINUTE);
 beforeEach(async () => {
-  jest.useFakeTimers();
   broker = new MemoryBroker();
   broker.declare({ queues: [{ name: 'dead' }] });
   broker.declare({ queues: [{ name: 'work', deadLetter: { queue: 'dead' } }] });
@@ -26,12 +25,6 @@ beforeEach(async () => {
   const connected = Promise.all([requester.connect(), responder.connect()]);
   await later();
   await connected;
-});
-afterEach(async () => {
-  const closed = closeAll();
-  await later(10 * MINUTE);
-  await closed;
-  jest.useRealTimers();
 });
 
 describe('a request', () => {
@@ -255,29 +248,17 @@ describe('a responder', () => {
     expect(broker.messages('dead')).toHaveLength(1);
   });
 
-  it.each<[string, (client: InstanceQueue) => ErrorPolicy<unknown>, string[]]>([
-    ['requeue-once', () => 'requeue-once', ['requeue', 'reject']],
-    [
-      'a function',
-      () =>
-        (_, { redelivered }) =>
-          redelivered ? 'reject' : 'requeue',
-      ['requeue', 'reject'],
-    ],
-    ['retry', (client) => client.retry({ attempts: 3, delay: 50 }), ['ack', 'ack', 'reject']],
-    [
-      'retry, then a route',
-      (client) => client.retry({ attempts: 2, delay: 50, then: { queue: 'parked' } }),
-      ['ack', 'ack'],
-    ],
-  ])('with the policy %s replies once with the error, after the last attempt', async (_, policy, expected) => {
-    const handled = collect(
-      responder.respond({ queue: 'work' }, () => Promise.reject(new Error('no')), { onError: policy(responder) }),
-    );
-    const asked = rejection(requester.request({ queue: 'work', body: 1 }));
-    await later(1000);
-    expect(await asked).toMatchObject({ code: 'REPLY_ERROR' });
-    expect(handled.values.map(({ settlement }) => settlement)).toEqual(expected);
-    expect(requester.metrics.unclaimed).toBe(0);
-  });
+  it.each(POLICIES)(
+    'with the policy %s replies once with the error, after the last attempt',
+    async (_, policy, expected) => {
+      const handled = collect(
+        responder.respond({ queue: 'work' }, () => Promise.reject(new Error('no')), { onError: policy(responder) }),
+      );
+      const asked = rejection(requester.request({ queue: 'work', body: 1 }));
+      await later(1000);
+      expect(await asked).toMatchObject({ code: 'REPLY_ERROR' });
+      expect(handled.values.map(({ settlement }) => settlement)).toEqual(expected);
+      expect(requester.metrics.unclaimed).toBe(0);
+    },
+  );
 });
