@@ -1,3 +1,4 @@
+import { jest } from '@jest/globals';
 import { closeAll } from './closing';
 
 /** Lets this much time pass, ms. */
@@ -12,6 +13,20 @@ export function inVirtualTime(closing = 60_000): void {
     const closed = closeAll();
     await later(closing);
     await closed;
+    jest.useRealTimers();
+  });
+}
+
+/**
+ * Runs each test of a file in virtual time that goes by itself, to the next timer as soon as nothing happens before it: seconds of
+ * waiting take milliseconds. For tests that wait for timers alone, not for a socket, a file or a thread.
+ */
+export function withoutWaiting(): void {
+  beforeEach(() => {
+    jest.useFakeTimers();
+    jest.setTimerTickMode({ mode: 'nextAsync' });
+  });
+  afterAll(() => {
     jest.useRealTimers();
   });
 }

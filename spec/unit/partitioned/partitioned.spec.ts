@@ -4,7 +4,10 @@ import { channelRefused } from '../../../lib/transport/link-errors';
 import { fixture } from '../../support/fixtures/fixture';
 import { memoryBroker } from '../../support/laws/memory-broker';
 import { partitionLaws } from '../../support/laws/partitions';
+import { withoutWaiting } from '../../support/virtual-time';
 import { until } from '../../support/waiting';
+
+withoutWaiting();
 
 // A RabbitMQ obeys the same laws: spec/integration/partitioned/partitioned.spec.ts
 describe('a partitioned queue of the double', () => {

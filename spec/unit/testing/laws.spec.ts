@@ -11,6 +11,9 @@ import { refusingLaws } from '../../support/laws/refusing';
 import { sendingLaws } from '../../support/laws/sending';
 import { streamingLaws } from '../../support/laws/streaming';
 import { togetherLaws } from '../../support/laws/together';
+import { withoutWaiting } from '../../support/virtual-time';
+
+withoutWaiting();
 
 // A RabbitMQ obeys the same laws: spec/integration/testing/laws.spec.ts
 describe.each([
