@@ -215,11 +215,11 @@ export class QueueScan {
     this.#over$.complete();
   }
 
-  /** Waits until the queue has put everything back, for which the broker does not wait. Where others consume, that is never seen. */
+  /** Waits until the queue has everything back. Where others take messages that is never seen, and closing does not wait for it. */
   async #back(): Promise<void> {
     const began = performance.now();
     const enough = this.found - this.#acked;
-    while (performance.now() - began < BACK_WITHIN) {
+    while (performance.now() - began < BACK_WITHIN && !this.#ending.signal.aborted) {
       const depth = await this.#link.inspect(this.#queue).catch(() => undefined);
       if (!depth || depth.consumers > 0 || depth.messages >= enough) return;
       await firstValueFrom(timer(LOOK_EVERY));
