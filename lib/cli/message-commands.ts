@@ -7,6 +7,7 @@ import { EXIT, UsageError } from './exit-codes';
 import { messageJson, printMessage } from './letters';
 import { count, pairs, several } from './options';
 import type { Running, Session } from './session';
+import type { Terminal } from './terminal';
 
 /** The options of `send`. */
 interface SendCommandOptions {
@@ -48,7 +49,7 @@ Examples:
 }
 
 async function send({ queue, terminal, signal }: Session, options: SendCommandOptions): Promise<number> {
-  const content = bodyOf(options);
+  const content = await bodyOf(options, terminal, signal);
   const { header, id, type } = options;
   const message = {
     body: content,
@@ -72,12 +73,12 @@ function routeOf({ queue, exchange, key }: SendCommandOptions): {
   return { exchange: exchange ?? '', routingKey: queue ?? key };
 }
 
-function bodyOf({ body, file }: SendCommandOptions): Buffer {
+async function bodyOf({ body, file }: SendCommandOptions, terminal: Terminal, signal: AbortSignal): Promise<Buffer> {
   if ((body === undefined) === (file === undefined)) throw new UsageError('what? Give --body or --file');
   if (body !== undefined) return Buffer.from(body);
+  if (file === '-') return terminal.read(signal);
   try {
-    // 0: standard input.
-    return readFileSync(file === '-' ? 0 : (file ?? ''));
+    return readFileSync(file ?? '');
   } catch (error) {
     throw new UsageError(`--file: ${error instanceof Error ? error.message : String(error)}`);
   }

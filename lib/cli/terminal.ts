@@ -1,12 +1,17 @@
 import { Presets, SingleBar } from 'cli-progress';
 import { createInterface } from 'node:readline/promises';
+import { addAbortSignal, type Readable } from 'node:stream';
+import { buffer } from 'node:stream/consumers';
 import { createColors } from 'picocolors';
+
+type Input = Readable & { readonly isTTY?: boolean };
+type Output = NodeJS.WritableStream & { readonly isTTY?: boolean; readonly columns?: number };
 
 /** The streams and the environment of a process. */
 export interface Surroundings {
-  readonly stdin: NodeJS.ReadStream;
-  readonly stdout: NodeJS.WriteStream;
-  readonly stderr: NodeJS.WriteStream;
+  readonly stdin: Input;
+  readonly stdout: Output;
+  readonly stderr: Output;
   readonly env: NodeJS.ProcessEnv;
 }
 
@@ -100,7 +105,7 @@ export class Terminal {
 
   /** A hint for people; in a pipe it is left out. */
   hint(line: string): void {
-    if (this.#around.stderr.isTTY && !this.json) this.#around.stderr.write(`${this.#err.dim(line)}\n`);
+    if (isTerminal(this.#around.stderr) && !this.json) this.#around.stderr.write(`${this.#err.dim(line)}\n`);
   }
 
   warn(line: string): void {
@@ -113,7 +118,8 @@ export class Terminal {
 
   /** Columns as wide as they need to be; the last is cut where the terminal ends. */
   table(head: readonly string[], rows: readonly (readonly string[])[]): void {
-    const width = this.#around.stdout.isTTY ? this.#around.stdout.columns : Infinity;
+    const { isTTY, columns } = this.#around.stdout;
+    const width = isTTY === true && columns !== undefined ? columns : Infinity;
     const widths = head.map((name, i) => Math.max(name.length, ...rows.map((row) => row[i]?.length ?? 0)));
     const line = (row: readonly string[]): string => {
       const text = row.map((cell, i) => (i === row.length - 1 ? cell : cell.padEnd(widths[i] ?? 0))).join('  ');
@@ -125,7 +131,7 @@ export class Terminal {
 
   /** A bar on standard error, if that is a terminal. */
   progress(what: string): Progress {
-    if (!this.#around.stderr.isTTY) return { update: () => undefined, stop: () => undefined };
+    if (!isTerminal(this.#around.stderr)) return { update: () => undefined, stop: () => undefined };
     const bar = new SingleBar(
       {
         format: `${what} {bar} {value}/{total} · {eta_formatted}`,
@@ -153,9 +159,14 @@ export class Terminal {
     };
   }
 
+  /** All of standard input. Rejects when the signal is aborted. */
+  read(signal: AbortSignal): Promise<Buffer> {
+    return buffer(addAbortSignal(signal, this.#around.stdin));
+  }
+
   /** Can a person be asked? */
   get asks(): boolean {
-    return this.#around.stdin.isTTY && this.#around.stderr.isTTY;
+    return isTerminal(this.#around.stdin) && isTerminal(this.#around.stderr);
   }
 
   /** Asks on the terminal; anything but y or yes is no. Undefined: Ctrl-C instead of an answer. */

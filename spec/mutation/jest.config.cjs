@@ -1,22 +1,21 @@
-// The tests that need neither a broker nor a child process, so that thousands of runs fit into an hour.
-// `ROOMS=producer,collections` keeps the tests of these folders alone.
-// `SEEDS=off` leaves out the simulator and the laws of simulated brokers, which take most of the time for the mutants that
-// the other tests do not find.
-const rooms = (process.env.ROOMS ?? '').split(',').filter(Boolean);
-const where = rooms.length > 0 ? `@(${rooms.join('|')})/` : '';
+// The tests that need no child process, so that thousands of runs fit into an hour; those that need a broker for the rooms alone
+// whose work is with one.
 const ES_MODULES = '(arktype|arkregex|@ark)';
 
 module.exports = {
   rootDir: '../..',
-  runner: '<rootDir>/spec/mutation/first-failure-runner.cjs',
-  testEnvironment: require.resolve('./first-failure-environment.cjs'),
-  testSequencer: '<rootDir>/spec/mutation/slowest-last.cjs',
   testMatch: [
-    `<rootDir>/spec/{unit,property,model}/${where}**/*.spec.ts`,
-    ...(process.env.SEEDS === 'off' ? [] : ['<rootDir>/spec/mutation/*.spec.ts']),
+    `<rootDir>/spec/{unit,property,model}/**/*.spec.ts`,
+    `<rootDir>/spec/integration/@(amqp|cli|dashboard|nestjs|opentelemetry|prometheus|tools)/**/*.spec.ts`,
+    ...(process.env.MUTATION_SEEDS === 'off' ? [] : ['<rootDir>/spec/mutation/*.spec.ts']),
   ],
-  // These start programs, or read the sources, which are not those of the mutant.
-  testPathIgnorePatterns: ['/node_modules/', 'spec/unit/(package|compose|nestjs|doc-contracts|defaults)'],
+  testPathIgnorePatterns: [
+    '/node_modules/',
+    // These start programs, or read the sources, which are not those of the mutant.
+    'spec/unit/(package|compose|nestjs/peers|doc-contracts|defaults)|spec/integration/opentelemetry/official',
+    // These cannot run twice in one process: a broker that is reconfigured, a debugger, modules loaded anew, a warning given once.
+    'spec/integration/tools/delivery-limit|spec/property/amqp/corpus|spec/unit/(diagnostics|connection/no-connection-warning)',
+  ],
   setupFiles: ['<rootDir>/spec/support/wire-mode.ts', '<rootDir>/spec/mutation/setup.ts'],
   transform: {
     '^.+\\.ts$': ['ts-jest', { tsconfig: '<rootDir>/tsconfig.json' }],
@@ -29,6 +28,10 @@ module.exports = {
   modulePathIgnorePatterns: ['<rootDir>/.stryker-tmp/'],
   moduleNameMapper: {
     '^instance-queue$': '<rootDir>/lib/index.ts',
-    '^instance-queue/([a-z]+)$': ['<rootDir>/lib/$1/index.ts', '<rootDir>/lib/$1/$1.ts'],
+    '^instance-queue/([a-z]+)$': [
+      '<rootDir>/lib/$1/index.ts',
+      '<rootDir>/lib/$1/$1.ts',
+      '<rootDir>/lib/$1/register.ts',
+    ],
   },
 };

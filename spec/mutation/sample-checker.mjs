@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { env } from 'node:process';
 
-const { SAMPLE = '25', SEED = '1', SURVIVORS } = env;
+const { size, seed, survivors } = JSON.parse(env.MUTATION_SAMPLE ?? '{}');
 
 /** The folder of `lib/` that a file is in; the wire room counts by itself. */
 export const roomOf = (file) => /lib\/(amqp\/wire|[^/]+(?=\/))/.exec(file)?.[1] ?? 'lib';
@@ -13,7 +13,7 @@ export const nameOf = ({ fileName, location: { start, end }, replacement }) =>
   `${fileName.slice(fileName.lastIndexOf('lib/'))} ${start.line}:${start.column}-${end.line}:${end.column} ${replacement}`;
 
 /**
- * Tests a sample: `SAMPLE` mutants of each room, chosen by `SEED`; or those again that the file `SURVIVORS` names.
+ * Tests a sample: so many mutants of each room, chosen by a seed; or those again that a file of survivors names.
  * Stryker asks a checker which mutants compile; those outside the sample are said not to, so that no score counts them.
  */
 class SampleChecker {
@@ -22,14 +22,14 @@ class SampleChecker {
   async init() {}
 
   group(mutants) {
-    if (SURVIVORS) this.#chosen = new Set(JSON.parse(readFileSync(SURVIVORS, 'utf8')));
+    if (survivors) this.#chosen = new Set(JSON.parse(readFileSync(survivors, 'utf8')));
     else {
-      const place = (name) => createHash('sha1').update(SEED).update(name).digest('hex');
+      const place = (name) => createHash('sha1').update(seed).update(name).digest('hex');
       const shuffled = mutants.map((mutant) => [place(nameOf(mutant)), mutant]).sort(([a], [b]) => (a < b ? -1 : 1));
       const left = {};
       for (const [, mutant] of shuffled) {
         const room = roomOf(mutant.fileName);
-        left[room] ??= Number(SAMPLE);
+        left[room] ??= Number(size);
         if (left[room]-- > 0) this.#chosen.add(nameOf(mutant));
       }
     }

@@ -1,10 +1,13 @@
-/** `instance-queue` as a process: in pipes, or on a terminal. */
+/** `instance-queue` as a process: in pipes, or on a terminal. With `COMMANDS=in-process` it runs in this one, as tests of mutants need it. */
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
+import { PassThrough, type Readable } from 'node:stream';
+import { main } from '../../lib/cli/main';
 
 const ROOT = join(__dirname, '..', '..');
 const BIN = join(ROOT, 'lib', 'cli', 'bin.ts');
 const COMMAND = [process.execPath, '-r', 'esbuild-register', BIN];
+const IN_PROCESS = process.env.COMMANDS === 'in-process';
 
 export interface Result {
   readonly code: number | null;
@@ -48,6 +51,7 @@ export const inShell = (line: string, { url, env }: CommandOptions = {}): Promis
 
 /** Starts a command on a pseudo-terminal, of which both its streams are part, by `script` of util-linux. */
 export function onTerminal(args: readonly string[], options: CommandOptions = {}): Running {
+  if (IN_PROCESS) return startHere(args, { ...options, env: { TERM: 'xterm-256color', ...options.env } }, true);
   const line = [...COMMAND, ...args].map((word) => `'${word.replaceAll("'", `'\\''`)}'`).join(' ');
   return start(['script', '--quiet', '--return', '--command', `stty cols 160; ${line}`, '/dev/null'], [], {
     ...options,
@@ -55,13 +59,61 @@ export function onTerminal(args: readonly string[], options: CommandOptions = {}
   });
 }
 
-function start(command: readonly string[], args: readonly string[], { url, env = {} }: CommandOptions): Running {
-  const { NO_COLOR: _, FORCE_COLOR: __, AMQP_URL: ___, ...inherited } = process.env;
+function start(command: readonly string[], args: readonly string[], options: CommandOptions): Running {
+  if (IN_PROCESS && command === COMMAND) return startHere(args, options, false);
   const [program = '', ...before] = command;
-  const child = spawn(program, [...before, ...args], {
-    cwd: ROOT,
-    env: { ...inherited, ...(url !== undefined && { AMQP_URL: url }), ...env },
+  const child = spawn(program, [...before, ...args], { cwd: ROOT, env: environmentOf(options) });
+  // It may end without reading.
+  child.stdin.on('error', () => undefined);
+  const ended = new Promise<number | null>((resolve, reject) => {
+    child.once('error', reject);
+    child.once('close', resolve);
   });
+  return {
+    ...watched(child, ended),
+    write: (text) => {
+      if (text === '') child.stdin.end();
+      else child.stdin.write(text);
+    },
+    signal: (signal) => void child.kill(signal),
+  };
+}
+
+/** As lib/cli/bin.ts starts it. */
+function startHere(args: readonly string[], options: CommandOptions, isTTY: boolean): Running {
+  const stream = (): PassThrough & { isTTY?: boolean } =>
+    isTTY ? Object.assign(new PassThrough(), { isTTY, columns: 160 }) : new PassThrough();
+  const stdout = stream();
+  // A terminal shows both.
+  const stderr = isTTY ? stdout : stream();
+  const around = { stdin: stream(), stdout, stderr, env: environmentOf(options) };
+  const interrupted = new AbortController();
+  const ended = main(args, around, interrupted.signal).finally(() => {
+    stdout.end();
+    stderr.end();
+  });
+  return {
+    ...watched({ stdout, stderr: isTTY ? new PassThrough() : stderr }, ended),
+    write: (text) => {
+      if (text === '') around.stdin.end();
+      else around.stdin.write(text);
+    },
+    signal: () => {
+      interrupted.abort();
+    },
+  };
+}
+
+function environmentOf({ url, env = {} }: CommandOptions): NodeJS.ProcessEnv {
+  const { NO_COLOR: _, FORCE_COLOR: __, AMQP_URL: ___, ...inherited } = process.env;
+  return { ...inherited, ...(url !== undefined && { AMQP_URL: url }), ...env };
+}
+
+/** What a command says, and its end. */
+function watched(
+  { stdout: out, stderr: err }: { readonly stdout: Readable; readonly stderr: Readable },
+  end: Promise<number | null>,
+): Pick<Running, 'ended' | 'says'> {
   let stdout = '';
   let stderr = '';
   let over = false;
@@ -69,23 +121,18 @@ function start(command: readonly string[], args: readonly string[], { url, env =
   const notify = (): void => {
     for (const listener of [...listeners]) listener();
   };
-  child.stdout.on('data', (chunk: Buffer) => {
+  out.on('data', (chunk: Buffer) => {
     stdout += chunk.toString();
     notify();
   });
-  child.stderr.on('data', (chunk: Buffer) => {
+  err.on('data', (chunk: Buffer) => {
     stderr += chunk.toString();
     notify();
   });
-  // It may end without reading.
-  child.stdin.on('error', () => undefined);
-  const ended = new Promise<Result>((resolve, reject) => {
-    child.once('error', reject);
-    child.once('close', (code) => {
-      over = true;
-      notify();
-      resolve({ code, stdout, stderr });
-    });
+  const ended = end.then((code) => {
+    over = true;
+    notify();
+    return { code, stdout, stderr };
   });
   const says = (what: string | RegExp): Promise<void> =>
     new Promise((resolve, reject) => {
@@ -100,13 +147,5 @@ function start(command: readonly string[], args: readonly string[], { url, env =
       listeners.add(look);
       look();
     });
-  return {
-    ended,
-    says,
-    write: (text) => {
-      if (text === '') child.stdin.end();
-      else child.stdin.write(text);
-    },
-    signal: (signal) => void child.kill(signal),
-  };
+  return { ended, says };
 }

@@ -129,6 +129,16 @@ describe('npx instance-queue, in pipes', () => {
     expect(stderr).toMatch(/^error: /);
   });
 
+  it('sends what comes on its standard input bit by bit', async () => {
+    const { name } = given.letters;
+    const slow = await inShell(`(printf '{"id":'; sleep 0.2; printf '2}') | $CLI send --queue ${name} --file -`, {
+      url: given.url,
+    });
+    expect(slow).toMatchObject({ code: 0, stderr: '' });
+    const [message] = await given.bystander.takeAll(name);
+    expect(bodies([message!])).toEqual([{ id: 2 }]);
+  });
+
   it('follows an exchange, and takes nothing from its queues', async () => {
     const exchange = given.bystander.freeExchangeName();
     await given.bystander.onChannel((channel) => channel.assertExchange(exchange, 'topic'));

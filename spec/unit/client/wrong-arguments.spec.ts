@@ -22,9 +22,13 @@ const WRONG: readonly (readonly [got: string, value: unknown])[] = [
 ];
 
 const given = { url: 'amqp://localhost:1', logger: 'silent' } as const;
-const queue = new InstanceQueue(given);
-const connection = new Connection(given);
+let queue: InstanceQueue;
+let connection: Connection;
 
+beforeAll(() => {
+  queue = new InstanceQueue(given);
+  connection = new Connection(given);
+});
 afterAll(() => Promise.all([queue.close(), connection.close()]));
 
 /** The calls that take an object, with a cast in place of the compiler. */
