@@ -19,6 +19,9 @@ const blocksOf = (block) => [
 const nameOf = ({ name, parent }) => (parent?.parent ? `${nameOf(parent)} ${name}` : name);
 const textOf = (error) => String((Array.isArray(error) ? (error[0] ?? error[1]) : error)?.message ?? error);
 
+/** ms that a hook of a whole file may take. */
+const HOOKS = 90_000;
+
 /**
  * Test files that are loaded once, in one of Jest's environments, and run as often as one likes. Jest by itself loads each file,
  * and all that the file imports, for each run: a mutant took seconds, most of them for loading.
@@ -113,7 +116,7 @@ export class WarmTests {
     const outcomes = [];
     this.#circus.resetState();
     const state = this.#circus.getState();
-    Object.assign(state, { rootDescribeBlock: root, currentDescribeBlock: root });
+    Object.assign(state, { rootDescribeBlock: root, currentDescribeBlock: root, testTimeout: HOOKS });
     const isWanted = new Map(testsOf(root).map((test) => [test, wanted(nameOf(test))]));
     for (const [test, chosen] of isWanted) {
       const mode = chosen ? test.asWritten.mode : 'skip';
