@@ -53,7 +53,11 @@ export function withConsumerDefaults<O extends Pick<ConsumeOptions, 'topology'>>
   given: O,
 ): O {
   checkIsOptions(given, 'consume()');
-  const { prefetch, ...others } = consumer;
-  const defaults = { ...others, ...(prefetch !== undefined && !('noAck' in given) && { prefetch }) };
-  return { ...defaults, ...given, ...(topology && { topology: mergeTopologies(given.topology, topology) }) };
+  // Where nothing is settled the broker ignores a prefetch, and `noAck` refuses one.
+  const noAck = Reflect.get(given, 'noAck') === true;
+  const missing = Object.entries(consumer).filter(
+    ([name]) => Reflect.get(given, name) === undefined && !(noAck && name === 'prefetch'),
+  );
+  const topologies = topology && { topology: mergeTopologies(given.topology, topology) };
+  return { ...given, ...Object.fromEntries(missing), ...topologies };
 }
