@@ -3,7 +3,7 @@ import { checkOptions, duration, integer, type Shape } from '../options';
 import type { DeliveryChannel } from '../consumer/channel-delivery';
 import type { Delivery } from '../consumer/delivery';
 import { ArrivalQueue } from './delivery-queue';
-import { HeldDeliveries, type ChannelEvents } from './held-deliveries';
+import { HeldDeliveries, isSettleable, notSettleable, type ChannelEvents } from './held-deliveries';
 
 /** How large a batch may get, and how long its first delivery may wait. */
 export interface BatchOptions {
@@ -111,6 +111,10 @@ class Batching<T> implements ChannelEvents {
   }
 
   #add(delivery: Delivery<T>): void {
+    if (!isSettleable(delivery)) {
+      this.#subscriber.error(notSettleable('batch()', '`bufferTime`'));
+      return;
+    }
     const channel = this.#gathered.push(delivery);
     if (this.#gathered.length >= this.#options.size) this.#flush();
     this.#gathered.releaseIfDraining(channel);

@@ -6,7 +6,7 @@
  * reactive/, collections/ and the files in no room; it knows deliveries and their channels, and no connection.
  */
 import { Observable, isObservable, type OperatorFunction, type Subscriber } from 'rxjs';
-import { OptionsError, nameOf } from '../errors';
+import { nameOf } from '../errors';
 import { DEFAULTS } from '../options';
 import type { DeliveryChannel } from '../consumer/channel-delivery';
 import type { Delivery, Settlement } from '../consumer/delivery';
@@ -14,7 +14,7 @@ import { OrderedMap } from '../collections/ordered-map';
 import { Attempt, type AttemptEnd } from './attempt';
 import { judge, namedSettlement, settleBy, type Verdict } from './error-policy';
 import { checkHandling, checkedLimits, type HandleOptions, type Handled, type Worker } from './handle-options';
-import { HeldDeliveries, type ChannelEvents } from './held-deliveries';
+import { HeldDeliveries, isSettleable, notSettleable, type ChannelEvents } from './held-deliveries';
 import { KeyedQueue, PartitionOrder } from './delivery-queue';
 
 /**
@@ -158,8 +158,8 @@ class Handling<T, R> implements AttemptEnd<T, R>, ChannelEvents {
   }
 
   #enqueue(delivery: Delivery<T>): void {
-    if (typeof delivery.ack !== 'function') {
-      this.#subscriber.error(notSettleable());
+    if (!isSettleable(delivery)) {
+      this.#subscriber.error(notSettleable('handle()', '`mergeMap`'));
       return;
     }
     let channel: DeliveryChannel | undefined;
@@ -234,12 +234,4 @@ class Handling<T, R> implements AttemptEnd<T, R>, ChannelEvents {
 /** The types give work a `Message`, which has no verbs; JavaScript gives it the delivery, and the first settlement counts. */
 function settledByWork({ settled }: Delivery<unknown>): Settlement | undefined {
   return settled === 'lost' ? undefined : settled;
-}
-
-/** The types do not allow it; in JavaScript the work would be done and its outcome never be reported. */
-function notSettleable(): OptionsError {
-  return new OptionsError(
-    'noAck',
-    'handle() settles deliveries, and messages consumed with `noAck` cannot be settled. Consume without `noAck`, or use `mergeMap`.',
-  );
 }

@@ -1,6 +1,7 @@
 import { Subject, takeUntil, type Observable } from 'rxjs';
 import { ChannelDelivery, type DeliveryChannel } from '../consumer/channel-delivery';
 import type { Delivery } from '../consumer/delivery';
+import { OptionsError } from '../errors';
 import type { DeliveryQueue } from './delivery-queue';
 
 /** What an operator does about the channels of its deliveries. */
@@ -109,4 +110,15 @@ export class HeldDeliveries<T> {
     // All are removed before the first is released: the channel reports each settlement to its watchers, this one included.
     for (const delivery of this.#queue.remove(matches)) delivery.release();
   }
+}
+
+/** The types do not allow anything else; in JavaScript its work would be done and the outcome never be reported. */
+export const isSettleable = (value: unknown): boolean =>
+  typeof (value as { readonly ack?: unknown } | null | undefined)?.ack === 'function';
+
+export function notSettleable(operator: 'handle()' | 'batch()', instead: string): OptionsError {
+  return new OptionsError(
+    'noAck',
+    `${operator} settles deliveries, and got something that cannot be settled: a message of a consumer with \`noAck\`, or what an operator before it has made of a delivery. Consume without \`noAck\` and give it the deliveries themselves, or use ${instead}.`,
+  );
 }

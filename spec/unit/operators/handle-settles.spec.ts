@@ -1,5 +1,13 @@
 import { EMPTY, lastValueFrom, of, throwError, toArray, type Observable } from 'rxjs';
-import { handle, type ErrorPolicy, type HandleOptions, type Handled, type Settlement, type Work } from 'instance-queue';
+import {
+  batch,
+  handle,
+  type ErrorPolicy,
+  type HandleOptions,
+  type Handled,
+  type Settlement,
+  type Work,
+} from 'instance-queue';
 import { fakeDelivery, type FakeDelivery } from '../../support/fake-delivery';
 import { TestChannel } from '../../support/test-channel';
 import { rejection } from '../../support/waiting';
@@ -203,15 +211,24 @@ describe('a delivery that was settled before its turn', () => {
   });
 });
 
-describe('a message that cannot be settled, as `noAck` consumers emit', () => {
-  it('ends the stream: the outcome of its work would never be reported', async () => {
-    const { body, content, queue } = fakeDelivery('a');
-    const message: unknown = { body, content, queue };
-    const work = jest.fn();
-    const error = await rejection(lastValueFrom(of(message as FakeDelivery).pipe(handle(work))));
-    expect(error).toMatchObject({ code: 'OPTIONS_INVALID', option: 'noAck' });
-    expect((error as Error).message).toMatch(/`noAck`.*mergeMap/);
-    expect(work).not.toHaveBeenCalled();
+describe('what cannot be settled', () => {
+  const { body, content, queue } = fakeDelivery('a');
+  const operators: Readonly<Record<string, (source$: Observable<FakeDelivery>) => Observable<unknown>>> = {
+    handle: handle(() => expect(true).toBe(false)),
+    batch: batch<string>({ size: 2, within: 10 }),
+  };
+
+  it.each([
+    ['a message of a `noAck` consumer', { body, content, queue }],
+    ['a body', 'order 1'],
+    ['null', null],
+    ['nothing', undefined],
+  ])('ends the stream of handle() and of batch(): %s', async (_, value: unknown) => {
+    for (const [name, operator] of Object.entries(operators)) {
+      const error = await rejection(lastValueFrom(operator(of(value as FakeDelivery))));
+      expect(error).toMatchObject({ code: 'OPTIONS_INVALID', option: 'noAck' });
+      expect((error as Error).message).toMatch(new RegExp(`^${name}\\(\\) .*\`noAck\``));
+    }
   });
 });
 
