@@ -12,6 +12,21 @@ const REPORT_EVERY = 2;
 /** https://www.rabbitmq.com/docs/stream-filtering */
 const FILTER = 'x-stream-filter';
 
+const SECOND = 1000;
+/** Seconds that a broker may take longer to answer this attach than it took to answer the first one. */
+const LEEWAY = 5;
+/** In seconds, 31 years: as many digits as the broker in memory reads. */
+const LONGEST_INTERVAL = 999_999_999;
+
+/** By both clocks of this machine, ms. */
+interface Moment {
+  readonly monotonic: number;
+  readonly wall: number;
+}
+const moment = (): Moment => ({ monotonic: performance.now(), wall: Date.now() });
+/** ms. The monotonic clock stands still while the machine sleeps, and the other one can be set: the longer time skips nothing. */
+const since = ({ monotonic, wall }: Moment): number => Math.max(0, performance.now() - monotonic, Date.now() - wall);
+
 export interface StreamReaderOptions {
   readonly queueName: string;
   readonly offset: StreamStart;
@@ -25,9 +40,12 @@ export class StreamReader {
   readonly #options: StreamReaderOptions;
   readonly #log: Logger;
   #start: StreamStart;
+  /** When the present attachment was asked for. */
+  #askedAt: Moment = moment();
+  /** When the first one was, if the start depends on that. */
+  #beganAt: Moment | undefined;
   /** The offset that the present attachment asked for, until its first message came. */
   #asked: number | undefined;
-  #askedAt = 0;
   #reporting: Subscription | undefined;
   #reported: number | undefined;
 
@@ -39,9 +57,9 @@ export class StreamReader {
 
   /** The arguments of `basic.consume` for an attach now. */
   arguments(): Arguments {
-    const start = this.place.resumeAt ?? this.#start;
+    const start = this.place.resumeAt ?? this.#startNow;
     this.#asked = typeof start === 'number' ? start : undefined;
-    this.#askedAt = Date.now();
+    this.#askedAt = moment();
     return startArgument(start);
   }
 
@@ -49,8 +67,17 @@ export class StreamReader {
   attached(): void {
     // What counts from the time of an attach is fixed by the first one: nothing may be skipped, even if the link is lost
     // before the first message comes.
-    const back = this.#start === 'next' ? 0 : intervalOf(this.#start);
-    if (back !== undefined) this.#start = new Date(Math.max(0, this.#askedAt - back));
+    if (this.#start === 'next' || intervalOf(this.#start) !== undefined) this.#beganAt ??= this.#askedAt;
+  }
+
+  /**
+   * Where to start, unless something was handed out. What began at a time is asked for as an interval, which the broker takes
+   * from its own clock: by a time of this machine's clock, if that is ahead, it would leave out what came meanwhile.
+   */
+  get #startNow(): StreamStart {
+    if (this.#beganAt === undefined) return this.#start;
+    const back = (intervalOf(this.#start) ?? 0) + since(this.#beganAt);
+    return `${Math.min(Math.ceil(back / SECOND) + LEEWAY, LONGEST_INTERVAL)}s`;
   }
 
   /** Does the next attach need the stream as it was? */

@@ -77,6 +77,28 @@ describe('a stream whose consumer is interrupted', () => {
     expect(values.map(({ body }) => body).slice(-3)).toEqual([1, 2, 3]);
   });
 
+  it.each([
+    ['ahead of', 3_600_000],
+    ['behind', -3_600_000],
+  ])('misses none of them either if the clock of this machine is %s that of the broker', async (_, skew) => {
+    const { bystander, proxy, queue } = given;
+    const now = Date.now.bind(Date);
+    const clock = jest.spyOn(Date, 'now').mockImplementation(() => now() + skew);
+    try {
+      const consumer = closing(new Consumer<number>(given.connection, { queue, offset: 'next' }));
+      const { values } = collect(consumer.deliveries$);
+      await attached(consumer, 1);
+      proxy.refuse();
+      proxy.cut();
+      await bystander.put(queue, 1, 2, 3);
+      await proxy.restore();
+      await eventually(() => values.length === 3, 2000);
+      expect(values.map(({ body }) => body)).toEqual([1, 2, 3]);
+    } finally {
+      clock.mockRestore();
+    }
+  });
+
   it('is read from its first offset if it was deleted and declared again', async () => {
     const { bystander, queue, log } = given;
     await bystander.put(queue, ...numbers(30));
