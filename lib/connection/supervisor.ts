@@ -156,7 +156,8 @@ export class Supervisor<L extends Reached> {
     const limit = everUp ? backoff.attempts : backoff.initialAttempts;
     if (!everUp && failFast && !cause.retryable) return throwError(() => cause);
     const tried = wasUp ? 0 : this.#attempt;
-    if (tried >= limit) {
+    // What the caller dropped has not failed.
+    if (tried >= limit && !this.#immediate) {
       const message = `Gave up after ${String(tried)} attempt${tried === 1 ? '' : 's'}. ${cause.message}`;
       return throwError(
         () => new ConnectionError(cause.code, cause.endpoint, message, { cause, replyCode: cause.replyCode }),

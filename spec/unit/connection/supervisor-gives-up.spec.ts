@@ -55,6 +55,41 @@ describe('a supervised link is given up', () => {
   );
 
   it(
+    'never by drop(), however few attempts there are: neither a dial nor a link',
+    marbles((helpers) => {
+      const { cold, expectObservable } = helpers;
+      const dials = [cold('-----L', { L: link }), cold('L', { L: link })];
+      const { supervisor } = supervise(helpers, dials, { attempts: 0, initialAttempts: 1 });
+      supervisor.start();
+      at(helpers, '---d----d', () => supervisor.drop(lost));
+      expectObservable(supervisor.state$, '^ 30ms !').toBe('a--(bcd)(ef)', {
+        a: connecting(1),
+        b: reconnecting(2, 0, lost),
+        c: connecting(2),
+        d: connected(1),
+        e: reconnecting(1, 0, lost),
+        f: connected(2),
+      });
+    }),
+  );
+
+  it(
+    'when the dial that drop() began has failed, and there are no more attempts',
+    marbles((helpers) => {
+      const { cold, expectObservable } = helpers;
+      const dials = [cold('L', { L: link }), cold<Reached>('-#', {}, failed)];
+      const { supervisor } = supervise(helpers, dials, { attempts: 1 });
+      supervisor.start();
+      at(helpers, '---d', () => supervisor.drop(lost));
+      expectObservable(supervisor.state$, '^').toBe('a--b(c|)', {
+        a: connected(1),
+        b: reconnecting(1, 0, lost),
+        c: closed(gaveUp(1, failed)),
+      });
+    }),
+  );
+
+  it(
     'when `initialAttempts` have failed, with the last failure as cause',
     marbles((helpers) => {
       const { cold, expectObservable } = helpers;
