@@ -125,7 +125,8 @@ interface EndpointQuery {
 /** Each parameter by its name and by that of RabbitMQ: https://www.rabbitmq.com/docs/uri-query-parameters */
 const NUMBERS = {
   heartbeat: { names: ['heartbeat'], from: 0, to: LONGEST_HEARTBEAT, unit: ' seconds' },
-  frameMax: { names: ['frameMax', 'frame_max'], from: 0, to: 2 ** 32 - 1, unit: '' },
+  // The smallest frame that AMQP allows; brokers drop a connection that asks for less.
+  frameMax: { names: ['frameMax', 'frame_max'], from: 4096, to: 2 ** 32 - 1, unit: ' bytes, or 0', orZero: true },
   channelMax: { names: ['channelMax', 'channel_max'], from: 0, to: 65_535, unit: '' },
   connectTimeout: { names: ['connectTimeout', 'connection_timeout'], from: 1, to: LONGEST, unit: ' ms' },
 } as const;
@@ -151,13 +152,13 @@ function parseQuery(query: URLSearchParams, secure: boolean, refuse: (why: strin
     if (TLS.includes(name) && !secure) return refuse(` with the parameter \`${name}\`, which needs amqps://`);
     if (name !== 'auth_mechanism' && query.getAll(name).length > 1) return refuse(` with \`${name}\` more than once`);
   }
-  const numbers = Object.entries(NUMBERS).flatMap(([option, { names, from, to, unit }]) => {
+  const numbers = Object.entries(NUMBERS).flatMap(([option, { names, from, to, unit, ...rest }]) => {
     const [name, another] = names.filter((alias) => query.has(alias));
     if (name === undefined) return [];
     if (another !== undefined) return refuse(` with both \`${name}\` and \`${another}\``);
     const text = query.get(name) ?? '';
     const value = /^\d{1,10}$/.test(text) ? Number(text) : refuse(`, whose \`${name}\` is not a whole number`);
-    if (value < from || value > to)
+    if ((value < from || value > to) && !(value === 0 && 'orZero' in rest))
       return refuse(`, whose \`${name}\` is ${text}: it has to be from ${String(from)} to ${String(to)}${unit}`);
     return [[option, value] as const];
   });

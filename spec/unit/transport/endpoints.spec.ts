@@ -48,6 +48,8 @@ describe('an AMQP URL', () => {
     ['amqp://localhost?auth_mechanism=plain', { external: false }],
     ['amqp://localhost?heartbeat=0', { heartbeat: 0 }],
     ['amqp://localhost?heartbeat=600', { heartbeat: 600 }],
+    ['amqp://localhost?frame_max=0', { frameMax: 0 }],
+    ['amqp://localhost?frame_max=4096', { frameMax: 4096 }],
     ['amqp://localhost?auth_mechanism=external&auth_mechanism=plain', { external: true }],
     [
       'amqp://localhost?heartbeat=5&connection_timeout=10000&channel_max=7&frame_max=8192',
@@ -81,6 +83,8 @@ describe('an AMQP URL', () => {
     ['amqp://localhost?heartbeat=10000', 'whose `heartbeat` is 10000: it has to be from 0 to 600 seconds'],
     ['amqp://localhost?connection_timeout=0', 'it has to be from 1 to 2147483647 ms'],
     ['amqp://localhost?channel_max=65536', 'it has to be from 0 to 65535'],
+    ['amqp://localhost?frame_max=4095', 'whose `frame_max` is 4095: it has to be from 4096 to 4294967295 bytes, or 0'],
+    ['amqp://localhost?frameMax=1', 'it has to be from 4096'],
     ['amqp://localhost?channel_max=1&channelMax=2', 'with both `channelMax` and `channel_max`'],
     ['amqp://localhost?heartbeat=1&heartbeat=2', 'with `heartbeat` more than once'],
     ['amqp://localhost?verify=verify_peer', 'with the parameter `verify`, which needs amqps://'],
