@@ -3,6 +3,7 @@ import type { Message, Settlement } from '../consumer/delivery';
 import { originOf } from '../diagnostics';
 import { isInstanceQueueError, nameOf, PublishError, type PublishErrorCode } from '../errors';
 import type { DiagnosticsEvents, DiagnosticsTraces } from './diagnostics-events';
+import { expected } from '../options';
 import type { InstanceQueue } from './instance-queue';
 
 /** What became of one `send`, and in how many seconds. */
@@ -40,6 +41,11 @@ type Listeners = {
     trace: DiagnosticsTraces[K],
   ) => void;
 } & { readonly [K in 'instance-queue:deliver']: (event: DiagnosticsEvents[K]) => void };
+
+/** @throws OptionsError if it is no InstanceQueue, whose messages could be observed */
+export function checkObserved(queue: unknown): void {
+  if (typeof Reflect.get(Object(queue), 'uses') !== 'function') throw expected('queue', 'an InstanceQueue', queue);
+}
 
 /**
  * Observes the messages of `queue` until it is closed, or until the returned function is called. Until then every

@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { boolean, checkOptions, expected, oneOf, type Check, type Shape } from '../options';
+import { boolean, checkOptions, expected, isObject, oneOf, type Check, type Shape } from '../options';
 import { isUnused, type Health } from './health';
 import { reasonsOf, type Reason } from './reasons';
 
@@ -70,6 +70,7 @@ const PROBES: Shape<ProbesOptions> = { ...READINESS, ready: path, live: path, co
  * });
  */
 export function readiness(queue: HasHealth, options: ReadinessOptions = {}): ProbeAnswer<ReadinessBody> {
+  checkHasHealth(queue);
   checkOptions(options, READINESS, { of: 'readiness()' });
   const { health } = queue;
   const { status, outbox } = health;
@@ -100,6 +101,7 @@ export function probes(
   queue: HasHealth,
   options: ProbesOptions = {},
 ): (request: IncomingMessage, response: ServerResponse, next?: () => void) => void {
+  checkHasHealth(queue);
   checkOptions(options, PROBES, { of: 'probes()' });
   const { ready = '/ready', live = '/live', connect = true, ...readinessOptions } = options;
   if (ready === live) throw expected('live', 'another path than `ready`', live);
@@ -120,6 +122,11 @@ export function probes(
     const { statusCode, body } = asked === ready ? readiness(queue, readinessOptions) : liveness();
     answer(response, statusCode, body);
   };
+}
+
+/** At once: the first probe would be an uncaught exception. @throws OptionsError */
+function checkHasHealth(queue: HasHealth): void {
+  if (!isObject(Reflect.get(Object(queue), 'health'))) throw expected('queue', 'an InstanceQueue', queue);
 }
 
 function answer(response: ServerResponse, statusCode: number, body: object): void {

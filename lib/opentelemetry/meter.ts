@@ -1,6 +1,6 @@
 import { metrics, type Attributes, type MeterProvider } from '@opentelemetry/api';
 import type { InstanceQueue } from '../client/instance-queue';
-import { lowCardinality, observeTraffic } from '../client/traffic';
+import { checkObserved, lowCardinality, observeTraffic } from '../client/traffic';
 import { checkOptions, type Shape } from '../options';
 
 /** Where the metrics go. */
@@ -41,6 +41,7 @@ const BOUNDARIES = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.
  * const stop = meter(queue);
  */
 export function meter(queue: InstanceQueue, options: MeterOptions = {}): () => void {
+  checkObserved(queue);
   checkOptions(options, METER, { of: 'meter()' });
   const { meterProvider = metrics.getMeterProvider() } = options;
   const instruments = meterProvider.getMeter('instance-queue');

@@ -16,7 +16,7 @@ import { finalize, isObservable, Observable, tap } from 'rxjs';
 import type { Message } from '../consumer/delivery';
 import { isError, isInstanceQueueError, nameOf, sentenceOf } from '../errors';
 import { isPromiseLike } from '../operators/attempt';
-import type { Work, Worker } from '../operators/handle-options';
+import { checkHandling, type Work, type Worker } from '../operators/handle-options';
 import type { PublishTrace } from '../producer/producer-events';
 import type { Arguments } from '../properties';
 import { setWorkScope } from '../work-scope';
@@ -26,10 +26,12 @@ import { setWorkScope } from '../work-scope';
  * behind an `await`, and in the subscription of an Observable), and ends or fails with it. The error policy runs in it as well, and
  * what is published on behalf of the message continues its trace: the copy of a `retry`, the reply.
  *
+ * @throws OptionsError if the work is not a function
  * @example
  * queue.consume({ queue: 'orders' }).pipe(handle(traced(ship))).subscribe({ error: console.error });
  */
 export function traced<T, R>(work: Worker<T, R>): Worker<T, R> {
+  checkHandling(work, {});
   return (message, workContext) => {
     const parent = contextIn(message.properties.headers);
     const span = tracer().startSpan(

@@ -4,13 +4,19 @@
  * @module instance-queue/prometheus
  */
 
-import { Counter, type CounterConfiguration, Gauge, Histogram, type Registry } from 'prom-client';
+import { Counter, type CounterConfiguration, Gauge, Histogram, Registry } from 'prom-client';
 import type { InstanceQueue } from '../client/instance-queue';
 import type { Metrics } from '../client/metrics';
-import { lowCardinality, observeTraffic, type SentMessage, type TrafficObserver } from '../client/traffic';
+import {
+  checkObserved,
+  lowCardinality,
+  observeTraffic,
+  type SentMessage,
+  type TrafficObserver,
+} from '../client/traffic';
 import type { Settlement } from '../consumer/delivery';
 import { OptionsError } from '../errors';
-import { checkOptions, type Shape } from '../options';
+import { checkOptions, expected, type Shape } from '../options';
 
 /** How metrics are registered. */
 export interface RegisterOptions {
@@ -86,20 +92,18 @@ const snakeCase = (name: string): string => name.replace(/[A-Z]/g, (letter) => `
  * register(queue, promClient.register);
  */
 export function register(queue: InstanceQueue, registry: Registry, options: RegisterOptions = {}): () => void {
+  checkObserved(queue);
+  if (typeof Reflect.get(Object(registry), 'registerMetric') !== 'function')
+    throw expected('registry', 'a Registry of prom-client', registry);
   checkOptions(options, REGISTER, { of: 'register()' });
   const { prefix = 'instance_queue_' } = options;
+  // All of them are made before the first is registered: a name that is taken must not leave half of them behind.
+  const own = new Registry();
   const names: string[] = [];
   const named = (name: string, help: string) => {
     names.push(prefix + name);
-    return { name: prefix + name, help, registers: [registry] };
+    return { name: prefix + name, help, registers: [own] };
   };
-  const first = `${prefix}sent_total`;
-  if (registry.getSingleMetric(first))
-    throw new OptionsError(
-      'prefix',
-      `The registry already holds \`${first}\`. Give each InstanceQueue a \`prefix\` of its own.`,
-    );
-
   for (const [name, help] of Object.entries(TOTALS) as [keyof typeof TOTALS, string][]) {
     new Counter({
       ...named(`${snakeCase(name)}_total`, help),
@@ -110,10 +114,22 @@ export function register(queue: InstanceQueue, registry: Registry, options: Regi
     });
   }
   gauges(queue, named);
-  const stop = observeTraffic(queue, { ...deliveries(queue, named), sent: sends(named) });
+  const observer = { ...deliveries(queue, named), sent: sends(named) };
+  const taken = names.find((name) => registry.getSingleMetric(name));
+  if (taken !== undefined)
+    throw new OptionsError(
+      'prefix',
+      `The registry already holds \`${taken}\`. Give each InstanceQueue a \`prefix\` of its own.`,
+    );
+  const metrics = names.flatMap((name) => own.getSingleMetric(name) ?? []);
+  for (const metric of metrics) registry.registerMetric(metric);
+  const stop = observeTraffic(queue, observer);
   return () => {
     stop();
-    for (const name of names) registry.removeSingleMetric(name);
+    // Others may have registered theirs under the same names since.
+    names.forEach((name, i) => {
+      if (registry.getSingleMetric(name) === metrics[i]) registry.removeSingleMetric(name);
+    });
   };
 }
 

@@ -8,7 +8,11 @@ import {
   Producer,
   publish,
 } from 'instance-queue';
+import { probes, readiness } from 'instance-queue/health';
+import { meter, traced } from 'instance-queue/opentelemetry';
+import { register } from 'instance-queue/prometheus';
 import { deadLetters, tail } from 'instance-queue/tools';
+import { Registry } from 'prom-client';
 
 /** What a caller without a compiler, or with a cast, may pass: each in place of an object. */
 const WRONG: readonly (readonly [got: string, value: unknown])[] = [
@@ -63,6 +67,16 @@ const CALLS: readonly (readonly [name: string, call: (value: never) => unknown])
   ['letters.replay', (value) => deadLetters(queue, 'orders.dead').replay(value)],
   ['letters.move', (value) => deadLetters(queue, 'orders.dead').move(value)],
   ['tail', (value) => tail(queue, value)],
+  ['register', (value) => register(value, new Registry())],
+  ['register(queue, …)', (value) => register(queue, value)],
+  ['register(queue, registry, …)', (value) => register(queue, new Registry(), value)],
+  ['meter', (value) => meter(value)],
+  ['meter(queue, …)', (value) => meter(queue, value)],
+  ['traced', (value) => traced(value)],
+  ['probes', (value) => probes(value)],
+  ['probes(queue, …)', (value) => probes(queue, value)],
+  ['readiness', (value) => readiness(value)],
+  ['readiness(queue, …)', (value) => readiness(queue, value)],
 ];
 
 /** Some calls take a string or a list, too. */
@@ -71,6 +85,7 @@ const FITTING = new Set([
   'new Connection(…) string',
   'queue.sendAll array',
   'queue.publish array',
+  'traced function',
 ]);
 
 const cases = CALLS.flatMap(([name, call]) => WRONG.map(([got, value]) => ({ name, got, call, value })));
