@@ -6,7 +6,7 @@ import { isObject } from '../options';
 import { isolated } from '../reactive/isolated';
 import type { TypedEmitter } from '../reactive/typed-emitter';
 import type { Confirmation, PendingSend } from './pending-send';
-import { givenId, type OutboundMessage, type ContractMessage } from './outbound-message';
+import type { OutboundMessage, ContractMessage } from './outbound-message';
 
 /** Outcomes of messages. `dropped`: by overflow or expiry; its `send` rejected too. */
 export interface ProducerEvents {
@@ -86,24 +86,38 @@ export function tracedSend<M extends OutboundMessage | ContractMessage>(
   connection: object,
   send: (message: M) => Promise<Confirmation>,
 ): Promise<Confirmation> {
-  // `send` refuses anything else than a message, and headers that are no object.
-  if (!isObject(message) || !isObject(message.headers ?? {})) return send(message);
-  const { queue, exchange = '', routingKey = '' } = message;
-  const [queueName, exchangeName] = [queue, exchange].map((named) => (typeof named === 'object' ? named.name : named));
-  const headers: Record<string, unknown> = { ...message.headers };
-  const messageId = givenId(message) ?? randomUUID();
-  const trace: PublishTrace = {
-    messageId,
-    exchange: exchangeName ?? '',
-    routingKey: queueName ?? routingKey,
-    headers,
-  };
+  const trace: PublishTrace | undefined = traceableOf(message);
+  // `send` refuses it, and says why.
+  if (!trace) return send(message);
+  const { headers, messageId } = trace;
   setOrigin(trace, connection);
   return sends.tracePromise(
     () => send({ ...message, messageId, ...(Object.keys(headers).length > 0 && { headers }) }),
     trace,
   );
 }
+
+/**
+ * What a trace says of a message; undefined, if that is no message. Subscribers take it by its types, and one that throws ends the
+ * process.
+ */
+function traceableOf(message: unknown): (Addressed & { readonly headers: Record<string, unknown> }) | undefined {
+  try {
+    if (!isObject(message)) return undefined;
+    const { queue, exchange = '', routingKey = '', headers = {}, messageId = randomUUID() } = message;
+    const to = { exchange: nameIn(exchange), routingKey: queue === undefined ? routingKey : nameIn(queue) };
+    const address = { ...to, messageId };
+    return isObject(headers) && isAddress(address) ? { ...address, headers: { ...headers } } : undefined;
+  } catch {
+    // One of its members is a getter that throws.
+    return undefined;
+  }
+}
+
+/** The name of a queue or exchange that is given as such or by its contract. */
+const nameIn = (given: unknown): unknown => (isObject(given) ? given['name'] : given);
+const isAddress = (given: Record<keyof Addressed, unknown>): given is Record<keyof Addressed, string> =>
+  Object.values(given).every((part) => typeof part === 'string');
 
 /** A message was written. */
 export function tellPublished({ message, attempts }: PendingSend, epoch: number): void {

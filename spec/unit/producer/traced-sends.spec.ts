@@ -1,0 +1,68 @@
+import { tracingChannel } from 'node:diagnostics_channel';
+import { traceSends } from 'instance-queue/opentelemetry';
+import { FakeInstanceQueue } from 'instance-queue/testing';
+import { closing } from '../../support/closing';
+import { inVirtualTime } from '../../support/virtual-time';
+
+inVirtualTime();
+
+/** What a caller without a compiler may send. */
+const WRONG: readonly (readonly [what: string, message: () => unknown])[] = [
+  ['queue null', () => ({ queue: null, body: 1 })],
+  ['exchange null', () => ({ exchange: null, routingKey: 'paid', body: 1 })],
+  ['queue a number', () => ({ queue: 5, body: 1 })],
+  ['queue a list', () => ({ queue: ['orders'], body: 1 })],
+  ['queue a symbol', () => ({ queue: Symbol('orders'), body: 1 })],
+  ['queue without a name', () => ({ queue: {}, body: 1 })],
+  ['queue with the name of a number', () => ({ queue: { name: 5 }, body: 1 })],
+  ['routing key a symbol', () => ({ exchange: 'events', routingKey: Symbol('paid'), body: 1 })],
+  ['id a symbol', () => ({ queue: 'orders', messageId: Symbol('id'), body: 1 })],
+  ['headers a list', () => ({ queue: 'orders', headers: [1], body: 1 })],
+  [
+    'a getter that throws',
+    () => ({
+      get queue() {
+        throw new Error('not yet');
+      },
+      body: 1,
+    }),
+  ],
+];
+
+test.each(WRONG)(
+  'a message that cannot be sent is refused in the same way while sends are traced: %s',
+  async (_, message) => {
+    const queue = closing(new FakeInstanceQueue());
+    const refusal = async (): Promise<unknown> => {
+      const sent = queue.send(message() as never);
+      return sent.then(
+        () => 'sent',
+        (error: unknown) => error,
+      );
+    };
+    const untraced = await refusal();
+    const stop = traceSends();
+    const traced = await refusal();
+    stop();
+    expect(untraced).toMatchObject({ code: 'PUBLISH_INVALID' });
+    expect(traced).toMatchObject({ code: 'PUBLISH_INVALID', message: (untraced as Error).message });
+  },
+);
+
+test('a message whose headers cannot be sent is traced with its error', async () => {
+  const queue = closing(new FakeInstanceQueue());
+  const errors: unknown[] = [];
+  const subscribers = {
+    start: () => undefined,
+    end: () => undefined,
+    asyncStart: () => undefined,
+    asyncEnd: () => undefined,
+    error: ({ error }: { readonly error?: unknown }) => errors.push(error),
+  };
+  const channel = tracingChannel<unknown, { readonly error?: unknown }>('instance-queue:publish');
+  channel.subscribe(subscribers);
+  const sent = queue.send({ queue: 'orders', body: 1, headers: { price: NaN } });
+  await expect(sent).rejects.toMatchObject({ code: 'PUBLISH_INVALID' });
+  channel.unsubscribe(subscribers);
+  expect(errors).toEqual([expect.objectContaining({ code: 'PUBLISH_INVALID' })]);
+});
