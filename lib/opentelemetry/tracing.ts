@@ -13,6 +13,7 @@ import {
 } from '@opentelemetry/api';
 import { tracingChannel } from 'node:diagnostics_channel';
 import { finalize, isObservable, Observable, tap } from 'rxjs';
+import { lowCardinality } from '../client/traffic';
 import type { Message } from '../consumer/delivery';
 import { isError, isInstanceQueueError, nameOf, sentenceOf } from '../errors';
 import { isPromiseLike } from '../operators/attempt';
@@ -35,7 +36,7 @@ export function traced<T, R>(work: Worker<T, R>): Worker<T, R> {
   return (message, workContext) => {
     const parent = contextIn(message.properties.headers);
     const span = tracer().startSpan(
-      `process ${message.queue}`,
+      `process ${lowCardinality(message.queue)}`,
       { kind: SpanKind.CONSUMER, attributes: of(message) },
       parent,
     );
@@ -65,7 +66,8 @@ export function traced<T, R>(work: Worker<T, R>): Worker<T, R> {
       return new Observable((subscriber) => context.with(active, () => spanned$.subscribe(subscriber)));
     }
     if (isPromiseLike(result)) {
-      return result.then(
+      // A thenable may throw instead of calling back.
+      return Promise.resolve(result).then(
         (value) => {
           span.end();
           return value;
@@ -90,15 +92,21 @@ function of({ exchange, routingKey, queue, redelivered, properties: { messageId 
 }
 
 const sends = tracingChannel<unknown, PublishTrace>('instance-queue:publish');
-const spans = new WeakMap<PublishTrace, Span>();
+/** Of the sends that are under way. */
+const spans = new Map<PublishTrace, Span>();
 
 function start(send: PublishTrace): void {
+  if (users === 0) return;
   const { exchange, routingKey, headers } = send;
   const attributes = messagingAttributes('send', send);
   const active = context.active();
   // A message that was received and is forwarded outside any span continues its trace.
   const parent = trace.getSpan(active) ? active : contextIn(headers, active);
-  const span = tracer().startSpan(`send ${exchange || routingKey}`, { kind: SpanKind.PRODUCER, attributes }, parent);
+  const span = tracer().startSpan(
+    `send ${lowCardinality(exchange || routingKey)}`,
+    { kind: SpanKind.PRODUCER, attributes },
+    parent,
+  );
   spans.set(send, span);
   propagation.inject(trace.setSpan(parent, span), headers);
 }
@@ -108,6 +116,8 @@ function asyncEnd(send: PublishTrace): void {
   const { result } = send;
   if (result) span?.setAttribute('instance_queue.attempts', result.attempts);
   span?.end();
+  spans.delete(send);
+  stopIfDone();
 }
 
 function error(send: PublishTrace): void {
@@ -118,22 +128,33 @@ function error(send: PublishTrace): void {
 const nothing = (): void => undefined;
 const subscribers = { start, asyncEnd, error, end: nothing, asyncStart: nothing };
 let users = 0;
+let subscribed = false;
+
+/** What is under way when the last user stops still gets its end. */
+function stopIfDone(): void {
+  if (users > 0 || spans.size > 0 || !subscribed) return;
+  subscribed = false;
+  sends.unsubscribe(subscribers);
+}
 
 /**
  * Makes a producer span of every send of this process, from the call to the confirm, as a child of the active span. Its context
  * travels in the headers of the message, in the format of the registered propagator (W3C: `traceparent`, `tracestate`). Call it once,
- * when the process starts. Returns a function that stops it.
+ * when the process starts. Returns a function that stops it: sends that are under way then still end their spans.
  *
  * @example
  * const stop = traceSends();
  */
 export function traceSends(): () => void {
-  if (users++ === 0) sends.subscribe(subscribers);
+  users++;
+  if (!subscribed) sends.subscribe(subscribers);
+  subscribed = true;
   let mine = true;
   return () => {
     if (!mine) return;
     mine = false;
-    if (--users === 0) sends.unsubscribe(subscribers);
+    users--;
+    stopIfDone();
   };
 }
 
@@ -159,11 +180,14 @@ function messagingAttributes(
   { exchange, routingKey, queue, messageId }: Destination,
 ): Attributes {
   const named = [exchange, routingKey, queue].filter((name) => name !== undefined && name !== '');
+  const destination = queue ?? (exchange || routingKey);
+  const template = lowCardinality(destination);
   return {
     'messaging.system': 'rabbitmq',
     'messaging.operation.type': operation,
     'messaging.operation.name': operation,
     'messaging.destination.name': [...new Set(named)].join(':'),
+    ...(template !== destination && { 'messaging.destination.template': template }),
     ...(routingKey !== '' && { 'messaging.rabbitmq.destination.routing_key': routingKey }),
     ...(messageId !== undefined && { 'messaging.message.id': messageId }),
   };

@@ -8,10 +8,11 @@ import {
 import { handle, publish, type InstanceQueue } from 'instance-queue';
 import { traceSends, traced } from 'instance-queue/opentelemetry';
 import { defer, from, map, timer } from 'rxjs';
+import { collect } from '../../support/collect';
 import { rabbitmqFixture } from '../../support/fixtures/rabbitmq';
 import { numbers } from '../../support/numbers';
 import { publishError } from '../../support/publish-error';
-import { eventually } from '../../support/waiting';
+import { eventually, until } from '../../support/waiting';
 
 const given = rabbitmqFixture();
 const exporter = new InMemorySpanExporter();
@@ -178,4 +179,50 @@ test('called twice, traceSends makes one span per send, until both calls are sto
   again();
   await client.send({ queue, body: 2 });
   expect(spans(SpanKind.PRODUCER)).toHaveLength(2);
+});
+
+test('a send that is under way when tracing stops has a span with its end, and the next one has none', async () => {
+  const sent = client.send({ queue, body: 1 });
+  stop();
+  await sent;
+  await client.send({ queue, body: 2 });
+  expect(spans(SpanKind.PRODUCER)).toMatchObject([{ attributes: { 'instance_queue.attempts': 1 } }]);
+  const again = traceSends();
+  const third = client.send({ queue, body: 3 });
+  again();
+  const once = traceSends();
+  await Promise.all([third, client.send({ queue, body: 4 })]);
+  once();
+  await client.send({ queue, body: 5 });
+  expect(spans(SpanKind.PRODUCER)).toHaveLength(3);
+});
+
+test('names that the broker made up are in no name of a span: each would be a series of its own', async () => {
+  const work = traced(({ body }) => body);
+  collect(client.respond({ queue }, work));
+  const consumer = client.consumer({ queue: '' });
+  collect(consumer.deliveries$.pipe(handle(traced(() => undefined))));
+  const state = await until(consumer.state$, ({ status }) => status === 'attached');
+  const generated = state.status === 'attached' ? state.queue : '';
+  await client.request({ queue, body: 1 });
+  await client.send({ exchange: '', routingKey: generated, body: 2 });
+  const sent = await finished(SpanKind.PRODUCER, 3);
+  const worked = await finished(SpanKind.CONSUMER, 2);
+  const replies = 'amq.rabbitmq.reply-to.*';
+  expect(sent.map(({ name }) => name).sort()).toEqual([`send ${replies}`, 'send amq.gen-*', `send ${queue}`].sort());
+  expect(worked.map(({ name }) => name).sort()).toEqual(['process amq.gen-*', `process ${queue}`].sort());
+  const templates = [...sent, ...worked].map(({ attributes }) => attributes['messaging.destination.template']);
+  expect(templates.sort()).toEqual(['amq.gen-*', 'amq.gen-*', replies, undefined, undefined]);
+  expect(sent.map(({ attributes }) => attributes['messaging.destination.name'])).toContain(generated);
+});
+
+test('a thenable that throws ends its span with the error', async () => {
+  const work = traced(() => ({
+    then: (): never => {
+      throw new Error('no promise');
+    },
+  }));
+  collect(client.consume({ queue }).pipe(handle(work, { onError: 'reject' })));
+  await client.send({ queue, body: 1 });
+  expect(await finished(SpanKind.CONSUMER, 1)).toMatchObject([{ status: { message: 'no promise' } }]);
 });
