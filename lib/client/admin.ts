@@ -1,20 +1,16 @@
-import { defer, filter, firstValueFrom, map, race, switchMap, tap, throwIfEmpty, timer, type Observable } from 'rxjs';
+import { defer, filter, firstValueFrom, map, switchMap, tap, throwIfEmpty, type Observable } from 'rxjs';
 import { auto, type Codec } from '../codec';
 import type { ConnectionCore } from '../connection/connection-core';
-import type { CloseReport } from '../connection/member';
 import type { Up } from '../connection/supervisor';
-import { ConsumerChannel, type Refusal } from '../consumer/consumer-channel';
 import { ArrivedMessage } from '../consumer/channel-delivery';
 import type { Delivery, Message } from '../consumer/delivery';
 import { contractCodec } from '../consumer/delivery-decoder';
-import { DeliveryLimit } from '../consumer/delivery-limit';
 import { closingBehind } from '../consumer/closing-behind';
 import { QueueScan, type QueueScanOptions } from '../consumer/queue-scan';
 import { codecBesideContract, queueCodecs } from '../contract';
 import type { PlainQueue, QueueOf } from '../contract-codecs';
 import { undelayed } from '../delay/undelayed';
-import { ConsumerError } from '../errors';
-import { reasonOf } from '../not-encodable';
+import { OptionsError } from '../errors';
 import {
   boolean,
   checkOptions,
@@ -27,9 +23,17 @@ import {
   shortString,
   type Shape,
 } from '../options';
-import type { BindingSpec, ExchangeSpec, QueueSpec, Topology } from '../topology';
+import {
+  queueNamed,
+  queueTypeOf,
+  type BindingSpec,
+  type ExchangeSpec,
+  type QueueSpec,
+  type Topology,
+} from '../topology';
 import { checkTopology } from '../topology-checks';
-import type { InboundChannel, InboundMessage, Link, QueueDepth } from '../transport/transport';
+import type { InboundMessage, Link, QueueDepth } from '../transport/transport';
+import { GetChannel } from './get-channel';
 
 /** How `get` reads a message. */
 export interface GetOptions<T> {
@@ -89,10 +93,12 @@ const UNBIND: Shape<BindingSpec> = {
  */
 export class Admin {
   readonly #core: ConnectionCore;
+  readonly #topology: Topology | undefined;
 
   /** @internal */
-  constructor(core: ConnectionCore) {
+  constructor(core: ConnectionCore, topology: Topology | undefined) {
     this.#core = core;
+    this.#topology = topology;
   }
 
   /** Declares exchanges, queues, then bindings. */
@@ -110,13 +116,14 @@ export class Admin {
   /**
    * Takes one message out of a queue, without a consumer. The delivery has a channel of its own until it is settled; closing
    * waits for that as for other deliveries. Undefined: the queue is empty. Rejects besides: ConsumerError UNDECODABLE; the
-   * message is back in its queue then.
+   * message is back in its queue then. Not for streams, over which RabbitMQ closes the connection (540): one that is known as such,
+   * by a spec or the topology, is refused.
    */
   async get<T = unknown>(
     queue: string | PlainQueue | QueueOf<T>,
     options: GetOptions<T> = {},
   ): Promise<Delivery<T> | undefined> {
-    const name = nameOf(queue);
+    const name = this.#notOfStream(queue, 'get()');
     checkOptions(options, GET, { of: 'get()' });
     const codecs = queueCodecs(queue);
     if (codecs && options.codec !== undefined) throw codecBesideContract(name);
@@ -177,9 +184,9 @@ export class Admin {
     return QueueScan.open(this.#core, await this.#up(), queue, options);
   }
 
-  /** Drops all messages that are ready in a queue. Resolves with how many they were; those out to consumers stay. */
+  /** Drops all messages that are ready in a queue, as `get` not for streams. Resolves with how many; those out to consumers stay. */
   async purge(queue: string | QueueSpec): Promise<number> {
-    const name = nameOf(queue);
+    const name = this.#notOfStream(queue, 'purge()');
     return (await this.link()).purge(name);
   }
 
@@ -206,6 +213,15 @@ export class Admin {
     return (await this.#up()).link;
   }
 
+  /** As `nameOf`. @throws OptionsError also if the queue is known to be a stream */
+  #notOfStream(queue: string | QueueSpec, call: string): string {
+    const name = nameOf(queue);
+    const spec = typeof queue === 'string' ? queueNamed(this.#core.known(this.#topology), name) : queue;
+    if (!spec || queueTypeOf(spec) !== 'stream') return name;
+    const sentence = `Queue \`${name}\` is a stream: RabbitMQ closes the connection over \`${call}\` of one.`;
+    throw new OptionsError('queue', `${sentence} Consume it with an \`offset\`, or delete it.`);
+  }
+
   #up(): Promise<Up<Link>> {
     this.#core.open();
     return firstValueFrom(
@@ -227,62 +243,4 @@ function nameOf(given: string | QueueSpec | ExchangeSpec, option = 'queue'): str
       : `the name of ${option === 'queue' ? 'a queue' : 'an exchange'}`;
   if (wanted !== undefined || typeof name !== 'string') throw expected(option, wanted ?? 'a string', name);
   return name;
-}
-
-/** The channel of one message that was taken without a consumer; it closes once the message is settled. */
-class GetChannel extends ConsumerChannel {
-  readonly #unregister: () => void;
-  readonly #settled: Promise<void>;
-  #settle: () => void = () => undefined;
-
-  constructor(core: ConnectionCore, channel: InboundChannel, queue: string, { link, epoch }: Up<Link>) {
-    const { counters, log } = core;
-    const limit = new DeliveryLimit(core, queue, undefined, link.quorumDeliveryLimit);
-    super({ channel, queue, tag: '', epoch, prefetch: 1, counters, limit, log, lost: () => undefined });
-    this.#settled = new Promise((resolve) => {
-      this.#settle = resolve;
-    });
-    this.#unregister = core.register({ direction: 'inbound', close: (within) => this.#close(within) });
-    channel.ended$.subscribe((error) => {
-      this.end(error);
-    });
-  }
-
-  /** Hands out the message. @throws ConsumerError UNDECODABLE; the message goes back to its queue */
-  hand<T>(arrived: InboundMessage, read: (message: InboundMessage) => T): Delivery<T> {
-    const message = undelayed(arrived);
-    let body: T;
-    try {
-      if (message.unreadable) throw message.unreadable;
-      body = read(message);
-    } catch (cause) {
-      this.end();
-      const sentence = `Cannot decode a message of queue \`${this.queue}\` (content type ${message.contentType ?? 'none'}, ${String(message.content.length)} bytes).${reasonOf(cause)}`;
-      throw new ConsumerError('UNDECODABLE', this.queue, sentence, { cause });
-    }
-    return this.deliver(message, body);
-  }
-
-  override end(...cause: Parameters<ConsumerChannel['end']>): void {
-    super.end(...cause);
-    this.#unregister();
-    this.#settle();
-  }
-
-  protected override acked(tag: number): void {
-    super.acked(tag);
-    this.abandon();
-  }
-
-  protected override refused(tag: number, how: Refusal): void {
-    super.refused(tag, how);
-    this.abandon();
-  }
-
-  async #close(within: number): Promise<CloseReport> {
-    await firstValueFrom(race(this.#settled, timer(within)));
-    const { unsettled } = this;
-    await this.close();
-    return { unsettled, unconfirmed: 0 };
-  }
 }

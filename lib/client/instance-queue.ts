@@ -81,7 +81,7 @@ export class InstanceQueue extends TypedEmitter<InstanceQueueEvents> implements 
     const names = KnownNames.of(options);
     this.#connections = new ConnectionPair(rest, transport, this);
     this.#monitor = new HealthMonitor(this.#connections, downAfter ?? DEFAULTS.downAfter);
-    this.admin = new Admin(this.#connections.consumer.core);
+    this.admin = new Admin(this.#connections.consumer.core, options.topology);
     this.#members = new MemberFactory(this.#connections, options, names, this.#monitor);
     this.#producer = this.#members.producer();
   }

@@ -75,6 +75,28 @@ export function administeringLaws(given: { readonly broker: BrokerUnderTest }): 
     expect(await queue.admin.inspect(name)).toBeDefined();
   });
 
+  it('a stream is neither read nor purged without a consumer, over which the broker closes the connection', async () => {
+    const name = given.broker.freeQueueName();
+    const spec = { name, type: 'stream' } as const;
+    const queue = given.broker.newClient({ topology: { queues: [spec] } });
+    await queue.admin.declare({ queues: [spec] });
+    const { admin } = queue;
+    for (const call of [
+      () => admin.get(name),
+      () => admin.get(spec),
+      () => admin.purge(name),
+      () => admin.purge(spec),
+    ]) {
+      const refused = await rejection(call());
+      expect(refused).toBeInstanceOf(OptionsError);
+      expect(String(refused)).toMatch(/is a stream: .* Consume it with an `offset`/);
+    }
+    const unknowing = given.broker.newClient();
+    expect(await rejection(unknowing.admin.get(name))).toMatchObject({ code: 'CHANNEL_CLOSED', replyCode: 540 });
+    expect(queue.state.consumer).toMatchObject({ status: 'connected', epoch: 1 });
+    expect(await admin.delete({ queue: name })).toBeDefined();
+  });
+
   it('what cannot be right is refused before the broker is asked', async () => {
     const queue = given.broker.newClient();
     const { admin } = queue;
