@@ -19,6 +19,7 @@ import {
   withDefaults,
 } from '../options';
 import { type EndpointSource } from '../transport/endpoints';
+import { tlsOptions } from '../transport/tls-options';
 import type { Backoff, BackoffOptions } from './backoff';
 import { type Credentials } from './credentials';
 import type { CloseOptions } from './member';
@@ -62,7 +63,7 @@ export interface ConnectionOptions {
    * again. Later refusals are always retried, slowly. @default 'terminal'
    */
   readonly authErrors?: 'terminal' | 'retry';
-  /** Node's TLS options for `amqps` URLs: `ca`, `cert`, `key`, `servername`, … */
+  /** Node's TLS options for `amqps` URLs: `ca`, `cert` and `key` (the content of PEM files, not their names), `servername`, … */
   readonly tls?: TlsOptions;
   /** ms that closing waits for handlers and confirms; 0 does not wait. @default 30 000 */
   readonly drainTimeout?: number;
@@ -104,7 +105,7 @@ export const CONNECTION: Shape<ConnectionOptions> = {
   reconnect: object,
   reopen: object,
   authErrors: oneOf('terminal', 'retry'),
-  tls: object,
+  tls: tlsOptions,
   drainTimeout: duration(),
   wire: boolean,
   logger,

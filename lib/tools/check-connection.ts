@@ -6,9 +6,10 @@ import { connect as connectTls, type ConnectionOptions as TlsOptions } from 'nod
 import { from, type Observable } from 'rxjs';
 import { InstanceQueue } from '../client/instance-queue';
 import { ChannelError, ConnectionError, sentenceOf } from '../errors';
-import { checkOptions, duration, object, type Shape, shortString, string } from '../options';
+import { checkOptions, duration, type Shape, shortString, string } from '../options';
 import { type Endpoint, parseEndpoint } from '../transport/endpoints';
 import { connectFailed } from '../transport/link-errors';
+import { tlsOptions } from '../transport/tls-options';
 
 /** What to connect to, and what to try there. */
 export interface CheckOptions {
@@ -37,7 +38,7 @@ export interface CheckStep {
   readonly error?: Error;
 }
 
-const CHECK: Shape<CheckOptions> = { url: string, tls: object, queue: shortString(), timeout: duration(1) };
+const CHECK: Shape<CheckOptions> = { url: string, tls: tlsOptions, queue: shortString(), timeout: duration(1) };
 /** ms */
 const WITHIN = 10_000;
 const DAY = 24 * 3_600_000;

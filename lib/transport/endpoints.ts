@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import type { ConnectionOptions as TlsOptions } from 'node:tls';
 import { OptionsError, sentenceOf } from '../errors';
 import { expected, LONGEST, LONGEST_HEARTBEAT } from '../options';
+import { notInPem } from './tls-options';
 
 /** The URL of a broker, or several of one cluster. */
 export type Endpoints = string | readonly string[];
@@ -190,6 +191,8 @@ function tlsOf(query: URLSearchParams, refuse: (why: string) => never): TlsOptio
       return refuse(`, whose \`${name}\` cannot be read (${sentenceOf(error)})`);
     }
   });
+  const pemless = notInPem(Object.fromEntries(files));
+  if (pemless) return refuse(`, whose \`${FILES[pemless]}\` is not in PEM`);
   const [password, verify, servername] = ['password', 'verify', 'server_name_indication'].map((name) =>
     query.get(name),
   );

@@ -29,6 +29,9 @@ const ADVICE: Readonly<Record<string, string>> = {
     'its certificate is for another host name. Set `tls.servername`, or use the name it is for.',
 };
 
+/** What OpenSSL says of the certificates and keys of this side; what it says of a handshake begins with ERR_SSL_. */
+const OWN_TLS = 'ERR_OSSL_';
+
 /** The same codes on a connection that was up. */
 const LOST: Readonly<Record<string, string>> = {
   ECONNRESET: 'the other side, or something in between, dropped it.',
@@ -71,6 +74,7 @@ const detailsOf = (cause: unknown, refusal: Refusal | undefined): ErrorDetails =
   cause,
   replyCode: refusal?.replyCode,
   ...(refusal && PASSING.test(refusal.text) && { retryable: true }),
+  ...(systemCodeOf(cause)?.startsWith(OWN_TLS) && { retryable: false }),
 });
 
 /** The error of a connection that could not be made. An error of that kind is returned as it is. */
@@ -107,6 +111,8 @@ function whyRefused({ replyCode, text }: Refusal, cause: unknown): string {
 
 function whyUnreachable(cause: unknown): string {
   const system = systemCodeOf(cause);
+  if (system?.startsWith(OWN_TLS))
+    return `a certificate or key of \`tls\` cannot be used: ${sentenceOf(cause)} (${system})`;
   return system !== undefined && system in ADVICE ? `${ADVICE[system] ?? ''} (${system})` : sentenceOf(cause);
 }
 

@@ -1,6 +1,8 @@
 import { Connection, OptionsError, type BackoffOptions } from 'instance-queue';
 import { backoff, drainTimeoutOf } from '../../../lib/connection/connection-options';
 import { DEFAULTS } from '../../../lib/options';
+import { closeAll, closing } from '../../support/closing';
+import { until } from '../../support/waiting';
 
 const url = 'amqp://localhost';
 
@@ -50,5 +52,50 @@ describe('the drain timeout of a close', () => {
       5, 5, 0,
     ]);
     expect(() => drainTimeoutOf({ drainTimeout: -1 }, 5)).toThrow(/`drainTimeout`/);
+  });
+});
+
+const pem = '-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n';
+
+describe('the option `tls`', () => {
+  afterEach(closeAll);
+  const given = (tls: object): Connection => new Connection({ url: 'amqps://localhost', tls });
+
+  it.each([
+    ['ca', '/etc/ssl/ca.pem'],
+    ['ca', ['/etc/ssl/ca.pem']],
+    ['ca', [pem, '/etc/ssl/ca.pem']],
+    ['ca', Buffer.from([0x30, 0x82, 1, 1])],
+    ['ca', 5],
+    ['cert', './client.pem'],
+    ['key', './client.key'],
+    ['key', [{ pem: './client.key', passphrase: 'hush' }]],
+  ])('with the name of a file, or something else that is not PEM, is refused: %s %j', (name, value) => {
+    expect(() => given({ [name]: value })).toThrow(OptionsError);
+    expect(() => given({ [name]: value })).toThrow(
+      `with \`${name}\` in PEM (the content of its file, and not its name)`,
+    );
+    expect(() => given({ [name]: value })).not.toThrow(/hush/);
+  });
+
+  it.each([
+    [{}],
+    [{ ca: pem, cert: Buffer.from(pem), key: [{ pem, passphrase: 'hush' }] }],
+    [{ ca: [pem, new TextEncoder().encode(pem)] }],
+    [{ ca: undefined, cert: '', key: null }],
+    [{ servername: 'localhost', rejectUnauthorized: false }],
+  ])('takes what Node does: %j', (tls) => {
+    expect(given(tls).state).toEqual({ status: 'disconnected' });
+  });
+
+  it('with a certificate that Node cannot read ends the first connect, where it would fail for ever', async () => {
+    const connection = closing(given({ cert: pem, key: pem }));
+    connection.connect().catch(() => undefined);
+    const { status, ...state } = await until(
+      connection.state$,
+      (one) => !['disconnected', 'connecting'].includes(one.status),
+    );
+    expect(status).toBe('closed');
+    expect(state).toMatchObject({ cause: { message: expect.stringContaining('of `tls` cannot be used') as string } });
   });
 });

@@ -1,7 +1,18 @@
-import { readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { inspect } from 'node:util';
 import { endpointSource, parseEndpoint, parseEndpoints, shuffled } from '../../../lib/transport/endpoints';
 import { OptionsError } from '../../../lib/errors';
+
+const folder = mkdtempSync(join(tmpdir(), 'instance-queue-pem-'));
+const pemFile = join(folder, 'file.pem');
+writeFileSync(pemFile, '-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n');
+const derFile = join(folder, 'file.der');
+writeFileSync(derFile, Buffer.from([0x30, 0x82, 1, 1]));
+afterAll(() => {
+  rmSync(folder, { recursive: true });
+});
 
 function refusalOf(action: () => unknown): OptionsError {
   try {
@@ -61,8 +72,8 @@ describe('an AMQP URL', () => {
     ],
     ['amqps://localhost?verify=verify_none', { tls: { rejectUnauthorized: false } }],
     [
-      `amqps://localhost?cacertfile=${__filename}&certfile=${__filename}&keyfile=${__filename}`,
-      { tls: { ca: readFileSync(__filename), cert: readFileSync(__filename), key: readFileSync(__filename) } },
+      `amqps://localhost?cacertfile=${pemFile}&certfile=${pemFile}&keyfile=${pemFile}`,
+      { tls: { ca: readFileSync(pemFile), cert: readFileSync(pemFile), key: readFileSync(pemFile) } },
     ],
   ])('has the defaults of AMQP: %s', (url, parts) => {
     expect(parseEndpoint(url)).toMatchObject(parts);
@@ -90,6 +101,7 @@ describe('an AMQP URL', () => {
     ['amqp://localhost?verify=verify_peer', 'with the parameter `verify`, which needs amqps://'],
     ['amqps://localhost?verify=maybe', 'whose `verify` is neither verify_peer nor verify_none'],
     ['amqps://localhost?cacertfile=/no/such/file', 'whose `cacertfile` cannot be read (ENOENT: no such file'],
+    [`amqps://localhost?cacertfile=${derFile}`, 'whose `cacertfile` is not in PEM'],
     ['amqps://localhost?fail_if_no_peer_cert=true', 'which is for servers: leave it out'],
     ['amqps://localhost?depth=2', 'check the certificate chain in `tls.checkServerIdentity`'],
     ['amqp://localhost?hartbeat=1', 'unknown parameter `hartbeat` (known: heartbeat,'],

@@ -110,4 +110,14 @@ describe('a connection that cannot be made', () => {
     expect(failed.message).toContain(`Cannot connect to host: ${sentence}`);
     expect(failed.message).toContain(`(${code})`);
   });
+
+  it('says what is wrong with the certificates of this side, and that trying again changes nothing', () => {
+    const code = 'ERR_OSSL_X509_KEY_VALUES_MISMATCH';
+    const failed = connectFailed('host', Object.assign(new Error('key values mismatch'), { code }));
+    expect(failed.message).toContain('a certificate or key of `tls` cannot be used: key values mismatch');
+    expect(failed.retryable).toBe(false);
+    expect(connectFailed('host', Object.assign(new Error('x'), { code: 'ERR_SSL_BAD_RECORD_MAC' })).retryable).toBe(
+      true,
+    );
+  });
 });
