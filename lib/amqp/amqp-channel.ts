@@ -6,7 +6,7 @@ import { plainTable } from '../field-table';
 import type { QueueSpec, Topology } from '../topology';
 import { exchangeArguments, queueArguments } from '../topology-arguments';
 import { declareRefusal, isRabbitMq, type BrokerIdentity } from '../transport/broker-version';
-import type { LinkChannel, QueuePresence } from '../transport/transport';
+import type { LinkChannel, QueueDepth, QueuePresence } from '../transport/transport';
 import { channelRefused } from './amqp-errors';
 import type { Cork } from './socket';
 import type { Receiver } from './wire/receiver';
@@ -96,6 +96,16 @@ export class AmqpChannel<C extends Channel = Channel> implements LinkChannel {
       if (replyCode === 403) return 'hidden';
       if (replyCode !== 404) throw error;
       return 'missing';
+    }
+  }
+
+  async inspect(queue: string): Promise<QueueDepth | undefined> {
+    try {
+      const depth = await this.ask(`Cannot inspect queue \`${queue}\``, (channel) => channel.checkQueue(queue));
+      return { messages: depth.messageCount, consumers: depth.consumerCount };
+    } catch (error) {
+      if (error instanceof ChannelError && error.replyCode === 404) return undefined;
+      throw error;
     }
   }
 

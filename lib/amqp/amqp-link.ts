@@ -12,7 +12,7 @@ import {
   throwError,
   timer,
 } from 'rxjs';
-import { ChannelError, type ConnectionError } from '../errors';
+import type { ConnectionError } from '../errors';
 import { plainTable } from '../field-table';
 import type { BindingSpec, QueueSpec, Topology } from '../topology';
 import { type BrokerIdentity, isRabbitMq } from '../transport/broker-version';
@@ -39,9 +39,6 @@ import type { Receiver } from './wire/receiver';
 const FRAME_MAX = 131_072;
 /** Writes that may wait for the socket, with `wire`: chunks of many messages. amqplib's own default is 1024 frames. */
 const CHUNKS = 16;
-
-/** https://www.rabbitmq.com/amqp-0-9-1-reference#constants */
-const NOT_FOUND = 404;
 
 /** What an amqplib connection was asked for, and what lies below its documented surface. */
 export interface AmqpLinkOptions {
@@ -134,13 +131,7 @@ export class AmqpLink implements Link, ChannelHost {
   }
 
   inspect(queue: string): Promise<QueueDepth | undefined> {
-    return this.#ask(`Cannot inspect queue \`${queue}\``, async (channel) => {
-      const { messageCount, consumerCount } = await channel.checkQueue(queue);
-      return { messages: messageCount, consumers: consumerCount };
-    }).catch((error: unknown) => {
-      if (error instanceof ChannelError && error.replyCode === NOT_FOUND) return undefined;
-      throw error;
-    });
+    return onScratchChannel(this, (channel) => channel.inspect(queue));
   }
 
   purge(queue: string): Promise<number> {

@@ -131,6 +131,7 @@ async function declareOn(
   await ensureDeadLetterQueues(core, setup, topology, own);
   const temporary = own && temporaryOf(own);
   const queue = own || !isEmpty(topology) ? await setup.declare(topology, own) : undefined;
+  if (stream?.startsAtLast === true) stream.found({ empty: await setup.isEmpty(queueName) });
   return { channel: await setup.open(), queue: queue ?? queueName, temporary };
 }
 
@@ -152,6 +153,13 @@ class SetupChannel implements Declaring {
     const presence = await this.#ask((channel) => channel.check(queue));
     if (presence !== 'there') this.#channel = undefined;
     return presence;
+  }
+
+  /** Without the permission to look it counts as holding something. Never rejects. */
+  async isEmpty(queue: string): Promise<boolean> {
+    const depth = await this.#ask((channel) => channel.inspect(queue)).catch(() => undefined);
+    if (!depth) this.#channel = undefined;
+    return depth?.messages === 0;
   }
 
   declare(topology: Topology, own?: QueueSpec): Promise<string | undefined> {

@@ -112,6 +112,8 @@ export interface LinkChannel {
    * https://www.rabbitmq.com/docs/channels#error-handling
    */
   check(queue: string): Promise<QueuePresence>;
+  /** As `Link.inspect`, on this channel: a missing queue ends it, and so does a refusal. */
+  inspect(queue: string): Promise<QueueDepth | undefined>;
   /** As `Link.declare`, on this channel: a refusal ends it. */
   declare(topology: Topology, own?: QueueSpec): Promise<string | undefined>;
   readonly ended: boolean;

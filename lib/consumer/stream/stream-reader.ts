@@ -44,6 +44,8 @@ export class StreamReader {
   #askedAt: Moment = moment();
   /** When the first one was, if the start depends on that. */
   #beganAt: Moment | undefined;
+  /** When the stream was found empty, before the first attach. */
+  #emptyAt: Moment | undefined;
   /** The offset that the present attachment asked for, until its first message came. */
   #asked: number | undefined;
   #reporting: Subscription | undefined;
@@ -68,6 +70,18 @@ export class StreamReader {
     // What counts from the time of an attach is fixed by the first one: nothing may be skipped, even if the link is lost
     // before the first message comes.
     if (this.#start === 'next' || intervalOf(this.#start) !== undefined) this.#beganAt ??= this.#askedAt;
+    // There was nothing to be the last: the start is whatever came since.
+    else if (this.#start === 'last') this.#beganAt ??= this.#emptyAt;
+  }
+
+  /** Does it depend on whether the stream holds anything now where the reader starts? */
+  get startsAtLast(): boolean {
+    return this.#start === 'last' && this.#beganAt === undefined && this.place.resumeAt === undefined;
+  }
+
+  /** What the stream holds, just before an attach. */
+  found({ empty }: { readonly empty: boolean }): void {
+    this.#emptyAt = empty ? moment() : undefined;
   }
 
   /**

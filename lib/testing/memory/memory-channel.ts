@@ -8,6 +8,7 @@ import type {
   InboundChannel,
   InboundMessage,
   LinkChannel,
+  QueueDepth,
   QueuePresence,
   Settlement,
 } from '../../transport/transport';
@@ -85,6 +86,19 @@ export class MemoryChannel implements LinkChannel {
       return 'there';
     } catch (error) {
       if (error instanceof ChannelError && error.replyCode === 404) return 'missing';
+      throw error;
+    }
+  }
+
+  async inspect(queue: string): Promise<QueueDepth | undefined> {
+    const { vhost } = this.connection;
+    try {
+      return await this.request(`Cannot inspect queue \`${queue}\``, () => {
+        const { ready, consumers } = vhost.queue(queue, this.connection);
+        return { messages: ready.length, consumers: consumers.length };
+      });
+    } catch (error) {
+      if (error instanceof ChannelError && error.replyCode === 404) return undefined;
       throw error;
     }
   }

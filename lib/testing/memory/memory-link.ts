@@ -93,16 +93,8 @@ export class MemoryLink implements Link, ChannelConnection {
     return this.#onScratchChannel((channel) => channel.declare(topology, own));
   }
 
-  async inspect(name: string): Promise<QueueDepth | undefined> {
-    try {
-      return await this.#ask(`Cannot inspect queue \`${name}\``, (vhost) => {
-        const { ready, consumers } = vhost.queue(name, this);
-        return { messages: ready.length, consumers: consumers.length };
-      });
-    } catch (error) {
-      if (error instanceof ChannelError && error.replyCode === 404) return undefined;
-      throw error;
-    }
+  inspect(queue: string): Promise<QueueDepth | undefined> {
+    return this.#onScratchChannel((channel) => channel.inspect(queue));
   }
 
   purge(queue: string): Promise<number> {

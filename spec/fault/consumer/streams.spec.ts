@@ -99,6 +99,21 @@ describe('a stream whose consumer is interrupted', () => {
     }
   });
 
+  it("misses none of them if it starts at 'last' and there was nothing yet", async () => {
+    const { bystander, proxy, queue } = given;
+    const consumer = closing(new Consumer<number>(given.connection, { queue, offset: 'last' }));
+    const { values } = collect(consumer.deliveries$);
+    await attached(consumer, 1);
+    proxy.refuse();
+    proxy.cut();
+    // Each is a chunk of its own.
+    for (const body of [1, 2, 3]) await bystander.put(queue, body);
+    await proxy.restore();
+    await eventually(() => values.some(({ body }) => body === 3));
+    expect(values.map(({ body }) => body)).toEqual([1, 2, 3]);
+    expect(startOffsets()).toEqual(['last', expect.stringMatching(/^\d+s$/)]);
+  });
+
   it('is read from its first offset if it was deleted and declared again', async () => {
     const { bystander, queue, log } = given;
     await bystander.put(queue, ...numbers(30));

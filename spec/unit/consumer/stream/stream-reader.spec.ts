@@ -54,6 +54,27 @@ describe('a reader of a stream that has received nothing when it attaches again'
     expect(asksFor(reader)).toBe(again);
   });
 
+  it("asks for what came since it found the stream empty, if it starts at 'last'", () => {
+    const reader = new StreamReader({ queueName: 'events', offset: 'last', arguments: {} }, loggerFrom('silent', {}));
+    expect(reader.startsAtLast).toBe(true);
+    reader.found({ empty: true });
+    jest.advanceTimersByTime(2000);
+    expect(asksFor(reader)).toBe('last');
+    reader.attached();
+    expect(reader.startsAtLast).toBe(false);
+    jest.advanceTimersByTime(60_000);
+    expect(asksFor(reader)).toBe('67s');
+  });
+
+  it("asks for the last once more if the stream was not empty any more when it attached at 'last'", () => {
+    const reader = new StreamReader({ queueName: 'events', offset: 'last', arguments: {} }, loggerFrom('silent', {}));
+    reader.found({ empty: true });
+    reader.found({ empty: false });
+    expect(asksFor(reader)).toBe('last');
+    reader.attached();
+    expect(asksFor(reader)).toBe('last');
+  });
+
   it('asks once more for a start that does not depend on the time of the attach', () => {
     const time = new Date(BEGUN - HOUR);
     const readers = (['first', 'last', 7] as const).map(attachedOnce);
