@@ -63,7 +63,10 @@ export interface ConnectionOptions {
    * again. Later refusals are always retried, slowly. @default 'terminal'
    */
   readonly authErrors?: 'terminal' | 'retry';
-  /** Node's TLS options for `amqps` URLs: `ca`, `cert` and `key` (the content of PEM files, not their names), `servername`, … */
+  /**
+   * Node's TLS options for `amqps` URLs: `ca`, `cert` and `key` (the content of PEM files, not their names), `servername`, … Without
+   * such a URL they have no effect, which is logged.
+   */
   readonly tls?: TlsOptions;
   /** ms that closing waits for handlers and confirms; 0 does not wait. @default 30 000 */
   readonly drainTimeout?: number;

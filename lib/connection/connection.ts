@@ -22,7 +22,7 @@ import { loggerFrom } from '../log';
 import { DEFAULTS, checkOptions, expected } from '../options';
 import type { EventsOf } from '../reactive/state-subject';
 import { TypedEmitter } from '../reactive/typed-emitter';
-import { endpointSource } from '../transport/endpoints';
+import { endpointSource, isPlain } from '../transport/endpoints';
 import type { Transport } from '../transport/transport';
 import { ConnectionCore } from './connection-core';
 import type { ConnectionState } from './connection-state';
@@ -55,6 +55,7 @@ export class Connection extends TypedEmitter<ConnectionEvents> implements AsyncD
     super();
     const options: ConnectionOptions = typeof target === 'string' ? { url: target } : target;
     checkOptions(options, CONNECTION, { of: 'a connection', required: ['url'] });
+    const log = loggerFrom(options.logger, options.name === undefined ? {} : { connection: options.name });
     this.core = new ConnectionCore({
       transport,
       endpoints: endpointSource(options.url, options.credentials !== undefined),
@@ -68,8 +69,10 @@ export class Connection extends TypedEmitter<ConnectionEvents> implements AsyncD
       reopen: backoff(options.reopen, DEFAULTS.reopen, 'reopen'),
       authErrors: options.authErrors ?? DEFAULTS.authErrors,
       drainTimeout: options.drainTimeout ?? DEFAULTS.drainTimeout,
-      log: loggerFrom(options.logger, options.name === undefined ? {} : { connection: options.name }),
+      log,
     });
+    if (options.tls && isPlain(options.url))
+      log.warn('`tls` has no effect on amqp:// URLs: nothing is encrypted; use amqps://');
     if (options.logger === undefined) warnWithoutConnection(this.state$);
     this.state$.pipe(skip(1), distinctUntilChanged(sameConnection)).subscribe((state) => {
       emitState(this, state);

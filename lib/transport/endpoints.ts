@@ -97,6 +97,10 @@ export function endpointSource(source: EndpointSource, credentials = false): () 
   return () => Promise.resolve(endpoints);
 }
 
+/** Is it known now that none of them is dialled over TLS? @throws OptionsError */
+export const isPlain = (source: EndpointSource): boolean =>
+  typeof source !== 'function' && parseEndpoints(source).every(({ protocol }) => protocol === 'amqp');
+
 /** In random order (Fisher–Yates), so that many clients do not all choose the same node. */
 export function shuffled<T>(items: readonly T[], random: () => number = Math.random): T[] {
   const all = [...items];

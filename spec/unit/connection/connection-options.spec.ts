@@ -1,4 +1,4 @@
-import { Connection, OptionsError, type BackoffOptions } from 'instance-queue';
+import { Connection, OptionsError, type BackoffOptions, type ConnectionOptions, type LogEntry } from 'instance-queue';
 import { backoff, drainTimeoutOf } from '../../../lib/connection/connection-options';
 import { DEFAULTS } from '../../../lib/options';
 import { closeAll, closing } from '../../support/closing';
@@ -86,6 +86,20 @@ describe('the option `tls`', () => {
     [{ servername: 'localhost', rejectUnauthorized: false }],
   ])('takes what Node does: %j', (tls) => {
     expect(given(tls).state).toEqual({ status: 'disconnected' });
+  });
+
+  it.each<[ConnectionOptions['url'], number]>([
+    ['amqp://localhost', 1],
+    [['amqp://a', 'amqp://b'], 1],
+    ['amqps://localhost', 0],
+    [['amqp://a', 'amqps://b'], 0],
+    [() => 'amqp://localhost', 0],
+  ])('is warned of where it has no effect, because no URL begins with amqps: %s', (target, warnings) => {
+    const lines: LogEntry[] = [];
+    new Connection({ url: target, tls: { ca: pem }, logger: (line) => lines.push(line) });
+    expect(lines).toHaveLength(warnings);
+    new Connection({ url: target, logger: (line) => lines.push(line) });
+    expect(lines).toHaveLength(warnings);
   });
 
   it('with a certificate that Node cannot read ends the first connect, where it would fail for ever', async () => {
