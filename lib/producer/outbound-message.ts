@@ -120,6 +120,9 @@ const MESSAGE: Shape<
   headers: object,
 };
 
+/** The names of all that a message can have. */
+export const MEMBERS: readonly string[] = Object.keys(MESSAGE);
+
 /** Why a value that is no object cannot be sent. */
 export function notAMessage(value: unknown): string {
   const got = value === null ? 'null' : Array.isArray(value) ? 'an array' : typeof value;

@@ -6,7 +6,7 @@ import { isObject } from '../options';
 import { isolated } from '../reactive/isolated';
 import type { TypedEmitter } from '../reactive/typed-emitter';
 import type { Confirmation, PendingSend } from './pending-send';
-import type { OutboundMessage, ContractMessage } from './outbound-message';
+import { MEMBERS, type OutboundMessage, type ContractMessage } from './outbound-message';
 
 /** Outcomes of messages. `dropped`: by overflow or expiry; its `send` rejected too. */
 export interface ProducerEvents {
@@ -87,19 +87,20 @@ export function tracedSend<M extends OutboundMessage | ContractMessage>(
   send: (message: M) => Promise<Confirmation>,
 ): Promise<Confirmation> {
   const trace: PublishTrace | undefined = traceableOf(message);
+  const copy = trace && copyOf(message);
   // `send` refuses it, and says why.
-  if (!trace) return send(message);
+  if (!trace || !copy) return send(message);
   const { headers, messageId } = trace;
   setOrigin(trace, connection);
   return sends.tracePromise(
-    () => send({ ...message, messageId, ...(Object.keys(headers).length > 0 && { headers }) }),
+    () => send({ ...copy, messageId, ...(Object.keys(headers).length > 0 && { headers }) }),
     trace,
   );
 }
 
 /**
- * What a trace says of a message; undefined, if that is no message. Subscribers take it by its types, and one that throws ends the
- * process.
+ * What a trace says of a message; undefined, if that is no message, or one of its getters throws. Subscribers take it by its types, and
+ * one that throws ends the process.
  */
 function traceableOf(message: unknown): (Addressed & { readonly headers: Record<string, unknown> }) | undefined {
   try {
@@ -109,7 +110,20 @@ function traceableOf(message: unknown): (Addressed & { readonly headers: Record<
     const address = { ...to, messageId };
     return isObject(headers) && isAddress(address) ? { ...address, headers: { ...headers } } : undefined;
   } catch {
-    // One of its members is a getter that throws.
+    return undefined;
+  }
+}
+
+/** A copy of a message with all that its class defines, getters included. Undefined: one of them throws. */
+function copyOf<M extends object>(message: M): M | undefined {
+  try {
+    const copy = { ...message };
+    if (Object.getPrototypeOf(message) === Object.prototype) return copy;
+    const inherited = MEMBERS.filter(
+      (name) => !Object.hasOwn(message, name) && Reflect.get(message, name) !== undefined,
+    );
+    return { ...copy, ...Object.fromEntries(inherited.map((name) => [name, Reflect.get(message, name)])) };
+  } catch {
     return undefined;
   }
 }

@@ -2,7 +2,8 @@ import { tracingChannel } from 'node:diagnostics_channel';
 import { traceSends } from 'instance-queue/opentelemetry';
 import { FakeInstanceQueue } from 'instance-queue/testing';
 import { closing } from '../../support/closing';
-import { inVirtualTime } from '../../support/virtual-time';
+import { collect } from '../../support/collect';
+import { inVirtualTime, later } from '../../support/virtual-time';
 
 inVirtualTime();
 
@@ -18,6 +19,15 @@ const WRONG: readonly (readonly [what: string, message: () => unknown])[] = [
   ['routing key a symbol', () => ({ exchange: 'events', routingKey: Symbol('paid'), body: 1 })],
   ['id a symbol', () => ({ queue: 'orders', messageId: Symbol('id'), body: 1 })],
   ['headers a list', () => ({ queue: 'orders', headers: [1], body: 1 })],
+  [
+    'a body that throws',
+    () => ({
+      queue: 'orders',
+      get body() {
+        throw new Error('not yet');
+      },
+    }),
+  ],
   [
     'a getter that throws',
     () => ({
@@ -65,4 +75,30 @@ test('a message whose headers cannot be sent is traced with its error', async ()
   await expect(sent).rejects.toMatchObject({ code: 'PUBLISH_INVALID' });
   channel.unsubscribe(subscribers);
   expect(errors).toEqual([expect.objectContaining({ code: 'PUBLISH_INVALID' })]);
+});
+
+class Order {
+  readonly #id = 7;
+  readonly queue = 'orders';
+  get body(): unknown {
+    return { id: this.#id };
+  }
+  get type(): string {
+    return `order ${String(this.#id)}`;
+  }
+}
+
+test('a message whose members are getters of its class is sent whole, traced or not', async () => {
+  const queue = closing(new FakeInstanceQueue());
+  const { values } = collect(queue.consume({ queue: 'orders' }));
+  const sent = async (): Promise<unknown> => {
+    await Promise.all([queue.send(new Order()), later()]);
+    await later();
+    const { body, properties } = values.at(-1)!;
+    return [values.length, body, properties.type];
+  };
+  expect(await sent()).toEqual([1, { id: 7 }, 'order 7']);
+  const stop = traceSends();
+  expect(await sent()).toEqual([2, { id: 7 }, 'order 7']);
+  stop();
 });
