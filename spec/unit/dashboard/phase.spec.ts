@@ -6,8 +6,8 @@ const health = (more: object, connections: object = {}): Health =>
   ({
     status: 'up',
     connections: {
-      producer: { status: 'connected', epoch: 3 },
-      consumer: { status: 'connected', epoch: 4 },
+      producer: { status: 'connected', epoch: 3, endpoint: 'host:5672' },
+      consumer: { status: 'connected', epoch: 4, endpoint: 'host:5672' },
       ...connections,
     },
     consumers: [],
