@@ -16,6 +16,10 @@ const SEPARATOR = ' › ';
 /** Instrumented code takes longer than the first allows; the other starts a broker of its own each time. */
 const LEFT_OUT = /time that grows with|^an exchange of the type/;
 
+/** Is a test in the room of a mutated file? */
+const isOfRoom = (test, mutated) => mutated.includes(`lib/${/^spec\/\w+\/([^/]+)\//.exec(test)?.[1]}/`);
+const needsBroker = (test) => test.startsWith('spec/integration/');
+
 function byFileOf(ids) {
   const files = {};
   for (const id of ids) (files[id.slice(0, id.indexOf(SEPARATOR))] ??= []).push(id);
@@ -70,15 +74,19 @@ class WarmRunner {
   }
 
   async mutantRun({ activeMutant, hitLimit, testFilter = Object.keys(this.#ms) }) {
-    const takes = (ids) => ids.reduce((sum, id) => sum + (this.#ms[id] ?? 0), 0);
-    // The quickest files first: one test that fails is enough.
-    const files = byFileOf(testFilter).sort(([, a], [, b]) => takes(a) - takes(b));
+    const { fileName } = activeMutant;
+    // Tests with a broker are for their own room alone: they take long, and every send is in all of them.
+    const chosen = testFilter.filter((id) => !needsBroker(id) || isOfRoom(id, fileName));
+    // Those of its room are the likeliest to find it; then the quickest: one test that fails is enough.
+    const costOf = ([file, ids]) =>
+      ids.reduce((sum, id) => sum + (this.#ms[id] ?? 0), isOfRoom(file, fileName) ? 0 : NO_LIMIT);
+    const files = byFileOf(chosen).sort((a, b) => costOf(a) - costOf(b));
     let nrOfTests = 0;
     for (const [file, ids] of files) {
       const wanted = new Set(ids.map((id) => id.slice(file.length + SEPARATOR.length)));
       const limitOf = (name) =>
         Math.max(
-          file.startsWith('spec/integration') ? LEAST.broker : LEAST.memory,
+          needsBroker(file) ? LEAST.broker : LEAST.memory,
           TIMES * (this.#ms[`${file}${SEPARATOR}${name}`] ?? 0),
         );
       this.#tests.namesIn(file);
