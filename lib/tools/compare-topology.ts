@@ -162,7 +162,8 @@ async function refusal(asked: Promise<void>): Promise<(string | undefined)[]> {
 
 /** `none`, `'true'`, `the value '5' of type 'byte'` */
 const valueIn = (words: string): string | undefined => /^(?:the value )?'(.*?)'(?: of type '\w+')?$/s.exec(words)?.[1];
-const shown = (words: string): string => valueIn(words) ?? (words === 'none' ? 'nothing' : words);
+/** An empty name is shown in quotes: it would look like a gap. */
+const shown = (words: string): string => (valueIn(words) ?? (words === 'none' ? 'nothing' : words)) || `''`;
 
 function flag(words: string): boolean | string {
   const value = valueIn(words) ?? words;

@@ -3,6 +3,7 @@ import { fixture } from '../../support/fixtures/fixture';
 import { administeringLaws } from '../../support/laws/administering';
 import { consumingLaws } from '../../support/laws/consuming';
 import { rabbitmq } from '../../support/laws/rabbitmq';
+import { comparingLaws } from '../../support/laws/comparing';
 import { delayingLaws } from '../../support/laws/delaying';
 import { deadLetterLaws } from '../../support/laws/dead-letters';
 import { deadLetterQueueLaws } from '../../support/laws/dead-letter-queues';
@@ -22,6 +23,9 @@ describe('an InstanceQueue on a RabbitMQ', () => {
   consumingLaws(given);
   togetherLaws(given);
   administeringLaws(given);
+  describe('a comparison', () => {
+    comparingLaws(given);
+  });
   queueingLaws(given);
   deadLetterLaws(given);
   delayingLaws(given);

@@ -2,6 +2,7 @@ import { fixture } from '../../support/fixtures/fixture';
 import { administeringLaws } from '../../support/laws/administering';
 import { consumingLaws } from '../../support/laws/consuming';
 import { memoryBroker, simulatedBroker } from '../../support/laws/memory-broker';
+import { comparingLaws } from '../../support/laws/comparing';
 import { delayingLaws } from '../../support/laws/delaying';
 import { deadLetterLaws } from '../../support/laws/dead-letters';
 import { deadLetterQueueLaws } from '../../support/laws/dead-letter-queues';
@@ -28,6 +29,9 @@ describe.each([
   consumingLaws(given);
   togetherLaws(given);
   administeringLaws(given);
+  describe('a comparison', () => {
+    comparingLaws(given);
+  });
   queueingLaws(given);
   deadLetterLaws(given);
   delayingLaws(given);
