@@ -129,7 +129,7 @@ export class BrokerChannel {
   /** Stops, and puts unsettled deliveries back into their queues. */
   end(): void {
     this.stop();
-    this.#settleAll([...this.#unsettled.keys()], 'requeue');
+    this.#settleAll([...this.#unsettled.keys()], 'requeue', true);
     for (const queue of this.#left) if (this.#vhost.find(queue.name) === queue) queue.dispatch();
     this.#left.clear();
   }
@@ -151,7 +151,7 @@ export class BrokerChannel {
     const after = timer(timeout).subscribe(() => {
       this.cancel(consumerTag);
       this.#client.cancelled(consumerTag);
-      this.#settleAll([tag], 'requeue');
+      this.#settleAll([tag], 'requeue', true);
     });
     return this.#deliver({ ...unsettled, timeout: after }, false);
   }
@@ -160,11 +160,11 @@ export class BrokerChannel {
     const { queue, message } = unsettled;
     const tag = ++this.#deliveries;
     if (!noAck) this.#unsettled.set(tag, unsettled);
-    this.#vhost.observer.delivered?.(this, tag, message.message, queue.name);
+    this.#vhost.observer.delivered?.(this, tag, message.message, queue.name, unsettled.consumer);
     return delivered(counted(queue, message), tag, message.redelivered);
   }
 
-  #settleAll(tags: readonly number[], how: Settlement): void {
+  #settleAll(tags: readonly number[], how: Settlement, lost = false): void {
     const queues = new Set<BrokerQueue>();
     for (const tag of tags) {
       const unsettled = this.#unsettled.get(tag);
@@ -178,7 +178,7 @@ export class BrokerChannel {
       queues.add(queue);
       if (how === 'ack') queue.settled(message);
       else if (how === 'reject') queue.rejected(message);
-      else queue.returned(message, how === 'requeue');
+      else queue.returned(message, how === 'requeue', lost);
     }
     for (const queue of queues) queue.dispatch();
   }

@@ -44,8 +44,8 @@ export interface BrokerQueue {
   /** A consumer is done with the message. */
   settled(message: QueuedMessage): void;
   rejected(message: QueuedMessage): void;
-  /** Back to its place. `failed`: the delivery counts towards the limit. */
-  returned(message: QueuedMessage, failed: boolean): void;
+  /** It comes back. `failed`: the delivery counts towards the limit. `lost`: no client put it back. */
+  returned(message: QueuedMessage, failed: boolean, lost: boolean): void;
   /** Refuses a consumer that this type of queue does not serve. */
   accept(options: QueueConsumerOptions): void;
   attach(consumer: QueueConsumer): void;

@@ -10,3 +10,15 @@ export const deliveryLimitOf = (version: string): number | undefined => (isSince
 
 /** Since 4.3 a release (`basic.nack`) does not count as a failed delivery. */
 export const releaseCounts = (version: string): boolean => !isSince(version, '4.3');
+
+/**
+ * How a quorum queue ranks a priority: since 4.3 as it is, up to 31; since 4.0 as high (above 4) or low; before that all alike.
+ * https://www.rabbitmq.com/docs/quorum-queues#priorities
+ */
+export function quorumRank(version: string, priority = 4): number {
+  if (isSince(version, '4.3')) return Math.min(priority, 31);
+  return isSince(version, '4.0') && priority > 4 ? 1 : 0;
+}
+
+/** From 4.0 to 4.2 a quorum queue serves one message of the low rank after two of the high one. Since 4.3 ranks are strict. */
+export const servesRanksInTurns = (version: string): boolean => isSince(version, '4.0') && !isSince(version, '4.3');

@@ -3,13 +3,12 @@ import { LONGEST } from '../../options';
 import type { QueueDeclaration } from '../../topology-arguments';
 import type { BrokerQueue, QueueHost } from './broker-queue';
 import type { DeathReason } from './dead-letter';
-import { deliveryLimitOf, releaseCounts } from './generation';
+import { deliveryLimitOf, quorumRank, releaseCounts, servesRanksInTurns } from './generation';
 import type { QueueConsumer, QueueConsumerOptions } from './queue-consumer';
+import { ReadyMessages } from './ready-messages';
 import { Refusal } from './refusal';
 import type { QueuedMessage, StoredMessage } from './stored-message';
 
-/** Quorum queues know no higher priority. https://www.rabbitmq.com/docs/quorum-queues#priorities */
-const HIGHEST_IN_QUORUM = 31;
 /** ms after which a quorum queue tries again to hand over a dead letter that no queue took. */
 const DEAD_LETTER_AGAIN = 180_000;
 
@@ -17,9 +16,9 @@ const DEAD_LETTER_AGAIN = 180_000;
 export class MemoryQueue implements BrokerQueue {
   readonly consumers: QueueConsumer[] = [];
   readonly out = new Set<QueuedMessage>();
+  readonly #ready: ReadyMessages;
   /** Those that wait to be delivered again, and until when, by `performance.now()`. */
   readonly #delayed = new Map<QueuedMessage, number>();
-  #ready: QueuedMessage[] = [];
   #pushed = 0;
   #leaderless = false;
   #usedAt = performance.now();
@@ -30,13 +29,15 @@ export class MemoryQueue implements BrokerQueue {
     readonly declaration: QueueDeclaration,
     readonly owner: object | undefined,
     readonly host: QueueHost,
-  ) {}
+  ) {
+    this.#ready = new ReadyMessages(this.counts && servesRanksInTurns(host.version));
+  }
 
   get ready(): readonly QueuedMessage[] {
-    return this.#ready;
+    return this.#ready.all;
   }
   get busy(): boolean {
-    return this.out.size > 0 || (this.consumers.length > 0 && this.#ready.length + this.#delayed.size > 0);
+    return this.out.size > 0 || (this.consumers.length > 0 && this.ready.length + this.#delayed.size > 0);
   }
   get counts(): boolean {
     return this.declaration.arguments['x-queue-type'] === 'quorum';
@@ -65,10 +66,12 @@ export class MemoryQueue implements BrokerQueue {
       if (this.declaration.arguments['x-overflow'] === 'reject-publish-dlx') this.#deadLetter(message, 'maxlen');
       return false;
     }
-    const { expiration = Infinity, priority = 0 } = message.properties;
-    this.#insert({
+    const { expiration = Infinity, priority } = message.properties;
+    this.#ready.insert({
       message,
-      rank: Math.min(priority, this.counts ? HIGHEST_IN_QUORUM : this.#number('x-max-priority', 0)),
+      rank: this.counts
+        ? quorumRank(this.host.version, priority)
+        : Math.min(priority ?? 0, this.#number('x-max-priority', 0)),
       order: this.#pushed++,
       expiresAt: performance.now() + Math.min(this.#number('x-message-ttl', Infinity), expiration),
       redelivered: false,
@@ -76,7 +79,7 @@ export class MemoryQueue implements BrokerQueue {
     });
     // In front of the expiry: a message that lives for 0 ms reaches a consumer that has room for it.
     this.#handOut();
-    while (this.#overfull(this.#ready)) this.#die(this.#ready.shift(), 'maxlen');
+    while (this.#overfull(this.ready)) this.#die(this.#ready.shift(), 'maxlen');
     this.dispatch();
     return true;
   }
@@ -85,7 +88,7 @@ export class MemoryQueue implements BrokerQueue {
     for (const [message, until] of this.#delayed) {
       if (until > performance.now()) continue;
       this.#delayed.delete(message);
-      this.#insert(message);
+      this.#ready.insert(message);
     }
     this.#dropExpired();
     this.#handOut();
@@ -106,13 +109,14 @@ export class MemoryQueue implements BrokerQueue {
     this.#die(message, 'rejected');
   }
 
-  returned(message: QueuedMessage, failed: boolean): void {
-    this.settled(message);
+  returned(given: QueuedMessage, failed: boolean, lost: boolean): void {
+    this.settled(given);
+    const message = this.counts ? { ...given, rank: this.#rankOfReturned(lost), order: this.#pushed++ } : given;
     message.redelivered = true;
     if (failed || releaseCounts(this.host.version)) message.failures++;
     const delay = this.#delayOf(message, failed);
     if (message.failures > this.#deliveryLimit()) this.#die(message, 'delivery_limit');
-    else if (delay === undefined) this.#insert(message);
+    else if (delay === undefined) this.#ready.insert(message);
     else this.#delayed.set(message, performance.now() + delay);
   }
 
@@ -163,8 +167,7 @@ export class MemoryQueue implements BrokerQueue {
   }
 
   purge(): number {
-    const length = this.#ready.length + this.#delayed.size;
-    this.#ready = [];
+    const length = this.#ready.clear() + this.#delayed.size;
     this.#delayed.clear();
     this.#awaitExpiry();
     this.host.changed();
@@ -175,17 +178,17 @@ export class MemoryQueue implements BrokerQueue {
     this.#expiry?.unsubscribe();
   }
 
-  #insert(message: QueuedMessage): void {
-    const goesBefore = (one: QueuedMessage): boolean =>
-      one.rank < message.rank || (one.rank === message.rank && one.order > message.order);
-    const last = this.#ready.at(-1);
-    if (!last || !goesBefore(last)) this.#ready.push(message);
-    else this.#ready.splice(this.#ready.findIndex(goesBefore), 0, message);
+  /**
+   * A quorum queue serves first what comes back, in the order in which it comes. Without a delivery limit that is true of what
+   * was lost alone: what a client puts back is appended. https://www.rabbitmq.com/docs/quorum-queues#repeated-requeues
+   */
+  #rankOfReturned(lost: boolean): number {
+    return lost || this.#deliveryLimit() < Infinity ? Infinity : quorumRank(this.host.version);
   }
 
   #handOut(): void {
     for (;;) {
-      const [first] = this.#ready;
+      const first = this.#ready.first;
       if (this.#leaderless) return;
       const consumer = first && this.#nextConsumer();
       if (!consumer) return;
@@ -211,15 +214,12 @@ export class MemoryQueue implements BrokerQueue {
   /** Like RabbitMQ it looks at the head alone. https://www.rabbitmq.com/docs/ttl#per-message-ttl-caveats */
   #dropExpired(): void {
     const now = performance.now();
-    for (let [first] = this.#ready; first && first.expiresAt <= now; [first] = this.#ready) {
-      this.#ready.shift();
-      this.#die(first, 'expired');
-    }
+    while ((this.#ready.first?.expiresAt ?? Infinity) <= now) this.#die(this.#ready.shift(), 'expired');
   }
 
   /** When the next message expires, or has waited long enough. */
   #nextAt(): number {
-    return Math.min(this.#ready[0]?.expiresAt ?? Infinity, ...this.#delayed.values());
+    return Math.min(this.#ready.first?.expiresAt ?? Infinity, ...this.#delayed.values());
   }
 
   /** ms that a message waits which is put back; undefined: none. https://www.rabbitmq.com/docs/quorum-queues */
@@ -242,7 +242,7 @@ export class MemoryQueue implements BrokerQueue {
   #rejects(message: StoredMessage): boolean {
     const overflow = this.declaration.arguments['x-overflow'];
     const rejects = typeof overflow === 'string' && overflow.startsWith('reject-publish');
-    return rejects && this.#overfull([...this.#ready, { message }]);
+    return rejects && this.#overfull([...this.ready, { message }]);
   }
 
   /** https://www.rabbitmq.com/docs/maxlength: messages that are out to consumers do not count. */

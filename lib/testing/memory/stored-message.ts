@@ -14,9 +14,9 @@ export interface StoredMessage {
 /** A message in a queue, or out to a consumer of it. */
 export interface QueuedMessage {
   readonly message: StoredMessage;
-  /** Its priority, as far as the queue counts. */
+  /** Its priority, as far as the queue counts; Infinity: it has come back to a quorum queue. */
   readonly rank: number;
-  /** Its place among those of the same rank, to which it returns. */
+  /** Its place among those of the same rank. */
   readonly order: number;
   /** By `performance.now()`. */
   readonly expiresAt: number;

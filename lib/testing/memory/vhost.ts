@@ -9,6 +9,7 @@ import { LATEST } from './generation';
 import { MemoryExchange, type Binding, type Destination } from './exchange';
 import type { BrokerQueue, QueueHost } from './broker-queue';
 import { MemoryQueue } from './queue';
+import type { QueueConsumer } from './queue-consumer';
 import { Refusal } from './refusal';
 import { routingKeys, withoutBlindCopies } from './sender-selected';
 import type { StoredMessage } from './stored-message';
@@ -20,7 +21,14 @@ export type Published = 'taken' | 'unroutable' | 'full';
 /** Sees what happens at a broker in memory. `channel` identifies a channel. */
 export interface BrokerObserver {
   readonly published?: (message: StoredMessage, outcome: 'taken' | 'unroutable' | 'full' | 'returned') => void;
-  readonly delivered?: (channel: object, tag: number, message: StoredMessage, queue: string) => void;
+  /** `consumer`: undefined for a message that was taken without one. */
+  readonly delivered?: (
+    channel: object,
+    tag: number,
+    message: StoredMessage,
+    queue: string,
+    consumer: QueueConsumer | undefined,
+  ) => void;
   /** A client settled a delivery. */
   readonly settled?: (channel: object, tag: number, message: StoredMessage, how: Settlement, queue: string) => void;
   /** A message left its queue for good. `taken`: where it goes as a dead letter, if anywhere, took it. */

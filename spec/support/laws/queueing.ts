@@ -1,4 +1,6 @@
 import { handle, type Delivery, type Message } from 'instance-queue';
+import { Subject } from 'rxjs';
+import { isAtLeast } from '../brokers/version';
 import { collect } from '../collect';
 import { eventually, until } from '../waiting';
 import type { BrokerUnderTest } from './broker-under-test';
@@ -27,6 +29,54 @@ export function queueingLaws(given: { readonly broker: BrokerUnderTest }): void 
     });
     await eventually(() => bodies.length === 7);
     expect(bodies).toEqual(['beyond', 'beyond', 'five', 'three', 'three again', 'none', 'zero']);
+  });
+
+  it('a quorum queue knows as many priorities as its RabbitMQ does, and a message without one has a middle one', async () => {
+    const name = await given.broker.declareQueue({ type: 'quorum' });
+    const queue = given.broker.newClient();
+    const sent = [['none'], ['nine', 9], ['zero', 0], ['five', 5], ['four', 4], ['nine again', 9]] as const;
+    for (const [body, priority] of sent) {
+      await queue.send({ queue: name, body, ...(priority !== undefined && { priority }) });
+    }
+    const bodies: unknown[] = [];
+    queue.consume({ queue: name, prefetch: 1 }).subscribe((delivery) => {
+      bodies.push(delivery.body);
+      delivery.ack();
+    });
+    await eventually(() => bodies.length === sent.length);
+    const alike = sent.map(([body]) => body);
+    // Two of a high priority, then one of the others.
+    const inTurns = ['nine', 'five', 'none', 'nine again', 'zero', 'four'];
+    const strict = ['nine', 'nine again', 'five', 'none', 'four', 'zero'];
+    const expected = isAtLeast(given.broker, '4.3') ? strict : isAtLeast(given.broker, '4.0') ? inTurns : alike;
+    expect(bodies).toEqual(expected);
+  });
+
+  it.each([
+    ['with a delivery limit goes in front', 5],
+    ['without one goes to the end', undefined],
+  ])('what comes back to a quorum queue %s, in the order in which it comes back', async (_, limit) => {
+    const limited = limit !== undefined && { deliveryLimit: limit };
+    const name = await given.broker.declareQueue({ type: 'quorum', ...limited });
+    const queue = given.broker.newClient();
+    for (const body of [1, 2, 3, 4]) await queue.send({ queue: name, body });
+    const bodies: unknown[] = [];
+    const held: Delivery<unknown>[] = [];
+    const pause = new Subject<boolean>();
+    queue.consume({ queue: name, prefetch: 3, pause }).subscribe((delivery) => held.push(delivery));
+    await eventually(() => held.length === 3);
+    pause.next(true);
+    await until(queue.health$, ({ consumers: [consumer] }) => consumer?.status === 'paused');
+    for (const i of [2, 0, 1]) held[i]?.release();
+    await eventually(async () => (await given.broker.count(name)).ready === 4);
+    queue.consume({ queue: name, prefetch: 1 }).subscribe((delivery) => {
+      bodies.push(delivery.body);
+      delivery.ack();
+    });
+    await eventually(() => bodies.length === 4);
+    // Since 4.0 there is a limit by default.
+    const inFront = limit !== undefined || isAtLeast(given.broker, '4.0');
+    expect(bodies).toEqual(inFront ? [3, 1, 2, 4] : [4, 3, 1, 2]);
   });
 
   it('a queue without priorities keeps the order', async () => {
