@@ -31,7 +31,10 @@ export interface MessageProperties {
    * not enforce it: the consumer has to check it. Read from a message it is what was left when it was sent.
    */
   readonly expiration?: number;
-  /** 0 to 255; queues count as far as their `maxPriority`. */
+  /**
+   * 0 to 255. Classic queues count as far as their `maxPriority`, none and 0 are the same. Quorum queues: since RabbitMQ 4.3 up to
+   * 31, where none is 4; since 4.0 only whether it is above 4.
+   */
   readonly priority?: number;
   /**
    * Strings, booleans, finite numbers, null, bytes, dates, and lists and plain objects of these. A Date is sent as an AMQP
@@ -43,3 +46,13 @@ export interface MessageProperties {
    */
   readonly headers?: Arguments;
 }
+
+/** Quorum queues take higher ones for this one. */
+const HIGHEST_PRIORITY = 31;
+
+/**
+ * For the names of quorum queues in which messages wait to expire. Each priority needs a queue of its own, 0 too: RabbitMQ ≥ 4.0
+ * puts those of a high one in front, and it only ever expires the first.
+ */
+export const prioritySuffix = (priority: number | undefined): string =>
+  priority === undefined ? '' : `.p${String(Math.min(priority, HIGHEST_PRIORITY))}`;

@@ -19,7 +19,7 @@
  * This room imports connection/, transport/ and the layers below; producer/, consumer/ and retry/ import it.
  */
 import { createHash } from 'node:crypto';
-import type { Arguments } from '../properties';
+import { prioritySuffix, type Arguments } from '../properties';
 import type { BindingSpec, ExchangeSpec, QueueSpec, Topology } from '../topology';
 
 /** The kind of queue in which delayed messages wait. */
@@ -66,12 +66,9 @@ export function planOf(delay: number): Plan {
   return { levels, top, bottom: levels.at(-1) ?? top };
 }
 
-/**
- * The levels of one kind. Messages with a priority have a set of their own for each: a quorum queue puts them in front of others
- * (RabbitMQ ≥ 4.0), where they would keep those from expiring in time.
- */
+/** The levels of one kind. In quorum queues each priority has a set of its own; classic ones without a `maxPriority` know none. */
 export function setOf(kind: DelayKind, priority: number | undefined): string {
-  return kind === 'classic' || !priority ? `${PREFIX}${kind}` : `${PREFIX}${kind}.p${String(Math.min(priority, 31))}`;
+  return `${PREFIX}${kind}${kind === 'quorum' ? prioritySuffix(priority) : ''}`;
 }
 
 /** Where messages enter a level. */

@@ -35,8 +35,8 @@ export interface RetryOptions {
   readonly then?: 'reject' | Route;
   /**
    * The kind of queue in which messages wait. 'classic': expires when unused. 'quorum' (RabbitMQ ≥ 3.10): replicated, returns
-   * its messages at least once even while their queue is full or has no leader, and stays until it is deleted. Messages of a queue
-   * that the broker named wait in classic ones: their queue goes with its connection.
+   * its messages at least once even while their queue is full or has no leader, and stays until it is deleted; one for each
+   * `priority`. Messages of a queue that the broker named wait in classic ones: their queue goes with its connection.
    *
    * 'queue': the message's own queue, where that does the same: a quorum queue on RabbitMQ ≥ 4.3 whose spec has a `delayedRetry`
    * that makes messages wait for just these delays, and a `deliveryLimit` (20 by default) that allows all attempts. The message is
@@ -93,7 +93,7 @@ export function retry<T>(options: RetryOptions, forward: Forward): RetryPolicy<T
       ? message.deliveryCount
       : (historyOf(message.properties.headers, message.queue)?.attempts ?? 0)) + 1;
   const policy: RetryPolicy<T> = async (error, message) => {
-    const { headers } = message.properties;
+    const { headers, priority } = message.properties;
     if (headers?.['x-stream-offset'] !== undefined) throw noStreams(message.queue);
     const runs = runsOf(message);
     const spent = runs >= attempts;
@@ -103,7 +103,8 @@ export function retry<T>(options: RetryOptions, forward: Forward): RetryPolicy<T
       warnOfCopies(message, warned);
     }
     const delay = delays[Math.min(runs, delays.length) - 1] ?? 0;
-    const into = spent ? undefined : waitQueue(message.queue, delay, kindFor(message.queue, waitIn));
+    const kind = kindFor(message.queue, waitIn);
+    const into = spent ? undefined : waitQueue(message.queue, delay, kind, priority);
     const route: Route = into ? { queue: into.name } : then === 'reject' ? { queue: message.queue } : then;
     const history = historyOf(headers, message.queue);
     const copy = copyOf(message, route, { error, attempts: runs, history, spent });

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { filter, map, throwIfEmpty } from 'rxjs';
 import type { ConnectionCore } from '../connection/connection-core';
 import { ChannelError } from '../errors';
+import { prioritySuffix } from '../properties';
 import type { QueueSpec } from '../topology';
 import type { Link } from '../transport/transport';
 import { firstUnlessAborted } from '../reactive/abort';
@@ -16,7 +17,8 @@ const LONGEST_NAME = 200;
 
 /**
  * The queue in which failed messages of one queue wait for one delay, and from which the broker returns them to that queue
- * alone. All its messages have the same TTL, so they expire in order: RabbitMQ only ever expires the first of a queue.
+ * alone. All its messages have the same TTL and, in a quorum queue, the same `priority`, so they expire in order: RabbitMQ only
+ * ever expires the first of a queue.
  *
  * Not the levels of delay/, which all services share: when something fails downstream, every message is retried at once, and the
  * delays of all others would be late behind that flood. Here it is one hop instead of several, of exactly the delay, and the queue
@@ -26,13 +28,13 @@ const LONGEST_NAME = 200;
  * the lease of a quorum queue (seen on 3.10; https://www.rabbitmq.com/docs/quorum-queues#feature-matrix), so a quorum queue
  * gets none and stays. It hands its messages back at least once.
  */
-export function waitQueue(origin: string, delay: number, kind: Exclude<WaitIn, 'queue'>): QueueSpec {
+export function waitQueue(origin: string, delay: number, kind: Exclude<WaitIn, 'queue'>, priority?: number): QueueSpec {
   const name = `${stem(origin)}.retry.${String(delay)}`;
   const returning = { durable: true, messageTtl: delay, deadLetter: { queue: origin } };
   if (kind === 'classic') return { ...returning, name, type: 'classic', expires: delay + LEASE };
   return {
     ...returning,
-    name: `${name}.quorum`,
+    name: `${name}.quorum${prioritySuffix(priority)}`,
     type: 'quorum',
     overflow: 'reject-publish',
     deadLetterStrategy: 'at-least-once',

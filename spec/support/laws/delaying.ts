@@ -68,6 +68,21 @@ export function delayingLaws(given: { readonly broker: BrokerUnderTest }): void 
       expect(message.properties.headers).toEqual({ mine: { a: [1, 'two'] } });
     });
 
+    it('is not late because others of another priority wait as well', async () => {
+      const name = await given.broker.declareQueue();
+      const queue = client(kind);
+      const arrivals = consuming(queue, name);
+      await queue.send({ queue: name, body: 'warm', priority: 0, delay: 20 });
+      const began = performance.now();
+      await queue.send({ queue: name, body: 'low', priority: 0, delay: 300 });
+      const low = (): boolean => arrivals.some(({ message }) => message.body === 'low');
+      for (let at = began + 50; !low() && at < began + 2000; at += 50) {
+        await queue.send({ queue: name, body: 'another', delay: 300 });
+        await eventually(() => low() || performance.now() >= at);
+      }
+      expect(performance.now() - began).toBeLessThan(1000);
+    });
+
     it('keeps its exchange and its routing key', async () => {
       const exchange = uniqueName('exchange');
       const name = given.broker.freeQueueName();

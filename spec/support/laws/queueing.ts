@@ -79,6 +79,29 @@ export function queueingLaws(given: { readonly broker: BrokerUnderTest }): void 
     expect(bodies).toEqual(inFront ? [3, 1, 2, 4] : [4, 3, 1, 2]);
   });
 
+  it('a retry is not late because messages of another priority wait for theirs', async () => {
+    const name = await given.broker.declareQueue();
+    const queue = given.broker.newClient();
+    const began = performance.now();
+    let retried: number | undefined;
+    const work = ({ body, deliveryCount }: Message<unknown>): void => {
+      if (deliveryCount === 0) throw new Error('fails once');
+      if (body === 'low') retried ??= performance.now() - began;
+    };
+    const retry = queue.retry({ attempts: 2, delay: 300, waitIn: 'quorum' });
+    queue
+      .consume({ queue: name })
+      .pipe(handle(work, { onError: retry }))
+      .subscribe();
+    await queue.send({ queue: name, body: 'low', priority: 0 });
+    for (let at = began + 50; retried === undefined && at < began + 2000; at += 50) {
+      await queue.send({ queue: name, body: 'another' });
+      await eventually(() => retried !== undefined || performance.now() >= at);
+    }
+    expect(retried).toBeLessThan(1000);
+    for (const wait of ['quorum', 'quorum.p0']) await given.broker.deleteQueue(`${name}.retry.300.${wait}`);
+  });
+
   it('a queue without priorities keeps the order', async () => {
     const name = await given.broker.declareQueue({ type: 'classic' });
     const queue = given.broker.newClient();
