@@ -2,6 +2,7 @@ import { batch, handle, type Delivery, type Message, type Worker } from 'instanc
 import { concatMap, Observable, share, tap, timer, type Subscription } from 'rxjs';
 import type { AppRun } from './app-run';
 import type { Body } from './body';
+import { CONSUMER } from './delivery-oracle';
 import type { ConsumerPlan } from './plan';
 
 /** ms in which a consumer that was unsubscribed from releases what it has not started. */
@@ -28,16 +29,22 @@ export class AppConsumer {
 
   start(): void {
     const app = this.#app;
-    const { prefetch, queue, ends, pauses, shared, consumerTimeout } = this.#plan;
+    const { prefetch, queue, ends, pauses, shared, consumerTimeout, priority } = this.#plan;
     const deliveries$ = app.client.consume<Body>({
       queue: app.queueAt(queue),
       prefetch,
+      arguments: { [CONSUMER]: this.#index },
+      ...(priority !== undefined && { priority }),
       ...(consumerTimeout !== undefined && { consumerTimeout }),
       ...(pauses.length > 0 && { pause: paused(pauses) }),
       ...(ends?.by === 'until' && { until: timer(ends.at) }),
     });
     const all$ = deliveries$.pipe(share());
-    const subscription = this.#subscribe(all$.pipe(tap((delivery) => this.#received.push(delivery))));
+    const received = (delivery: Delivery<Body>): void => {
+      app.oracle.deliveries.received(this.#index, delivery.body);
+      this.#received.push(delivery);
+    };
+    const subscription = this.#subscribe(all$.pipe(tap(received)));
     if (ends?.by !== 'unsubscribe') return;
     const other = shared === undefined ? undefined : all$.subscribe({ error: () => undefined });
     app.at(ends.at, () => {

@@ -10,7 +10,7 @@ import { firstValueFrom, of } from 'rxjs';
 import { Random } from '../../lib/testing/simulation/random';
 import type { AppRun } from './app-run';
 import type { Body } from './body';
-import type { ProducerPlan } from './plan';
+import { priorityOf, type ProducerPlan } from './plan';
 
 /** The exchange of the app, with a binding for each queue. */
 export const EXCHANGE = 'events';
@@ -187,16 +187,17 @@ class AppProducer {
 
   #next(): { readonly body: Body; readonly message: OutboundMessage<Body> } {
     this.#left--;
-    const { queue: index, through, by, nowhere = 0, expires, priorities } = this.#plan;
+    const { queue: index, through, by, nowhere = 0, expires } = this.#plan;
     const queue = this.#app.queueAt(index);
     const body = this.#app.body(this.#index, this.#chance.integer(0, 5));
+    const priority = priorityOf(this.#plan, body.id);
     const lost = this.#rare.integer(1, 100) <= nowhere ? (body.id % 2 === 0 ? 'dropped' : 'returned') : undefined;
     const route = through === 'queue' ? { queue } : { exchange: EXCHANGE, routingKey: `${queue}.x` };
     const message: OutboundMessage<Body> = {
       ...(lost ? { exchange: EXCHANGE, routingKey: NOWHERE } : route),
       ...(lost === 'dropped' && { mandatory: false }),
       ...(expires !== undefined && { expiration: expires }),
-      ...(priorities && { priority: body.id % 6 }),
+      ...(priority !== undefined && { priority }),
       ...(by.endsWith('-all') && { messageId: `m${String(body.id)}` }),
       body,
     };

@@ -1,6 +1,7 @@
 import type { InstanceQueue } from 'instance-queue';
 import type { Universe } from '../../lib/testing/simulation/universe';
 import { bodyIn } from './body';
+import { DeliveryOracle } from './delivery-oracle';
 import { Findings } from './findings';
 import { timesOut, type Plan } from './plan';
 import { SendOracle } from './send-oracle';
@@ -18,6 +19,7 @@ export class Oracle {
   readonly work: WorkOracle;
   readonly states: StateOracle;
   readonly streams: StreamOracle;
+  readonly deliveries: DeliveryOracle;
   readonly #universe: Universe;
 
   constructor(universe: Universe, plan: Plan) {
@@ -28,6 +30,7 @@ export class Oracle {
     this.work = new WorkOracle(plan, findings, (id) => this.sends.at(id));
     this.states = new StateOracle(universe, plan, findings);
     this.streams = new StreamOracle(universe, plan, findings);
+    this.deliveries = new DeliveryOracle(universe, plan, findings, (id) => this.sends.producerOf(id));
     const note = (event: string): void => {
       findings.note(event);
     };
@@ -38,10 +41,15 @@ export class Oracle {
         note(
           `broker: ${exchange}/${routingKey.startsWith('amq.') ? 'reply' : routingKey} gets ${String(body?.id)}: ${outcome}`,
         );
-        if (body) this.sends.published(body, outcome, routingKey.includes('.retry.'), message);
+        if (!body) return;
+        const copy = routingKey.includes('.retry.');
+        this.sends.published(body, outcome, copy, message);
+        this.deliveries.published(body, message, outcome, copy);
       },
-      delivered: (_, tag, { content }, queue) => {
-        note(`broker: ${queue} delivers ${String(bodyIn(content)?.id)} as ${String(tag)}`);
+      delivered: (_, tag, message, queue, consumer) => {
+        const body = bodyIn(message.content);
+        note(`broker: ${queue} delivers ${String(body?.id)} as ${String(tag)}`);
+        if (body) this.deliveries.delivered(body, message, queue, consumer);
       },
       settled: (_, tag, message, how, queue) => {
         const body = bodyIn(message.content);
@@ -49,8 +57,9 @@ export class Oracle {
         if (this.streams.has(queue)) this.streams.settled(message, how, queue);
         else if (body) this.work.settled(body, how);
       },
-      died: ({ content }, death, taken) => {
-        const body = bodyIn(content);
+      died: (message, death, taken) => {
+        const body = bodyIn(message.content);
+        this.deliveries.died(message, death.queue);
         if (body) this.sends.died(body, death, taken);
       },
       refused: (refusal) => {

@@ -25,6 +25,10 @@ export interface Plan {
 export const timesOut = ({ queues, consumers }: Plan): boolean =>
   [...queues, ...consumers].some(({ consumerTimeout }) => consumerTimeout !== undefined);
 
+/** The priority of a message from a producer; undefined: it has none. */
+export const priorityOf = (plan: ProducerPlan | undefined, id: number): number | undefined =>
+  plan?.priorities ? id % 6 : undefined;
+
 /** How far down the simulation goes: to the transport port, or with amqplib to the socket. */
 export type Mode = 'port' | 'socket';
 
@@ -62,6 +66,8 @@ export interface ConsumerPlan {
   readonly at: number;
   readonly queue: number;
   readonly prefetch: number;
+  /** Among the consumers of its queue. */
+  readonly priority?: number;
   readonly works: 'handle' | 'batch' | 'by-hand';
   readonly concurrency?: number;
   /** Messages are worked on in order per key, of which there are this many. */
@@ -190,8 +196,34 @@ export function planOf(seed: number, mode: Mode = 'port'): Plan {
     drainTimeout: random.pick([0, 200, 5000, 30_000]),
     ...(mode === 'socket' && { socket: socketPlanOf(seed, duration) }),
   };
-  const more = withBursts(withMore(plan, duration));
+  const more = withBursts(withPriorities(withMore(plan, duration)));
   return plan.socket ? withFullSockets(more, plan.socket, duration) : more;
+}
+
+/** In one run in five messages of several priorities wait in one queue, for consumers of several priorities. */
+function withPriorities(plan: Plan): Plan {
+  const random = new Random(plan.seed ^ 0x5bd1e995);
+  if (!random.chance(0.2)) return plan;
+  const queue = random.integer(0, plan.queues.filter(({ type }) => type !== 'stream').length - 1);
+  return {
+    ...plan,
+    queues: plan.queues.map((spec, i) =>
+      i === queue && spec.type === 'classic' ? { ...spec, maxPriority: random.pick([1, 3, 5, 9]) } : spec,
+    ),
+    producers: plan.producers.map((one): ProducerPlan => {
+      if (random.chance(0.3)) return one;
+      const { expires, nowhere, ...rest } = one;
+      const messages = random.pick([10, 20, 30, 60]);
+      return { ...rest, queue, messages, ...(random.chance(0.8) && { priorities: true }) };
+    }),
+    consumers: plan.consumers.map((one): ConsumerPlan => {
+      if (random.chance(0.2)) return one;
+      const { consumerTimeout, ...rest } = one;
+      const takes = random.pick([5, 100, 1000]);
+      const prefetch = random.pick([1, 1, 4]);
+      return { ...rest, queue, takes, prefetch, ...(random.chance(0.7) && { priority: random.pick([-3, 1, 10]) }) };
+    }),
+  };
 }
 
 /** In one run in four hundred a producer sends thousands at once, and then a few: what has grown with its load shrinks again. */

@@ -1,4 +1,5 @@
 import { PLANTED_IN_AMQP } from './planted-in-amqp';
+import { PLANTED_IN_DELIVERIES } from './planted-in-deliveries';
 import { PLANTED_IN_STREAMS } from './planted-in-streams';
 import type { Patch } from './threads';
 
@@ -290,6 +291,7 @@ export const PLANTED: Readonly<Record<string, Patch>> = {
     search: 'for (const delivery of this.#queue.remove(matches)) delivery.release();',
     replace: 'for (const delivery of this.#queue.remove(matches)) delivery.requeue();',
   },
+  ...PLANTED_IN_DELIVERIES,
   ...PLANTED_IN_STREAMS,
   ...PLANTED_IN_AMQP,
 };

@@ -123,6 +123,11 @@ export class SendOracle {
     if (send) send.unseen = true;
   }
 
+  /** Who sent a message, and how. */
+  producerOf(id: number): ProducerPlan | undefined {
+    return this.#sends.get(id)?.plan;
+  }
+
   /** The app closes its client now. */
   closes(): void {
     this.#closesAt = this.#universe.now;

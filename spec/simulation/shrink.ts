@@ -32,6 +32,7 @@ function* smaller(plan: Plan): Generator<Plan> {
   yield* edited('producers', ({ closeAt, ...one }) => (closeAt === undefined ? undefined : one));
   yield* edited('consumers', (one) => (one.pauses.length > 0 ? { ...one, pauses: [] } : undefined));
   yield* edited('consumers', ({ ends, ...one }) => (ends ? one : undefined));
+  yield* edited('consumers', ({ priority, ...one }) => (priority === undefined ? undefined : one));
   yield* edited('consumers', ({ keys, ...one }) => (keys === undefined ? undefined : one));
   yield* edited('consumers', ({ concurrency, ...one }) => (concurrency === undefined ? undefined : one));
   yield* edited('consumers', (one) => (one.fails + one.hangs > 0 ? { ...one, fails: 0, hangs: 0 } : undefined));

@@ -1,0 +1,43 @@
+import type { Patch } from './threads';
+
+/** Mistakes in which message goes first, and to whom. */
+export const PLANTED_IN_DELIVERIES: Readonly<Record<string, Patch>> = {
+  'a-resend-loses-its-priority': {
+    file: 'lib/producer/pump.ts',
+    search: 'if (publishing.channel.publish(message, remaining',
+    replace:
+      'const resent = { ...message, properties: message.properties && { ...message.properties, priority: undefined } };\n      if (publishing.channel.publish(entry.attempts > 0 ? resent : message, remaining',
+  },
+  'a-retry-loses-its-priority': {
+    file: 'lib/retry/retry.ts',
+    search: '      ...properties,\n      headers: { ...kept(',
+    replace: '      ...properties,\n      priority: undefined,\n      headers: { ...kept(',
+  },
+  'a-consumer-loses-its-priority-when-it-attaches-again': {
+    file: 'lib/consumer/attach-loop.ts',
+    search: ': this.#options;\n      const attached$',
+    replace: ': this.#reopening.everOpened ? { ...this.#options, priority: undefined } : this.#options;\n      const attached$',
+  },
+  'a-consumer-loses-its-arguments-when-it-attaches-again': {
+    file: 'lib/consumer/attach-loop.ts',
+    search: ': this.#options;\n      const attached$',
+    replace: ': this.#reopening.everOpened ? { ...this.#options, arguments: {} } : this.#options;\n      const attached$',
+  },
+  'a-consumer-asks-for-more-than-its-prefetch': {
+    file: 'lib/consumer/attach.ts',
+    search: '{ queue, tag, prefetch, noAck,',
+    replace: '{ queue, tag, prefetch: prefetch + 1, noAck,',
+  },
+  'a-delivery-is-handed-out-late': {
+    file: 'lib/consumer/delivery-decoder.ts',
+    search: 'else this.#subscriber.next(message as Delivery<T>);',
+    replace:
+      'else if (raw.deliveryTag % 5 === 4) setTimeout(() => this.#subscriber.next(message as Delivery<T>), 3);\n    else this.#subscriber.next(message as Delivery<T>);',
+  },
+  'a-high-priority-is-written-as-a-low-one': {
+    file: 'lib/amqp/wire/publish-frames.ts',
+    search: 'at = to.writeUInt8(properties.priority, at);',
+    replace: 'at = to.writeUInt8(properties.priority & 3, at);',
+    mode: 'socket',
+  },
+};
