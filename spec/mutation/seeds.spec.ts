@@ -1,4 +1,5 @@
-import { planOf, type Mode } from '../simulation/plan';
+import { planOf } from '../simulation/draw-plan';
+import type { Mode } from '../simulation/plan';
 import { runPlan } from '../simulation/run-plan';
 
 // The simulator as a test of mutants. In tests of a few seeds each, so that a mutant is run on those alone that reach it, and only until

@@ -16,12 +16,14 @@ export const PLANTED_IN_DELIVERIES: Readonly<Record<string, Patch>> = {
   'a-consumer-loses-its-priority-when-it-attaches-again': {
     file: 'lib/consumer/attach-loop.ts',
     search: ': this.#options;\n      const attached$',
-    replace: ': this.#reopening.everOpened ? { ...this.#options, priority: undefined } : this.#options;\n      const attached$',
+    replace:
+      ': this.#reopening.everOpened ? { ...this.#options, priority: undefined } : this.#options;\n      const attached$',
   },
   'a-consumer-loses-its-arguments-when-it-attaches-again': {
     file: 'lib/consumer/attach-loop.ts',
     search: ': this.#options;\n      const attached$',
-    replace: ': this.#reopening.everOpened ? { ...this.#options, arguments: {} } : this.#options;\n      const attached$',
+    replace:
+      ': this.#reopening.everOpened ? { ...this.#options, arguments: {} } : this.#options;\n      const attached$',
   },
   'a-consumer-asks-for-more-than-its-prefetch': {
     file: 'lib/consumer/attach.ts',

@@ -1,6 +1,7 @@
 /** Runs seeds in a thread of its own: every `stride`th from `from` on, below `to`. */
 import { parentPort, workerData } from 'node:worker_threads';
-import { planOf, type Mode } from './plan';
+import { planOf } from './draw-plan';
+import type { Mode } from './plan';
 import { runPlan } from './run-plan';
 
 export interface Share {

@@ -1,0 +1,146 @@
+import type { QueueSpec } from 'instance-queue';
+import { Random } from '../../lib/testing/simulation/random';
+import type { ConsumerPlan, Plan, ProducerPlan, ReaderPlan } from './plan';
+import { drawOutages, type SocketPlan } from './socket/socket-plan';
+
+/** What a seed adds to some runs. Each addition draws its own numbers, so that a new one changes no other. */
+export function rarer(plan: Plan, duration: number): Plan {
+  const more = withBursts(withPriorities(withMore(plan, duration)));
+  return plan.socket ? withFullSockets(more, plan.socket, duration) : more;
+}
+
+/** One that writes often, and a little at a time: it fills the buffers of a slow socket. */
+export const trickling = (plan: ProducerPlan): ProducerPlan => ({
+  ...plan,
+  every: 1,
+  messages: 150,
+  maxInFlight: 1000,
+});
+
+/** In one run in five messages of several priorities wait in one queue, for consumers of several priorities. */
+function withPriorities(plan: Plan): Plan {
+  const random = new Random(plan.seed ^ 0x5bd1e995);
+  if (!random.chance(0.2)) return plan;
+  const queue = random.integer(0, plan.queues.filter(({ type }) => type !== 'stream').length - 1);
+  return {
+    ...plan,
+    queues: plan.queues.map((spec, i) =>
+      i === queue && spec.type === 'classic' ? { ...spec, maxPriority: random.pick([1, 3, 5, 9]) } : spec,
+    ),
+    producers: plan.producers.map((one): ProducerPlan => {
+      if (random.chance(0.3)) return one;
+      const { expires, nowhere, ...rest } = one;
+      const messages = random.pick([10, 20, 30, 60]);
+      return { ...rest, queue, messages, ...(random.chance(0.8) && { priorities: true }) };
+    }),
+    consumers: plan.consumers.map((one): ConsumerPlan => {
+      if (random.chance(0.2)) return one;
+      const { consumerTimeout, ...rest } = one;
+      const takes = random.pick([5, 100, 1000]);
+      const prefetch = random.pick([1, 1, 4]);
+      return { ...rest, queue, takes, prefetch, ...(random.chance(0.7) && { priority: random.pick([-3, 1, 10]) }) };
+    }),
+  };
+}
+
+/** In one run in four hundred a producer sends thousands at once, and then a few: what has grown with its load shrinks again. */
+function withBursts(plan: Plan): Plan {
+  const random = new Random(plan.seed ^ 0x2545f491);
+  if (!random.chance(0.0025)) return plan;
+  const burst = random.integer(2200, 5000);
+  return {
+    ...plan,
+    queues: plan.queues.map(({ maxLength, overflow, ...queue }) => queue),
+    producers: plan.producers.map((one, i): ProducerPlan => {
+      const { expires, nowhere, closeAt, ...rest } = one;
+      if (i > 0) return one;
+      return {
+        ...rest,
+        by: 'send',
+        overflow: 'wait',
+        limit: 10_000,
+        timeout: 60_000,
+        maxInFlight: random.pick([3, 1000, 10_000]),
+        aborts: random.pick([0, 0, 1]),
+        burst,
+        messages: random.integer(1, 2) * burst + random.integer(5, 40),
+        every: random.integer(1000, 10_000),
+      };
+    }),
+    consumers: plan.consumers.map((one) => ({ ...one, prefetch: 20, fails: 0, hangs: 0, takes: 0 })),
+  };
+}
+
+/** Some runs down to the socket have patient senders and a broker that reads late; some have hosts that do not answer. */
+function withFullSockets(plan: Plan, socket: SocketPlan, duration: number): Plan {
+  const random = new Random(plan.seed ^ 0x4cf5ad43);
+  if (random.chance(0.1)) {
+    const faults = [...socket.faults, ...drawOutages(random, duration)].sort((a, b) => a.at - b.at);
+    return { ...plan, socket: { ...socket, faults, connectTimeout: random.integer(1500, 4000) } };
+  }
+  if (!random.chance(0.05)) return plan;
+  const stalls = Array.from({ length: random.integer(1, 2) }, () => {
+    return { kind: 'stall', at: random.integer(1, 600), ms: random.integer(100, 1000) } as const;
+  });
+  return {
+    ...plan,
+    faults: [],
+    // A queue with room takes what waited in time; one without makes the broker nack what comes behind a full socket.
+    queues: random.chance(0.5) ? plan.queues : plan.queues.map(({ maxLength, overflow, ...queue }) => queue),
+    producers: plan.producers.map((one): ProducerPlan => ({
+      ...trickling(one),
+      at: random.integer(0, 300),
+      overflow: 'wait',
+      limit: 10_000,
+      timeout: 60_000,
+      aborts: 0,
+    })),
+    socket: { ...socket, highWaterMark: 512, window: 3000, faults: stalls.sort((a, b) => a.at - b.at) },
+  };
+}
+
+/** What a seed adds to one run in two: rarer ways to send, smaller limits, streams. */
+function withMore(plan: Plan, duration: number): Plan {
+  const random = new Random(plan.seed ^ 0x61c88647);
+  if (random.chance(0.5)) return plan;
+  const at = (share = 0.5): number => random.integer(0, Math.floor(duration * share));
+  const queues = plan.queues.map(({ deadLetter, ...queue }): QueueSpec => {
+    const limited = queue.type === 'quorum' && random.chance(0.3) && { deliveryLimit: random.integer(0, 3) };
+    return { ...queue, ...(deadLetter && random.chance(0.9) && { deadLetter }), ...limited };
+  });
+  const streams = random.chance(0.3) ? random.integer(1, 2) : 0;
+  for (let i = 0; i < streams; i++) queues.push({ name: `s${String(i)}`, type: 'stream' });
+  const first = plan.queues.length;
+  const stream = (): number => first + random.integer(0, streams - 1);
+  return {
+    ...plan,
+    queues,
+    producers: plan.producers.map((one): ProducerPlan => ({
+      ...one,
+      ...(random.chance(0.3) && { by: random.pick(['send-all', 'publish-all']) }),
+      ...(random.chance(0.3) && { nowhere: random.pick([10, 50]) }),
+      ...(random.chance(0.3) && { expires: random.pick([5, 100, 1000, 10_000]) }),
+      ...(random.chance(0.2) && { priorities: true }),
+      ...(streams > 0 && random.chance(0.5) && { queue: stream() }),
+    })),
+    consumers: plan.consumers.map((one): ConsumerPlan => {
+      const times = plan.version === '4.3.0' && queues[one.queue]?.type === 'quorum' && random.chance(0.2);
+      return { ...one, ...(times && { consumerTimeout: random.integer(500, 8000) }) };
+    }),
+    ...(streams > 0 && {
+      readers: Array.from({ length: random.integer(1, 2) }, (): ReaderPlan => ({
+        at: at(0.3),
+        queue: stream(),
+        from: random.pick(['first', 'first', 'next', random.integer(0, 5)]),
+        prefetch: random.pick([1, 4, 20]),
+        works: random.pick(['handle', 'handle', 'by-hand']),
+        concurrency: random.pick([1, 3, 20]),
+        onError: random.pick(['requeue-once', 'requeue', 'reject']),
+        fails: random.pick([0, 0, 20]),
+        takes: random.pick([0, 5, 100]),
+        pauses: random.chance(0.25) ? [{ at: at(), ms: random.integer(0, duration / 4) }] : [],
+        ...(random.chance(0.3) && { resumesAt: at() }),
+      })),
+    }),
+  };
+}
