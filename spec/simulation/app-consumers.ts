@@ -112,13 +112,13 @@ export class AppConsumer {
   }
 
   #handling() {
-    const { concurrency, keys, onError, timeout } = this.#plan;
+    const { concurrency, keys, onError, timeout, retry } = this.#plan;
     const { client } = this.#app;
     return {
       ...(concurrency !== undefined && { concurrency }),
       ...(keys !== undefined && { key: ({ body }: Message<Body>) => body.key % keys }),
       ...(timeout !== undefined && { timeout }),
-      onError: onError === 'retry' ? client.retry<Body>({ attempts: 3, delay: [100, 1000] }) : onError,
+      onError: onError === 'retry' ? client.retry<Body>(retry ?? { attempts: 3, delay: [100, 1000] }) : onError,
     };
   }
 

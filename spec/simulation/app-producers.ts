@@ -9,11 +9,9 @@ import {
 import { firstValueFrom, of } from 'rxjs';
 import { Random } from '../../lib/testing/simulation/random';
 import type { AppRun } from './app-run';
-import type { Body } from './body';
-import { priorityOf, type ProducerPlan } from './plan';
+import { EXCHANGE, type Body } from './body';
+import { delayOf, priorityOf, type ProducerPlan } from './plan';
 
-/** The exchange of the app, with a binding for each queue. */
-export const EXCHANGE = 'events';
 /** No queue is bound for it. */
 const NOWHERE = 'nowhere';
 
@@ -22,12 +20,13 @@ export async function produce(app: AppRun, plan: ProducerPlan, index: number): P
   const { universe, oracle, client } = app;
   await universe.sleep(plan.at);
   if (app.isOver()) return;
-  const { onUnknown, onNack, overflow, limit, maxInFlight, timeout } = plan;
+  const { onUnknown, onNack, overflow, limit, maxInFlight, timeout, delays } = plan;
   const producer = client.producer<Body>({
     onUnknown,
     onNack,
     maxInFlight,
     timeout,
+    ...(delays && { delayIn: delays.in }),
     outbox: { overflow, limit },
   });
   oracle.states.watchProducer(producer, plan);
@@ -187,10 +186,11 @@ class AppProducer {
 
   #next(): { readonly body: Body; readonly message: OutboundMessage<Body> } {
     this.#left--;
-    const { queue: index, through, by, nowhere = 0, expires } = this.#plan;
+    const { queue: index, through, by, nowhere = 0, expires, delays } = this.#plan;
     const queue = this.#app.queueAt(index);
     const body = this.#app.body(this.#index, this.#chance.integer(0, 5));
     const priority = priorityOf(this.#plan, body.id);
+    const delay = delayOf(this.#plan, body.id);
     const lost = this.#rare.integer(1, 100) <= nowhere ? (body.id % 2 === 0 ? 'dropped' : 'returned') : undefined;
     const route = through === 'queue' ? { queue } : { exchange: EXCHANGE, routingKey: `${queue}.x` };
     const message: OutboundMessage<Body> = {
@@ -198,6 +198,7 @@ class AppProducer {
       ...(lost === 'dropped' && { mandatory: false }),
       ...(expires !== undefined && { expiration: expires }),
       ...(priority !== undefined && { priority }),
+      ...(delay !== undefined && (delays?.by === 'at' ? { at: new Date(Date.now() + delay) } : { delay })),
       ...(by.endsWith('-all') && { messageId: `m${String(body.id)}` }),
       body,
     };

@@ -1,12 +1,13 @@
 import type { InstanceQueue, Topology } from 'instance-queue';
 import type { Universe } from '../../lib/testing/simulation/universe';
 import { AppConsumer } from './app-consumers';
-import { EXCHANGE, produce } from './app-producers';
+import { produce } from './app-producers';
+import { EXCHANGE } from './body';
 import { AppReader } from './app-readers';
 import { request } from './app-requests';
 import { AppRun } from './app-run';
 import type { Oracle } from './oracle';
-import type { Plan } from './plan';
+import { MOVED, type Plan } from './plan';
 
 /** A service that a plan describes: it runs on the library as an app would. */
 export class SimulatedApp {
@@ -18,7 +19,7 @@ export class SimulatedApp {
     this.#plan = plan;
     const topology: Topology = {
       exchanges: [{ name: EXCHANGE, type: 'topic' }],
-      queues: [...plan.queues, { name: 'dead' }],
+      queues: [...plan.queues, { name: 'dead' }, { name: MOVED }],
       bindings: plan.queues.map(({ name }) => ({ exchange: EXCHANGE, queue: name, routingKey: `${name}.#` })),
     };
     this.client = universe.connect({

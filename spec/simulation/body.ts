@@ -1,3 +1,6 @@
+/** The exchange of the simulated app, with a binding for each queue. */
+export const EXCHANGE = 'events';
+
 /** What a message of the simulated app says of itself. */
 export interface Body {
   readonly id: number;

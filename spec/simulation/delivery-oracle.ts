@@ -2,7 +2,7 @@ import type { QueueSpec } from 'instance-queue';
 import type { QueueConsumer } from '../../lib/testing/memory/queue-consumer';
 import type { StoredMessage } from '../../lib/testing/memory/stored-message';
 import type { Universe } from '../../lib/testing/simulation/universe';
-import type { Body } from './body';
+import { EXCHANGE, type Body } from './body';
 import type { Findings } from './findings';
 import { priorityOf, type Plan, type ProducerPlan } from './plan';
 
@@ -61,7 +61,8 @@ export class DeliveryOracle {
       this.#findings.violate('a-priority-is-kept', what);
     }
     if (copy || outcome !== 'taken' || this.#seen.has(message)) return;
-    const waiting = this.#queues.get(exchange === '' ? routingKey : routingKey.replace(/\.x$/, ''));
+    const queue = exchange === '' ? routingKey : exchange === EXCHANGE ? routingKey.replace(/\.x$/, '') : '';
+    const waiting = this.#queues.get(queue);
     if (!waiting) return;
     const rank = this.#rankIn(waiting.spec, priority);
     const same = waiting.ranks.get(rank);

@@ -1,9 +1,10 @@
 import type { InstanceQueue } from 'instance-queue';
 import type { Universe } from '../../lib/testing/simulation/universe';
 import { bodyIn } from './body';
+import { DelayOracle } from './delay-oracle';
 import { DeliveryOracle } from './delivery-oracle';
 import { Findings } from './findings';
-import { timesOut, type Plan } from './plan';
+import { MOVED, timesOut, type Plan } from './plan';
 import { SendOracle } from './send-oracle';
 import { StateOracle } from './state-oracle';
 import { StreamOracle } from './stream-oracle';
@@ -20,6 +21,7 @@ export class Oracle {
   readonly states: StateOracle;
   readonly streams: StreamOracle;
   readonly deliveries: DeliveryOracle;
+  readonly delays: DelayOracle;
   readonly #universe: Universe;
 
   constructor(universe: Universe, plan: Plan) {
@@ -30,7 +32,8 @@ export class Oracle {
     this.work = new WorkOracle(plan, findings, (id) => this.sends.at(id));
     this.states = new StateOracle(universe, plan, findings);
     this.streams = new StreamOracle(universe, plan, findings);
-    this.deliveries = new DeliveryOracle(universe, plan, findings, (id) => this.sends.producerOf(id));
+    this.deliveries = new DeliveryOracle(universe, plan, findings, (id) => this.sends.sentAs(id)?.plan);
+    this.delays = new DelayOracle(universe, plan, findings, (id) => this.sends.sentAs(id));
     const note = (event: string): void => {
       findings.note(event);
     };
@@ -42,14 +45,17 @@ export class Oracle {
           `broker: ${exchange}/${routingKey.startsWith('amq.') ? 'reply' : routingKey} gets ${String(body?.id)}: ${outcome}`,
         );
         if (!body) return;
-        const copy = routingKey.includes('.retry.');
+        const copy = routingKey.includes('.retry.') || routingKey === MOVED;
         this.sends.published(body, outcome, copy, message);
         this.deliveries.published(body, message, outcome, copy);
+        this.delays.published(body, message, copy);
       },
       delivered: (_, tag, message, queue, consumer) => {
         const body = bodyIn(message.content);
         note(`broker: ${queue} delivers ${String(body?.id)} as ${String(tag)}`);
-        if (body) this.deliveries.delivered(body, message, queue, consumer);
+        if (!body) return;
+        this.deliveries.delivered(body, message, queue, consumer);
+        this.delays.delivered(body);
       },
       settled: (_, tag, message, how, queue) => {
         const body = bodyIn(message.content);
@@ -60,7 +66,9 @@ export class Oracle {
       died: (message, death, taken) => {
         const body = bodyIn(message.content);
         this.deliveries.died(message, death.queue);
-        if (body) this.sends.died(body, death, taken);
+        if (!body) return;
+        this.sends.died(body, death, taken);
+        this.delays.died(body, message, death);
       },
       refused: (refusal) => {
         note(`broker: refuses, ${refusal.message}`);
@@ -75,6 +83,12 @@ export class Oracle {
   watch(client: InstanceQueue): void {
     this.states.watch(client);
     this.sends.watch(client);
+  }
+
+  /** The app closes its client now. */
+  closes(): void {
+    this.sends.closes();
+    this.delays.closes();
   }
 
   /** All faults are over, and everything had time to mend. */
@@ -93,6 +107,7 @@ export class Oracle {
     }
     const { broker } = this.#universe;
     this.streams.calm();
+    this.delays.calm();
     for (const { name, consumers } of broker.queues) {
       const attached = health.consumers.filter((one) => one.status === 'attached' && one.queueName === name).length;
       if (attached > consumers) {

@@ -20,6 +20,9 @@ export interface Plan {
   readonly socket?: SocketPlan;
 }
 
+/** The queue to which `retry` moves what has failed too often. */
+export const MOVED = 'moved';
+
 /** Does the broker take deliveries back that take too long? */
 export const timesOut = ({ queues, consumers }: Plan): boolean =>
   [...queues, ...consumers].some(({ consumerTimeout }) => consumerTimeout !== undefined);
@@ -27,6 +30,13 @@ export const timesOut = ({ queues, consumers }: Plan): boolean =>
 /** The priority of a message from a producer; undefined: it has none. */
 export const priorityOf = (plan: ProducerPlan | undefined, id: number): number | undefined =>
   plan?.priorities ? id % 6 : undefined;
+
+/** ms by which a message from a producer is delayed; undefined: not at all. */
+export const delayOf = (plan: ProducerPlan | undefined, id: number): number | undefined =>
+  plan?.delays && (id * 7919) % (plan.delays.most + 1);
+
+/** Does nothing go wrong? */
+export const isFaultless = ({ faults, socket }: Plan): boolean => faults.length + (socket?.faults.length ?? 0) === 0;
 
 /** How far down the simulation goes: to the transport port, or with amqplib to the socket. */
 export type Mode = 'port' | 'socket';
@@ -59,6 +69,8 @@ export interface ProducerPlan {
   readonly expires?: number;
   /** Its messages have a priority. */
   readonly priorities?: true;
+  /** Its messages are delayed, by so many ms at most, and say so with `delay` or `at`. */
+  readonly delays?: { readonly most: number; readonly in: 'quorum' | 'classic'; readonly by: 'delay' | 'at' };
 }
 
 export interface ConsumerPlan {
@@ -72,6 +84,8 @@ export interface ConsumerPlan {
   /** Messages are worked on in order per key, of which there are this many. */
   readonly keys?: number;
   readonly onError: 'requeue-once' | 'requeue' | 'reject' | 'retry';
+  /** How it retries, if it does. */
+  readonly retry?: RetryPlan;
   /** How many of a hundred runs fail, and how many hang for a while. */
   readonly fails: number;
   readonly hangs: number;
@@ -85,6 +99,14 @@ export interface ConsumerPlan {
   readonly ends?: { readonly at: number; readonly by: 'until' | 'unsubscribe' };
   /** ms for which another subscriber of the same deliveries stays after it was unsubscribed from. */
   readonly shared?: number;
+}
+
+/** How often a failed message is tried, after which delays, and where it waits for them and ends. */
+export interface RetryPlan {
+  readonly attempts: number;
+  readonly delay: readonly number[];
+  readonly waitIn: 'classic' | 'quorum' | 'queue';
+  readonly then: 'reject' | { readonly queue: string };
 }
 
 /** A responder on a queue of its own, and somebody who asks. */

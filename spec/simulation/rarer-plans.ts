@@ -1,11 +1,11 @@
 import type { QueueSpec } from 'instance-queue';
 import { Random } from '../../lib/testing/simulation/random';
-import type { ConsumerPlan, Plan, ProducerPlan, ReaderPlan } from './plan';
+import { MOVED, type ConsumerPlan, type Plan, type ProducerPlan, type ReaderPlan } from './plan';
 import { drawOutages, type SocketPlan } from './socket/socket-plan';
 
 /** What a seed adds to some runs. Each addition draws its own numbers, so that a new one changes no other. */
 export function rarer(plan: Plan, duration: number): Plan {
-  const more = withBursts(withPriorities(withMore(plan, duration)));
+  const more = withBursts(withRetries(withDelays(withPriorities(withMore(plan, duration)))));
   return plan.socket ? withFullSockets(more, plan.socket, duration) : more;
 }
 
@@ -39,6 +39,49 @@ function withPriorities(plan: Plan): Plan {
       const takes = random.pick([5, 100, 1000]);
       const prefetch = random.pick([1, 1, 4]);
       return { ...rest, queue, takes, prefetch, ...(random.chance(0.7) && { priority: random.pick([-3, 1, 10]) }) };
+    }),
+  };
+}
+
+/** In one run in twenty messages wait at the broker before they reach their queue. */
+function withDelays(plan: Plan): Plan {
+  const random = new Random(plan.seed ^ 0x165667b1);
+  if (!random.chance(0.05)) return plan;
+  return {
+    ...plan,
+    producers: plan.producers.map((one): ProducerPlan => {
+      const { expires, nowhere, ...rest } = one;
+      const most = random.pick([30, 400, 5000, 60_000]);
+      const delays = { most, in: random.pick(['quorum', 'classic']), by: random.pick(['delay', 'delay', 'at']) };
+      return random.chance(0.3) || plan.queues[one.queue]?.type === 'stream' ? one : { ...rest, delays };
+    }),
+  };
+}
+
+const DELAYS: readonly (readonly number[])[] = [[0], [50], [300, 20], [100, 2000]];
+
+/** In one run in ten failed messages wait for other times and in other queues than by default. */
+function withRetries(plan: Plan): Plan {
+  const random = new Random(plan.seed ^ 0x27d4eb2f);
+  if (!random.chance(0.1)) return plan;
+  const { closeAt, ...rest } = plan;
+  const inQueue = plan.version === '4.3.0' && random.chance(0.5);
+  const queues = plan.queues.map((spec): QueueSpec => {
+    return inQueue && spec.type === 'quorum' ? { ...spec, delayedRetry: { min: 100, max: 300 } } : spec;
+  });
+  return {
+    // A message that waits in its own queue is not seen there when a run ends early.
+    ...(inQueue ? rest : plan),
+    queues,
+    consumers: plan.consumers.map((one): ConsumerPlan => {
+      const waits = queues[one.queue]?.delayedRetry !== undefined;
+      const retry = {
+        attempts: random.integer(2, 5),
+        delay: waits ? [100, 200, 300] : (DELAYS[random.integer(0, DELAYS.length - 1)] ?? []),
+        waitIn: waits ? ('queue' as const) : random.pick(['classic', 'quorum', 'quorum']),
+        then: random.chance(0.3) ? { queue: MOVED } : ('reject' as const),
+      };
+      return { ...one, works: 'handle', onError: 'retry', fails: random.pick([20, 60]), retry };
     }),
   };
 }

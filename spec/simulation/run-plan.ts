@@ -49,6 +49,11 @@ export async function runPlan(plan: Plan): Promise<Result> {
           ({ at, resumesAt = 0, pauses }) =>
             at + resumesAt + 3000 + Math.max(0, ...pauses.map(({ at, ms }) => at + ms)),
         );
+        const delays = plan.producers.map((one) => (one.delays ? one.delays.most + 1000 : 0));
+        const retries = plan.consumers.map(({ retry }) =>
+          retry ? retry.attempts * Math.max(...retry.delay) + 1000 : 0,
+        );
+        await universe.sleep(Math.max(0, ...delays) + Math.max(0, ...retries));
         await universe.sleep(Math.max(0, ...pauses, ...resumes) + 5000 - universe.now);
         // A consumer that began or went on meanwhile has had its messages.
         await universe.calm(CALM_WITHIN);
@@ -60,7 +65,7 @@ export async function runPlan(plan: Plan): Promise<Result> {
     app.end();
     const began = universe.now;
     oracle.findings.note('app: closes');
-    oracle.sends.closes();
+    oracle.closes();
     const report = await app.client.close();
     oracle.findings.note(
       `app: closed, ${String(report.unsettled)} unsettled, ${String(report.unconfirmed)} unconfirmed`,

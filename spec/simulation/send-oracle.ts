@@ -4,7 +4,7 @@ import type { StoredMessage } from '../../lib/testing/memory/stored-message';
 import type { Universe } from '../../lib/testing/simulation/universe';
 import { isBody, type Body } from './body';
 import type { Findings } from './findings';
-import type { Plan, ProducerPlan } from './plan';
+import { isFaultless, type Plan, type ProducerPlan } from './plan';
 
 interface Sent {
   readonly producer: number;
@@ -123,9 +123,9 @@ export class SendOracle {
     if (send) send.unseen = true;
   }
 
-  /** Who sent a message, and how. */
-  producerOf(id: number): ProducerPlan | undefined {
-    return this.#sends.get(id)?.plan;
+  /** Who sent a message, how and when. */
+  sentAs(id: number): Pick<Sent, 'plan' | 'at'> | undefined {
+    return this.#sends.get(id);
   }
 
   /** The app closes its client now. */
@@ -160,8 +160,7 @@ export class SendOracle {
     const returns = plan && this.#returns.get(plan);
     if (returns) returns.told++;
     if (returned === 0) this.#findings.violate('a-return-comes-from-the-broker', `message ${String(id)}`);
-    const faultless = this.#plan.faults.length + (this.#plan.socket?.faults.length ?? 0) === 0;
-    if (faultless && maybeDelivered) {
+    if (isFaultless(this.#plan) && maybeDelivered) {
       this.#findings.violate('a-returned-message-is-in-no-queue', `message ${String(id)} is maybeDelivered`);
     }
   }
@@ -169,7 +168,11 @@ export class SendOracle {
   /** A message left its queue for good. `taken`: it is in that for dead letters, if there is one. */
   died({ id }: Body, { queue, reason }: Death, taken: boolean): void {
     const spec = this.#plan.queues.find(({ name }) => name === queue);
-    if (!spec) return;
+    if (!spec) {
+      // A queue in which it waits for a while, which hands it on or, if it is quorum, keeps it.
+      if (!taken) this.at(id).gone++;
+      return;
+    }
     this.#findings.note(`broker: ${String(id)} leaves ${queue}, ${reason}`);
     if (!spec.deadLetter || !taken) this.at(id).gone++;
     const send = this.#sends.get(id);
@@ -222,6 +225,8 @@ export class SendOracle {
       if (!send?.lost || outcome === 'full') this.#disordered.add(producer);
     }
     const arrived = this.#arrived.get(producer);
+    // A delayed message for which the levels cannot be declared yet holds up no others.
+    if (send?.plan?.delays) this.#disordered.add(producer);
     if (first && arrived) arrived.push(id);
     else if (first) this.#arrived.set(producer, [id]);
     const plan = send?.plan;

@@ -20,7 +20,7 @@ function* smaller(plan: Plan): Generator<Plan> {
     }
     for (let i = 0; i < length; i++) yield { ...plan, [list]: all.filter((_, at) => at !== i) };
   }
-  for (const name of ['nowhere', 'expires', 'priorities'] as const) {
+  for (const name of ['nowhere', 'expires', 'priorities', 'delays'] as const) {
     yield* edited('producers', ({ [name]: given, ...one }) => (given === undefined ? undefined : one));
   }
   const half = (count: number): number => Math.max(1, Math.floor(count / 2));

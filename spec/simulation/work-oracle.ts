@@ -1,7 +1,7 @@
 import type { Message } from 'instance-queue';
 import type { Body } from './body';
 import type { Findings } from './findings';
-import { timesOut, type Plan } from './plan';
+import { isFaultless, timesOut, type Plan } from './plan';
 import type { AtBroker } from './send-oracle';
 
 /** ms of `drainTimeout` in which acks arrive that were given before the close. */
@@ -74,10 +74,15 @@ export class WorkOracle {
 
   /** At the end. `acked`: how many acks the client counts. */
   judge(acked: number): void {
-    const { faults, readers, socket, drainTimeout } = this.#plan;
-    const faultless = faults.length + (socket?.faults.length ?? 0) === 0;
+    const { readers, drainTimeout } = this.#plan;
     // The acks of a stream are credits, sent in order.
-    if (faultless && !readers && !timesOut(this.#plan) && drainTimeout >= PATIENT && acked !== this.#acks) {
+    if (
+      isFaultless(this.#plan) &&
+      !readers &&
+      !timesOut(this.#plan) &&
+      drainTimeout >= PATIENT &&
+      acked !== this.#acks
+    ) {
       const what = `the client counts ${String(acked)} acks, the broker got ${String(this.#acks)}`;
       this.#findings.violate('without-faults-acks-arrive', what);
     }
