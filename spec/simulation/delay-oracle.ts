@@ -50,7 +50,12 @@ export class DelayOracle {
     if (origin === undefined) return;
     this.#retries.set(message, now + Number(delay));
     const { plan: sender } = this.#sent(id) ?? {};
-    const retries = this.#plan.consumers.filter(({ queue }) => this.#plan.queues[queue]?.name === origin);
+    const spec = this.#plan.queues.find(({ name }) => name === origin);
+    const retries = this.#plan.consumers.filter(({ queue }) => this.#plan.queues[queue] === spec);
+    const failures = Math.max(...retries.map(({ retry }) => (retry?.attempts ?? Infinity) - 1));
+    if (spec?.delayedRetry && failures <= (spec.deliveryLimit ?? 0)) {
+      this.#findings.violate('a-retry-in-its-queue-makes-no-copy', `message ${String(id)}`);
+    }
     const known = retries.some(({ retry }) => (retry?.delay ?? [100, 1000]).includes(Number(delay)));
     if (sender && !known)
       this.#findings.violate('a-retry-waits-its-time', `message ${String(id)} waits ${String(delay)} ms`);

@@ -36,6 +36,31 @@ export const PLANTED_IN_DELIVERIES: Readonly<Record<string, Patch>> = {
     replace:
       'else if (raw.deliveryTag % 5 === 4) setTimeout(() => this.#subscriber.next(message as Delivery<T>), 3);\n    else this.#subscriber.next(message as Delivery<T>);',
   },
+  'delays-of-all-priorities-share-their-queues': {
+    file: 'lib/delay/levels.ts',
+    search: "${kind === 'quorum' ? prioritySuffix(priority) : ''}",
+    replace: '',
+  },
+  'retries-of-all-priorities-share-their-queue': {
+    file: 'lib/retry/wait-queues.ts',
+    search: '.quorum${prioritySuffix(priority)}',
+    replace: '.quorum',
+  },
+  'a-delay-begins-anew-with-each-attempt': {
+    file: 'lib/delay/delayed.ts',
+    search: ': this.#until - (performance.now() - this.#since);',
+    replace: ': this.#until;',
+  },
+  'a-delay-is-rounded-down': {
+    file: 'lib/delay/levels.ts',
+    search: 'Math.ceil(delay / unit)',
+    replace: 'Math.max(1, Math.floor(delay / unit))',
+  },
+  'a-retry-in-its-queue-is-not-trusted': {
+    file: 'lib/consumer/queue-delays.ts',
+    search: 'if (failures > this.deliveryLimit) return false;',
+    replace: 'if (failures > 1) return false;',
+  },
   'a-high-priority-is-written-as-a-low-one': {
     file: 'lib/amqp/wire/publish-frames.ts',
     search: 'at = to.writeUInt8(properties.priority, at);',

@@ -47,13 +47,18 @@ function withPriorities(plan: Plan): Plan {
 function withDelays(plan: Plan): Plan {
   const random = new Random(plan.seed ^ 0x165667b1);
   if (!random.chance(0.05)) return plan;
+  // How late a message is shows where nothing else delays it.
+  const steady = random.chance(0.4);
+  const { closeAt, ...rest } = plan;
   return {
-    ...plan,
+    ...(steady ? { ...rest, faults: [] } : plan),
+    queues: steady ? plan.queues.map(({ maxLength, overflow, ...queue }) => queue) : plan.queues,
     producers: plan.producers.map((one): ProducerPlan => {
       const { expires, nowhere, ...rest } = one;
       const most = random.pick([30, 400, 5000, 60_000]);
       const delays = { most, in: random.pick(['quorum', 'classic']), by: random.pick(['delay', 'delay', 'at']) };
-      return random.chance(0.3) || plan.queues[one.queue]?.type === 'stream' ? one : { ...rest, delays };
+      const more = { delays, ...(random.chance(0.5) && { priorities: true as const }) };
+      return random.chance(0.3) || plan.queues[one.queue]?.type === 'stream' ? one : { ...rest, ...more };
     }),
   };
 }
