@@ -1,10 +1,14 @@
-import { batch, handle, type Delivery, type Message, type Worker } from 'instance-queue';
-import { concatMap, Observable, share, tap, timer, type Subscription } from 'rxjs';
+import { batch, handle, InstanceQueueError, type Delivery, type Message, type Worker } from 'instance-queue';
+import { concatMap, map, merge, Observable, of, share, Subscription, tap, timer } from 'rxjs';
 import type { AppRun } from './app-run';
 import type { Body } from './body';
 import { CONSUMER } from './delivery-oracle';
 import type { ConsumerPlan } from './plan';
 
+/** Why work fails. */
+const FAILURE = new Error('simulated failure');
+/** ms after which a consumer begins anew that has failed. */
+const AGAIN_AFTER = 20;
 /** ms in which a consumer that was unsubscribed from releases what it has not started. */
 const RELEASED_WITHIN = 10;
 
@@ -16,11 +20,15 @@ export class AppConsumer {
   /** What it was handed out, and what of that the app has seen. */
   readonly #received: Delivery<Body>[] = [];
   readonly #started = new Set<object>();
+  #limit: number;
+  /** What it works on now, since it began. */
+  #running = new Set<object>();
 
   constructor(app: AppRun, plan: ConsumerPlan, index: number) {
     this.#app = app;
     this.#plan = plan;
     this.#index = index;
+    this.#limit = plan.concurrency ?? Infinity;
   }
 
   get #name(): string {
@@ -41,10 +49,10 @@ export class AppConsumer {
     });
     const all$ = deliveries$.pipe(share());
     const received = (delivery: Delivery<Body>): void => {
-      app.oracle.deliveries.received(this.#index, delivery.body);
+      app.oracle.deliveries.received(this.#index, delivery);
       this.#received.push(delivery);
     };
-    const subscription = this.#subscribe(all$.pipe(tap(received)));
+    const subscription = this.#again(all$.pipe(tap(received)));
     if (ends?.by !== 'unsubscribe') return;
     const other = shared === undefined ? undefined : all$.subscribe({ error: () => undefined });
     app.at(ends.at, () => {
@@ -54,6 +62,21 @@ export class AppConsumer {
     });
   }
 
+  /** Subscribes, and again after each failure that ends the stream, as `onError: 'fail'` does. */
+  #again(deliveries$: Observable<Delivery<Body>>): Subscription {
+    const all = new Subscription();
+    const subscribe = (): void => {
+      if (all.closed) return;
+      const failed = (): void => {
+        this.#running = new Set();
+        this.#app.at(AGAIN_AFTER, subscribe);
+      };
+      all.add(this.#subscribe(deliveries$, failed));
+    };
+    subscribe();
+    return all;
+  }
+
   #checkReleased(): void {
     const kept = this.#received.filter((one) => one.settled === undefined && !this.#started.has(one));
     if (kept.length === 0) return;
@@ -61,12 +84,14 @@ export class AppConsumer {
     this.#app.oracle.findings.violate('what-is-not-started-is-released', what);
   }
 
-  #subscribe(deliveries$: Observable<Delivery<Body>>): Subscription {
+  #subscribe(deliveries$: Observable<Delivery<Body>>, failed: () => void): Subscription {
     const { findings } = this.#app.oracle;
     const observer = {
       error: (error: unknown) => {
         findings.note(`app: ${this.#name} errors: ${String(error)}`);
-        if (!this.#app.mayStop(error)) findings.violate('a-consumer-stays', `${this.#name}: ${String(error)}`);
+        const isFailure = error === FAILURE || (error instanceof InstanceQueueError && error.code === 'WORK_TIMEOUT');
+        if (this.#plan.onError === 'fail' && isFailure) failed();
+        else if (!this.#app.mayStop(error)) findings.violate('a-consumer-stays', `${this.#name}: ${String(error)}`);
       },
       complete: () => {
         findings.note(`app: ${this.#name} completes`);
@@ -112,14 +137,20 @@ export class AppConsumer {
   }
 
   #handling() {
-    const { concurrency, keys, onError, timeout, retry } = this.#plan;
+    const { concurrency, changes, keys, onError, timeout, retry } = this.#plan;
     const { client } = this.#app;
     return {
-      ...(concurrency !== undefined && { concurrency }),
+      ...(changes && { concurrency: this.#changing(concurrency ?? 1, changes) }),
+      ...(concurrency !== undefined && !changes && { concurrency }),
       ...(keys !== undefined && { key: ({ body }: Message<Body>) => body.key % keys }),
       ...(timeout !== undefined && { timeout }),
       onError: onError === 'retry' ? client.retry<Body>(retry ?? { attempts: 3, delay: [100, 1000] }) : onError,
     };
+  }
+
+  #changing(first: number, changes: NonNullable<ConsumerPlan['changes']>): Observable<number> {
+    const later = changes.map(({ at, to }) => timer(at).pipe(map(() => to)));
+    return merge(of(first), ...later).pipe(tap((limit) => (this.#limit = limit)));
   }
 
   #worker(): Worker<Body, void> {
@@ -129,10 +160,16 @@ export class AppConsumer {
     return async (message, { signal }) => {
       this.#started.add(message);
       oracle.work.starts(this.#index, message, keyed);
+      const running = this.#running.add(message);
+      if (running.size > this.#limit) {
+        const what = `${this.#name} works on ${String(running.size)} messages, ${String(this.#limit)} are allowed`;
+        oracle.findings.violate('concurrency-is-kept', what);
+      }
       let counts = true;
       signal.addEventListener('abort', () => {
         if (!counts) return;
         counts = false;
+        running.delete(message);
         oracle.work.ends(this.#index, message, keyed, 'aborted');
         // A timeout is a failure that the policy decides about.
         this.#decides(message.body, 'failed');
@@ -145,9 +182,10 @@ export class AppConsumer {
       const failing = chance.integer(1, 100) <= fails && run < 6;
       if (!signal.aborted) {
         counts = false;
+        running.delete(message);
         oracle.work.ends(this.#index, message, keyed, failing ? 'failed' : 'done');
       }
-      if (failing) throw new Error('simulated failure');
+      if (failing) throw FAILURE;
     };
   }
 

@@ -9,7 +9,7 @@ import {
 import { firstValueFrom, of } from 'rxjs';
 import { Random } from '../../lib/testing/simulation/random';
 import type { AppRun } from './app-run';
-import { EXCHANGE, type Body } from './body';
+import { EXCHANGE, carriedBy, type Body } from './body';
 import { delayOf, priorityOf, type ProducerPlan } from './plan';
 
 /** No queue is bound for it. */
@@ -20,14 +20,14 @@ export async function produce(app: AppRun, plan: ProducerPlan, index: number): P
   const { universe, oracle, client } = app;
   await universe.sleep(plan.at);
   if (app.isOver()) return;
-  const { onUnknown, onNack, overflow, limit, maxInFlight, timeout, delays } = plan;
+  const { onUnknown, onNack, overflow, limit, bytes, maxInFlight, timeout, delays } = plan;
   const producer = client.producer<Body>({
     onUnknown,
     onNack,
     maxInFlight,
     timeout,
     ...(delays && { delayIn: delays.in }),
-    outbox: { overflow, limit },
+    outbox: { overflow, limit, ...(bytes !== undefined && { bytes }) },
   });
   oracle.states.watchProducer(producer, plan);
   oracle.sends.watchProducer(producer, plan);
@@ -186,7 +186,7 @@ class AppProducer {
 
   #next(): { readonly body: Body; readonly message: OutboundMessage<Body> } {
     this.#left--;
-    const { queue: index, through, by, nowhere = 0, expires, delays } = this.#plan;
+    const { queue: index, through, by, nowhere = 0, expires, delays, carries } = this.#plan;
     const queue = this.#app.queueAt(index);
     const body = this.#app.body(this.#index, this.#chance.integer(0, 5));
     const priority = priorityOf(this.#plan, body.id);
@@ -199,6 +199,7 @@ class AppProducer {
       ...(expires !== undefined && { expiration: expires }),
       ...(priority !== undefined && { priority }),
       ...(delay !== undefined && (delays?.by === 'at' ? { at: new Date(Date.now() + delay) } : { delay })),
+      ...(carries && carriedBy(body)),
       ...(by.endsWith('-all') && { messageId: `m${String(body.id)}` }),
       body,
     };

@@ -10,6 +10,13 @@ export interface Body {
   readonly padding?: string;
 }
 
+/** What a message carries beside its body, where it carries something. */
+export const carriedBy = ({ id, key }: Body) => ({
+  type: `type ${String(key)}`,
+  correlationId: `c${String(id)}`,
+  headers: { mine: { id, list: [1, 'two', null] }, 'x-own': true },
+});
+
 export const isBody = (body: unknown): body is Body => typeof body === 'object' && body !== null && 'id' in body;
 
 /** Of the contents that were read: a message keeps its bytes on its whole way through the broker. */

@@ -1,8 +1,9 @@
-import type { QueueSpec } from 'instance-queue';
+import type { Message, QueueSpec } from 'instance-queue';
+import { isDeepStrictEqual } from 'node:util';
 import type { QueueConsumer } from '../../lib/testing/memory/queue-consumer';
 import type { StoredMessage } from '../../lib/testing/memory/stored-message';
 import type { Universe } from '../../lib/testing/simulation/universe';
-import { EXCHANGE, type Body } from './body';
+import { EXCHANGE, carriedBy, type Body } from './body';
 import type { Findings } from './findings';
 import { priorityOf, type Plan, type ProducerPlan } from './plan';
 
@@ -137,7 +138,9 @@ export class DeliveryOracle {
   }
 
   /** The app sees a delivery. */
-  received(consumer: number, { id }: Body): void {
+  received(consumer: number, message: Message<Body>): void {
+    const { id } = message.body;
+    this.#judgeContents(message);
     const onTheirWay = this.#onTheirWay.get(consumer) ?? [];
     const at = onTheirWay.indexOf(id);
     if (at === -1) {
@@ -146,5 +149,25 @@ export class DeliveryOracle {
     }
     // Those in front of it were lost with their channel, or came when the consumer had ended.
     onTheirWay.splice(0, at + 1);
+  }
+
+  /** A message arrives as it was sent, whichever queues it was in meanwhile. */
+  #judgeContents({ body, exchange, routingKey, properties }: Message<Body>): void {
+    const producer = this.#producerOf(body.id);
+    if (!producer) return;
+    const queue = this.#plan.queues[producer.queue]?.name ?? '';
+    const route = producer.through === 'queue' ? ['', queue] : [EXCHANGE, `${queue}.x`];
+    if (exchange !== route[0] || routingKey !== route[1]) {
+      const what = `message ${String(body.id)}, sent to ${route.join('/')}, came from ${exchange}/${routingKey}`;
+      this.#findings.violate('a-message-arrives-as-it-was-sent', what);
+    }
+    if (!producer.carries) return;
+    const { type, correlationId, headers = {} } = properties;
+    const { type: t, correlationId: c, headers: h } = carriedBy(body);
+    const same = type === t && correlationId === c && headers['x-own'] === true;
+    if (!same || !isDeepStrictEqual(headers['mine'], h.mine)) {
+      const what = `message ${String(body.id)}: ${JSON.stringify({ type, correlationId, headers })}`;
+      this.#findings.violate('a-message-arrives-as-it-was-sent', what);
+    }
   }
 }

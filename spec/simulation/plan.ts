@@ -58,6 +58,8 @@ export interface ProducerPlan {
   readonly onNack: 'resend' | 'reject';
   readonly overflow: 'wait' | 'reject' | 'drop-oldest';
   readonly limit: number;
+  /** Of the outbox. */
+  readonly bytes?: number;
   readonly maxInFlight: number;
   readonly timeout: number;
   /** How many of a hundred sends are aborted while they are under way. */
@@ -69,6 +71,8 @@ export interface ProducerPlan {
   readonly expires?: number;
   /** Its messages have a priority. */
   readonly priorities?: true;
+  /** Its messages have a type, a correlation id and headers. */
+  readonly carries?: true;
   /** Its messages are delayed, by so many ms at most, and say so with `delay` or `at`. */
   readonly delays?: { readonly most: number; readonly in: 'quorum' | 'classic'; readonly by: 'delay' | 'at' };
 }
@@ -81,9 +85,12 @@ export interface ConsumerPlan {
   readonly priority?: number;
   readonly works: 'handle' | 'batch' | 'by-hand';
   readonly concurrency?: number;
+  /** The concurrency changes while it runs; 0 stops it for a while. */
+  readonly changes?: readonly { readonly at: number; readonly to: number }[];
   /** Messages are worked on in order per key, of which there are this many. */
   readonly keys?: number;
-  readonly onError: 'requeue-once' | 'requeue' | 'reject' | 'retry';
+  /** After `fail` it begins anew. */
+  readonly onError: 'requeue-once' | 'requeue' | 'reject' | 'retry' | 'fail';
   /** How it retries, if it does. */
   readonly retry?: RetryPlan;
   /** How many of a hundred runs fail, and how many hang for a while. */

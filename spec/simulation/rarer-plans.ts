@@ -5,7 +5,7 @@ import { drawOutages, type SocketPlan } from './socket/socket-plan';
 
 /** What a seed adds to some runs. Each addition draws its own numbers, so that a new one changes no other. */
 export function rarer(plan: Plan, duration: number): Plan {
-  const more = withBursts(withRetries(withDelays(withPriorities(withMore(plan, duration)))));
+  const more = withBursts(withOptions(withRetries(withDelays(withPriorities(withMore(plan, duration)))), duration));
   return plan.socket ? withFullSockets(more, plan.socket, duration) : more;
 }
 
@@ -59,6 +59,33 @@ function withDelays(plan: Plan): Plan {
       const delays = { most, in: random.pick(['quorum', 'classic']), by: random.pick(['delay', 'delay', 'at']) };
       const more = { delays, ...(random.chance(0.5) && { priorities: true as const }) };
       return random.chance(0.3) || plan.queues[one.queue]?.type === 'stream' ? one : { ...rest, ...more };
+    }),
+  };
+}
+
+/** In one run in seven: options that are rarely used. */
+function withOptions(plan: Plan, duration: number): Plan {
+  const random = new Random(plan.seed ^ 0x2127599b);
+  if (!random.chance(0.15)) return plan;
+  const changes = (): NonNullable<ConsumerPlan['changes']> => {
+    const at = random.integer(0, duration / 4);
+    const first = { at, to: random.integer(0, 3) };
+    return [first, { at: at + random.integer(1, duration / 4), to: random.integer(1, 6) }];
+  };
+  return {
+    ...plan,
+    producers: plan.producers.map((one): ProducerPlan => ({
+      ...one,
+      ...(random.chance(0.5) && { carries: true }),
+      ...(random.chance(0.3) && { bytes: random.pick([600, 2000]) }),
+    })),
+    consumers: plan.consumers.map((one): ConsumerPlan => {
+      const fails = one.onError !== 'retry' && random.chance(0.3);
+      return {
+        ...one,
+        ...(fails && { works: 'handle', onError: 'fail', fails: random.pick([5, 20]), pauses: [] }),
+        ...(random.chance(0.4) && { works: 'handle', concurrency: random.integer(1, 3), changes: changes() }),
+      };
     }),
   };
 }

@@ -20,7 +20,7 @@ function* smaller(plan: Plan): Generator<Plan> {
     }
     for (let i = 0; i < length; i++) yield { ...plan, [list]: all.filter((_, at) => at !== i) };
   }
-  for (const name of ['nowhere', 'expires', 'priorities', 'delays'] as const) {
+  for (const name of ['nowhere', 'expires', 'priorities', 'delays', 'carries', 'bytes'] as const) {
     yield* edited('producers', ({ [name]: given, ...one }) => (given === undefined ? undefined : one));
   }
   const half = (count: number): number => Math.max(1, Math.floor(count / 2));
@@ -33,6 +33,7 @@ function* smaller(plan: Plan): Generator<Plan> {
   yield* edited('consumers', (one) => (one.pauses.length > 0 ? { ...one, pauses: [] } : undefined));
   yield* edited('consumers', ({ ends, ...one }) => (ends ? one : undefined));
   yield* edited('consumers', ({ priority, ...one }) => (priority === undefined ? undefined : one));
+  yield* edited('consumers', ({ changes, ...one }) => (changes === undefined ? undefined : one));
   yield* edited('consumers', ({ keys, ...one }) => (keys === undefined ? undefined : one));
   yield* edited('consumers', ({ concurrency, ...one }) => (concurrency === undefined ? undefined : one));
   yield* edited('consumers', (one) => (one.fails + one.hangs > 0 ? { ...one, fails: 0, hangs: 0 } : undefined));

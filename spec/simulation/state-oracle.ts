@@ -5,6 +5,8 @@ import type { Plan, ProducerPlan } from './plan';
 
 /** ms, by default. */
 const CONNECT_TIMEOUT = 10_000;
+/** Bytes of a message of a producer whose outbox is bounded in bytes, headers included. */
+const LARGEST = 500;
 /** ms by which its end may be late: timers of one moment run one after the other. */
 const DIAL_SLACK = 50;
 
@@ -69,12 +71,16 @@ export class StateOracle {
     return state.status === 'reconnecting' ? state.delay + this.#connectTimeout : Infinity;
   }
 
-  watchProducer(producer: Producer, { limit, overflow, maxInFlight }: ProducerPlan): void {
-    producer.outbox$.subscribe(({ queued, unconfirmed }) => {
+  watchProducer(producer: Producer, { limit, bytes: most, overflow, maxInFlight }: ProducerPlan): void {
+    producer.outbox$.subscribe(({ queued, unconfirmed, bytes }) => {
       if (unconfirmed > maxInFlight)
         this.#findings.violate('in-flight-is-bounded', `${String(unconfirmed)} > ${String(maxInFlight)}`);
       if (overflow !== 'wait' && queued > limit + maxInFlight)
         this.#findings.violate('outbox-is-bounded', `${String(queued)} > ${String(limit)}`);
+      // What is sent again comes back into it, however full it is.
+      if (overflow !== 'wait' && most !== undefined && bytes > most + maxInFlight * LARGEST) {
+        this.#findings.violate('outbox-is-bounded', `${String(bytes)} > ${String(most)} bytes`);
+      }
     });
   }
 }
