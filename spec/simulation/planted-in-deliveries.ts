@@ -1,6 +1,6 @@
 import type { Patch } from './threads';
 
-/** Mistakes in which message goes first, and to whom. */
+/** Mistakes in which message goes first, to whom, when, and with what. */
 export const PLANTED_IN_DELIVERIES: Readonly<Record<string, Patch>> = {
   'a-resend-loses-its-priority': {
     file: 'lib/producer/pump.ts',
@@ -60,6 +60,36 @@ export const PLANTED_IN_DELIVERIES: Readonly<Record<string, Patch>> = {
     file: 'lib/consumer/queue-delays.ts',
     search: 'if (failures > this.deliveryLimit) return false;',
     replace: 'if (failures > 1) return false;',
+  },
+  'one-message-too-many-is-worked-on': {
+    file: 'lib/operators/handle.ts',
+    search: 'this.#running.size < this.#limit) {',
+    replace: 'this.#running.size <= this.#limit) {',
+  },
+  'bytes-of-the-outbox-do-not-count': {
+    file: 'lib/producer/outbox.ts',
+    search: ' && this.#bytes + bytes <= this.#bounds.bytes;',
+    replace: ';',
+  },
+  'a-retried-message-comes-from-its-wait-queue': {
+    file: 'lib/consumer/channel-delivery.ts',
+    search: 'const route = history ?? (headers',
+    replace: 'const route = (headers',
+  },
+  'a-raised-concurrency-starts-nothing': {
+    file: 'lib/operators/handle.ts',
+    search: 'this.seen(channel);\n        this.#start();',
+    replace: 'this.seen(channel);',
+  },
+  'a-delayed-message-comes-from-its-level': {
+    file: 'lib/delay/undelayed.ts',
+    search: 'isOfDelays(message.exchange) ? textOf(headers, EXCHANGE) : message.exchange',
+    replace: 'message.exchange',
+  },
+  'headers-are-lost-on-the-way-to-a-retry': {
+    file: 'lib/retry/retry.ts',
+    search: 'headers: { ...kept(headers, userId), ',
+    replace: 'headers: { ',
   },
   'a-high-priority-is-written-as-a-low-one': {
     file: 'lib/amqp/wire/publish-frames.ts',
