@@ -126,7 +126,7 @@ export interface ResolvedConsumeOptions<T> {
   readonly until?: ObservableInput<unknown>;
   /** The queue is this partition of a partitioned queue. */
   readonly partition?: number;
-  /** The library consumes for itself: neither health nor traces show it. */
+  /** The library consumes for itself: neither health, traces nor metrics show it. */
   readonly internal?: boolean;
 }
 

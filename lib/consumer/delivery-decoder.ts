@@ -55,7 +55,7 @@ export class DeliveryDecoder<T> {
 
   /** `attachment`: the one that the message came on; `place`: on a stream. */
   take(attachment: ConsumerChannel, arrived: InboundMessage, place?: StreamPlace): void {
-    const { noAck, onUndecodable, filter } = this.#options;
+    const { noAck, onUndecodable, filter, internal = false } = this.#options;
     const { queue } = attachment;
     const raw = undelayed(arrived);
     if (attachment.ended) return;
@@ -77,12 +77,12 @@ export class DeliveryDecoder<T> {
       this.#refuse(new ArrivedMessage(raw, queue, raw.content), cause);
       return;
     }
-    if (noAck) {
+    if (noAck && !internal) {
       const { counters } = this.#core;
       counters.delivered++;
       if (raw.redelivered) counters.redelivered++;
     }
-    if (areDeliveriesWatched() && this.#options.internal !== true) this.#watched(attachment, message as Delivery<T>);
+    if (areDeliveriesWatched() && !internal) this.#watched(attachment, message as Delivery<T>);
     // With `noAck` the overloads of `consume` promise only messages.
     else this.#subscriber.next(message as Delivery<T>);
   }

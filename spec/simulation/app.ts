@@ -3,6 +3,7 @@ import type { Universe } from '../../lib/testing/simulation/universe';
 import { AppConsumer } from './app-consumers';
 import { produce } from './app-producers';
 import { EXCHANGE } from './body';
+import { AppPartitions } from './app-partitions';
 import { AppReader } from './app-readers';
 import { request } from './app-requests';
 import { AppRun } from './app-run';
@@ -12,6 +13,7 @@ import { MOVED, type Plan } from './plan';
 /** A service that a plan describes: it runs on the library as an app would. */
 export class SimulatedApp {
   readonly client: InstanceQueue;
+  partitions: AppPartitions | undefined;
   readonly #plan: Plan;
   readonly #run: AppRun;
 
@@ -35,7 +37,8 @@ export class SimulatedApp {
 
   /** Starts everything that the plan has; resolves when every producer and requester is done. */
   async run(): Promise<void> {
-    const { producers, consumers, requesters, readers = [] } = this.#plan;
+    const { producers, consumers, requesters, readers = [], partitions } = this.#plan;
+    if (partitions) this.partitions = new AppPartitions(this.#run, partitions);
     consumers.forEach((consumer, i) => {
       this.#run.at(consumer.at, () => {
         new AppConsumer(this.#run, consumer, i).start();
@@ -49,6 +52,7 @@ export class SimulatedApp {
     await Promise.all([
       ...producers.map((producer, i) => produce(this.#run, producer, i)),
       ...requesters.map((requester, i) => request(this.#run, requester, 100 + i)),
+      this.partitions?.send(),
     ]);
   }
 

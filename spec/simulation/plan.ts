@@ -11,6 +11,8 @@ export interface Plan {
   readonly producers: readonly ProducerPlan[];
   readonly consumers: readonly ConsumerPlan[];
   readonly requesters: readonly RequesterPlan[];
+  /** A partitioned queue, beside the others. */
+  readonly partitions?: PartitionsPlan;
   /** Of the queues that are streams; undefined: there is none. */
   readonly readers?: readonly ReaderPlan[];
   /** When the app is closed, ms; undefined: when all is calm. */
@@ -125,6 +127,20 @@ export interface RequesterPlan {
   readonly fails: number;
   readonly takes: number;
   readonly timeout: number;
+}
+
+/** A partitioned queue, one that sends to it, and the processes that share its work. */
+export interface PartitionsPlan {
+  readonly at: number;
+  readonly every: number;
+  readonly messages: number;
+  readonly keys: number;
+  readonly partitions: number;
+  readonly prefetch: number;
+  /** ms that a run takes, at most. */
+  readonly takes: number;
+  /** `leavesAt`: ms after it came. */
+  readonly members: readonly { readonly at: number; readonly leavesAt?: number }[];
 }
 
 /** A consumer of a stream. */

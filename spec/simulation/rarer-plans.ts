@@ -5,7 +5,10 @@ import { drawOutages, type SocketPlan } from './socket/socket-plan';
 
 /** What a seed adds to some runs. Each addition draws its own numbers, so that a new one changes no other. */
 export function rarer(plan: Plan, duration: number): Plan {
-  const more = withBursts(withOptions(withRetries(withDelays(withPriorities(withMore(plan, duration)))), duration));
+  const more = withPartitions(
+    withBursts(withOptions(withRetries(withDelays(withPriorities(withMore(plan, duration)))), duration)),
+    duration,
+  );
   return plan.socket ? withFullSockets(more, plan.socket, duration) : more;
 }
 
@@ -60,6 +63,31 @@ function withDelays(plan: Plan): Plan {
       const more = { delays, ...(random.chance(0.5) && { priorities: true as const }) };
       return random.chance(0.3) || plan.queues[one.queue]?.type === 'stream' ? one : { ...rest, ...more };
     }),
+  };
+}
+
+/** In one run in thirty several processes share a partitioned queue. */
+function withPartitions(plan: Plan, duration: number): Plan {
+  const random = new Random(plan.seed ^ 0x3c6ef372);
+  if (!random.chance(0.033)) return plan;
+  const some = Math.min(duration, 10_000);
+  const steady = random.chance(0.4);
+  return {
+    ...plan,
+    ...(steady && { faults: [] }),
+    partitions: {
+      at: random.integer(0, some / 2),
+      every: random.pick([0, 1, 20, 200]),
+      messages: random.pick([10, 30, 60]),
+      keys: random.integer(1, 6),
+      partitions: random.integer(1, 5),
+      prefetch: random.pick([1, 4, 20]),
+      takes: random.pick([0, 5, 100]),
+      members: Array.from({ length: random.integer(1, 3) }, () => ({
+        at: random.integer(0, some),
+        ...(random.chance(0.4) && { leavesAt: random.integer(0, some) }),
+      })),
+    },
   };
 }
 

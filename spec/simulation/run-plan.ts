@@ -19,6 +19,8 @@ export interface Result {
 
 /** ms of simulated time in which everything must have mended after the last fault. */
 const CALM_WITHIN = 400_000;
+/** ms in which the processes share partitions anew when one has come or left. */
+const SHARED = 15_000;
 /** ms after which a run is given up. */
 const LIMIT = 1_500_000;
 /** ms after the close in which the network and the broker come to rest: what waits longer was left behind. */
@@ -54,15 +56,19 @@ export async function runPlan(plan: Plan): Promise<Result> {
           retry ? retry.attempts * Math.max(...retry.delay) + 1000 : 0,
         );
         await universe.sleep(Math.max(0, ...delays) + Math.max(0, ...retries));
+        const members = (plan.partitions?.members ?? []).map(({ at, leavesAt = 0 }) => at + leavesAt + SHARED);
+        await universe.sleep(Math.max(0, ...members) - universe.now);
         await universe.sleep(Math.max(0, ...pauses, ...resumes) + 5000 - universe.now);
         // A consumer that began or went on meanwhile has had its messages.
         await universe.calm(CALM_WITHIN);
         oracle.calm(app.client);
+        app.partitions?.calm();
       } catch (error) {
         oracle.findings.violate('nothing-is-stuck', String(error));
       }
     } else await universe.sleep(plan.closeAt);
     app.end();
+    await app.partitions?.end();
     const began = universe.now;
     oracle.findings.note('app: closes');
     oracle.closes();

@@ -37,6 +37,8 @@ function* smaller(plan: Plan): Generator<Plan> {
   yield* edited('consumers', ({ keys, ...one }) => (keys === undefined ? undefined : one));
   yield* edited('consumers', ({ concurrency, ...one }) => (concurrency === undefined ? undefined : one));
   yield* edited('consumers', (one) => (one.fails + one.hangs > 0 ? { ...one, fails: 0, hangs: 0 } : undefined));
+  const { partitions, ...unpartitioned } = plan;
+  if (partitions) yield unpartitioned;
   const { closeAt, ...open } = plan;
   if (closeAt !== undefined) yield open;
 }

@@ -74,11 +74,12 @@ export class WorkOracle {
 
   /** At the end. `acked`: how many acks the client counts. */
   judge(acked: number): void {
-    const { readers, drainTimeout } = this.#plan;
-    // The acks of a stream are credits, sent in order.
+    const { readers, partitions, drainTimeout } = this.#plan;
+    // The acks of a stream are credits, sent in order; other processes count their own.
     if (
       isFaultless(this.#plan) &&
       !readers &&
+      !partitions &&
       !timesOut(this.#plan) &&
       drainTimeout >= PATIENT &&
       acked !== this.#acks

@@ -19,8 +19,8 @@ export interface Uncaught {
 }
 
 /**
- * A world with its own time and chance, made from a seed. While it runs it replaces the timers, the clocks, `Math.random` and
- * `crypto.randomUUID` of this process. Its time stands still while code runs, and moves on to the next timer when the event loop has
+ * A world with its own time and chance, made from a seed. While it runs it replaces the timers, the clocks, `Math.random`,
+ * `crypto.randomUUID` and `crypto.randomBytes` of this process. Its time stands still while code runs, and moves on to the next timer when the event loop has
  * nothing left to do: an hour of waiting takes no time. Of timers of different durations that are due in the same millisecond the
  * seed decides which runs first, since Node leaves that open.
  *
@@ -211,6 +211,11 @@ export class World implements TimerOwner {
       [performance, 'timeOrigin', EPOCH],
       [Math, 'random', () => this.random.next()],
       [crypto, 'randomUUID', () => this.random.uuid()],
+      [
+        crypto,
+        'randomBytes',
+        (size: number) => Buffer.from(Array.from({ length: size }, () => this.random.integer(0, 255))),
+      ],
     ];
     const before = replaced.map(
       ([object, name]) => [object, name, Object.getOwnPropertyDescriptor(object, name)] as const,

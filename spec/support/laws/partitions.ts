@@ -63,6 +63,21 @@ export function partitionLaws(given: { readonly broker: BrokerUnderTest }): void
     }
   };
 
+  it('what the members tell each other does not count as delivered', async () => {
+    const [one, other] = [given.broker.newClient(), given.broker.newClient()];
+    const orders = partitioned(one);
+    const done: Order[] = [];
+    const work = ({ body }: Message<Order>): void => void done.push(body);
+    orders.consume().pipe(handle(work)).subscribe();
+    await share(orders, 4);
+    const second = partitioned(other);
+    second.consume().pipe(handle(work)).subscribe();
+    await Promise.all([share(orders, 2), share(second, 2)]);
+    await sendAll(orders, 10);
+    await eventually(() => done.length === 10);
+    expect(one.metrics.delivered + other.metrics.delivered).toBe(10);
+  });
+
   it('one consumer holds all partitions, and works on each key in the order of sending', async () => {
     const orders = partitioned(given.broker.newClient());
     const begun: Order[] = [];
