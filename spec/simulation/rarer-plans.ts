@@ -20,10 +20,10 @@ export const trickling = (plan: ProducerPlan): ProducerPlan => ({
   maxInFlight: 1000,
 });
 
-/** In one run in five messages of several priorities wait in one queue, for consumers of several priorities. */
+/** In one run in eight messages of several priorities wait in one queue, for consumers of several priorities. */
 function withPriorities(plan: Plan): Plan {
   const random = new Random(plan.seed ^ 0x5bd1e995);
-  if (!random.chance(0.2)) return plan;
+  if (!random.chance(0.12)) return plan;
   const queue = random.integer(0, plan.queues.filter(({ type }) => type !== 'stream').length - 1);
   return {
     ...plan,
@@ -33,7 +33,7 @@ function withPriorities(plan: Plan): Plan {
     producers: plan.producers.map((one): ProducerPlan => {
       if (random.chance(0.3)) return one;
       const { expires, nowhere, ...rest } = one;
-      const messages = random.pick([10, 20, 30, 60]);
+      const messages = random.pick([10, 20, 30]);
       return { ...rest, queue, messages, ...(random.chance(0.8) && { priorities: true }) };
     }),
     consumers: plan.consumers.map((one): ConsumerPlan => {
@@ -46,10 +46,10 @@ function withPriorities(plan: Plan): Plan {
   };
 }
 
-/** In one run in twenty messages wait at the broker before they reach their queue. */
+/** In one run in thirty messages wait at the broker before they reach their queue. */
 function withDelays(plan: Plan): Plan {
   const random = new Random(plan.seed ^ 0x165667b1);
-  if (!random.chance(0.05)) return plan;
+  if (!random.chance(0.03)) return plan;
   // How late a message is shows where nothing else delays it.
   const steady = random.chance(0.4);
   const { closeAt, ...rest } = plan;
@@ -66,10 +66,10 @@ function withDelays(plan: Plan): Plan {
   };
 }
 
-/** In one run in thirty several processes share a partitioned queue. */
+/** In one run in seventy several processes share a partitioned queue. */
 function withPartitions(plan: Plan, duration: number): Plan {
   const random = new Random(plan.seed ^ 0x3c6ef372);
-  if (!random.chance(0.033)) return plan;
+  if (!random.chance(0.015)) return plan;
   const some = Math.min(duration, 10_000);
   const steady = random.chance(0.4);
   return {
@@ -120,10 +120,10 @@ function withOptions(plan: Plan, duration: number): Plan {
 
 const DELAYS: readonly (readonly number[])[] = [[0], [50], [300, 20], [100, 2000]];
 
-/** In one run in ten failed messages wait for other times and in other queues than by default. */
+/** In one run in sixteen failed messages wait for other times and in other queues than by default. */
 function withRetries(plan: Plan): Plan {
   const random = new Random(plan.seed ^ 0x27d4eb2f);
-  if (!random.chance(0.1)) return plan;
+  if (!random.chance(0.06)) return plan;
   const { closeAt, ...rest } = plan;
   const inQueue = plan.version === '4.3.0' && random.chance(0.5);
   const queues = plan.queues.map((spec): QueueSpec => {
@@ -181,7 +181,7 @@ function withFullSockets(plan: Plan, socket: SocketPlan, duration: number): Plan
     const faults = [...socket.faults, ...drawOutages(random, duration)].sort((a, b) => a.at - b.at);
     return { ...plan, socket: { ...socket, faults, connectTimeout: random.integer(1500, 4000) } };
   }
-  if (!random.chance(0.05)) return plan;
+  if (!random.chance(0.03)) return plan;
   const stalls = Array.from({ length: random.integer(1, 2) }, () => {
     return { kind: 'stall', at: random.integer(1, 600), ms: random.integer(100, 1000) } as const;
   });
