@@ -7,11 +7,6 @@ export const PLANTED_IN_PARTITIONS: Readonly<Record<string, Patch>> = {
     search: 'const before = this.#last.get(key);',
     replace: 'const before = this.#last.get(key + String(began));',
   },
-  'one-who-has-left-is-not-missed': {
-    file: 'lib/partitioned/membership.ts',
-    search: 'if (!next || (await this.#send(',
-    replace: 'if (!next || next || (await this.#send(',
-  },
   'one-who-comes-is-not-answered': {
     file: 'lib/partitioned/membership.ts',
     search: "if (hello === true) void this.#send('', member.address, this.#announcement());",

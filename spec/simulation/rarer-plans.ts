@@ -20,10 +20,10 @@ export const trickling = (plan: ProducerPlan): ProducerPlan => ({
   maxInFlight: 1000,
 });
 
-/** In one run in eight messages of several priorities wait in one queue, for consumers of several priorities. */
+/** In one run in ten messages of several priorities wait in one queue, for consumers of several priorities. */
 function withPriorities(plan: Plan): Plan {
   const random = new Random(plan.seed ^ 0x5bd1e995);
-  if (!random.chance(0.12)) return plan;
+  if (!random.chance(0.1)) return plan;
   const queue = random.integer(0, plan.queues.filter(({ type }) => type !== 'stream').length - 1);
   return {
     ...plan,
@@ -120,10 +120,10 @@ function withOptions(plan: Plan, duration: number): Plan {
 
 const DELAYS: readonly (readonly number[])[] = [[0], [50], [300, 20], [100, 2000]];
 
-/** In one run in sixteen failed messages wait for other times and in other queues than by default. */
+/** In one run in twenty failed messages wait for other times and in other queues than by default. */
 function withRetries(plan: Plan): Plan {
   const random = new Random(plan.seed ^ 0x27d4eb2f);
-  if (!random.chance(0.06)) return plan;
+  if (!random.chance(0.05)) return plan;
   const { closeAt, ...rest } = plan;
   const inQueue = plan.version === '4.3.0' && random.chance(0.5);
   const queues = plan.queues.map((spec): QueueSpec => {
