@@ -168,13 +168,10 @@ export class SendOracle {
   /** A message left its queue for good. `taken`: it is in that for dead letters, if there is one. */
   died({ id }: Body, { queue, reason }: Death, taken: boolean): void {
     const spec = this.#plan.queues.find(({ name }) => name === queue);
-    if (!spec) {
-      // A queue in which it waits for a while, which hands it on or, if it is quorum, keeps it.
-      if (!taken) this.at(id).gone++;
-      return;
-    }
+    // A queue in which it only waits for a while hands it on or, if it is quorum, keeps it.
+    if (!taken || (spec && !spec.deadLetter)) this.at(id).gone++;
+    if (!spec) return;
     this.#findings.note(`broker: ${String(id)} leaves ${queue}, ${reason}`);
-    if (!spec.deadLetter || !taken) this.at(id).gone++;
     const send = this.#sends.get(id);
     const expires = send?.plan?.expires;
     if (reason !== 'expired' || !send) return;
