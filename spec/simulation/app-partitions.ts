@@ -43,7 +43,9 @@ export class AppPartitions {
     await universe.sleep(at);
     const queue = client.partitioned<Body>({ name: NAME, partitions });
     for (let i = 0; i < messages && !this.#app.isOver(); i++) {
-      const body = this.#app.body(200, (i * 31) % keys);
+      const key = (i * 31) % keys;
+      // The order is that of each key: to the oracle each is a producer of its own.
+      const body = this.#app.body(200 + key, key);
       oracle.sends.sends(body, undefined);
       const sending = queue.send({ key: String(body.key), body }).then(
         (confirmation) => {
