@@ -1,11 +1,11 @@
 import { firstValueFrom, from, map, race, timer } from 'rxjs';
-import { PublishError } from '../errors';
+import { ChannelError, ConnectionError, PublishError } from '../errors';
 import { checkOptions, expected, isObject } from '../options';
 import { newMessageId, type OutboundMessage } from '../producer/outbound-message';
 import type { Confirmation } from '../producer/pending-send';
 import type { Producer } from '../producer/producer';
 import { SEND, type SendOptions } from '../producer/producer-options';
-import { aborted } from '../producer/send-errors';
+import { aborted, producerClosed, topologyRefused } from '../producer/send-errors';
 import { firstUnlessAborted } from '../reactive/abort';
 import { partitionOf } from './partition-of';
 import { partitionKey } from './partition-topology';
@@ -162,9 +162,15 @@ export class KeyedSends<T> {
     }
   }
 
-  /** Rejects: as `declare` does; PublishError PUBLISH_TIMEOUT, PUBLISH_ABORTED. */
+  /** Rejects: PublishError PUBLISH_REFUSED, PUBLISH_CLOSED, PUBLISH_TIMEOUT, PUBLISH_ABORTED; OptionsError. */
   async #declare(again: boolean, limits: Limits): Promise<void> {
-    await within(limits, this.#options.declare(again), 'The partitions could not be declared in time.');
+    try {
+      await within(limits, this.#options.declare(again), 'The partitions could not be declared in time.');
+    } catch (error) {
+      if (error instanceof ChannelError) throw topologyRefused(limits.messageId, error);
+      if (error instanceof ConnectionError) throw producerClosed(limits.messageId, error);
+      throw error;
+    }
     this.#ready = true;
   }
 }

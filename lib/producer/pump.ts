@@ -172,7 +172,8 @@ export class Pump {
   /** Rejects every message, because the broker refused the topology they need. */
   refuseAll(cause: InstanceQueueError): void {
     this.#core.log.error({ err: cause }, 'topology refused');
-    for (const entry of this.unsettled) if (entry.reject(topologyRefused(entry, cause))) this.settled(entry);
+    for (const entry of this.unsettled)
+      if (entry.reject(topologyRefused(entry.message.messageId, cause))) this.settled(entry);
   }
 
   /** Messages that wait for another attempt count: a full queue must not fill memory. */

@@ -57,7 +57,7 @@ function whyNacked(entry: PendingSend): string {
 
 const waited = (entry: PendingSend): string => `${String(Math.round(performance.now() - entry.since))} ms`;
 
-export const topologyRefused = ({ message: { messageId } }: PendingSend, cause: InstanceQueueError): PublishError =>
+export const topologyRefused = (messageId: string, cause: InstanceQueueError): PublishError =>
   new PublishError('PUBLISH_REFUSED', messageId, `The broker refused the topology of this producer. ${cause.message}`, {
     cause,
     replyCode: cause.replyCode,
