@@ -9,8 +9,8 @@ export const PLANTED_IN_STREAMS: Readonly<Record<string, Patch>> = {
   },
   'a-stream-is-read-from-the-next-message-again': {
     file: 'lib/consumer/stream/stream-reader.ts',
-    search: 'if (back !== undefined) this.#start =',
-    replace: 'if (back !== undefined && back > 0) this.#start =',
+    search: "if (this.#start === 'next' || intervalOf(this.#start) !== undefined)",
+    replace: 'if (intervalOf(this.#start) !== undefined)',
   },
   'acks-of-a-stream-go-over-an-unsettled-message': {
     file: 'lib/consumer/stream/stream-channel.ts',
