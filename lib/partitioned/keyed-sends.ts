@@ -1,4 +1,4 @@
-import { firstValueFrom, from, map, race, timer } from 'rxjs';
+import { firstValueFrom, from, map, type Observable, race, ReplaySubject, Subject, timer } from 'rxjs';
 import { ChannelError, ConnectionError, PublishError } from '../errors';
 import { checkOptions, expected, isObject } from '../options';
 import { newMessageId, type OutboundMessage } from '../producer/outbound-message';
@@ -47,6 +47,9 @@ interface Last {
 export class KeyedSends<T> {
   readonly #options: KeyedSendsOptions<T>;
   readonly #last = new Map<string, Last>();
+  /** Emits when nothing is under way any more, or nobody shall wait for it. */
+  readonly #idle = new Subject<void>();
+  readonly #closed = new ReplaySubject<void>(1);
   #routingKeys: readonly string[] = [];
   #ready = false;
 
@@ -74,7 +77,9 @@ export class KeyedSends<T> {
     const first =
       before || !this.#ready ? this.#after(before, message, options, began) : this.#publish(message, options);
     const free = (): void => {
-      if (this.#last.get(key) === last) this.#last.delete(key);
+      if (this.#last.get(key) !== last) return;
+      this.#last.delete(key);
+      if (this.#last.size === 0) this.#idle.next();
     };
     // One promise beside that of the producer: each costs a tenth of the work for a message.
     const sent: Promise<Confirmation> = first.then(
@@ -91,9 +96,18 @@ export class KeyedSends<T> {
     return sent;
   }
 
-  /** Waits for confirms, then rejects what remains. */
-  close(drainTimeout: number): ReturnType<Producer['close']> {
-    return this.#options.producer.close({ drainTimeout });
+  /** Resolves when nothing is under way any more, after `ms` at the latest. A later call may shorten the time that is left. */
+  async drained(ms: number): Promise<void> {
+    if (this.#last.size > 0) await firstValueFrom(race(this.#idle, timer(ms)));
+    this.#idle.next();
+  }
+
+  /** Waits for confirms, then rejects what remains. A later call may shorten the time that is left. */
+  async close(drainTimeout: number): ReturnType<Producer['close']> {
+    const deadline = performance.now() + drainTimeout;
+    await this.drained(drainTimeout);
+    this.#closed.next();
+    return this.#options.producer.close({ drainTimeout: Math.max(0, deadline - performance.now()) });
   }
 
   /** Behind the last message of its key. The deadline runs from the call. */
@@ -108,12 +122,14 @@ export class KeyedSends<T> {
       messageId: message.messageId ?? newMessageId(),
       deadline,
       signal: options?.signal,
+      closed$: this.#closed,
     });
     const turn = before?.settled.catch(nothing);
     // Earlier messages of this key settle before this deadline, unless their own is later.
     if (before && (options?.signal || deadline < before.by))
       await within(limits(), turn, 'The message of the same key in front of it was not confirmed in time.');
-    else await turn;
+    // Without a wait where nothing is in front: what the first message needs is asked for before `send` returns, and so before a close.
+    else if (turn) await turn;
     if (!this.#ready) await this.#declare(false, limits());
     return this.#publish(message, { ...options, timeout: remaining(deadline) });
   }
@@ -151,7 +167,7 @@ export class KeyedSends<T> {
       if (isMissing(error) && !declared) {
         // A queue was deleted, or all of them were made anew in another number.
         declared = true;
-        await this.#declare(true, { messageId, deadline, signal: options?.signal });
+        await this.#declare(true, { messageId, deadline, signal: options?.signal, closed$: this.#closed });
       } else if (code !== 'PUBLISH_NACKED' || performance.now() + delay > deadline) throw error;
       else await firstValueFrom(timer(delay));
       try {
@@ -183,11 +199,12 @@ interface Limits {
   /** Monotonic, ms. */
   readonly deadline: number;
   readonly signal: AbortSignal | undefined;
+  readonly closed$: Observable<void>;
 }
 
-/** Rejects: as `awaited` does; PublishError PUBLISH_TIMEOUT, with this reason; PublishError PUBLISH_ABORTED. */
+/** Rejects: as `awaited` does; PublishError PUBLISH_TIMEOUT, with this reason; PublishError PUBLISH_ABORTED, PUBLISH_CLOSED. */
 async function within(
-  { messageId, deadline, signal }: Limits,
+  { messageId, deadline, signal, closed$ }: Limits,
   awaited: Promise<unknown> | undefined,
   why: string,
 ): Promise<void> {
@@ -196,7 +213,12 @@ async function within(
       throw new PublishError('PUBLISH_TIMEOUT', messageId, `${why} The message was not sent.`);
     }),
   );
-  const first$ = race(from(Promise.resolve(awaited)), late$);
+  const over$ = closed$.pipe(
+    map(() => {
+      throw producerClosed(messageId, undefined);
+    }),
+  );
+  const first$ = race(from(Promise.resolve(awaited)), late$, over$);
   try {
     await (signal ? firstUnlessAborted(first$, signal) : firstValueFrom(first$));
   } catch (error) {

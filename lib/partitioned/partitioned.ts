@@ -76,6 +76,7 @@ export class Partitioned<T = unknown> implements AsyncDisposable {
   readonly #sends: KeyedSends<T>;
   readonly #consumers = new Map<PartitionConsumers<T>, Subscription>();
   readonly #assignment = new StateSubject<readonly number[]>(Object.freeze([]));
+  readonly #unregister: () => void;
   #partitions: number;
   #declared: Promise<void> | undefined;
   #closed: Promise<CloseReport> | undefined;
@@ -97,6 +98,11 @@ export class Partitioned<T = unknown> implements AsyncDisposable {
       // is gone: without that it would be lost.
       producer: host.producer({ mandatory: true, ...(codec && { codec }) }),
       declare: (again) => this.#declare(again),
+    });
+    // What a send may have to wait for is declared over the consuming connection, which must not close before.
+    this.#unregister = host.consuming.core.register({
+      direction: 'inbound',
+      close: (within) => this.#sends.drained(within).then(() => ({ unsettled: 0, unconfirmed: 0 })),
     });
     host.consuming.core.state$.subscribe({
       complete: () => {
@@ -232,6 +238,7 @@ export class Partitioned<T = unknown> implements AsyncDisposable {
     const left = (): number => Math.max(0, this.#deadline - performance.now());
     const unsettled = await this.#closeConsumers(left());
     const { unconfirmed } = await this.#sends.close(left());
+    this.#unregister();
     this.#assignment.end(Object.freeze([]));
     return { unsettled, unconfirmed };
   }

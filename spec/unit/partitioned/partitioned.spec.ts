@@ -1,6 +1,7 @@
 import { MemoryBroker, FakeInstanceQueue } from 'instance-queue/testing';
 import { type ChannelError, ConnectionError, PublishError } from '../../../lib/errors';
 import { channelRefused } from '../../../lib/transport/link-errors';
+import { firstValueFrom, timer } from 'rxjs';
 import { fixture } from '../../support/fixtures/fixture';
 import { memoryBroker } from '../../support/laws/memory-broker';
 import { partitionLaws } from '../../support/laws/partitions';
@@ -60,6 +61,61 @@ describe('declaring the partitions', () => {
     });
     // The next one asks again.
     expect(await orders.send(message)).toMatchObject({ messageId: 'm' });
+    await queue.close();
+  });
+});
+
+describe.each(['the queue', 'the partitioned queue'] as const)('closing %s', (which) => {
+  /** Sends three messages of one key while there is no broker, and closes. */
+  function closing() {
+    const broker = new MemoryBroker();
+    broker.disconnect();
+    const queue = new FakeInstanceQueue({ broker, reconnect: { min: 10, max: 10 } });
+    const orders = queue.partitioned({ name: 'orders', partitions: 2 });
+    const outcomes = Promise.allSettled([1, 2, 3].map((body) => orders.send({ key: 'a', body })));
+    const began = performance.now();
+    const close = (drainTimeout: number) => (which === 'the queue' ? queue : orders).close({ drainTimeout });
+    return { broker, queue, orders, outcomes, close, elapsed: () => performance.now() - began };
+  }
+  const refused = Array.from({ length: 3 }, () => ({
+    status: 'rejected',
+    reason: expect.objectContaining({ code: 'PUBLISH_CLOSED', maybeDelivered: false }) as object,
+  }));
+
+  it('waits for messages whose partitions were not declared yet', async () => {
+    const { broker, queue, outcomes, close } = closing();
+    const closed = close(5000);
+    await firstValueFrom(timer(1000));
+    broker.reconnect();
+    expect((await outcomes).map(({ status }) => status)).toEqual(['fulfilled', 'fulfilled', 'fulfilled']);
+    expect(await closed).toEqual({ unsettled: 0, unconfirmed: 0 });
+    await queue.close();
+  });
+
+  it('rejects them when the time is up', async () => {
+    const { queue, outcomes, close, elapsed } = closing();
+    const closed = close(5000);
+    expect(await outcomes).toEqual(refused);
+    expect(elapsed()).toBeGreaterThanOrEqual(4990);
+    await closed;
+    expect(elapsed()).toBeLessThan(6000);
+    await queue.close();
+  });
+
+  it('again, with less time, shortens it', async () => {
+    const { queue, outcomes, close, elapsed } = closing();
+    const closed = close(30_000);
+    void close(1000);
+    expect(await outcomes).toEqual(refused);
+    await closed;
+    expect(elapsed()).toBeLessThan(2000);
+    await queue.close();
+  });
+
+  it('refuses what is sent after it', async () => {
+    const { orders, queue, close } = closing();
+    await close(0);
+    expect(await rejection(orders.send({ key: 'b', body: 4 }))).toMatchObject({ code: 'PUBLISH_CLOSED' });
     await queue.close();
   });
 });
