@@ -1,0 +1,500 @@
+import {
+  defineExchange,
+  defineQueue,
+  type ExchangeSpec,
+  json,
+  PublishError,
+  type QueueSpec,
+  type Topology,
+} from 'instance-queue';
+import type { ConnectionCore } from '../../../lib/connection/connection-core';
+import { ChannelError, ConnectionError } from '../../../lib/errors';
+import { encode } from '../../../lib/producer/encoded-message';
+import { PendingSend } from '../../../lib/producer/pending-send';
+import {
+  LostInFlight,
+  PublishingChannel,
+  rejectUnknown,
+  RouteDeclarations,
+} from '../../../lib/producer/publishing-channel';
+import { channelRefused, connectionLost } from '../../../lib/transport/link-errors';
+import type { OutboundChannel } from '../../../lib/transport/transport';
+
+const refused = (replyCode: number, text = 'NO') =>
+  channelRefused('The broker closed the channel', new Error('refused'), { replyCode, text });
+const lost = (replyCode?: number) =>
+  replyCode === undefined
+    ? connectionLost('host', new Error('gone'))
+    : connectionLost('host', new Error('refused'), { replyCode, text: 'NO' });
+const MISSING = refused(404, "NOT_FOUND - no exchange 'events' in vhost '/'");
+
+type Given = Parameters<typeof encode>[0];
+let order = 0;
+const sendOf = (message: object, headers?: object) => {
+  const settled: unknown[] = [];
+  const encoded = encode({ body: 1, ...message, ...headers } as Given, json(), { persistent: true, mandatory: true });
+  const settle = (outcome: unknown): void => void settled.push(outcome);
+  return { entry: new PendingSend(order++, encoded, settle, settle), settled };
+};
+const entryTo = (message: object): PendingSend => sendOf(message).entry;
+
+/** What the link does when it is asked. */
+interface Answers {
+  check?: (queue: string) => unknown;
+  declare?: (topology: Topology, own?: QueueSpec) => unknown;
+}
+
+/** A channel on a link that accepts everything, unless a test says otherwise, and notes what is asked of it. */
+function onLink({ check, declare }: Answers = {}) {
+  const asked: unknown[] = [];
+  const link = {
+    lost: undefined as ConnectionError | undefined,
+    check: async (queue: string) => {
+      asked.push(`check ${queue}`);
+      return Promise.resolve(check?.(queue) ?? 'missing');
+    },
+    declare: async (topology: Topology, own?: QueueSpec) => {
+      asked.push(own ?? topology);
+      await Promise.resolve(declare?.(topology, own));
+    },
+  };
+  const publishing = new PublishingChannel(link as never, {} as OutboundChannel, 1);
+  return { asked, link, publishing };
+}
+
+function core({ channelsLimited = false } = {}) {
+  const log = { warn: jest.fn(), error: jest.fn() };
+  const warnOnce = jest.fn();
+  return { log, warnOnce, core: { channelsLimited, log, warnOnce } as unknown as ConnectionCore };
+}
+
+const throwing = (error: unknown) => (): never => {
+  throw error as Error;
+};
+
+describe('the queue of a message', () => {
+  const declaring = (topology: Topology = {}, answers: Answers = {}, limited = false) => {
+    const { core: connection, ...logged } = core({ channelsLimited: limited });
+    const routes = new RouteDeclarations(connection, () => topology);
+    const ensure = async (on = onLink(answers), queue = 'orders') => {
+      const pending = routes.ensure(on.publishing, entryTo({ queue }).message);
+      const during = on.publishing.ensuring;
+      await pending;
+      return { ...on, during };
+    };
+    return { ensure, ...logged };
+  };
+
+  it.each<[string, string, unknown[]]>([
+    ['missing', 'missing', ['check orders', { name: 'orders' }]],
+    ['there', 'there', ['check orders']],
+  ])(
+    'that no topology knows is declared if it is missing, and is ensured from then on: %s',
+    async (_, is, expected) => {
+      const { ensure, log } = declaring({}, { check: () => is });
+      const { asked, during, publishing } = await ensure();
+      expect(asked).toEqual(expected);
+      expect([during, publishing.ensuring, [...publishing.ensured]]).toEqual(['orders', undefined, ['orders']]);
+      expect(log.warn).not.toHaveBeenCalled();
+    },
+  );
+
+  it('is declared as the topology knows it, behind its queue for dead letters', async () => {
+    const spec = { name: 'orders', maxLength: 5, deadLetter: { queue: 'dead' } };
+    const { ensure } = declaring({ queues: [spec] });
+    expect((await ensure()).asked).toEqual(['check dead', { name: 'dead' }, spec]);
+  });
+
+  it.each([
+    [
+      'that is exclusive: it belongs to the connection of its consumer',
+      { queues: [{ name: 'orders', exclusive: true }] },
+      false,
+    ],
+    ['on a connection that may open no channel more', {}, true],
+  ])('is trusted, and nothing is asked, %s', async (_, topology, limited) => {
+    const { ensure, log } = declaring(topology, {}, limited);
+    const { asked, publishing } = await ensure();
+    expect(asked).toEqual([]);
+    expect([...publishing.ensured]).toEqual(['orders']);
+    expect(log.warn).not.toHaveBeenCalled();
+  });
+
+  it('of the broker itself needs nothing', () => {
+    const routes = new RouteDeclarations(core().core, () => ({}));
+    const { asked, publishing } = onLink();
+    expect(routes.ensure(publishing, entryTo({ queue: 'amq.gen-1' }).message)).toBeUndefined();
+    expect(routes.ensure(publishing, entryTo({ exchange: 'events' }).message)).toBeUndefined();
+    expect(asked).toEqual([]);
+  });
+
+  it('that the broker refuses to declare is trusted, with a warning each time', async () => {
+    const err = refused(403);
+    const { ensure, log } = declaring({}, { declare: throwing(err) });
+    for (let times = 1; times <= 3; times++) {
+      const { asked, publishing } = await ensure();
+      expect(asked).toEqual(['check orders', { name: 'orders' }]);
+      expect([publishing.ensuring, [...publishing.ensured]]).toEqual([undefined, ['orders']]);
+      expect(log.warn).toHaveBeenCalledTimes(times);
+    }
+    expect(log.warn).toHaveBeenLastCalledWith({ err, queue: 'orders' }, 'cannot ensure the queue of a route: trusted');
+    expect(log.error).not.toHaveBeenCalled();
+  });
+
+  /** A link that is lost, with this code or without one, as soon as a queue is declared on it. */
+  const losing = (cause: ConnectionError) => {
+    const on = onLink({
+      declare: () => {
+        on.link.lost = cause;
+        throw refused(504);
+      },
+    });
+    return on;
+  };
+
+  it('over which the broker closes two connections is not declared a third time, and that is an error in the log', async () => {
+    const { ensure, log } = declaring();
+    await ensure(losing(lost(541)));
+    expect(log.error).not.toHaveBeenCalled();
+    await ensure(losing(lost(541)));
+    const facts = { err: refused(504), queue: 'orders' };
+    expect(log.error.mock.calls).toEqual([
+      [facts, 'the broker closes the connection over the queue of a route: trusted'],
+    ]);
+    const { asked, publishing } = await ensure();
+    expect(asked).toEqual([]);
+    expect([...publishing.ensured]).toEqual(['orders']);
+    // It says nothing about another queue.
+    expect((await ensure(onLink(), 'others')).asked).toEqual(['check others', { name: 'others' }]);
+    expect(log.error).toHaveBeenCalledTimes(1);
+    expect(log.warn).not.toHaveBeenCalled();
+  });
+
+  it('is declared again after connections that the broker did not close, and after a success in between', async () => {
+    const { ensure, log } = declaring();
+    for (let i = 0; i < 3; i++) await ensure(losing(lost()));
+    await ensure(losing(lost(541)));
+    await ensure();
+    await ensure(losing(lost(541)));
+    expect((await ensure()).asked).toEqual(['check orders', { name: 'orders' }]);
+    expect(log.error).not.toHaveBeenCalled();
+    expect(log.warn).not.toHaveBeenCalled();
+  });
+});
+
+describe('the exchange of a contract', () => {
+  const events = defineExchange({ name: 'events', type: 'topic', messages: { paid: json() } });
+  const to = (exchange: ExchangeSpec) => entryTo({ exchange, routingKey: 'paid' }).message;
+  const given = (answers?: Answers) => {
+    const { core: connection, ...logged } = core();
+    return { ...onLink(answers), ...logged, routes: new RouteDeclarations(connection, () => ({})) };
+  };
+
+  it('is declared once per channel', async () => {
+    const { asked, log, publishing, routes } = given();
+    const pending = routes.ensure(publishing, to(events));
+    expect(publishing.ensuring).toBe('events');
+    await pending;
+    expect(publishing.ensuring).toBeUndefined();
+    expect(asked).toEqual([{ exchanges: [events] }]);
+    expect(publishing.exchanges.get(events)).toBe(true);
+    expect(routes.ensure(publishing, to(events))).toBeUndefined();
+    expect(log.warn).not.toHaveBeenCalled();
+  });
+
+  it('that every broker has is not declared, and neither is a queue contract by its exchange', () => {
+    const { asked, publishing, routes } = given();
+    const amq = defineExchange({ name: 'amq.topic', type: 'topic', messages: { paid: json() } });
+    expect(routes.ensure(publishing, to(amq))).toBeUndefined();
+    expect(asked).toEqual([]);
+  });
+
+  it('of a queue contract is declared as its queue', async () => {
+    const { asked, publishing, routes } = given({ check: () => 'there' });
+    await routes.ensure(publishing, entryTo({ queue: defineQueue({ name: 'orders', body: json() }) }).message);
+    expect(asked).toEqual(['check orders']);
+  });
+
+  it('that the broker refuses is trusted, with a warning, unless the connection is lost anyway', async () => {
+    const err = refused(403);
+    const { link, log, publishing, routes } = given({ declare: throwing(err) });
+    await routes.ensure(publishing, to(events));
+    expect(publishing.exchanges.get(events)).toBe(false);
+    const text = 'cannot declare the exchange of a contract: trusted';
+    expect(log.warn.mock.calls).toEqual([[{ err, exchange: 'events' }, text]]);
+    expect(routes.ensure(publishing, to(events))).toBeUndefined();
+    link.lost = lost();
+    publishing.exchanges.clear();
+    await routes.ensure(publishing, to(events));
+    expect([publishing.ensuring, log.warn.mock.calls.length]).toEqual([undefined, 1]);
+  });
+});
+
+describe('a delayed message', () => {
+  const HOUR = 3_600_000;
+  const given = async (message: object, answers: Answers, ensured: readonly string[] = []) => {
+    const { core: connection, ...logged } = core();
+    const routes = new RouteDeclarations(connection, () => ({}));
+    const on = onLink(answers);
+    for (const queue of ensured) on.publishing.ensured.add(queue);
+    const send = sendOf({ messageId: 'm', delay: HOUR, ...message });
+    await routes.ensureDelay(on.publishing, send.entry.message);
+    const dressed = routes.dress(on.publishing, send.entry);
+    return { ...on, ...logged, ...send, dressed, routes };
+  };
+
+  it('waits in an exchange of delays, once its levels and the way to its target are declared', async () => {
+    const { asked, dressed, entry, log, routes, publishing } = await given(
+      { queue: 'orders' },
+      { check: () => 'there' },
+    );
+    expect(asked.length).toBeGreaterThan(2);
+    expect(dressed).toBe(true);
+    expect(entry.message.exchange).toMatch(/delay/);
+    expect(routes.ensureDelay(publishing, entry.message)).toBeUndefined();
+    expect(log.warn).not.toHaveBeenCalled();
+  });
+
+  it('without a delay goes as it is', () => {
+    const routes = new RouteDeclarations(core().core, () => ({}));
+    const { asked, publishing } = onLink();
+    const entry = entryTo({ queue: 'orders' });
+    expect(routes.ensureDelay(publishing, entry.message)).toBeUndefined();
+    expect(routes.dress(publishing, entry)).toBe(true);
+    expect([entry.message.exchange, asked]).toEqual(['', []]);
+  });
+
+  it.each<[string, object, string, string]>([
+    [
+      'queue',
+      { queue: 'orders' },
+      'PUBLISH_RETURNED',
+      'There is no queue `orders`. A delayed message for it would be lost: declare it, or send with `mandatory: false`.',
+    ],
+    [
+      'exchange',
+      { exchange: 'events', routingKey: 'paid' },
+      'PUBLISH_REFUSED',
+      'The message cannot wait at the broker. There is no exchange `events`.',
+    ],
+  ])('is rejected if its %s is missing', async (_, route, code, message) => {
+    const missing = (topology: Topology) => {
+      if (topology.exchanges?.[0]?.passive === true) throw refused(404);
+    };
+    const { dressed, log, settled } = await given(route, { declare: missing });
+    expect(dressed).toBe(false);
+    expect(settled).toMatchObject([{ code, message, messageId: 'm', replyCode: 404, maybeDelivered: false }]);
+    const { cause } = settled[0] as PublishError;
+    expect(log.warn.mock.calls).toEqual([
+      [{ messageId: 'm', err: cause }, 'a delayed message cannot wait at the broker'],
+    ]);
+  });
+
+  it.each([
+    ['to a queue that was declared before it', { queue: 'orders' }, ['orders']],
+    ['that need not arrive', { queue: 'orders', mandatory: false }, []],
+  ])('waits for a queue that is missing: one %s', async (_, route, ensured) => {
+    const { dressed, settled } = await given(route, {}, ensured);
+    expect([dressed, settled]).toEqual([true, []]);
+  });
+
+  it('is rejected if its levels are refused for good', async () => {
+    const err = refused(406, 'PRECONDITION_FAILED');
+    const { settled } = await given({ queue: 'orders' }, { declare: throwing(err) });
+    expect(settled).toMatchObject([
+      {
+        code: 'PUBLISH_REFUSED',
+        message: `The message cannot wait at the broker. ${err.message}`,
+        cause: err,
+        replyCode: 406,
+      },
+    ]);
+  });
+
+  it('is kept, and tries again, if they are refused for now', async () => {
+    const { dressed, entry, settled, log, publishing, routes, asked } = await given(
+      { queue: 'orders' },
+      { declare: throwing(refused(541)) },
+    );
+    expect([dressed, settled, log.warn.mock.calls.length]).toEqual([false, [], 1]);
+    const before = asked.length;
+    await routes.ensureDelay(publishing, entry.message);
+    expect(asked.length).toBeGreaterThan(before);
+  });
+});
+
+describe('the messages in flight on a channel that ended', () => {
+  /** These were in flight on a channel that ended like that; `lost`: with its connection. */
+  const given = (declared: Topology = {}) => {
+    const { core: connection, log } = core();
+    const judging = new LostInFlight(connection, () => declared);
+    const on = onLink();
+    const end = (
+      sends: readonly { readonly entry: PendingSend }[],
+      error: Parameters<LostInFlight['judge']>[1],
+      { of, accepted = true }: { readonly of?: object; readonly accepted?: boolean } = {},
+    ) => {
+      const { link, publishing } = on;
+      if (error instanceof ConnectionError) link.lost = error;
+      if (of) publishing.exchanges.set(of, accepted);
+      for (const { entry } of sends) {
+        entry.attempts++;
+        publishing.inFlight.add(entry);
+      }
+      return judging.judge(publishing, error).map(({ message }) => message.messageId);
+    };
+    return { end, judging, log, on };
+  };
+  const queued = (messageId: string) => sendOf({ queue: 'orders', messageId });
+  const toEvents = (messageId: string, more?: object) =>
+    sendOf({ exchange: 'events', routingKey: 'paid', messageId, ...more });
+
+  it('are all innocent if the broker gave no reason', () => {
+    const { end, judging } = given();
+    const sends = [queued('a'), toEvents('b')];
+    expect(end(sends, lost())).toEqual(['a', 'b']);
+    expect(judging.suspecting).toBe(false);
+  });
+
+  it('is innocent, even alone, if this side closed the channel', () => {
+    const { end, judging } = given();
+    expect(end([queued('a')], new ChannelError('It did nothing but nack.'))).toEqual(['a']);
+    expect(judging.suspecting).toBe(false);
+  });
+
+  it('are refused where the broker names them; the others are innocent, in order', () => {
+    const { end, judging, log } = given();
+    const [a, b, c, d] = [queued('a'), toEvents('b'), queued('c'), toEvents('d')];
+    expect(end([a, b, c, d], MISSING)).toEqual(['a', 'c']);
+    for (const [send, messageId] of [
+      [b, 'b'],
+      [d, 'd'],
+    ] as const) {
+      expect(send.settled).toMatchObject([
+        {
+          code: 'PUBLISH_REFUSED',
+          messageId,
+          message: `The broker refused the message sent to exchange \`events\`. ${MISSING.message}`,
+          cause: MISSING,
+          replyCode: 404,
+          maybeDelivered: false,
+        },
+      ]);
+    }
+    expect(log.warn.mock.calls).toEqual(
+      ['b', 'd'].map((messageId) => [
+        { messageId, exchange: 'events', routingKey: 'paid', err: MISSING },
+        'message refused',
+      ]),
+    );
+    expect(judging.suspecting).toBe(false);
+  });
+
+  it('is refused, by its queue, if it was alone', () => {
+    const { end } = given();
+    const alone = queued('a');
+    const error = refused(406);
+    expect(end([alone], error)).toEqual([]);
+    const message = `The broker refused the message sent to queue \`orders\`. ${error.message}`;
+    expect(alone.settled).toMatchObject([{ code: 'PUBLISH_REFUSED', message, replyCode: 406 }]);
+  });
+
+  it('are all suspects if it names none, until each is settled', () => {
+    const { end, judging } = given();
+    const [a, b] = [queued('a'), queued('b')];
+    expect(judging.suspecting).toBe(false);
+    expect(end([a, b], refused(406))).toEqual(['a', 'b']);
+    expect(judging.suspecting).toBe(true);
+    a.entry.confirm(1);
+    expect(judging.suspecting).toBe(true);
+    // The culprit is alone the next time.
+    expect(end([b], refused(406))).toEqual([]);
+    expect(b.settled).toMatchObject([{ code: 'PUBLISH_REFUSED', maybeDelivered: true }]);
+    expect(judging.suspecting).toBe(false);
+  });
+
+  it('are not suspects if they were given up, but the guilt of one that was stays with it', () => {
+    const { end, judging, log } = given();
+    const [a, b] = [queued('a'), queued('b')];
+    b.entry.reject(new PublishError('PUBLISH_ABORTED', 'b', 'Enough.'));
+    expect(end([a, b], refused(406))).toEqual(['a']);
+    expect(judging.suspecting).toBe(true);
+    a.entry.confirm(1);
+    expect(judging.suspecting).toBe(false);
+    const [c, d] = [queued('c'), toEvents('d')];
+    d.entry.reject(new PublishError('PUBLISH_ABORTED', 'd', 'Enough.'));
+    expect(end([c, d], MISSING)).toEqual(['c']);
+    expect(d.settled).toMatchObject([{ code: 'PUBLISH_ABORTED' }]);
+    expect(judging.suspecting).toBe(false);
+    expect(log.warn).not.toHaveBeenCalled();
+  });
+
+  it.each([501, 502, 503, 504, 505, 540])(
+    'of a connection that the broker closed over a frame (%i): one that was alone is refused the second time',
+    (replyCode) => {
+      const { end, judging } = given();
+      const alone = queued('a');
+      expect(end([alone], lost(replyCode))).toEqual(['a']);
+      expect(judging.suspecting).toBe(true);
+      expect(end([alone], lost(replyCode))).toEqual([]);
+      expect(alone.settled).toMatchObject([{ code: 'PUBLISH_REFUSED', replyCode, maybeDelivered: true }]);
+    },
+  );
+
+  it.each([320, 530, 541])('of a connection that the broker closed otherwise (%i) are innocent', (replyCode) => {
+    const { end, judging } = given();
+    const alone = queued('a');
+    for (let i = 0; i < 3; i++) expect(end([alone], lost(replyCode))).toEqual(['a']);
+    expect(judging.suspecting).toBe(false);
+  });
+
+  it.each<[string, Topology, string[]]>([
+    ['declares: sent again', { exchanges: [{ name: 'events', type: 'topic' }] }, ['a']],
+    ['declares passively: refused', { exchanges: [{ name: 'events', type: 'topic', passive: true }] }, []],
+    ['does not declare: refused', { exchanges: [{ name: 'others', type: 'topic' }] }, []],
+    ['has no exchanges: refused', {}, []],
+  ])('to a missing exchange that the topology %s', (_, topology, innocent) => {
+    const { end } = given(topology);
+    expect(end([toEvents('a')], MISSING)).toEqual(innocent);
+  });
+
+  it('to an exchange of the topology that refuses them for another reason are refused', () => {
+    const { end } = given({ exchanges: [{ name: 'events', type: 'topic' }] });
+    expect(end([toEvents('a')], refused(403, "ACCESS_REFUSED - access to exchange 'events' in vhost '/'"))).toEqual([]);
+  });
+
+  it.each([
+    ['declared', {}, true, ['a']],
+    ['could not declare', {}, false, []],
+    ['only checks', { passive: true }, true, []],
+  ])('to a missing exchange of a contract that the producer %s', (_, more, accepted, innocent) => {
+    const { end } = given();
+    const contract = defineExchange({ name: 'events', type: 'topic', ...more, messages: { paid: json() } });
+    expect(end([toEvents('a', { exchange: contract })], MISSING, { of: contract, accepted })).toEqual(innocent);
+  });
+
+  it('to a missing exchange of delays are sent again, once, and the exchange is declared again', async () => {
+    const { end, on } = given();
+    const routes = new RouteDeclarations(core().core, () => ({}));
+    const other = toEvents('b', { delay: 3_600_000 }).entry.message;
+    await routes.ensureDelay(on.publishing, other);
+    expect(routes.ensureDelay(on.publishing, other)).toBeUndefined();
+    const delayed = toEvents('a', { delay: 3_600_000 });
+    const { message } = delayed.entry;
+    message.dress(message.delayed!.wire(message.delayed!.plan, false));
+    const missing = refused(404, `NOT_FOUND - no exchange '${message.exchange}' in vhost '/'`);
+    expect(end([delayed], missing)).toEqual(['a']);
+    expect(routes.ensureDelay(on.publishing, other)).toBeDefined();
+    expect(end([delayed], missing)).toEqual([]);
+    const text = `The broker refused the message sent to exchange \`events\`. ${missing.message}`;
+    expect(delayed.settled).toMatchObject([{ code: 'PUBLISH_REFUSED', message: text }]);
+  });
+});
+
+test('a message whose channel was lost may have been delivered', () => {
+  const { entry, settled } = sendOf({ queue: 'orders', messageId: 'm' });
+  const cause = lost();
+  rejectUnknown(entry, cause);
+  const message = `The channel was lost before the broker confirmed the message; it may have it. ${cause.message}`;
+  expect(settled).toMatchObject([{ code: 'PUBLISH_UNKNOWN', messageId: 'm', message, cause, maybeDelivered: true }]);
+});
