@@ -176,6 +176,12 @@ describe('a producer that is closed', () => {
       maybeDelivered: false,
     });
     expect(given.state).toMatchObject({ status: 'stopped', cause: { code: 'CONNECT_FAILED' } });
+    // And so is what comes later, at once.
+    expect(await rejection(given.send({ ...toQueue, messageId: 'm' }))).toMatchObject({
+      code: 'PUBLISH_CLOSED',
+      messageId: 'm',
+      cause: { code: 'CONNECT_FAILED' },
+    });
   });
 });
 
