@@ -38,6 +38,7 @@ describe('a message that cannot be decoded', () => {
       messageId: 'm',
       contentType: 'text/x',
       bytes: 7,
+      error: expect.any(String) as string,
       policy,
     });
     expect(JSON.stringify(warnings)).not.toContain('secret');
