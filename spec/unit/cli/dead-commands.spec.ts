@@ -1,0 +1,236 @@
+import { FakeInstanceQueue } from 'instance-queue/testing';
+import { deadCommand } from '../../../lib/cli/dead-commands';
+import { closeAll, closing } from '../../support/closing';
+import { type RunOptions, runOver, surroundings } from '../../support/surroundings';
+
+afterEach(closeAll);
+
+/** A queue with dead letters `m0` … in `orders.dead`; those with even numbers of the type `even`. */
+async function filled(count: number): Promise<FakeInstanceQueue> {
+  const queue = closing(new FakeInstanceQueue());
+  await queue.admin.declare({
+    queues: [{ name: 'orders', deadLetter: { queue: 'orders.dead' } }, { name: 'orders.dead' }, { name: 'archive' }],
+  });
+  for (let i = 0; i < count; i++) {
+    const type = i % 2 === 0 ? 'even' : 'odd';
+    await queue.send({ queue: 'orders', body: i, messageId: `m${String(i)}`, type });
+    (await queue.admin.get('orders'))?.reject();
+  }
+  return queue;
+}
+
+const dead = (queue: FakeInstanceQueue, args: string[], options?: RunOptions) =>
+  runOver(queue, deadCommand, args, options);
+const waiting = (queue: FakeInstanceQueue, name = 'orders.dead'): readonly unknown[] =>
+  queue.broker.messages(name).map(({ body }) => body);
+
+describe('dead list', () => {
+  it('shows groups of letters, and takes none', async () => {
+    const queue = await filled(3);
+    const { code, out, err } = await dead(queue, ['list', 'orders.dead']);
+    expect([code, err]).toEqual([0, '']);
+    expect(out).toMatch(
+      /^orders\.dead: 3 letters read; 3 match\n\nCOUNT .*\n2 +orders +rejected +even .* m0 .*\n1 +orders +rejected +odd/,
+    );
+    expect(waiting(queue)).toEqual([0, 1, 2]);
+  });
+
+  it('shows those that are chosen, of those that are read', async () => {
+    const queue = await filled(3);
+    const args = ['list', 'orders.dead', '--type', 'odd', '--limit', '1'];
+    expect((await dead(queue, args)).out).toBe('orders.dead: 1 letter read, the oldest of 3; 0 match\n');
+  });
+
+  it('says on a terminal what comes next, if there is anything', async () => {
+    const next = 'Next: instance-queue dead show orders.dead --limit 1 (one of them, whole), or dead replay --help';
+    const list = async (queue: FakeInstanceQueue): Promise<string> =>
+      (await dead(queue, ['list', 'orders.dead'], { around: surroundings({ isTTY: true }) })).err;
+    expect(await list(await filled(1))).toContain(next);
+    expect(await list(await filled(0))).not.toContain('Next');
+  });
+
+  it('is one document of JSON with --json', async () => {
+    const { out } = await dead(await filled(2), ['list', 'orders.dead'], { json: true });
+    expect(JSON.parse(out)).toMatchObject({ name: 'orders.dead', found: 2, read: 2, matched: 2, others: 0 });
+  });
+
+  it('of a queue that does not exist is refused', async () => {
+    const { code, err } = await dead(await filled(0), ['list', 'none']);
+    expect(code).toBe(6);
+    expect(err).toMatch(/^error: .*none/);
+  });
+
+  it('ends by Ctrl-C', async () => {
+    const interrupted = AbortSignal.abort();
+    expect(await dead(await filled(1), ['list', 'orders.dead'], { interrupted })).toMatchObject({ code: 130 });
+  });
+});
+
+describe('dead show', () => {
+  it('shows letters, and takes none', async () => {
+    const queue = await filled(2);
+    const { code, out, err } = await dead(queue, ['show', 'orders.dead']);
+    expect([code, err]).toEqual([0, '']);
+    expect(out).toMatch(/^m0 · rejected in orders[^]*\n0\n\nm1 · rejected in orders[^]*\n1\n\n$/);
+    expect(waiting(queue)).toEqual([0, 1]);
+  });
+
+  it('shows ten, unless a limit says otherwise', async () => {
+    const queue = await filled(12);
+    const lines = async (...args: string[]): Promise<number> =>
+      (await dead(queue, ['show', 'orders.dead', ...args], { json: true })).out.trimEnd().split('\n').length;
+    expect(await lines()).toBe(10);
+    expect(await lines('--limit', '1')).toBe(1);
+    expect(await lines('--limit', 'all')).toBe(12);
+  });
+
+  it.each([
+    [['--id', 'none'], 'no letter matches among the oldest 10 (--limit all reads all)\n'],
+    [['--id', 'm1', '--limit', '1'], 'no letter matches among the oldest 1 (--limit all reads all)\n'],
+    [['--id', 'none', '--limit', 'all'], 'no letter matches in the queue\n'],
+  ])('says where no letter matches: %j', async (args, words) => {
+    expect(await dead(await filled(2), ['show', 'orders.dead', ...args])).toEqual({ code: 0, out: '', err: words });
+  });
+});
+
+describe('dead replay', () => {
+  it('sends letters back to where they failed', async () => {
+    const queue = await filled(3);
+    const { code, out, err } = await dead(queue, ['replay', 'orders.dead', '--type', 'even']);
+    expect([code, err]).toEqual([0, '']);
+    expect(out).toBe('replayed: 2 of 2 that match\n  2 to orders\n');
+    expect([waiting(queue), waiting(queue, 'orders')]).toEqual([[1], [0, 2]]);
+  });
+
+  it('does nothing in a dry run but count', async () => {
+    const queue = await filled(2);
+    const { code, out } = await dead(queue, ['replay', 'orders.dead', '--dry-run', '--limit', '1']);
+    expect(code).toBe(0);
+    expect(out).toMatch(/^would have been replayed: 1 of 1 that match; 1 of 2 read\n/);
+    expect(waiting(queue)).toEqual([0, 1]);
+    const { out: json } = await dead(queue, ['replay', 'orders.dead', '--dry-run'], { json: true });
+    expect(JSON.parse(json)).toMatchObject({ action: 'replayed', dryRun: true, found: 2, done: 2 });
+  });
+
+  it('goes into the queue where it failed, or to every queue where it was published first', async () => {
+    const queue = await filled(0);
+    const bindings = ['orders', 'archive'].map((name) => ({ exchange: 'events', queue: name }));
+    await queue.admin.declare({ exchanges: [{ name: 'events', type: 'fanout' }], bindings });
+    for (const body of [0, 1]) {
+      await queue.send({ exchange: 'events', body, messageId: `m${String(body)}` });
+      (await queue.admin.get('orders'))?.reject();
+      (await queue.admin.get('archive'))?.ack();
+    }
+    await dead(queue, ['replay', 'orders.dead', '--id', 'm0']);
+    expect([waiting(queue, 'orders'), waiting(queue, 'archive')]).toEqual([[0], []]);
+    await dead(queue, ['replay', 'orders.dead', '--as-published']);
+    expect([waiting(queue, 'orders'), waiting(queue, 'archive')]).toEqual([[0, 1], [1]]);
+  });
+
+  it('goes to a queue or an exchange that is named', async () => {
+    const queue = await filled(3);
+    await dead(queue, ['replay', 'orders.dead', '--to', 'archive', '--id', 'm0']);
+    await dead(queue, ['replay', 'orders.dead', '--to', 'archive', '--id', 'm1']);
+    await queue.admin.declare({
+      exchanges: [{ name: 'again', type: 'direct' }],
+      bindings: [{ exchange: 'again', queue: 'archive', routingKey: 'order' }],
+    });
+    await dead(queue, ['replay', 'orders.dead', '--to-exchange', 'again', '--key', 'order']);
+    expect(waiting(queue, 'archive')).toEqual([0, 1, 2]);
+    expect(waiting(queue)).toEqual([]);
+  });
+
+  it.each([
+    [['--to', 'a', '--to-exchange', 'b']],
+    [['--to', 'a', '--as-published']],
+    [['--to-exchange', 'b', '--as-published']],
+  ])('goes to one place: %j is refused', async (args) => {
+    const { code, err } = await dead(await filled(1), ['replay', 'orders.dead', ...args]);
+    expect([code, err]).toEqual([2, 'error: --to, --to-exchange and --as-published exclude each other\n']);
+  });
+
+  it('is done in part where letters stay', async () => {
+    const queue = await filled(1);
+    const { code, out } = await dead(queue, ['replay', 'orders.dead', '--to', 'nowhere']);
+    expect(code).toBe(7);
+    expect(out).toContain('  1 stayed: they are for a queue that does not exist\n');
+    expect(waiting(queue)).toEqual([0]);
+  });
+
+  it('ends by Ctrl-C, with what it did', async () => {
+    const queue = await filled(2);
+    const { code, out } = await dead(queue, ['replay', 'orders.dead'], { interrupted: AbortSignal.abort() });
+    expect(code).toBe(130);
+    expect(out).toMatch(/^(|replayed: 0 of 0 .*\ninterrupted: the rest is in its queue, untouched\n)$/);
+    expect(waiting(queue)).toEqual([0, 1]);
+  });
+});
+
+describe('dead move and dead drop', () => {
+  const ASKS = 'error: there is no terminal to ask on: add --yes, or --dry-run to see what would be done\n';
+
+  it('do nothing without --yes where no one can be asked', async () => {
+    const queue = await filled(1);
+    for (const args of [
+      ['move', 'orders.dead', '--to', 'archive'],
+      ['drop', 'orders.dead'],
+    ])
+      expect(await dead(queue, args)).toEqual({ code: 2, out: '', err: ASKS });
+    expect(waiting(queue)).toEqual([0]);
+  });
+
+  it('do it with --yes', async () => {
+    const queue = await filled(3);
+    const moved = await dead(queue, ['move', 'orders.dead', '--to', 'archive', '--yes', '--limit', '1']);
+    expect(moved).toMatchObject({ code: 0, out: 'moved: 1 of 1 that match; 1 of 3 read\n  1 to archive\n' });
+    const dropped = await dead(queue, ['drop', 'orders.dead', '-y', '--id', 'm2']);
+    expect(dropped).toMatchObject({ code: 0, out: 'dropped: 1 of 1 that match\n' });
+    expect([waiting(queue), waiting(queue, 'archive')]).toEqual([[1], [0]]);
+  });
+
+  it('need no answer for a dry run, and do nothing', async () => {
+    const queue = await filled(1);
+    const dropped = await dead(queue, ['drop', 'orders.dead', '--dry-run']);
+    expect(dropped).toMatchObject({ code: 0, out: 'would have been dropped: 1 of 1 that match\n' });
+    expect(waiting(queue)).toEqual([0]);
+  });
+
+  it('a move needs a place', async () => {
+    const { code, err } = await dead(await filled(1), ['move', 'orders.dead', '--yes']);
+    expect([code, err]).toEqual([2, 'error: where to? Give --to QUEUE, or --to-exchange EXCHANGE with --key\n']);
+  });
+
+  it.each([
+    [['drop', 'orders.dead'], 'Drop for good: all letters of orders.dead (2 in all)? [y/N] '],
+    [
+      ['drop', 'orders.dead', '--id', 'm0'],
+      'Drop for good: the letters with messageId m0 of orders.dead (2 in all)? [y/N] ',
+    ],
+    [['move', 'orders.dead', '--to', 'archive'], 'Move to archive: all letters of orders.dead (2 in all)? [y/N] '],
+    [
+      ['move', 'orders.dead', '--to-exchange', 'e'],
+      'Move to exchange e: all letters of orders.dead (2 in all)? [y/N] ',
+    ],
+  ])('ask on a terminal, and take no for an answer: %j', async (args, question) => {
+    const queue = await filled(2);
+    const around = surroundings({ isTTY: true });
+    around.stdin.write('n\n');
+    const { code, err } = await dead(queue, args, { around });
+    expect(code).toBe(1);
+    expect(err).toContain(question);
+    expect(err).toMatch(/nothing was done\n$/);
+    expect(waiting(queue)).toEqual([0, 1]);
+  });
+
+  it('do it after a yes, and nothing after Ctrl-C', async () => {
+    const queue = await filled(1);
+    const left = surroundings({ isTTY: true });
+    left.stdin.write('\u0003');
+    expect(await dead(queue, ['drop', 'orders.dead'], { around: left })).toMatchObject({ code: 130 });
+    expect(waiting(queue)).toEqual([0]);
+    const around = surroundings({ isTTY: true });
+    around.stdin.write('y\n');
+    expect(await dead(queue, ['drop', 'orders.dead'], { around })).toMatchObject({ code: 0 });
+    expect(waiting(queue)).toEqual([]);
+  });
+});
