@@ -96,8 +96,8 @@ it('a send counts for its exchange, or for its queue where there is none', async
     { attributes: { ...common, 'messaging.destination.name': 'orders' }, count: 1 },
     { attributes: { ...common, 'messaging.destination.name': 'events' }, count: 2 },
   ]);
-  expect(points[0]?.attributes).not.toHaveProperty('error.type');
-  expect(points[0]?.attributes).not.toHaveProperty('messaging.operation.type');
+  expect(points[0]?.attributes).not.toHaveProperty(['error.type']);
+  expect(points[0]?.attributes).not.toHaveProperty(['messaging.operation.type']);
   expect(await reader.points('messaging.client.operation.duration')).toMatchObject([
     { attributes: { ...common, 'messaging.operation.type': 'send' }, count: 1 },
     { attributes: { ...common, 'messaging.operation.type': 'send' }, count: 2 },
@@ -118,6 +118,9 @@ it('a send that never went out has a duration, and was not attempted', async () 
   await queue.close();
   await rejection(queue.send({ queue: 'orders', body: 1 }));
   expect(await reader.points('messaging.client.sent.messages')).toEqual([]);
+  const durations = await reader.points('messaging.client.operation.duration');
+  expect(durations.length).toBeGreaterThan(0);
+  for (const { attributes } of durations) expect(attributes).not.toHaveProperty(['server.address']);
 });
 
 it('a delivery counts when it is handed out, and again by how it was settled; one that is released does not', async () => {
@@ -141,7 +144,7 @@ it('a delivery counts when it is handed out, and again by how it was settled; on
     { attributes: { ...common, 'error.type': 'requeue' }, count: 1 },
     { attributes: { ...common, 'error.type': 'reject' }, count: 1 },
   ]);
-  expect(processed[0]?.attributes).not.toHaveProperty('error.type');
+  expect(processed[0]?.attributes).not.toHaveProperty(['error.type']);
 });
 
 it('a queue with a generated name has a template instead of a name', async () => {
@@ -158,7 +161,7 @@ it('a queue with a generated name has a template instead of a name', async () =>
   await queue.rest();
   expect(names).toHaveLength(1);
   const [point] = await reader.points('messaging.client.consumed.messages');
-  expect(point?.attributes).not.toHaveProperty('messaging.destination.name');
+  expect(point?.attributes).not.toHaveProperty(['messaging.destination.name']);
   expect(point?.attributes).toMatchObject({ 'messaging.destination.template': 'amq.gen-*' });
   expect(JSON.stringify(point)).not.toContain(names[0]);
 });
