@@ -2,19 +2,18 @@ import { phaseOf, type Phase } from '../../../lib/dashboard/phase';
 import type { Health, InstanceQueueState } from '../../../lib/health/health';
 
 const cause = new Error('no route');
-const health = (more: object, connections: object = {}): Health =>
-  ({
-    status: 'up',
-    connections: {
-      producer: { status: 'connected', epoch: 3, endpoint: 'host:5672' },
-      consumer: { status: 'connected', epoch: 4, endpoint: 'host:5672' },
-      ...connections,
-    },
-    consumers: [],
-    producers: [],
-    outbox: { queued: 0, unconfirmed: 0, bytes: 0 },
-    ...more,
-  }) as Health;
+const health = (more: object, connections: object = {}): Health => ({
+  status: 'up',
+  connections: {
+    producer: { status: 'connected', epoch: 3, endpoint: 'host:5672' },
+    consumer: { status: 'connected', epoch: 4, endpoint: 'host:5672' },
+    ...connections,
+  },
+  consumers: [],
+  producers: [],
+  outbox: { queued: 0, unconfirmed: 0, bytes: 0 },
+  ...more,
+});
 
 describe('what a connection can do', () => {
   it.each<[string, object, Phase]>([
