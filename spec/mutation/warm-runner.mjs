@@ -10,21 +10,14 @@ const NO_LIMIT = 600_000;
 /** ms that any test may take with a mutant, those with a broker more than others; and how many times what it took without. */
 const LEAST = { memory: 3000, broker: 10_000 };
 const TIMES = 8;
-/** In the sandbox: what each test took, for a runner that was started again. */
-const TIMES_TAKEN = '.times-taken.json';
-const SEPARATOR = ' › ';
+/** In the sandbox: the tests by their ids, for a runner that was started again. */
+const TESTS = '.tests.json';
 /** Instrumented code takes longer than the first allows; the other starts a broker of its own each time. */
 const LEFT_OUT = /time that grows with|^an exchange of the type/;
 
-/** Is a test in the room of a mutated file? */
-const isOfRoom = (test, mutated) => mutated.includes(`lib/${/^spec\/\w+\/([^/]+)\//.exec(test)?.[1]}/`);
-const needsBroker = (test) => test.startsWith('spec/integration/');
-
-function byFileOf(ids) {
-  const files = {};
-  for (const id of ids) (files[id.slice(0, id.indexOf(SEPARATOR))] ??= []).push(id);
-  return Object.entries(files);
-}
+/** Is a test file in the room of a mutated file? */
+const isOfRoom = (file, mutated) => mutated.includes(`lib/${/^spec\/\w+\/([^/]+)\//.exec(file)?.[1]}/`);
+const needsBroker = (file) => file.startsWith('spec/integration/');
 
 /**
  * Runs mutants in test files that stay loaded. A mutant that a test kills is taken away, and the test runs once more: if it still
@@ -34,15 +27,15 @@ class WarmRunner {
   #tests;
   /** What the instrumented code reads, and counts in. */
   #instrumented = {};
-  /** By test. */
-  #ms = {};
+  /** By id: the file of a test, its name, and the ms that it took. The ids are short, since Stryker sends a list of them with each mutant. */
+  #known = {};
 
   capabilities() {
     return { reloadEnvironment: false };
   }
 
   async init() {
-    if (existsSync(TIMES_TAKEN)) this.#ms = JSON.parse(readFileSync(TIMES_TAKEN, 'utf8'));
+    if (existsSync(TESTS)) this.#known = JSON.parse(readFileSync(TESTS, 'utf8'));
     this.#tests = await WarmTests.load('spec/mutation/jest.config.cjs', {
       [INSTRUMENTER_CONSTANTS.NAMESPACE]: this.#instrumented,
     });
@@ -51,7 +44,8 @@ class WarmRunner {
   async dryRun() {
     const results = [];
     for (const file of this.#tests.files) {
-      const idOf = (name) => `${file}${SEPARATOR}${name}`;
+      const ids = {};
+      const idOf = (name) => (ids[name] ??= `${this.#tests.files.indexOf(file)}.${Object.keys(ids).length}`);
       const outcomes = await this.#tests.run(file, {
         bail: false,
         wanted: (name) => !LEFT_OUT.test(name),
@@ -60,52 +54,63 @@ class WarmRunner {
         ended: () => (this.#instrumented.currentTestId = undefined),
       });
       for (const { name, ms, failure } of outcomes) {
-        const [id, fileName, timeSpentMs] = [idOf(name), resolve(file), Math.ceil(ms)];
+        const id = idOf(name);
         const outcome =
           failure === undefined
             ? { status: TestStatus.Success }
             : { status: TestStatus.Failed, failureMessage: failure };
-        this.#ms[id] = ms;
-        results.push({ id, name: id, fileName, timeSpentMs, ...outcome });
+        this.#known[id] = { file, name, ms };
+        results.push({
+          id,
+          name: `${file} › ${name}`,
+          fileName: resolve(file),
+          timeSpentMs: Math.ceil(ms),
+          ...outcome,
+        });
       }
     }
-    writeFileSync(TIMES_TAKEN, JSON.stringify(this.#ms));
+    writeFileSync(TESTS, JSON.stringify(this.#known));
     return { status: DryRunStatus.Complete, tests: results, mutantCoverage: this.#instrumented.mutantCoverage };
   }
 
-  async mutantRun({ activeMutant, hitLimit, testFilter = Object.keys(this.#ms) }) {
-    const { fileName } = activeMutant;
-    // Tests with a broker are for their own room alone: they take long, and every send is in all of them.
-    const chosen = testFilter.filter((id) => !needsBroker(id) || isOfRoom(id, fileName));
-    // Those of its room are the likeliest to find it; then the quickest: one test that fails is enough.
-    const costOf = ([file, ids]) =>
-      ids.reduce((sum, id) => sum + (this.#ms[id] ?? 0), isOfRoom(file, fileName) ? 0 : NO_LIMIT);
-    const files = byFileOf(chosen).sort((a, b) => costOf(a) - costOf(b));
+  async mutantRun({ activeMutant, hitLimit, testFilter = Object.keys(this.#known) }) {
     let nrOfTests = 0;
-    for (const [file, ids] of files) {
-      const wanted = new Set(ids.map((id) => id.slice(file.length + SEPARATOR.length)));
-      const limitOf = (name) =>
-        Math.max(
-          needsBroker(file) ? LEAST.broker : LEAST.memory,
-          TIMES * (this.#ms[`${file}${SEPARATOR}${name}`] ?? 0),
-        );
+    for (const [file, tests] of this.#chosen(testFilter, activeMutant.fileName)) {
       this.#tests.namesIn(file);
+      const limitOf = (name) =>
+        Math.max(needsBroker(file) ? LEAST.broker : LEAST.memory, TIMES * (tests.get(name)?.ms ?? 0));
       Object.assign(this.#instrumented, {
         activeMutant: activeMutant.id,
         hitLimit,
         hitCount: hitLimit === undefined ? undefined : 0,
       });
-      const outcomes = await this.#tests.run(file, { wanted: (name) => wanted.has(name), limitOf });
+      const outcomes = await this.#tests.run(file, { wanted: (name) => tests.has(name), limitOf });
       Object.assign(this.#instrumented, { activeMutant: undefined, hitLimit: undefined, hitCount: undefined });
       nrOfTests += outcomes.length;
       const killer = outcomes.find(({ failure }) => failure !== undefined);
       if (!killer) continue;
       const [again] = await this.#tests.run(file, { wanted: (name) => name === killer.name, limitOf });
       if (again?.failure !== undefined) throw new Error(`${killer.name} fails without a mutant: ${again.failure}`);
-      const killedBy = [`${file}${SEPARATOR}${killer.name}`];
+      const killedBy = [tests.get(killer.name).id];
       return { status: MutantRunStatus.Killed, failureMessage: killer.failure, killedBy, nrOfTests };
     }
     return { status: MutantRunStatus.Survived, nrOfTests };
+  }
+
+  /** Tests by file and name, in the order in which they run. */
+  #chosen(ids, mutated) {
+    const files = new Map();
+    for (const id of ids) {
+      const { file, name, ms } = this.#known[id];
+      // Tests with a broker are for their own room alone: they take long, and every send is in all of them.
+      if (needsBroker(file) && !isOfRoom(file, mutated)) continue;
+      if (!files.has(file)) files.set(file, new Map());
+      files.get(file).set(name, { id, ms });
+    }
+    // Those of its room are the likeliest to find it; then the quickest: one test that fails is enough.
+    const costOf = ([file, tests]) =>
+      [...tests.values()].reduce((sum, { ms }) => sum + ms, isOfRoom(file, mutated) ? 0 : NO_LIMIT);
+    return [...files].sort((a, b) => costOf(a) - costOf(b));
   }
 }
 
