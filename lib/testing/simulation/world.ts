@@ -20,9 +20,9 @@ export interface Uncaught {
 
 /**
  * A world with its own time and chance, made from a seed. While it runs it replaces the timers, the clocks, `Math.random`,
- * `crypto.randomUUID` and `crypto.randomBytes` of this process. Its time stands still while code runs, and moves on to the next timer when the event loop has
- * nothing left to do: an hour of waiting takes no time. Of timers of different durations that are due in the same millisecond the
- * seed decides which runs first, since Node leaves that open.
+ * `crypto.randomUUID` and `crypto.randomBytes` of this process. Its time stands still while code runs, and moves on to the next timer
+ * when the event loop has nothing left to do: an hour of waiting takes no time. Of timers of different durations that are due in the
+ * same millisecond the seed decides which runs first, since Node leaves that open.
  *
  * One world runs at a time. What waits for anything but timers (a socket, a file, another thread) does not fit in.
  */

@@ -1,10 +1,5 @@
-import { SpanKind, SpanStatusCode, context, propagation, trace } from '@opentelemetry/api';
-import {
-  InMemorySpanExporter,
-  NodeTracerProvider,
-  SimpleSpanProcessor,
-  type ReadableSpan,
-} from '@opentelemetry/sdk-trace-node';
+import { SpanKind, SpanStatusCode, context, trace } from '@opentelemetry/api';
+import type { ReadableSpan } from '@opentelemetry/sdk-trace-node';
 import { handle, publish, type InstanceQueue } from 'instance-queue';
 import { traceSends, traced } from 'instance-queue/opentelemetry';
 import { defer, from, map, timer } from 'rxjs';
@@ -12,32 +7,22 @@ import { collect } from '../../support/collect';
 import { rabbitmqFixture } from '../../support/fixtures/rabbitmq';
 import { numbers } from '../../support/numbers';
 import { publishError } from '../../support/publish-error';
+import { recordedSpans } from '../../support/recorded-spans';
 import { eventually, until } from '../../support/waiting';
 
 const given = rabbitmqFixture();
-const exporter = new InMemorySpanExporter();
-const provider = new NodeTracerProvider({ spanProcessors: [new SimpleSpanProcessor(exporter)] });
+const { exporter, provider } = recordedSpans();
 let stop: () => void;
 let client: InstanceQueue;
 let queue: string;
 
-beforeAll(() => {
-  provider.register();
-});
 beforeEach(async () => {
-  exporter.reset();
   stop = traceSends();
   queue = await given.bystander.declareQueue();
   client = given.newClient();
 });
 afterEach(() => {
   stop();
-});
-afterAll(async () => {
-  await provider.shutdown();
-  trace.disable();
-  context.disable();
-  propagation.disable();
 });
 
 const spans = (kind: SpanKind): ReadableSpan[] => exporter.getFinishedSpans().filter((span) => span.kind === kind);

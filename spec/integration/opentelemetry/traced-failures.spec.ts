@@ -1,28 +1,14 @@
-import { SpanKind, context, propagation, trace } from '@opentelemetry/api';
-import {
-  InMemorySpanExporter,
-  NodeTracerProvider,
-  SimpleSpanProcessor,
-  type ReadableSpan,
-} from '@opentelemetry/sdk-trace-node';
+import { SpanKind, context, trace } from '@opentelemetry/api';
+import type { ReadableSpan } from '@opentelemetry/sdk-trace-node';
 import { handle, type InstanceQueue } from 'instance-queue';
 import { traceSends, traced } from 'instance-queue/opentelemetry';
 import { throwError } from 'rxjs';
 import { collect } from '../../support/collect';
 import { rabbitmqFixture } from '../../support/fixtures/rabbitmq';
+import { recordedSpans } from '../../support/recorded-spans';
 import { rejection, eventually } from '../../support/waiting';
 
-const exporter = new InMemorySpanExporter();
-const provider = new NodeTracerProvider({ spanProcessors: [new SimpleSpanProcessor(exporter)] });
-beforeAll(() => {
-  provider.register();
-});
-afterAll(async () => {
-  await provider.shutdown();
-  trace.disable();
-  context.disable();
-  propagation.disable();
-});
+const { exporter, provider } = recordedSpans();
 
 const spans = (kind: SpanKind): ReadableSpan[] => exporter.getFinishedSpans().filter((span) => span.kind === kind);
 const finished = (kind: SpanKind, count: number): Promise<ReadableSpan[]> =>
@@ -35,7 +21,6 @@ describe('what is published on behalf of a message whose work is traced', () => 
   let client: InstanceQueue;
   let queue: string;
   beforeEach(async () => {
-    exporter.reset();
     const { bystander, newClient } = given;
     queue = await bystander.declareQueue();
     bystander.deletesQueue(`${queue}.retry.20`);
@@ -138,7 +123,6 @@ describe('a message that is forwarded with its headers, outside any span', () =>
   const given = rabbitmqFixture();
 
   it('continues its trace', async () => {
-    exporter.reset();
     const stop = traceSends();
     try {
       const client = given.newClient();

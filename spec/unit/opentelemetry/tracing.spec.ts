@@ -1,32 +1,15 @@
-import { SpanKind, SpanStatusCode, context, propagation, trace } from '@opentelemetry/api';
-import {
-  InMemorySpanExporter,
-  NodeTracerProvider,
-  SimpleSpanProcessor,
-  type ReadableSpan,
-} from '@opentelemetry/sdk-trace-node';
+import { SpanKind, SpanStatusCode, context, trace } from '@opentelemetry/api';
+import type { ReadableSpan } from '@opentelemetry/sdk-trace-node';
 import { ConsumerError, type Message } from 'instance-queue';
 import { traced, traceSends } from 'instance-queue/opentelemetry';
 import { FakeInstanceQueue } from 'instance-queue/testing';
 import { isObservable, lastValueFrom, Observable, of, throwError } from 'rxjs';
 import { closeAll, closing } from '../../support/closing';
+import { recordedSpans } from '../../support/recorded-spans';
 import { rejection } from '../../support/waiting';
 
-const exporter = new InMemorySpanExporter();
-const provider = new NodeTracerProvider({ spanProcessors: [new SimpleSpanProcessor(exporter)] });
-beforeAll(() => {
-  provider.register();
-});
-beforeEach(() => {
-  exporter.reset();
-});
+const { exporter, provider } = recordedSpans();
 afterEach(closeAll);
-afterAll(async () => {
-  await provider.shutdown();
-  trace.disable();
-  context.disable();
-  propagation.disable();
-});
 
 const never = { signal: new AbortController().signal };
 const spans = (): ReadableSpan[] => exporter.getFinishedSpans();
