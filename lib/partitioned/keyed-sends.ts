@@ -1,4 +1,5 @@
 import { firstValueFrom, from, map, type Observable, race, ReplaySubject, Subject, timer } from 'rxjs';
+import { type CloseReport, Closing } from '../connection/member';
 import { ChannelError, ConnectionError, PublishError } from '../errors';
 import { checkOptions, expected, isObject } from '../options';
 import { newMessageId, type OutboundMessage } from '../producer/outbound-message';
@@ -29,6 +30,8 @@ export interface KeyedSendsOptions<T> {
   readonly declare: (again: boolean) => Promise<void>;
 }
 
+/** Its producer reports what is not confirmed. */
+const NOTHING_LEFT: CloseReport = { unsettled: 0, unconfirmed: 0 };
 const COARSE = 1000;
 /** ms before a message that its partition did not take is sent again: twice as long each time. */
 const AGAIN_AFTER = { min: 50, max: 2000 };
@@ -47,8 +50,15 @@ interface Last {
 export class KeyedSends<T> {
   readonly #options: KeyedSendsOptions<T>;
   readonly #last = new Map<string, Last>();
-  /** Emits when nothing is under way any more, or nobody shall wait for it. */
+  /** Emits when nothing is under way any more, and when the time to wait for that is up. */
   readonly #idle = new Subject<void>();
+  readonly #draining = new Closing(
+    () =>
+      this.#last.size > 0 ? firstValueFrom(this.#idle.pipe(map(() => NOTHING_LEFT))) : Promise.resolve(NOTHING_LEFT),
+    () => {
+      this.#idle.next();
+    },
+  );
   readonly #closed = new ReplaySubject<void>(1);
   #routingKeys: readonly string[] = [];
   #ready = false;
@@ -97,13 +107,12 @@ export class KeyedSends<T> {
   }
 
   /** Resolves when nothing is under way any more, after `ms` at the latest. A later call may shorten the time that is left. */
-  async drained(ms: number): Promise<void> {
-    if (this.#last.size > 0) await firstValueFrom(race(this.#idle, timer(ms)));
-    this.#idle.next();
+  drained(ms: number): Promise<CloseReport> {
+    return this.#draining.within(ms);
   }
 
   /** Waits for confirms, then rejects what remains. A later call may shorten the time that is left. */
-  async close(drainTimeout: number): ReturnType<Producer['close']> {
+  async close(drainTimeout: number): Promise<CloseReport> {
     const deadline = performance.now() + drainTimeout;
     await this.drained(drainTimeout);
     this.#closed.next();

@@ -102,7 +102,7 @@ export class Partitioned<T = unknown> implements AsyncDisposable {
     // What a send may have to wait for is declared over the consuming connection, which must not close before.
     this.#unregister = host.consuming.core.register({
       direction: 'inbound',
-      close: (within) => this.#sends.drained(within).then(() => ({ unsettled: 0, unconfirmed: 0 })),
+      close: (within) => this.#sends.drained(within),
     });
     host.consuming.core.state$.subscribe({
       complete: () => {

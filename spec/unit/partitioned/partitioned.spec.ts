@@ -112,6 +112,23 @@ describe.each(['the queue', 'the partitioned queue'] as const)('closing %s', (wh
     await queue.close();
   });
 
+  it('while the other closes, too, and the connection comes and goes, settles each message once and ends', async () => {
+    const { broker, queue, orders, outcomes, close } = closing();
+    const both = Promise.all([close(5000), queue.close({ drainTimeout: 5000 }), orders.close({ drainTimeout: 5000 })]);
+    for (let i = 0; i < 3; i++) {
+      broker.reconnect();
+      await firstValueFrom(timer(5));
+      broker.disconnect();
+      await firstValueFrom(timer(50));
+    }
+    broker.reconnect();
+    const settled = await outcomes;
+    await both;
+    const kept = broker.queues.flatMap(({ messages }) => messages);
+    expect(kept.length).toBeGreaterThanOrEqual(settled.filter(({ status }) => status === 'fulfilled').length);
+    expect(jest.getTimerCount()).toBe(0);
+  });
+
   it('refuses what is sent after it', async () => {
     const { orders, queue, close } = closing();
     await close(0);
