@@ -3,7 +3,8 @@
  * cluster are killed, too. Prints what the records of all processes show. Exit code 1 if a message was lost, if the first works of a
  * key were out of order, or if shares were not even 3 s after a change.
  *
- * MESSAGES (100 000), KEYS (1000), CHANGES (20), PARTITIONS (32), CLUSTER=1: three nodes of the RabbitMQ installed here, each killed
+ * MESSAGES (100 000), KEYS (1000), CHANGES (20), PARTITIONS (32), RATE (messages per second at most; none: as many as the broker
+ * takes, which leaves the processes no CPU for their changes where all share a machine), CLUSTER=1: three nodes of the RabbitMQ installed here, each killed
  * in turn; otherwise one broker, that of RABBITMQ_IMAGE if there is a Docker engine, which is killed KILLS times.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -23,6 +24,7 @@ const KEYS = number('KEYS', 1000);
 const CHANGES = number('CHANGES', 20);
 const PARTITIONS = number('PARTITIONS', 32);
 const KILLS = number('KILLS', 0);
+const RATE = number('RATE', Infinity);
 const WINDOW = 1000;
 const MOST = 4;
 
@@ -52,10 +54,13 @@ async function brokers(): Promise<Brokers> {
 async function produce(partitioned: Partitioned, until: () => boolean): Promise<Map<string, number>> {
   const sent = new Map<string, number>();
   let started = 0;
+  const began = performance.now();
   const writer = async (): Promise<void> => {
     while (started < MESSAGES || !until()) {
       // Each writer has keys of its own only by chance: the library keeps the order of calls.
       const key = `key-${started++ % KEYS}`;
+      const early = began + (started * 1000) / RATE - performance.now();
+      if (early > 0) await wait(early);
       const n = sent.get(key) ?? 0;
       sent.set(key, n + 1);
       await partitioned.send({ key, body: { key, n } }, { timeout: 120_000 });
