@@ -24,6 +24,8 @@ interface Addressed {
 
 /** Unknown names that are looked at, at most: names that are made at run time must take neither memory nor time. */
 const REMEMBERED = 500;
+/** Names that are declared and remembered, at most, unless the policy refuses all others. Beyond them no name is looked at. */
+const DECLARED = 10_000;
 
 /**
  * The queues and exchanges that a topology or a spec declares. With `names: 'declared'` no others may be named; with 'open' a name
@@ -102,7 +104,9 @@ export class KnownNames {
   }
 
   #add(kind: Kind, name: string): void {
-    this.#known[kind].add(name);
+    const known = this.#known[kind];
+    if (!this.#strict && known.size >= DECLARED) return;
+    known.add(name);
     this.#seen[kind].add(name);
   }
 
@@ -117,7 +121,7 @@ export class KnownNames {
     const seen = this.#seen[kind];
     if (seen.has(name) || isPredeclared(name)) return undefined;
     if (this.#strict) return refusal(kind, name, near(name, known));
-    if (seen.size - known.size >= REMEMBERED) return undefined;
+    if (known.size >= DECLARED || seen.size - known.size >= REMEMBERED) return undefined;
     seen.add(name);
     const close = [...known].find((other) => isMisspelt(name, other));
     if (close !== undefined) this.#log().warn({ [kind]: name, declared: close }, WARNINGS[kind]);

@@ -18,6 +18,7 @@ import { Counters } from '../counters';
 import { tellState } from '../diagnostics';
 import { ConnectionError } from '../errors';
 import type { Logger } from '../log';
+import { RecentMap, RecentSet } from '../collections/recent';
 import { StateSubject } from '../reactive/state-subject';
 import { mergeTopologies, type QueueSpec, type Topology } from '../topology';
 import { isChannelLimit } from '../transport/link-errors';
@@ -36,6 +37,8 @@ export interface CoreOptions extends RoundOptions {
 
 /** The least and the most time for the closing handshake of the connection, ms. */
 const HANDSHAKE = { min: 100, max: 5000 };
+/** Specs that are remembered, and warnings that were logged. A service may consume from a queue for each of its sessions. */
+const REMEMBERED = 10_000;
 
 /** What consumers and producers know of a connection: the present link, counters, log, and how to register. */
 export class ConnectionCore {
@@ -51,8 +54,8 @@ export class ConnectionCore {
   readonly #blocked = new StateSubject<string | undefined>(undefined);
   readonly #members = new Set<Member>();
   readonly #joined = new Subject<Member>();
-  readonly #known = new Map<string, QueueSpec>();
-  readonly #warned = new Set<string>();
+  readonly #known = new RecentMap<string, QueueSpec>(REMEMBERED);
+  readonly #warned = new RecentSet<string>(REMEMBERED);
   readonly #watches: Subscription;
   readonly #dialOnce: (name: string) => Observable<Link>;
   #channelsLimited = false;
@@ -139,7 +142,7 @@ export class ConnectionCore {
     return this.#known.size === 0 ? (own ?? {}) : mergeTopologies(own, { queues: [...this.#known.values()] });
   }
 
-  /** Remembers a spec, so that the name alone means this queue from now on. */
+  /** Remembers a spec, so that the name alone means this queue from now on: of the 10,000 queues that were named last. */
   learn(spec: QueueSpec): void {
     if (spec.name !== '') this.#known.set(spec.name, spec);
   }

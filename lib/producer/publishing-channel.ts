@@ -1,3 +1,4 @@
+import { RecentSet } from '../collections/recent';
 import type { ConnectionCore } from '../connection/connection-core';
 import { DelayLevels, MissingTarget, forgetDelays, isFinal, isOfDelays } from '../delay/delay-levels';
 import { ensureDeadLetterQueues, ensureQueue } from '../connection/declare';
@@ -10,11 +11,14 @@ import type { PendingSend } from './pending-send';
 import { culprits } from './poison';
 import { Unconfirmed } from './outbox';
 
+/** Queues that are known to exist, at most. */
+const REMEMBERED = 100_000;
+
 /** The data of one confirm channel, from its opening to its end. */
 export class PublishingChannel {
   readonly inFlight = new Unconfirmed<PendingSend>();
-  /** Queues known to exist, on this connection. */
-  readonly ensured = new Set<string>();
+  /** Queues known to exist, on this connection. One that is forgotten is ensured again. */
+  readonly ensured: Set<string> = new RecentSet(REMEMBERED);
   /** Exchanges of contracts that were declared on this connection, and whether the broker accepted that. */
   readonly exchanges = new Map<object, boolean>();
   /** The queue or exchange that is being ensured. Later messages wait, to keep the order. */

@@ -101,6 +101,14 @@ describe("with names: 'declared'", () => {
     });
   });
 
+  it('forgets no name that is declared, however many there are', () => {
+    const known = names('declared');
+    for (let i = 0; i < 10_100; i++) known.declareQueue({ name: `session-${i}` }, 'queue');
+    known.check({ queue: 'orders' }, 'queue');
+    known.check({ queue: 'session-0' }, 'queue');
+    known.check({ queue: 'session-10099' }, 'queue');
+  });
+
   it('warns of nothing', () => {
     refusal(() => names('declared').check({ queue: 'order' }, 'queue'));
     expect(lines).toEqual([]);
@@ -131,6 +139,14 @@ describe("with names: 'open'", () => {
   ])('%j is close to nothing', (route) => {
     names('open').checkMessage({ ...route, messageId: 'id' });
     expect(lines).toEqual([]);
+  });
+
+  it('remembers 10,000 names that are declared, and warns of nothing beyond them', () => {
+    const known = names('open');
+    for (let i = 0; i < 10_100; i++) known.declareQueue({ name: `session-${i}x` }, 'queue');
+    known.check({ queue: 'session-10099x' }, 'queue');
+    known.check({ queue: 'order' }, 'queue');
+    expect([known.seen.queue.size, lines]).toEqual([10_000, []]);
   });
 
   it('siblings that differ in digits are no slips', () => {
