@@ -169,8 +169,12 @@ export class Supervisor<L extends Reached> {
     const growth = Math.max(this.#flaps, everUp ? this.#attempt : tried);
     const slowly = !wasUp && !cause.retryable;
     const delay = this.#immediate ? 0 : backoffDelay(backoff, growth, { slowly, ...(random && { random }) });
+    // A subscriber of the state may skip the wait before it begins.
+    const wait = { isSkipped: false };
+    const skips = this.#skipWait.subscribe(() => (wait.isSkipped = true));
     this.#write({ status: 'reconnecting', attempt: this.#attempt, delay, cause });
-    return race(timer(delay), this.#skipWait);
+    skips.unsubscribe();
+    return wait.isSkipped ? timer(0) : race(timer(delay), this.#skipWait);
   }
 
   #finish(cause: InstanceQueueError | undefined): void {

@@ -1,6 +1,17 @@
 import type { ConnectionState } from '../../../lib/connection/connection-state';
+import type { Reached, Supervisor } from '../../../lib/connection/supervisor';
 import { marbles } from '../../support/marbles';
-import { closed, connected, connecting, disconnected, link, lost, reconnecting, supervise } from './supervising';
+import {
+  closed,
+  connected,
+  connecting,
+  disconnected,
+  failed,
+  link,
+  lost,
+  reconnecting,
+  supervise,
+} from './supervising';
 
 /** What a subscriber saw, and what it does when it sees a status. */
 function watching(log: ConnectionState[], status: string, react: () => void) {
@@ -51,6 +62,34 @@ describe('a subscriber that acts on a state while it is being told of it', () =>
       expect(epochs.filter((epoch) => epoch !== undefined)).toEqual([2]);
     }),
   );
+
+  it.each<[string, (supervisor: Supervisor<Reached>) => void]>([
+    ['may end the wait that is being announced', (supervisor) => supervisor.skipWait()],
+    ['may ask for another dial, instead of the wait that is being announced', (supervisor) => supervisor.drop(lost)],
+  ])('%s', (_, react) => {
+    marbles((helpers) => {
+      const { cold, expectObservable } = helpers;
+      const refused = () => cold<Reached>('------#', {}, failed);
+      const dials = [refused(), refused(), cold('-L', { L: link })];
+      const { supervisor } = supervise(helpers, dials, { min: 100 });
+      let reactions = 0;
+      supervisor.state$.subscribe(
+        watching([], 'reconnecting', () => {
+          if (reactions++ === 0) react(supervisor);
+        }),
+      );
+      supervisor.start();
+      // The first wait is skipped, the second is not.
+      expectObservable(supervisor.state$, '^ 300ms !').toBe('a-----(bc)--d 199ms ef', {
+        a: connecting(1),
+        b: reconnecting(2, 100, failed),
+        c: connecting(2),
+        d: reconnecting(3, 200, failed),
+        e: connecting(3),
+        f: connected(1),
+      });
+    })();
+  });
 
   it.each(['connecting', 'connected', 'reconnecting'])('may stop it all at `%s`', (status) => {
     marbles((helpers) => {
