@@ -132,6 +132,45 @@ describe('what is published in frames of our own', () => {
     );
   });
 
+  it('is what amqplib writes also where messages of one route differ in a single respect, and come in turns', async () => {
+    const ours = new MemoryChannel();
+    const theirs = new MemoryChannel();
+    const publisher = publisherOn(ours);
+    const plain = { exchange: 'x', routingKey: 'k', messageId: 'm', body: Buffer.from('body') };
+    const differing = [
+      {},
+      { exchange: 'y' },
+      { routingKey: 'l' },
+      { exchange: 'xk', routingKey: '' },
+      { mandatory: false },
+      { persistent: false },
+      { contentType: 'text/plain' },
+      { contentType: '' },
+      { messageId: 'a longer id' },
+      { messageId: '' },
+      { body: Buffer.alloc(0) },
+      { body: Buffer.alloc(70_000) },
+    ].map((one): OutboundMessage => ({ ...plain, ...one }));
+    const turns = differing.flatMap((one) => differing.flatMap((other) => [one, other]));
+    for (const [i, one] of turns.map(encoded).entries()) {
+      byAmqplib(theirs, one);
+      expect(publisher.publish(one, i + 1, undefined)).toBe(true);
+    }
+    expect((await ours.written()).equals(await theirs.written())).toBe(true);
+  });
+
+  it('is what amqplib writes for more routes than are remembered', async () => {
+    const ours = new MemoryChannel();
+    const theirs = new MemoryChannel();
+    const publisher = publisherOn(ours);
+    for (let i = 0; i < 1200; i++) {
+      const one = encoded({ exchange: 'x', routingKey: String(i % 400), messageId: 'm', body: 'x' });
+      byAmqplib(theirs, one);
+      expect(publisher.publish(one, i + 1, undefined)).toBe(true);
+    }
+    expect((await ours.written()).equals(await theirs.written())).toBe(true);
+  });
+
   it('stays in order among what amqplib publishes on the same channel', async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(fc.tuple(message, fc.boolean()), { minLength: 2, maxLength: 12 }), async (steps) => {

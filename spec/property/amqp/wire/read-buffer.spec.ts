@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { ReadBuffer } from '../../../../lib/amqp/wire/read-buffer';
+import { ReadBuffer, uint16At, uint32At } from '../../../../lib/amqp/wire/read-buffer';
 
 /** A frame with a payload of this size. */
 function frame(size: number, fill: number): Buffer {
@@ -81,5 +81,76 @@ describe('what a socket has read', () => {
     for (let from = 0; from < head.length; from = rest.length) rest = buffer.append(rest, head, from);
     expect(rest.equals(head)).toBe(true);
     expect(rest.buffer.byteLength).toBeLessThan(1024 * 1024);
+  });
+
+  /** The size of the memory in which the rest of these bytes lies, once all is read, and only whole frames in front of it taken. */
+  function slabOf(bytes: Buffer): number {
+    const buffer = new ReadBuffer();
+    let rest: Buffer = Buffer.alloc(0);
+    for (let from = 0; from < bytes.length;) {
+      const { length } = rest;
+      rest = buffer.append(rest, bytes, from);
+      from += rest.length - length;
+      while (rest.length >= 7 && rest.length >= rest.readUInt32BE(3) + 8)
+        rest = rest.subarray(rest.readUInt32BE(3) + 8);
+    }
+    return rest.buffer.byteLength;
+  }
+  const typed = (type: number, size: number): Buffer => {
+    const bytes = frame(size, 0);
+    bytes[0] = type;
+    return bytes;
+  };
+  /** The header frame of a message with a body of this size. */
+  const announcing = (size: number): Buffer => {
+    const bytes = typed(2, 14);
+    bytes.writeUInt32BE(size, 15);
+    return bytes;
+  };
+  const SLAB = 16 * 1024;
+
+  /** Fills a slab to its last octet. */
+  const FULL = frame(SLAB - 8, 0);
+
+  it.each([
+    ['no more than it needs for small frames', Buffer.concat([frame(100, 0), frame(100, 0).subarray(0, 50)]), SLAB],
+    ['as much as a frame has that does not fit', frame(100_000, 0).subarray(0, 30_000), 100_008],
+    [
+      'as much for one behind smaller ones',
+      Buffer.concat([frame(9000, 0), frame(40_000, 0)]).subarray(0, 20_000),
+      40_008,
+    ],
+    ['as much for one in which it begins', Buffer.concat([FULL, frame(40_000, 0)]).subarray(0, 30_000), 40_008],
+    [
+      'as much for one that begins at its end',
+      Buffer.concat([FULL, frame(SLAB - 15, 0), frame(40_000, 0)]).subarray(0, 2 * SLAB),
+      SLAB - 7 + 40_008,
+    ],
+    ['256 KiB for one frame at most', frame(256 * 1024 - 8, 0).subarray(0, 20_000), 256 * 1024],
+    [
+      'as much as a header has with a body in a single frame',
+      Buffer.concat([FULL, announcing(50_000), typed(3, 50_000)]).subarray(0, 30_000),
+      22 + 50_008,
+    ],
+    [
+      'no more for a body in several frames, which is copied out of it',
+      Buffer.concat([FULL, announcing(300_000), typed(3, 100_000)]).subarray(0, 30_000),
+      SLAB,
+    ],
+  ])('takes %s', (_what, bytes, size) => {
+    expect(slabOf(bytes)).toBe(size);
+  });
+
+  it('takes no more than twice what is there for a frame that is too large', () => {
+    expect(slabOf(frame(256 * 1024 - 7, 0).subarray(0, 20_000))).toBeLessThanOrEqual(40_000);
+  });
+
+  it('reads numbers as they are on the wire; octets that are missing count as zero', () => {
+    const bytes = Buffer.from('80ff7f01fefdfc', 'hex');
+    for (let at = 0; at < 10; at++) {
+      const whole = Buffer.concat([bytes, Buffer.alloc(8)]);
+      expect(uint16At(bytes, at)).toBe(whole.readUInt16BE(at));
+      expect(uint32At(bytes, at)).toBe(whole.readUInt32BE(at));
+    }
   });
 });

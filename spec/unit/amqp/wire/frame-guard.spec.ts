@@ -1,3 +1,4 @@
+import { AmqplibMessage } from '../../../../lib/amqp/amqplib-message';
 import { nestsDeeper } from '../../../../lib/amqp/wire/field-table';
 import { guardFrames, retriedReadably, readableHeader } from '../../../../lib/amqp/wire/frame-guard';
 import { MemoryChannel } from '../../../support/amqplib/memory-channel';
@@ -25,6 +26,9 @@ const nested = (tag: string): Buffer =>
       ]),
     ),
   );
+
+const LARGEST = 512 * 1024 * 1024;
+const TEXT = Buffer.from('x');
 
 describe('64-bit integers of type `L`', () => {
   it('become those of type `l`, at every depth, and nothing else changes', () => {
@@ -118,4 +122,90 @@ describe('what amqplib reads behind the guard', () => {
     );
     expect(await read(Buffer.concat([deliver, long]))).toEqual([['long', undefined]]);
   });
+
+  it('says of such headers why they are not there, and of no others', async () => {
+    const why = async (table: Buffer): Promise<unknown[]> => {
+      const memory = new MemoryChannel();
+      guardFrames(memory.model);
+      const reasons: unknown[] = [];
+      memory.channel.registerConsumer('tag', (message) => reasons.push(new AmqplibMessage(message).unreadable));
+      await memory.receive([Buffer.concat([deliver, rawHeader(1, 0, table)])]);
+      return reasons;
+    };
+    const reason = 'The headers of the message are nested more than 100 deep. They were not read.';
+    expect(await why(nestedTable(101))).toEqual([new Error(reason)]);
+    expect(await why(nestedTable(100))).toEqual([undefined]);
+    expect(await why(nestedList(101))).toEqual([new Error(reason)]);
+    expect(await why(nestedList(100))).toEqual([undefined]);
+  });
+
+  it('leaves out the headers alone: what stands in front of them and behind them is read', async () => {
+    const memory = new MemoryChannel();
+    guardFrames(memory.model);
+    const seen: unknown[] = [];
+    memory.channel.registerConsumer('tag', ({ properties }) => seen.push(new AmqplibMessage({ properties } as never)));
+    const around = (table: Buffer): Buffer => {
+      const bytes = Buffer.concat([Buffer.from('\x01t\x02gz'), table, Buffer.from('\x02\x02id')]);
+      const frame = Buffer.concat([rawHeader(1, 0, bytes)]);
+      // Content type, content encoding, headers, delivery mode and correlation id.
+      frame.writeUInt16BE(0xf400, 19);
+      return frame;
+    };
+    await memory.receive([Buffer.concat([deliver, around(nestedTable(200)), deliver, around(nestedTable(2))])]);
+    const read = { contentType: 't', contentEncoding: 'gz', correlationId: 'id' };
+    expect(seen).toMatchObject([
+      { properties: read, headers: undefined, unreadable: expect.any(Error) as Error },
+      { properties: read, headers: { '': { '': {} } }, unreadable: undefined },
+    ]);
+  });
+
+  it.each<[string, Buffer, boolean]>([
+    ['a body of 512 MiB', rawHeader(1, LARGEST, table()), true],
+    ['a larger body', rawHeader(1, LARGEST + 1, table()), false],
+    ['a body far larger', rawHeader(1, 2 ** 50, table()), false],
+    ['a frame of a body that holds something', Buffer.concat([rawHeader(1, 2, table()), rawFrame(3, 1, TEXT)]), true],
+    ['one that holds nothing', Buffer.concat([rawHeader(1, 2, table()), rawFrame(3, 1, Buffer.alloc(0))]), false],
+  ])('is waited for as long as a broker could mean it: %s', async (_what, bytes, isFine) => {
+    const memory = new MemoryChannel();
+    const errors: unknown[] = [];
+    memory.connection.on('frameError', (error) => errors.push(error));
+    memory.channel.registerConsumer('tag', () => undefined);
+    guardFrames(memory.model);
+    await memory.receive([Buffer.concat([deliver, bytes])]);
+    expect(errors).toHaveLength(isFine ? 0 : 1);
+  });
+
+  it('is what it would be without, when deep headers end nowhere', async () => {
+    const cut = nestedTable(200);
+    cut.writeUInt32BE(cut.length, 0);
+    const outcomes = [true, false].map(async (guarded) => {
+      const memory = new MemoryChannel();
+      const seen: unknown[] = [];
+      memory.connection.on('frameError', (error) => seen.push(error));
+      memory.channel.registerConsumer('tag', ({ properties }) => seen.push(properties));
+      if (guarded) guardFrames(memory.model);
+      await memory.receive([Buffer.concat([deliver, rawHeader(1, 0, cut), HEARTBEAT])]);
+      return seen;
+    });
+    const [guarded, bare] = await Promise.all(outcomes);
+    expect(guarded).toEqual(bare);
+  });
+
+  it.each<[string, object]>([
+    ['reads in another way', { recvFrame: undefined }],
+    ['keeps what it read elsewhere', { rest: [] }],
+  ])('is its own, where it %s', (_what, change) => {
+    const { connection, model } = new MemoryChannel();
+    Object.assign(connection, change);
+    const before: unknown = Reflect.get(connection, 'recvFrame');
+    guardFrames(model);
+    expect(Reflect.get(connection, 'recvFrame')).toBe(before);
+  });
 });
+
+/** A field table with one list, nested to this depth. */
+function nestedList(depth: number): Buffer {
+  let list: Buffer = Buffer.alloc(4);
+  for (let level = 1; level < depth; level++) list = table(Buffer.concat([Buffer.from('A'), list]));
+  return table(named('a', Buffer.concat([Buffer.from('A'), list])));
+}

@@ -1,11 +1,22 @@
+import { PassThrough } from 'node:stream';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { auto } from '../../../../lib/codec';
 import { encode } from '../../../../lib/producer/encoded-message';
+import { Templates } from '../../../../lib/amqp/wire/publish-frames';
 import { Publisher } from '../../../../lib/amqp/wire/publisher';
+import { heldMemory } from '../../../support/memory';
+import { FrameDecoder } from '../../../support/frames/frames';
 import { MemoryChannel } from '../../../support/amqplib/memory-channel';
 
-const message = encode({ queue: 'q', body: 'words', messageId: 'm' }, auto, { persistent: true, mandatory: true });
+const DEFAULTS = { persistent: true, mandatory: true };
+const message = encode({ queue: 'q', body: 'words', messageId: 'm' }, auto, DEFAULTS);
 const publish = (publisher: Publisher | undefined): boolean | undefined => publisher?.publish(message, 1, undefined);
+
+/** Puts something in front of a method that an object inherits. */
+function hide(of: object, name: string, value: unknown): void {
+  const known = Object.getPrototypeOf(of) as object;
+  Object.setPrototypeOf(of, Object.create(known, { [name]: { value, writable: true } }) as object);
+}
 
 describe('own frames', () => {
   it('are written on an amqplib as it is known', async () => {
@@ -46,13 +57,51 @@ describe('own frames', () => {
     [
       'is watched one level deeper',
       ({ channel }) => {
-        const sendMessage = { value: Object.assign(() => true, { __wrapped: true }) };
-        Object.setPrototypeOf(
+        hide(
           channel,
-          Object.create(Object.getPrototypeOf(channel) as object, { sendMessage }) as object,
+          'sendMessage',
+          Object.assign(() => true, { __wrapped: true }),
         );
       },
     ],
+    ['has no method to publish', ({ channel }) => Reflect.set(channel, 'publish', undefined)],
+    ['has a connection that is none', ({ channel }) => Reflect.set(channel, 'connection', 'of another kind')],
+    ['writes frames that are too small', ({ connection }) => Reflect.set(connection, 'frameMax', 4095)],
+    ['does not say which messages are not confirmed', ({ channel }) => Reflect.deleteProperty(channel, 'unconfirmed')],
+    ['sends messages of a channel in another way', ({ channel }) => hide(channel, 'sendMessage', undefined)],
+    ['sends messages in another way', ({ connection }) => hide(connection, 'sendMessage', undefined)],
+    ['has closed the channel', ({ connection }) => Reflect.set(connection, 'channels', [null, null])],
+    [
+      'gathers what is written elsewhere',
+      ({ channel, connection }) => Reflect.set(connection, 'channels', [null, { channel }]),
+    ],
+    [
+      'gathers it in something that cannot write',
+      ({ channel, connection }) =>
+        Reflect.set(connection, 'channels', [null, { channel, buffer: { writableObjectMode: true } }]),
+    ],
+    [
+      'gathers it as octets',
+      ({ channel, connection }) => Reflect.set(connection, 'channels', [null, { channel, buffer: new PassThrough() }]),
+    ],
+    [
+      'is watched where messages are sent',
+      ({ connection }) =>
+        hide(
+          connection,
+          'sendMessage',
+          Object.assign(() => true, { __wrapped: true }),
+        ),
+    ],
+    [
+      'writes something else than octets',
+      ({ channel }) =>
+        Reflect.set(channel, 'publish', function (this: object) {
+          const connection = Reflect.get(this, 'connection') as { channels: { buffer: { write(b: unknown): void } }[] };
+          connection.channels[513]?.buffer.write('words');
+        }),
+    ],
+    ['writes nothing', ({ channel }) => Reflect.set(channel, 'publish', () => true)],
     [
       'throws where it should write',
       ({ channel }) =>
@@ -120,10 +169,7 @@ describe('own frames', () => {
     const memory = new MemoryChannel();
     const publishers = [memory.channel, memory.open()].map((channel) => Publisher.on(channel, () => undefined));
     for (const size of [10, 16_384, 140_000, 300_000]) {
-      const large = encode({ queue: 'q', body: Buffer.alloc(size), messageId: 'm' }, auto, {
-        persistent: true,
-        mandatory: true,
-      });
+      const large = encode({ queue: 'q', body: Buffer.alloc(size), messageId: 'm' }, auto, DEFAULTS);
       for (const publisher of publishers) publisher?.publish(large, 1, undefined);
     }
     const written = await memory.written();
@@ -135,6 +181,40 @@ describe('own frames', () => {
     }
     // A method, a header, and as many body frames as it takes.
     expect(written.length).toBeGreaterThan(2 * 456_394);
+  });
+
+  it.each([
+    ['4 KiB', 4096, 4096],
+    ['as large as the broker allows', 131_072, 131_072],
+    ['128 KiB at most, whatever it allows', 1_000_000, 131_072],
+  ])('are %s', async (_what, frameMax, largest) => {
+    const memory = new MemoryChannel(frameMax);
+    const large = encode({ queue: 'q', body: Buffer.alloc(300_000), messageId: 'm' }, auto, DEFAULTS);
+    Publisher.on(memory.channel, () => undefined)?.publish(large, 1, undefined);
+    const sizes = new FrameDecoder('broker')
+      .push(await memory.written())
+      .flatMap(({ type, payload }) => (type === 'body' ? [payload.length + 8] : []));
+    expect(Math.max(...sizes)).toBe(largest);
+    expect(sizes.slice(0, -1).every((size) => size === largest)).toBe(true);
+  });
+
+  it('are compared with those of amqplib once, and not for each channel', () => {
+    const asked = jest.fn(() => true);
+    for (let i = 0; i < 3; i++) {
+      const { channel } = new MemoryChannel();
+      Reflect.set(channel, 'publish', asked);
+      Publisher.on(channel, () => undefined);
+    }
+    expect(asked).toHaveBeenCalledTimes(1);
+  });
+
+  it('hold on to few of the routes that there were', () => {
+    const templates = new Templates(1);
+    const before = heldMemory();
+    for (let i = 0; i < 10_000; i++)
+      templates.for(encode({ exchange: 'x', routingKey: String(i), body: '' }, auto, DEFAULTS));
+    expect(heldMemory() - before).toBeLessThan(1_000_000);
+    expect(templates).toBeDefined();
   });
 
   it('of many messages go in one write', async () => {

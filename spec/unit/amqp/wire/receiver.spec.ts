@@ -10,6 +10,10 @@ function message(body: string, consumerTag = TAG): Buffer {
   return Buffer.concat([encodeMethod('basic.deliver', 1, fields), encodeContent(1, {}, Buffer.from(body), 4096)]);
 }
 
+const throwing = (): never => {
+  throw new Error('not my day');
+};
+
 /** A consumer of amqplib, and the same past it. */
 function consuming(memory: MemoryChannel): { readonly byAmqplib: string[]; readonly past: string[] } {
   const byAmqplib: string[] = [];
@@ -108,6 +112,116 @@ describe('messages', () => {
     const memory = new MemoryChannel();
     change(memory);
     expect(Receiver.on(memory.model)).toBeUndefined();
+  });
+
+  it.each<[string, () => unknown]>([
+    ['decodes no properties', () => ({ type: 2 })],
+    ['decodes a header frame only later', () => false],
+    ['cannot decode a header frame', () => throwing()],
+    ['reads another content type', () => ({ fields: { contentType: 'x', messageId: 'm', headers: { a: 1 } } })],
+    ['reads another message id', () => ({ fields: { contentType: 't', messageId: 'x', headers: { a: 1 } } })],
+    ['reads other headers', () => ({ fields: { contentType: 't', messageId: 'm', headers: { a: 2 } } })],
+    ['reads no headers', () => ({ fields: { contentType: 't', messageId: 'm' } })],
+  ])('are taken past no amqplib that %s', (_what, recvFrame) => {
+    const { connection, model } = new MemoryChannel();
+    const known = Object.getPrototypeOf(connection) as object;
+    Object.setPrototypeOf(
+      connection,
+      Object.create(known, { recvFrame: { value: recvFrame, writable: true } }) as object,
+    );
+    expect(Receiver.on(model)).toBeUndefined();
+  });
+
+  it('tell amqplib that the broker is alive', () => {
+    const { connection, model } = new MemoryChannel();
+    Reflect.set(connection, 'recvSinceLastCheck', false);
+    Receiver.on(model)?.read(message('a').subarray(0, 1));
+    expect(Reflect.get(connection, 'recvSinceLastCheck')).toBe(true);
+  });
+
+  it('that amqplib has begun to read go on with what the socket gives, and those behind them are taken', async () => {
+    const bytes = message('halved');
+    for (let cut = 1; cut < bytes.length; cut++) {
+      const memory = new MemoryChannel();
+      const { past, byAmqplib } = consuming(memory);
+      const receiver = Receiver.on(memory.model);
+      receiver?.register(memory.channel, TAG, ({ content }) => past.push(content.toString()));
+      await memory.receive([bytes.subarray(0, cut)]);
+      receiver?.read(Buffer.concat([bytes.subarray(cut), message('whole')]));
+      expect([...byAmqplib, ...past]).toEqual(['halved', 'whole']);
+      expect(past).toContain('whole');
+    }
+  });
+
+  it('of a channel that was closed before it is registered are left to amqplib', () => {
+    const memory = new MemoryChannel();
+    memory.channel.close().catch(() => undefined);
+    const receiver = Receiver.on(memory.model);
+    const past: string[] = [];
+    receiver?.register(memory.channel, TAG, ({ content }) => past.push(content.toString()));
+    receiver?.read(Buffer.concat([encodeMethod('channel.close-ok', 1, {})]));
+    const byAmqplib: string[] = [];
+    memory.open().registerConsumer(TAG, ({ content }) => byAmqplib.push(content.toString()));
+    receiver?.read(message('next'));
+    expect({ past, byAmqplib }).toEqual({ past: [], byAmqplib: ['next'] });
+  });
+
+  it('of the next channel with the same number belong to its own consumer', () => {
+    const memory = new MemoryChannel();
+    const receiver = Receiver.on(memory.model);
+    const [first, second, byAmqplib]: [string[], string[], string[]] = [[], [], []];
+    const reopened = (register: boolean): void => {
+      const next = memory.open();
+      next.registerConsumer(TAG, ({ content }) => byAmqplib.push(content.toString()));
+      if (register) receiver?.register(next, TAG, ({ content }) => second.push(content.toString()));
+    };
+    // Whoever opens it does so as soon as the first has closed: in front of the receiver, too.
+    memory.channel.once('close', () => {
+      reopened(true);
+    });
+    receiver?.register(memory.channel, TAG, ({ content }) => first.push(content.toString()));
+    memory.channel.close().catch(() => undefined);
+    receiver?.read(Buffer.concat([encodeMethod('channel.close-ok', 1, {}), message('a')]));
+    expect([first, second, byAmqplib]).toEqual([[], ['a'], []]);
+  });
+
+  it('of the consumer that follows on the same channel are its own', () => {
+    const memory = new MemoryChannel();
+    const receiver = Receiver.on(memory.model);
+    const seen: string[] = [];
+    const listeners = new Set<number>();
+    for (const tag of ['one', 'two']) {
+      memory.channel.registerConsumer(tag, ({ content }) => seen.push(`${content.toString()} by amqplib`));
+      receiver?.register(memory.channel, tag, ({ content }) => seen.push(`${content.toString()} to ${tag}`));
+      listeners.add(memory.channel.listenerCount('close'));
+    }
+    receiver?.read(Buffer.concat([message('a', 'two'), message('b', 'one'), message('c', 'two')]));
+    expect(seen).toEqual(['a to two', 'b by amqplib', 'c to two']);
+    // However many follow each other.
+    expect(listeners.size).toBe(1);
+  });
+
+  it('of a connection that is closing are dropped, as amqplib does', () => {
+    const memory = new MemoryChannel();
+    const past: string[] = [];
+    const receiver = Receiver.on(memory.model);
+    receiver?.register(memory.channel, TAG, ({ content }) => past.push(content.toString()));
+    const dropped: unknown[] = [];
+    memory.connection.accept = (frame) => dropped.push(frame);
+    receiver?.read(message('late'));
+    expect(past).toEqual([]);
+    expect(dropped).toHaveLength(3);
+  });
+
+  it('whose consumer throws end the connection where amqplib closes channels in another way', () => {
+    const memory = new MemoryChannel();
+    const errors: unknown[] = [];
+    memory.connection.on('frameError', (error) => errors.push(error));
+    Reflect.set(memory.channel, 'closeWithError', undefined);
+    const receiver = Receiver.on(memory.model);
+    receiver?.register(memory.channel, TAG, throwing);
+    receiver?.read(message('a'));
+    expect(errors).toEqual([new Error('not my day')]);
   });
 
   it('of a channel that is closing are dropped, as amqplib does', async () => {
