@@ -90,6 +90,12 @@ it.each<[string, Buffer, string | undefined]>([
   ['a web server', Buffer.from('HTTP/1.1 400 Bad Request\r\n'), 'HTTP'],
   ['a TLS port, which answers with an alert', Buffer.from('15030100020246', 'hex'), 'TLS'],
   ['a TLS port of version 1.3', Buffer.from('15030300020246', 'hex'), 'TLS'],
+  ['a TLS port that greets', Buffer.from('16030100020246', 'hex'), 'TLS'],
+  ['what only begins as TLS does', Buffer.from('15040100020246', 'hex'), 'a protocol that is not AMQP'],
+  ['what goes on as TLS does', Buffer.from('17030100020246', 'hex'), 'a protocol that is not AMQP'],
+  ['nobody', Buffer.alloc(0), undefined],
+  ['a peer of which one octet came', Buffer.from('H'), 'a protocol that is not AMQP'],
+  ['a broker of AMQP 0-9-1 for which it is too new', Buffer.from('414d515000000901', 'hex'), 'AMQP 0.9.1'],
   ['an AMQP 1.0 peer', Buffer.from('414d515000010000', 'hex'), 'AMQP 1.0.0'],
   ['an SSH server', Buffer.from('SSH-2.0-OpenSSH_9.2'), 'a protocol that is not AMQP'],
 ])('the first octets tell what answers: %s', (_who, bytes, protocol) => {

@@ -112,6 +112,60 @@ describe('an AMQP URL', () => {
     expect(error.message).toContain(sentence);
   });
 
+  it.each([
+    ['amqp://localhost?heartbeat=600', { heartbeat: 600 }],
+    ['amqp://localhost?channel_max=0', { channelMax: 0 }],
+    ['amqp://localhost?channelMax=65535', { channelMax: 65_535 }],
+    ['amqp://localhost?connection_timeout=1', { connectTimeout: 1 }],
+    ['amqp://localhost?connectTimeout=2147483647', { connectTimeout: 2_147_483_647 }],
+    ['amqp://localhost?frameMax=4294967295', { frameMax: 4_294_967_295 }],
+    ['amqps://localhost?verify=verify_none', { tls: { rejectUnauthorized: false } }],
+    ['amqps://localhost?password=', { tls: { passphrase: '' } }],
+    ['amqps://localhost?server_name_indication=other', { tls: { servername: 'other' } }],
+    [`amqps://localhost?cacertfile=${pemFile}`, { tls: { ca: readFileSync(pemFile) } }],
+    ['amqps://localhost?locale=en_US', { locale: 'en_US' }],
+    ['amqps://localhost', {}],
+  ])('says no more than what is in it: %s', (url, parts) => {
+    const { label, protocol, hostname, port, username, password, vhost, ...others } = parseEndpoint(url);
+    expect(others).toStrictEqual({ external: false, ...parts });
+  });
+
+  it.each([
+    ['amqp://localhost?heartbeat=601', 'from 0 to 600 seconds'],
+    ['amqp://localhost?connectTimeout=2147483648', 'from 1 to 2147483647 ms'],
+    ['amqp://localhost?frame_max=4294967296', 'from 4096 to 4294967295 bytes, or 0'],
+    ['amqp://localhost?frame_max=01', 'whose `frame_max` is 01: it has to be from 4096'],
+    ['amqp://localhost?heartbeat=00000000001', '`heartbeat` is not a whole number'],
+    ['amqp://localhost?heartbeat=1s', '`heartbeat` is not a whole number'],
+    ['amqp://localhost?heartbeat=s1', '`heartbeat` is not a whole number'],
+    ['amqp://localhost?heartbeat=', '`heartbeat` is not a whole number'],
+    ['amqp://localhost?locale=a&locale=a', 'with `locale` more than once'],
+    ...['cacertfile', 'certfile', 'keyfile', 'password', 'server_name_indication'].map((name) => [
+      `amqp://localhost?${name}=x`,
+      `with the parameter \`${name}\`, which needs amqps://`,
+    ]),
+    ...['certfile', 'keyfile'].map((name) => [
+      `amqps://localhost?${name}=/no/such/file`,
+      `whose \`${name}\` cannot be read (ENOENT`,
+    ]),
+    ...['certfile', 'keyfile'].map((name) => [
+      `amqps://localhost?${name}=${derFile}`,
+      `whose \`${name}\` is not in PEM`,
+    ]),
+    ['amqp://localhost#x', 'with a `#` or `@` that is not %-escaped'],
+    ['amqp://localhost/a@b', 'with a `#` or `@` that is not %-escaped'],
+    ['amqp://localhost?locale=a@b', 'with a `#` or `@` that is not %-escaped'],
+    ['amqps://localhost?auth_mechanism=plain&auth_mechanism=amqplain', 'neither plain nor external'],
+  ])('that asks for what it cannot have is refused: %s', (url, sentence) => {
+    expect(refusalOf(() => parseEndpoint(url)).message).toContain(sentence);
+  });
+
+  it('names every parameter that it knows when it refuses one', () => {
+    expect(refusalOf(() => parseEndpoint('amqp://localhost?x=1')).message).toContain(
+      '(known: heartbeat, frameMax, frame_max, channelMax, channel_max, connectTimeout, connection_timeout, locale, auth_mechanism, cacertfile, certfile, keyfile, password, verify, server_name_indication)',
+    );
+  });
+
   it.each([[5672], [undefined], [null], [{ url: 'amqp://localhost' }]])('is a string: %p', (given) => {
     expect(refusalOf(() => parseEndpoint(given)).message).toMatch(/^Expected `url` to be an AMQP URL .*, got /);
   });
@@ -140,6 +194,22 @@ describe('credentials', () => {
     expect(error.message).not.toContain('alice:s3c');
     expect(error.stack).not.toMatch(/s3c/);
     expect(error.cause).toBeUndefined();
+  });
+
+  it.each([
+    ['amqp://alice:s3cret@host:port/v?heartbeat=x', '***@host:port/v?***'],
+    ['amqp://alice:s3cret@host:port/v', '***@host:port/v'],
+    ['amqp://a@b:s3cret@host:port?x\ny', '***@host:port?***'],
+    ['alice:s3cret', 'alice:***'],
+    ['localhost:5672', 'localhost:5672'],
+    ['localhost:5672/shop', 'localhost:5672/shop'],
+    ['localhost:5672?x=1', 'localhost:5672?x=1'],
+    ['localhost:56a', 'localhost:***'],
+    ['http://localhost:80/a:b\nc', 'http://localhost:80/a:***'],
+  ])('leave the rest of a refused URL to be seen: %s', (url, seen) => {
+    expect(refusalOf(() => parseEndpoint(url)).message).toMatch(
+      new RegExp(`got \`${seen.replace(/[*?/.]/g, '\\$&')}\``),
+    );
   });
 
   it('are not in the label', () => {

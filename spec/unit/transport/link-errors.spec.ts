@@ -2,6 +2,7 @@ import {
   channelRefused,
   connectFailed,
   connectionLost,
+  isBrokerCrash,
   isChannelLimit,
   notAmqp,
 } from '../../../lib/transport/link-errors';
@@ -65,6 +66,77 @@ describe('a connection that is lost', () => {
   });
 });
 
+describe('a connection that ends without a word of the broker', () => {
+  it.each([
+    ['ECONNRESET', 'the other side, or something in between, dropped it.'],
+    ['EPIPE', 'the other side, or something in between, dropped it.'],
+    ['ETIMEDOUT', 'the other side does not answer any more.'],
+    ['EUNKNOWN', undefined],
+  ])('is explained: %s', (code, sentence) => {
+    const { message, retryable } = connectionLost('host', Object.assign(new Error('in its own words'), { code }));
+    expect(message).toBe(
+      `Lost the connection to host: ${sentence === undefined ? 'in its own words' : `${sentence} (${code})`}`,
+    );
+    expect(retryable).toBe(true);
+  });
+
+  it('after a silence says what may be the reason', () => {
+    expect(connectionLost('host', new Error('Heartbeat timeout')).message).toBe(
+      'Lost the connection to host: no heartbeat came for too long. Is the network down, or did this process stand still? (Heartbeat timeout)',
+    );
+  });
+});
+
+describe('a channel that is refused', () => {
+  it('because the connection has no number left for it says what to do', () => {
+    const cause = new Error('No channels left to allocate');
+    const refused = channelRefused('Cannot open a channel', cause);
+    expect(refused.message).toBe(
+      'Cannot open a channel: No channels left to allocate. The connection has as many channels as `channel_max` allows (of its URL, or of the broker, where 2047 is the default). Each consumer and each producer takes one: close some, raise the limit, or use another connection.',
+    );
+    expect(channelRefused('Cannot open a channel', new Error('No channels left')).message).toBe(
+      'Cannot open a channel: No channels left',
+    );
+  });
+
+  it('says what the broker said, and keeps the cause', () => {
+    const cause = new Error('closed');
+    const refused = channelRefused('Cannot consume', cause, { replyCode: 403, text: 'ACCESS_REFUSED - no' });
+    expect(refused).toMatchObject({ cause, replyCode: 403, retryable: false });
+    expect(refused.message).toBe('Cannot consume: 403 ACCESS_REFUSED - no');
+    expect(channelRefused('Cannot consume', refused)).toBe(refused);
+  });
+
+  it.each([
+    ["RESOURCE_LOCKED - cannot obtain exclusive access to locked queue 'q'", 405, true],
+    ["ACCESS_REFUSED - queue 'q' in vhost '/' in exclusive use", 403, true],
+    ["ACCESS_REFUSED - access to queue 'q' refused for user 'u'", 403, false],
+  ])('may be tried again if it passes: %s', (text, replyCode, retryable) => {
+    expect(channelRefused('x', undefined, { replyCode, text }).retryable).toBe(retryable);
+  });
+});
+
+describe('a refusal of the broker', () => {
+  const lostWith = (replyCode: number, text: string) => connectionLost('host', undefined, { replyCode, text });
+
+  it.each<[number, string, boolean]>([
+    [541, 'INTERNAL_ERROR', true],
+    [541, "INTERNAL_ERROR - Cannot declare a classic queue 'q'", false],
+    [540, 'NOT_IMPLEMENTED', false],
+    [506, '541 INTERNAL_ERROR', false],
+  ])('is a crash in it if it gives no reason: %d %s: %p', (replyCode, text, crash) => {
+    expect(isBrokerCrash(lostWith(replyCode, text))).toBe(crash);
+  });
+
+  it.each<[number, string, boolean]>([
+    [530, 'NOT_ALLOWED - number of channels opened (3) has reached the negotiated channel_max (3)', true],
+    [530, "NOT_ALLOWED - access to vhost 'v' refused", false],
+    [504, 'number of channels opened', false],
+  ])('is over the number of channels if it says so: %d %s: %p', (replyCode, text, limit) => {
+    expect(isChannelLimit(lostWith(replyCode, text))).toBe(limit);
+  });
+});
+
 describe('a connection that cannot be made', () => {
   it.each([
     ['TLS', 'Use an amqps:// URL'],
@@ -109,6 +181,21 @@ describe('a connection that cannot be made', () => {
     const failed = connectFailed('host', Object.assign(new Error('x'), { code }));
     expect(failed.message).toContain(`Cannot connect to host: ${sentence}`);
     expect(failed.message).toContain(`(${code})`);
+  });
+
+  it('explains the first failure of a host with several addresses, and gives its own words to any other', () => {
+    const several = new AggregateError([Object.assign(new Error('a'), { code: 'ECONNREFUSED' }), new Error('b')]);
+    expect(connectFailed('host', several).message).toBe(
+      'Cannot connect to host: nothing listens there. Is RabbitMQ running, and is the port right? (ECONNREFUSED)',
+    );
+    for (const cause of [Object.assign(new Error('no idea'), { code: 'EUNKNOWN' }), new Error('no idea'), 'no idea'])
+      expect(connectFailed('', cause).message).toBe('Cannot connect to RabbitMQ: no idea');
+    const code = { replyCode: 320, text: 'CONNECTION_FORCED - no' };
+    expect(connectFailed('host', new Error('no idea'), code)).toMatchObject({
+      message: 'Cannot connect to host: no idea',
+      replyCode: 320,
+    });
+    expect(connectFailed('other', connectFailed('host', 'x')).endpoint).toBe('host');
   });
 
   it('says what is wrong with the certificates of this side, and that trying again changes nothing', () => {
