@@ -162,13 +162,13 @@ describe('one call is under way at a time', () => {
   });
 });
 
-describe('for a renewal', () => {
-  const until = (ms: number, password: string): Credentials => ({
-    ...good,
-    password,
-    expiresAt: new Date(Date.now() + ms),
-  });
+const until = (ms: number, password: string): Credentials => ({
+  ...good,
+  password,
+  expiresAt: new Date(Date.now() + ms),
+});
 
+describe('for a renewal', () => {
   it('what the last call gave will do, if it is newer and not due itself', async () => {
     const { source, call, answer } = byHand();
     const held = until(1000, 'held');
@@ -183,6 +183,26 @@ describe('for a renewal', () => {
     answer(until(3000, 'newest'));
     await soon();
     expect(asked.values).toMatchObject([{ password: 'newest' }]);
+  });
+
+  it.each<[string, Credentials | undefined, Credentials]>([
+    ['nothing was given before', undefined, until(1000, 'held')],
+    ['what was given before does not expire', good, until(1000, 'held')],
+    ['what was given before expires no later', until(3000, 'same'), until(3000, 'held')],
+    ['what is held does not expire', until(3000, 'other'), good],
+  ])('a call is made when %s', async (_when, before, held) => {
+    const { source, call, answer } = byHand();
+    if (before) {
+      collect(source.ask(WITHIN));
+      answer(before);
+      await soon();
+    }
+    const calls = call.mock.calls.length;
+    const renewed = collect(source.renew(held, WITHIN));
+    expect(call).toHaveBeenCalledTimes(calls + 1);
+    answer(until(5000, 'next'));
+    await soon();
+    expect(renewed.values).toMatchObject([{ password: 'next' }]);
   });
 
   it('a call is made in the place of the last that was given, and of one that does not expire', async () => {

@@ -186,3 +186,27 @@ describe('a delayed message to an exchange', () => {
     },
   );
 });
+
+describe('what a producer says of a message that no queue took', () => {
+  it('names the exchange and the key, and what may be wrong with them', async () => {
+    const { producer } = await given();
+    expect(await rejection(producer.send(lost))).toMatchObject({
+      code: 'PUBLISH_RETURNED',
+      messageId: 'lost',
+      replyCode: 312,
+      maybeDelivered: false,
+      message:
+        'No queue took the message sent to exchange `events` with routing key `lost`: 312 NO_ROUTE. Is the binding there? An exchange that delays messages returns every one of them at once: declare its type in the topology, or send with `mandatory: false` to let such messages go.',
+    });
+  });
+
+  it('names the queue, which it may not declare', async () => {
+    const { queue } = await given();
+    const sent = queue.producer({ declare: false }).send({ queue: 'missing', body: 1 });
+    expect(await rejection(sent)).toMatchObject({
+      code: 'PUBLISH_RETURNED',
+      message:
+        'No queue took the message sent to queue `missing`: 312 NO_ROUTE. Send with `mandatory: false` to let such messages go.',
+    });
+  });
+});
