@@ -178,7 +178,6 @@ export class Supervisor<L extends Reached> {
   }
 
   #finish(cause: InstanceQueueError | undefined): void {
-    if (this.#state.ended) return;
     this.#closing = true;
     this.#stability?.unsubscribe();
     this.#present = undefined;
