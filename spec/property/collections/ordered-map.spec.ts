@@ -55,6 +55,7 @@ describe('an ordered map', () => {
             model.clear();
           }
           expect(map.size).toBe(model.size);
+          if (next.do === 'clear') expect(map.latest).toBe(0);
           expect(map.first).toBe([...model.values()][0]);
           const items = [...map];
           // The assertion compares deeply, and takes most of the time of the test.
@@ -67,6 +68,18 @@ describe('an ordered map', () => {
     );
     // Otherwise the runs were too short to compact.
     expect(compacted).toBeGreaterThan(20);
+  });
+
+  it('knows the highest number so far, which a deletion of others does not change, and 0 as long as it is empty', () => {
+    const map = new OrderedMap<{ readonly number: number }>(({ number }) => number);
+    expect([map.latest, map.first, map.size]).toEqual([0, undefined, 0]);
+    for (const number of [3, 1, 7, 5]) map.add({ number });
+    expect([map.latest, map.first?.number]).toEqual([7, 1]);
+    map.delete(1);
+    map.delete(5);
+    expect([map.latest, map.first?.number]).toEqual([7, 3]);
+    map.clear();
+    expect([map.latest, map.first, map.size, map.delete(7)]).toEqual([0, undefined, 0, false]);
   });
 
   it('skips an item that is deleted before its turn, as a Map does', () => {

@@ -46,6 +46,29 @@ describe.each(['reconnect', 'reopen'] as const)('the option `%s`', (path) => {
   });
 });
 
+describe('the options of a connection', () => {
+  it('may be its URL alone', () => {
+    expect(new Connection(url).state).toEqual({ status: 'disconnected' });
+    expect(() => new Connection('http://localhost')).toThrow(/`url`/);
+  });
+
+  it.each<[object, RegExp]>([
+    [{}, /Expected `url` to be .*, got nothing/],
+    [{ url, heart: 5 }, /Unknown option `heart` for a connection/],
+    [{ url, drainTimeout: -1 }, /`drainTimeout`/],
+    [{ url, connectTimeout: 0 }, /`connectTimeout`/],
+    [{ url, heartbeat: 601 }, /`heartbeat`/],
+    [{ url, authErrors: 'never' }, /`authErrors`/],
+    [{ url, wire: 'yes' }, /`wire`/],
+    [{ url, name: 5 }, /`name`/],
+    [{ url, credentials: { username: 'a', password: 'b' } }, /`credentials`/],
+    [{ url, reconnect: 5 }, /`reconnect`/],
+  ])('are refused where they cannot be right: %j', (options, sentence) => {
+    expect(() => new Connection(options as ConnectionOptions)).toThrow(sentence);
+    expect(() => new Connection(options as ConnectionOptions)).toThrow(OptionsError);
+  });
+});
+
 describe('the drain timeout of a close', () => {
   it('is what `close` was called with, or else what its owner has', () => {
     expect([drainTimeoutOf(undefined, 5), drainTimeoutOf({}, 5), drainTimeoutOf({ drainTimeout: 0 }, 5)]).toEqual([

@@ -1,10 +1,14 @@
 import type { OutboundMessage, Producer, ProducerOptions } from 'instance-queue';
 import { FakeInstanceQueue, MemoryBroker } from 'instance-queue/testing';
 import { delay, filter, map, merge, tap, type Observable } from 'rxjs';
+import type { ConnectionCore } from '../../../lib/connection/connection-core';
+import type { PumpEvents } from '../../../lib/producer/producer-events';
+import { NackBackoff, Verdicts } from '../../../lib/producer/verdicts';
 import { MemoryTransport } from '../../../lib/testing/memory/memory-transport';
 import type { Endpoint } from '../../../lib/transport/endpoints';
 import type { Link, OutboundChannel, Verdict } from '../../../lib/transport/transport';
 import { closeAll, closing } from '../../support/closing';
+import { onLink, sendOf } from '../../support/publishing-channel';
 import { outcomes, publishError } from '../../support/publish-error';
 import { inVirtualTime } from '../../support/virtual-time';
 import { rejection } from '../../support/waiting';
@@ -208,5 +212,24 @@ describe('what a producer says of a message that no queue took', () => {
       message:
         'No queue took the message sent to queue `missing`: 312 NO_ROUTE. Send with `mandatory: false` to let such messages go.',
     });
+  });
+});
+
+describe('the channel of a message', () => {
+  it('has proven itself with the first confirm, and the nacks before it count no more', () => {
+    const { publishing } = onLink();
+    const { entry } = sendOf({ queue: 'q' });
+    const later = new NackBackoff(() => undefined);
+    const events = { confirmed: () => undefined } as unknown as PumpEvents;
+    const counted = { counters: { confirmed: 0 } } as unknown as ConnectionCore;
+    const options = { declare: true, onNack: 'resend', onUnknown: 'resend' } as const;
+    const verdicts = new Verdicts(counted, options, events, later, () => undefined);
+    publishing.nackingSince = 5;
+    expect(publishing.proven).toBe(false);
+    verdicts.acked(publishing, entry);
+    expect(publishing).toMatchObject({ proven: true, nackingSince: undefined });
+    expect([entry.settled, counted.counters.confirmed]).toEqual([true, 1]);
+    verdicts.acked(publishing, entry);
+    expect(counted.counters.confirmed).toBe(1);
   });
 });

@@ -53,6 +53,7 @@ describe('an AMQP URL', () => {
     ['amqp://localhost/%2F', { vhost: '/', label: 'localhost:5672/' }],
     ['amqp://localhost/shop', { vhost: 'shop', label: 'localhost:5672/shop' }],
     ['amqp://alice@localhost', { username: 'alice', password: '' }],
+    ['amqp://:secret@localhost', { username: '', password: 'secret' }],
     ['amqp://[::1]:1234/v', { hostname: '::1', port: 1234, label: '[::1]:1234/v' }],
     ['amqp://[::1]', { hostname: '::1', port: 5672, label: '[::1]:5672/' }],
     ['amqps://localhost?auth_mechanism=EXTERNAL', { external: true }],
@@ -158,6 +159,12 @@ describe('an AMQP URL', () => {
     ['amqps://localhost?auth_mechanism=plain&auth_mechanism=amqplain', 'neither plain nor external'],
   ])('that asks for what it cannot have is refused: %s', (url, sentence) => {
     expect(refusalOf(() => parseEndpoint(url)).message).toContain(sentence);
+  });
+
+  it('that cannot be read at all is refused in one sentence', () => {
+    expect(refusalOf(() => parseEndpoint('amqp://localhost:99999')).message).toBe(
+      'Expected `url` to be an AMQP URL such as amqp://user:password@host:5672/vhost, got `amqp://localhost:99999`.',
+    );
   });
 
   it('names every parameter that it knows when it refuses one', () => {

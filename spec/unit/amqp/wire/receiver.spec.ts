@@ -34,6 +34,19 @@ describe('messages', () => {
     expect(seen).toEqual({ byAmqplib: [], past: ['a', 'b'] });
   });
 
+  it('have headers if there are any in them: an empty table counts as none', () => {
+    const memory = new MemoryChannel();
+    const headers: unknown[] = [];
+    const receiver = Receiver.on(memory.model);
+    receiver?.register(memory.channel, TAG, (one) => headers.push(one.headers));
+    const fields = { consumerTag: TAG, deliveryTag: 1, redelivered: false, exchange: '', routingKey: 'q' };
+    for (const properties of [{}, { headers: {} }, { contentType: 't', headers: { a: 1 } }, { contentEncoding: 'x' }]) {
+      const content = encodeContent(1, properties, Buffer.from('body'), 4096);
+      receiver?.read(Buffer.concat([encodeMethod('basic.deliver', 1, fields), content]));
+    }
+    expect(headers).toEqual([undefined, undefined, { a: 1 }, undefined]);
+  });
+
   it('that are not there as a whole yet are left to amqplib', async () => {
     const memory = new MemoryChannel();
     const seen = consuming(memory);
