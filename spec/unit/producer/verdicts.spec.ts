@@ -174,6 +174,19 @@ describe('a message that the broker nacks', () => {
   });
 });
 
+describe('a message to a queue that was deleted', () => {
+  it('is returned, its queue declared again, and the message sent once more', async () => {
+    const { queue, producer, broker, events } = await given();
+    await producer.send({ queue: 'own', body: 0 });
+    broker.deleteQueue('own');
+    expect(await producer.send({ queue: 'own', body: 1, messageId: 'again' })).toMatchObject({ attempts: 2 });
+    const kept = broker.queues.find(({ name }) => name === 'own')?.messages;
+    expect(kept?.map(({ properties }) => properties.messageId)).toEqual(['again']);
+    expect(events.filter((event) => event.startsWith('returned'))).toEqual([]);
+    expect(queue.metrics.returned).toBe(1);
+  });
+});
+
 describe('a delayed message to an exchange', () => {
   it.each([{}, { declare: false }])(
     'is sent once more when its level is gone, and waits in a new one (%p)',
