@@ -5,7 +5,7 @@ import { connect as connectTcp, isIP } from 'node:net';
 import { connect as connectTls, type ConnectionOptions as TlsOptions } from 'node:tls';
 import { from, type Observable } from 'rxjs';
 import { InstanceQueue } from '../client/instance-queue';
-import { ChannelError, ConnectionError, sentenceOf } from '../errors';
+import { ChannelError, ConnectionError, isError, sentenceOf } from '../errors';
 import { checkOptions, duration, type Shape, shortString, string } from '../options';
 import { type Endpoint, parseEndpoint } from '../transport/endpoints';
 import { connectFailed } from '../transport/link-errors';
@@ -102,7 +102,7 @@ async function attempt(
       name,
       status: 'failed',
       text: sentenceOf(error),
-      error: error instanceof Error ? error : new Error(sentenceOf(error)),
+      error: isError(error) ? error : new Error(sentenceOf(error)),
     };
   }
 }
@@ -147,7 +147,7 @@ async function openTls(endpoint: Endpoint, tls: TlsOptions | undefined, timeout:
 
 /** An AbortSignal hides that it was the time. */
 function timedOut(error: unknown, timeout: number): unknown {
-  if (!(error instanceof Error) || error.name !== 'AbortError') return error;
+  if (!isError(error) || error.name !== 'AbortError') return error;
   return new Error(`no answer within ${String(timeout)} ms. Is a firewall in between?`, { cause: error });
 }
 
@@ -203,7 +203,7 @@ async function inspect({ admin }: InstanceQueue, name: string): Promise<string> 
 
 /** 403 means a permission, which is given per name. */
 function permission(cause: unknown): unknown {
-  const replyCode: unknown = cause instanceof Error ? Reflect.get(cause, 'replyCode') : undefined;
+  const replyCode: unknown = isError(cause) ? Reflect.get(cause, 'replyCode') : undefined;
   if (cause instanceof ConnectionError || replyCode !== 403) return cause;
   return new ChannelError(
     `${sentenceOf(cause)} The permissions of a user are patterns of names: \`rabbitmqctl list_user_permissions USER\` shows them.`,

@@ -1,5 +1,5 @@
 import { expected, isObject } from '../options';
-import { type OptionsError, sentenceOf } from '../errors';
+import { isError, type OptionsError, sentenceOf } from '../errors';
 
 /** The management API of a broker, for what AMQP does not tell. https://www.rabbitmq.com/docs/management */
 export interface ManagementOptions {
@@ -91,7 +91,7 @@ export class Management {
         signal: AbortSignal.timeout(WITHIN),
       });
     } catch (error) {
-      const cause: unknown = error instanceof Error ? (error.cause ?? error) : error;
+      const cause: unknown = isError(error) ? (error.cause ?? error) : error;
       throw new Error(`Cannot reach ${where}: ${sentenceOf(cause)}`, { cause: error });
     }
     const { status, ok, statusText } = response;
