@@ -101,7 +101,7 @@ export class EventLog {
 
   #add({ level, message, facts }: News, times = 1): LogLine {
     const at = Date.now();
-    const text = facts.filter((fact) => typeof fact === 'string').join(' · ');
+    const text = facts.filter(Boolean).join(' · ');
     const last = this.#lines.at(-1);
     const repeated = last?.message === message && last.facts === text;
     const line: LogLine = repeated

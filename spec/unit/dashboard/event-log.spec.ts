@@ -71,6 +71,112 @@ it('two consumers of one queue are two, and a stop without a cause is no error',
   ]);
 });
 
+type State = Partial<Pick<Health, 'connections' | 'consumers' | 'producers'>>;
+const producer = (state: Health['producers'][number]): State => ({ producers: [state] });
+const ofConsumer = (state: object): State => ({
+  consumers: [{ queueName: 'orders', ...state } as Health['consumers'][number]],
+});
+
+it.each<[string, State, string, string]>([
+  ['a connection closes', { connections: consumer({ status: 'closing' }) }, 'info', 'connection closing (consumer)'],
+  ['a connection is closed', { connections: consumer({ status: 'closed' }) }, 'info', 'connection closed (consumer)'],
+  [
+    'a connection is lost',
+    { connections: consumer(reconnecting(1)) },
+    'warn',
+    'connection lost: reconnecting (consumer · Lost the connection.)',
+  ],
+  [
+    'a connection came back unseen',
+    { connections: consumer({ ...connected, epoch: 2 }) },
+    'info',
+    'connected (consumer · epoch 2 · rabbit:5672/)',
+  ],
+  ['a consumer is paused', ofConsumer({ status: 'paused' }), 'info', 'consumer paused (orders)'],
+  ['a consumer drains', ofConsumer({ status: 'draining', unsettled: 2 }), 'info', 'consumer draining (orders)'],
+  [
+    'a consumer is detached',
+    ofConsumer({ status: 'detached', cause: lost }),
+    'warn',
+    'consumer detached (orders · Lost the connection.)',
+  ],
+  [
+    'a consumer gave up',
+    ofConsumer({ status: 'stopped', cause: lost }),
+    'error',
+    'consumer stopped (orders · Lost the connection.)',
+  ],
+  ['a consumer came back unseen', { consumers: [attached(2)] }, 'info', 'consumer attached (orders · epoch 2 · t-2)'],
+  [
+    'a consumer has another channel',
+    { consumers: [{ ...attached(1), tag: 'other' }] },
+    'info',
+    'consumer attached (orders · epoch 1 · other)',
+  ],
+  [
+    'a consumer of a queue that the broker names is attached',
+    { consumers: [{ ...attached(1), queue: 'amq.gen-1', queueName: '' }] },
+    'info',
+    'consumer attached (epoch 1 · t-1)',
+  ],
+  ['a producer has its channel', producer({ status: 'open', epoch: 1 }), 'info', 'producer open (epoch 1)'],
+  [
+    'a producer has lost its channel',
+    producer({ status: 'opening', cause: lost }),
+    'warn',
+    'producer channel lost: reopening (Lost the connection.)',
+  ],
+  [
+    'a producer gave up',
+    producer({ status: 'stopped', cause: lost }),
+    'error',
+    'producer stopped (Lost the connection.)',
+  ],
+  ['a producer is closed', producer({ status: 'stopped' }), 'info', 'producer stopped ()'],
+])('tells when %s', (_what, state, level, text) => {
+  const log = new EventLog();
+  log.health(health({}));
+  const known = log.lines.length;
+  log.health(health(state));
+  expect(texts(log).slice(known)).toEqual([text]);
+  expect(log.lines.at(-1)?.level).toBe(level);
+});
+
+it.each<[string, State]>([
+  ['a connection that is not used, or dialled', { connections: consumer({ status: 'connecting', attempt: 1 }) }],
+  ['a consumer that attaches for the first time', ofConsumer({ status: 'detached' })],
+  ['a producer that opens its first channel', producer({ status: 'opening' })],
+  ['what is as it was', {}],
+])('tells nothing of %s', (_what, state) => {
+  const log = new EventLog();
+  log.health(health({}));
+  expect(log.health(health(state))).toEqual([]);
+});
+
+it('tells what the broker blocks as a warning, and that it is over as news', () => {
+  const log = new EventLog();
+  log.health(health({}));
+  for (const changes of [{ blocked: 'low on memory' }, {}]) log.health(health(changes));
+  expect(log.lines.slice(-2).map(({ level }) => level)).toEqual(['warn', 'info']);
+});
+
+it.each([
+  ['returned', 'warn', 'message returned: no queue took it'],
+  ['nacked', 'warn', 'message nacked by the broker'],
+  ['timedOut', 'warn', 'message timed out'],
+  ['dropped', 'warn', 'message dropped: the outbox is full'],
+  ['undecodable', 'warn', 'undecodable message'],
+  ['lost', 'warn', 'delivery lost: the broker delivers it again'],
+  ['resent', 'info', 'message sent again'],
+  ['retried', 'info', 'message waits for its retry'],
+] as const)('tells how many more are counted as %s', (counter, level, message) => {
+  const log = new EventLog();
+  const none = { returned: 0, nacked: 0, timedOut: 0, dropped: 0, undecodable: 0, lost: 0, resent: 0, retried: 0 };
+  const at = (count: number): Metrics => ({ ...({} as Metrics), ...none, [counter]: count });
+  log.metrics(at(3));
+  expect(log.metrics(at(5))).toMatchObject([{ level, message, facts: '', count: 2 }]);
+});
+
 it('keeps the last 200 lines', () => {
   const log = new EventLog();
   for (let epoch = 1; epoch <= 300; epoch++) log.health(health({ consumers: [attached(epoch)] }));
