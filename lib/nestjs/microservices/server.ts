@@ -11,6 +11,7 @@ import type { InstanceQueue } from '../../client/instance-queue';
 import type { Message } from '../../consumer/delivery';
 import { isError, sentenceOf } from '../../errors';
 import { namedSettlement, type ErrorPolicy } from '../../operators/error-policy';
+import { isObject } from '../../options';
 import { InstanceQueueContext } from '../context';
 import { handlingFor, type SubscribeHandling } from '../subscriptions';
 import { packets } from './packets';
@@ -93,7 +94,7 @@ export class InstanceQueueServer
       },
     );
     this.#running = running.catch((error: unknown) => {
-      this.handleError(sentenceOf(error));
+      this.handleError(whyOf(error));
     });
   }
 
@@ -177,6 +178,10 @@ export class InstanceQueueServer
     return packets.encode(await this.serializer.serialize(packet));
   }
 }
+
+/** What Nest's exception filter makes of an exception is a plain object. */
+const whyOf = (error: unknown): string =>
+  isObject(error) && typeof error['message'] === 'string' ? error['message'] : sentenceOf(error);
 
 /** The policy of the caller, except that an event without a handler is rejected: it would find none the next time. */
 function rejectingUnknown(policy: ErrorPolicy<unknown>): ErrorPolicy<unknown> {
