@@ -23,7 +23,7 @@ export interface InstanceQueueModuleSettings {
 
 /** An `InstanceQueue` whose options other providers know. */
 export interface InstanceQueueModuleAsyncOptions extends InstanceQueueModuleSettings, Pick<ModuleMetadata, 'imports'> {
-  /** Returns the options of the InstanceQueue, or an InstanceQueue; the module closes it. */
+  /** Returns the options of the InstanceQueue. */
   readonly useFactory: (...dependencies: never[]) => InstanceQueueFactoryOptions | Promise<InstanceQueueFactoryOptions>;
   /** What `useFactory` is called with. @default [] */
   readonly inject?: (InjectionToken | OptionalFactoryDependency)[];
