@@ -32,7 +32,8 @@ export interface KeyedSendsOptions<T> {
 
 /** Its producer reports what is not confirmed. */
 const NOTHING_LEFT: CloseReport = { unsettled: 0, unconfirmed: 0 };
-const COARSE = 1000;
+/** ms to which the time that is left is rounded up. */
+const COARSE = 100;
 /** ms before a message that its partition did not take is sent again: twice as long each time. */
 const AGAIN_AFTER = { min: 50, max: 2000 };
 /** https://www.rabbitmq.com/amqp-0-9-1-reference#constants */
@@ -242,10 +243,10 @@ function saysNoMore(message: object): boolean {
   return true;
 }
 
-/** ms until the deadline. In whole seconds while there are many: the producer keeps a list of deadlines per distinct timeout. */
+/** ms until the deadline. Rounded up while they are many: the producer keeps a list of deadlines per distinct timeout. */
 function remaining(deadline: number): number {
   const left = Math.max(1, deadline - performance.now());
-  return left > COARSE ? Math.ceil(left / COARSE) * COARSE : left;
+  return left > 10 * COARSE ? Math.ceil(left / COARSE) * COARSE : left;
 }
 
 /** No queue took the message, or there is no exchange. */

@@ -69,7 +69,7 @@ describe('a group', () => {
   });
 
   it('has every member watched by one other', () => {
-    const group = groupOf('a', 'b', 'c', 'd');
+    const group = groupOf('c', 'a', 'd', 'b');
     const watched = ['a', 'b', 'c', 'd'].map((id) => successorOf(id, group)?.id);
     expect(watched).toEqual(['b', 'c', 'd', 'a']);
     expect(successorOf('a', groupOf('a'))).toBeUndefined();
@@ -89,6 +89,16 @@ describe('a group', () => {
     expect(planBy('a', group, PARTITIONS)?.owners).toEqual(Array(PARTITIONS).fill('a'));
     expect(isHeldByOther('a', group, 3)).toBe(true);
     expect(isHeldByOther('a', withoutAddress(group, 'queue of b'), 3)).toBe(false);
+  });
+
+  it('moves no more partitions with a new plan than it has to', () => {
+    const before = planBy('a', groupOf('a', 'b'), PARTITIONS);
+    const grown = planBy('a', { ...groupOf('c', 'b', 'a'), plan: before }, PARTITIONS);
+    const moved = grown?.owners.filter((owner, partition) => owner !== before?.owners[partition]);
+    expect(moved).toEqual(Array(PARTITIONS / 3).fill('c'));
+    expect(grown?.version).toBe(2);
+    const resized = planBy('a', { ...groupOf('a', 'b'), plan: before }, 2 * PARTITIONS);
+    expect(resized?.owners.slice(0, PARTITIONS)).toEqual(before?.owners);
   });
 
   it('is planned for by its oldest member alone', () => {

@@ -1,0 +1,182 @@
+import { OptionsError, type PartitionedOptions } from 'instance-queue';
+import { FakeInstanceQueue, MemoryBroker } from 'instance-queue/testing';
+import { closing } from '../../support/closing';
+import { inVirtualTime, later } from '../../support/virtual-time';
+import { rejection } from '../../support/waiting';
+
+inVirtualTime();
+
+function given(more: Partial<PartitionedOptions<number>> = {}) {
+  const broker = new MemoryBroker();
+  const queue = closing(new FakeInstanceQueue({ broker }));
+  const orders = queue.partitioned<number>({ name: 'orders', partitions: 2, ...more });
+  const bodies = (): unknown[] => broker.published.map(({ body }) => body);
+  return { broker, queue, orders, bodies };
+}
+/** When something has settled, in ms from now. */
+function clocked(settling: Promise<unknown>): { readonly after: () => number | undefined } {
+  const began = performance.now();
+  let after: number | undefined;
+  const note = (): void => void (after = Math.round(performance.now() - began));
+  settling.then(note, note);
+  return { after: () => after };
+}
+
+describe('a keyed message', () => {
+  it('is published with what it says, and without its key', async () => {
+    const { broker, orders } = given();
+    const at = new Date(1_600_000_000_000);
+    const said = { messageId: 'm', type: 't', headers: { tenant: 'x' }, priority: 3, timestamp: at };
+    await orders.send({ key: 'a', body: 1, ...said });
+    await orders.send({ key: 'a', body: 2 });
+    const [first, second] = broker.published;
+    expect(first).toMatchObject({ exchange: 'orders', body: 1, properties: said });
+    expect(first?.properties).not.toHaveProperty('key');
+    expect(second).toMatchObject({ exchange: 'orders', body: 2, routingKey: first?.routingKey });
+    expect(second?.properties).not.toHaveProperty('type');
+  });
+
+  it.each<[string, unknown, string]>([
+    ['message', null, 'Expected `message` to be an object with a `key` and a `body`'],
+    ['message', 'a', 'Expected `message` to be an object with a `key` and a `body`'],
+    ['key', { body: 1 }, 'Expected `key` to be a string'],
+    ['key', { key: 7, body: 1 }, 'Expected `key` to be a string'],
+  ])('is refused with a wrong `%s`: %j', async (option, message, words) => {
+    const { orders, broker } = given();
+    const refused = await rejection(orders.send(message as never));
+    expect(refused).toBeInstanceOf(OptionsError);
+    expect(refused).toMatchObject({ option, message: expect.stringContaining(words) as unknown });
+    expect(broker.queues).toEqual([]);
+  });
+
+  it('is refused with wrong options, which are named', async () => {
+    const { orders } = given();
+    const message = { key: 'a', body: 1 };
+    expect(await rejection(orders.send(message, { timeout: -1 }))).toMatchObject({ option: 'timeout' });
+    expect(String(await rejection(orders.send(message, { timout: 1 } as never)))).toContain(
+      'Unknown option `timout` for send(). Did you mean `timeout`?',
+    );
+  });
+
+  it('that its partition does not take for a while is sent again until it does, with pauses that grow', async () => {
+    const { broker, orders } = given();
+    await orders.send({ key: 'a', body: 0 });
+    broker.nackNext(6);
+    const sent = orders.send({ key: 'a', body: 1, messageId: 'm' });
+    await later(29_000);
+    expect(await sent).toMatchObject({ messageId: 'm' });
+    const copies = broker.published.slice(1);
+    expect(copies.map(({ body, properties }) => [body, properties.messageId])).toEqual(Array(7).fill([1, 'm']));
+  });
+
+  it.each([1500, 12_000])(
+    'that its partition does not take before its deadline of %i ms is rejected by then, and the next one is sent',
+    async (timeout) => {
+      const { broker, orders } = given();
+      await orders.send({ key: 'a', body: 0 });
+      broker.nackNext(1000);
+      const first = orders.send({ key: 'a', body: 1 }, { timeout });
+      const [failed, next] = [rejection(first), orders.send({ key: 'a', body: 2 })];
+      const time = clocked(first);
+      await later(timeout + 1000);
+      broker.nackNext(0);
+      expect(await failed).toMatchObject({ code: 'PUBLISH_NACKED' });
+      expect(time.after()).toBeGreaterThan(timeout / 2);
+      expect(time.after()).toBeLessThanOrEqual(timeout + 110);
+      await later(5000);
+      await next;
+      expect(
+        broker
+          .messages('orders.0')
+          .concat(broker.messages('orders.1'))
+          .map(({ body }) => body),
+      ).toEqual([0, 2]);
+    },
+  );
+
+  it('that has waited for those in front of it has the rest of its time', async () => {
+    const { broker, orders } = given();
+    await orders.send({ key: 'a', body: 0 });
+    broker.block();
+    const first = rejection(orders.send({ key: 'a', body: 1 }, { timeout: 500 }));
+    const second = orders.send({ key: 'a', body: 2 }, { timeout: 900 });
+    const [failed, time] = [rejection(second), clocked(second)];
+    await later(2000);
+    expect(await first).toMatchObject({ code: 'PUBLISH_TIMEOUT' });
+    expect(await failed).toMatchObject({ code: 'PUBLISH_TIMEOUT' });
+    expect(time.after()).toBeGreaterThanOrEqual(890);
+    expect(time.after()).toBeLessThan(920);
+  });
+
+  it('that has waited has no more than the rest of its time, also where that is long', async () => {
+    const { broker, orders } = given();
+    await orders.send({ key: 'a', body: 0 });
+    broker.block();
+    const first = rejection(orders.send({ key: 'a', body: 1 }, { timeout: 1100 }));
+    const second = orders.send({ key: 'a', body: 2 }, { timeout: 3500 });
+    const [failed, time] = [rejection(second), clocked(second)];
+    await later(6000);
+    expect(await first).toMatchObject({ code: 'PUBLISH_TIMEOUT' });
+    expect(await failed).toMatchObject({ code: 'PUBLISH_TIMEOUT' });
+    expect(time.after()).toBeGreaterThanOrEqual(3490);
+    expect(time.after()).toBeLessThanOrEqual(3610);
+  });
+
+  it('gives up in time where the partitions cannot be declared, and the next one asks again', async () => {
+    const { broker, orders } = given();
+    broker.disconnect();
+    const sent = orders.send({ key: 'a', body: 1, messageId: 'm' }, { timeout: 700 });
+    const [failed, time] = [rejection(sent), clocked(sent)];
+    await later(1000);
+    expect(await failed).toMatchObject({
+      code: 'PUBLISH_TIMEOUT',
+      messageId: 'm',
+      maybeDelivered: false,
+      message: expect.stringContaining(
+        'The partitions could not be declared in time. The message was not sent.',
+      ) as unknown,
+    });
+    expect(time.after()).toBe(700);
+    broker.reconnect();
+    const next = orders.send({ key: 'a', body: 2 });
+    await later(100);
+    expect(await next).toMatchObject({ attempts: 1 });
+    expect(broker.published.map(({ body }) => body)).toEqual([2]);
+  });
+
+  it('is not sent any more once its signal is aborted while the partitions are declared', async () => {
+    const { broker, orders } = given();
+    broker.disconnect();
+    const aborting = new AbortController();
+    const failed = rejection(orders.send({ key: 'a', body: 1 }, { signal: aborting.signal }));
+    await later(10);
+    aborting.abort(new Error('enough'));
+    expect(await failed).toMatchObject({ code: 'PUBLISH_ABORTED', maybeDelivered: false });
+    broker.reconnect();
+    await later(1000);
+    expect(broker.published).toEqual([]);
+  });
+
+  it('does not wait for messages of other keys', async () => {
+    const { broker, orders } = given({ partitions: 1 });
+    await orders.send({ key: 'a', body: 0 });
+    broker.nackNext(1);
+    const slow = orders.send({ key: 'a', body: 1 });
+    const others = ['b', 'c'].map((key) => orders.send({ key, body: 2 }));
+    let settled = false;
+    void slow.then(() => (settled = true));
+    await later(5);
+    expect(await Promise.all(others)).toHaveLength(2);
+    expect(settled).toBe(false);
+    await later(10_000);
+    await slow;
+  });
+
+  it('keeps no memory of keys whose messages are sent', async () => {
+    const { orders } = given();
+    for (let key = 0; key < 100; key++) await orders.send({ key: String(key), body: key });
+    const closed = clocked(orders.close());
+    await later(0);
+    expect(closed.after()).toBe(0);
+  });
+});
