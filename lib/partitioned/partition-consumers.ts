@@ -199,7 +199,7 @@ export class PartitionConsumers<T> {
   #present(): ConsumerState {
     const consumers = [...this.#consumers];
     if (this.#closing.begun) {
-      const unsettled = consumers.reduce((sum, { subscription }) => sum + (subscription?.backlog?.unsettled ?? 0), 0);
+      const unsettled = consumers.reduce((sum, { subscription }) => sum + unsettledOf(subscription), 0);
       return { status: 'draining', unsettled };
     }
     const { state, group } = this.#membership;
@@ -240,4 +240,10 @@ export class PartitionConsumers<T> {
     connection.core.log.error({ queue: this.queueName, err: this.#cause }, 'consumer stopped');
     void this.close(connection.core.drainTimeout);
   }
+}
+
+/** The channel of one that drains is no longer its own, so that it has no backlog. */
+function unsettledOf(subscription: Pick<ConsumeSubscription<unknown>, 'state' | 'backlog'> | undefined): number {
+  const state = subscription?.state;
+  return state?.status === 'draining' ? state.unsettled : (subscription?.backlog?.unsettled ?? 0);
 }
