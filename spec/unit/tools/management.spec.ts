@@ -39,6 +39,26 @@ describe('the management API', () => {
   });
 
   it.each([
+    ['its type', '{"name":"orders","type":"quorum"}', 'quorum'],
+    ['no type, as brokers without other types do', '{"name":"orders"}', 'classic'],
+    ['a list', '[]', undefined],
+  ])('says of a queue %s', async (_, body, type) => {
+    const { url, asked } = await serving(200, body);
+    expect(await new Management({ url, vhost: 'a/b' }).queueType('my queue')).toBe(type);
+    expect(asked).toEqual(['/api/queues/a%2Fb/my%20queue']);
+  });
+
+  it('says why it refuses, or cannot be reached, and what it is', async () => {
+    const { url } = await serving(401, '{"error":"not_authorised"}');
+    const refused = await rejection(new Management({ url }).bindingsOf('orders'));
+    expect(String(refused)).toBe(`Error: Refused by the management API at ${new URL(url).host}: 401 Unauthorized.`);
+    const gone = await rejection(new Management({ url: 'http://shop:geheim@127.0.0.1:1' }).bindingsOf('orders'));
+    expect(String(gone)).toContain('Cannot reach the management API at 127.0.0.1:1: ');
+    expect(gone).toMatchObject({ cause: expect.anything() as unknown });
+    expect(String(gone)).not.toContain('geheim');
+  });
+
+  it.each([
     ['404', 404, '<h1>Not Found</h1>'],
     ['404 in JSON', 404, '"Not Found"'],
     ['200', 200, '<h1>Welcome</h1>'],

@@ -1,6 +1,8 @@
 import { ChannelError, OptionsError } from 'instance-queue';
 import { FakeInstanceQueue } from 'instance-queue/testing';
 import { tail, type TailOptions } from 'instance-queue/tools';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { lastValueFrom } from 'rxjs';
 import { closeAll, closing } from '../../support/closing';
 import { collect } from '../../support/collect';
@@ -95,6 +97,73 @@ it('a stream is followed from its end, or from where it is told, and acknowledge
   first.subscription.unsubscribe();
 });
 
+describe('a queue, by what the management API says of it,', () => {
+  async function management(type: string, bindings: readonly object[]): Promise<{ readonly url: string }> {
+    const server = createServer((request, response) => {
+      const answer = request.url?.endsWith('/bindings') === true ? bindings : { name: 'orders', type };
+      response.end(JSON.stringify(answer));
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    closing({
+      close: () => {
+        server.closeAllConnections();
+        return new Promise((resolve) => server.close(resolve));
+      },
+    });
+    return { url: `http://127.0.0.1:${String((server.address() as AddressInfo).port)}` };
+  }
+  const bound = (source: string, routing_key: string, args: object = {}): object => ({
+    source,
+    destination: 'orders',
+    destination_type: 'queue',
+    routing_key,
+    arguments: args,
+  });
+
+  it('is followed by a copy of its bindings, with their arguments, but for that of the default exchange', async () => {
+    const queue = await given();
+    await queue.admin.declare({ exchanges: [{ name: 'matched', type: 'headers' }] });
+    const rows = [bound('', 'orders'), bound('events', 'a.*'), bound('matched', '', { 'x-match': 'all', tenant: 't' })];
+    const seen = collect(tail(queue, { queue: 'orders', management: await management('classic', rows) }));
+    await attached(queue);
+    for (const routingKey of ['a.b', 'b']) await queue.send({ exchange: 'events', routingKey, body: 1 }).catch(() => 0);
+    for (const tenant of ['t', 'u'])
+      await queue.send({ exchange: 'matched', body: 1, headers: { tenant } }).catch(() => 0);
+    await queue.rest();
+    expect(
+      seen.values.map(({ exchange, routingKey, properties }) => [exchange, routingKey, properties.headers]),
+    ).toEqual([
+      ['events', 'a.b', {}],
+      ['matched', '', { tenant: 't' }],
+    ]);
+    seen.subscription.unsubscribe();
+  });
+
+  it('is followed as the stream that it is', async () => {
+    const queue = await given();
+    await queue.admin.declare({ queues: [{ name: 'orders', type: 'stream' }] });
+    await queue.send({ queue: 'orders', body: 1 });
+    const options = { queue: 'orders', offset: 'first', management: await management('stream', []) } as const;
+    const seen = collect(tail(queue, options));
+    await eventually(() => seen.values.length === 1);
+    expect(seen.values).toMatchObject([{ offset: 0 }]);
+    seen.subscription.unsubscribe();
+  });
+
+  it.each([
+    [[], 'has no binding that could be copied'],
+    [[bound('', 'orders')], 'has no binding that could be copied'],
+    [[bound('events', 'a')], 'is of the type `x-random`'],
+  ])('is refused with the bindings %j', async (rows, words) => {
+    const queue = await given();
+    typed(queue, refusedExchange(inequivalent('x-random')));
+    const options = { queue: 'orders', management: await management('classic', rows) };
+    const refused = await rejection(lastValueFrom(tail(queue, options)));
+    expect(refused).toBeInstanceOf(OptionsError);
+    expect(String(refused)).toContain(words);
+  });
+});
+
 it.each<[string, unknown]>([
   ['Expected one of `exchange`, `queue` and `stream`.', {}],
   ['Expected one of `exchange`, `queue` and `stream`.', { exchange: 'a', stream: 'b' }],
@@ -104,7 +173,7 @@ it.each<[string, unknown]>([
   ['`keys`', { exchange: 'a', keys: 'b' }],
   ['`stream`', { stream: 5 }],
   ['`exchange`', { exchange: 'a'.repeat(256) }],
-  ['`from`', { exchange: 'a', from: 1 }],
+  ['`from` for tail()', { exchange: 'a', from: 1 }],
 ])('is refused at once, with %s (case %#)', (words, options) => {
   const made = (): unknown => tail(closing(new FakeInstanceQueue()), options as TailOptions);
   expect(made).toThrow(OptionsError);
