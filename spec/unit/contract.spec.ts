@@ -117,6 +117,38 @@ describe('the contract of a queue', () => {
     expect(undecodable).toEqual([expect.stringContaining('has no message `paid` of exchange ``')]);
   });
 
+  it('reads by each of the keys that one binding names, and by no other', async () => {
+    const queue = closing(new FakeInstanceQueue());
+    const orders = defineQueue({ name: 'orders', bind: [events.on('order.paid', 'order.*.cancelled')] });
+    const deliveries = collect(queue.consume({ queue: orders, noAck: true }));
+    await queue.rest();
+    await queue.send({ exchange: events, routingKey: 'order.paid', body: 5 });
+    await queue.send({ exchange: events, routingKey: 'order.de.cancelled', body: '7' });
+    const other = { exchange: events, routingKey: 'order.sent', body: 'x' } as const;
+    expect(await publishError(queue.send(other))).toMatchObject({ code: 'PUBLISH_RETURNED' });
+    await queue.rest();
+    expect(deliveries.values.map(({ body }) => body)).toEqual([5, '7']);
+  });
+
+  it('is not bound to a key that the exchange does not have, and says which one may be meant', () => {
+    const strict = defineExchange({ name: 'e', type: 'topic', messages: { 'order.paid': text } });
+    const bind = (key: string): unknown => strict.on(key as 'order.paid');
+    expect(() => bind('order.piad')).toThrow('Exchange `e` has no message `order.piad`. Did you mean `order.paid`?');
+    expect(() => bind('invoice')).toThrow(/^Exchange `e` has no message `invoice`\.$/);
+    expect(() => bind('*.paid')).not.toThrow();
+  });
+
+  it('declares each exchange that it is bound to once, and none that the broker has', async () => {
+    const queue = closing(new FakeInstanceQueue());
+    const topic = defineExchange({ name: 'amq.topic', type: 'topic', messages: { 'a.*': text } });
+    const letters = defineQueue({ name: 'letters', bind: [topic.on(), topic.on('a.b'), events.on(), events.on()] });
+    const declared = jest.spyOn(queue.broker.vhost, 'declareExchange');
+    collect(queue.consume({ queue: letters }));
+    await queue.rest();
+    expect(declared.mock.calls.map(([name]) => name)).toEqual(['events']);
+    expect(queue.broker.put({ exchange: 'amq.topic', routingKey: 'a.c', body: 'x' })).toBe(true);
+  });
+
   it('declares the exchanges that it is bound to, and the bindings', async () => {
     const queue = closing(new FakeInstanceQueue());
     const orders = defineQueue({ name: 'orders', bind: [events.on()] });

@@ -15,6 +15,9 @@ function refusal(check: options.Check, value: unknown): string | undefined {
   return undefined;
 }
 
+/** Does what a signal does, as polyfills do. */
+const LISTENING = { aborted: false, addEventListener: () => undefined, removeEventListener: () => undefined };
+
 const WRONG: readonly (readonly [options.Check, unknown, string])[] = [
   [options.integer(1, 65_535), 0, 'an integer from 1 to 65535, got `0` (number).'],
   [options.integer(1, 65_535), '20', 'an integer from 1 to 65535, got `20` (string).'],
@@ -28,20 +31,46 @@ const WRONG: readonly (readonly [options.Check, unknown, string])[] = [
   [options.duration(1), 2 ** 31, 'a number of milliseconds from 1 to 2147483647, got `2147483648` (number).'],
   [options.heartbeat, 10_000, 'a whole number of seconds from 0 to 600, got `10000` (number).'],
   [options.heartbeat, 0.5, 'a whole number of seconds from 0 to 600, got `0.5` (number).'],
+  [options.heartbeat, -1, 'a whole number of seconds from 0 to 600, got `-1` (number).'],
+  [options.heartbeat, 601, 'a whole number of seconds from 0 to 600, got `601` (number).'],
+  [options.heartbeat, '10', 'a whole number of seconds from 0 to 600, got `10` (string).'],
+  [options.duration(), '5', 'a number of milliseconds from 0 to 2147483647, got `5` (string).'],
+  [options.duration(), NaN, 'a number of milliseconds from 0 to 2147483647, got `NaN` (number).'],
+  [options.duration(1), 0.5, 'a number of milliseconds from 1 to 2147483647, got `0.5` (number).'],
+  [options.countFrom(1), '1', 'an integer of at least 1, or Infinity, got `1` (string).'],
+  [options.countFrom(1), -Infinity, 'an integer of at least 1, or Infinity, got `-Infinity` (number).'],
+  [options.number(0, 1), -0.1, 'a number from 0 to 1, got `-0.1` (number).'],
+  [options.number(0, 1), '0.5', 'a number from 0 to 1, got `0.5` (string).'],
   [options.boolean, 'yes', 'true or false, got `yes` (string).'],
   [options.string, 5n, 'a string, got `5` (bigint).'],
   [options.oneOf('a', 'b'), 'c', "one of 'a', 'b', got `c` (string)."],
+  [options.oneOf('5', 'b'), 5, "one of '5', 'b', got `5` (number)."],
   [options.object, [], 'an object, got an array.'],
   [options.object, null, 'an object, got `null`.'],
   [options.object, Buffer.from('x'), 'an object, got an object.'],
   [options.func, {}, 'a function, got an object.'],
   [options.list, {}, 'an array, got an object.'],
   [options.date, new Date(NaN), 'a valid Date, got an object.'],
+  [options.date, new Date(-1), 'a Date from 1970 on, got an object.'],
+  [options.date, '2020-01-01', 'a valid Date, got `2020-01-01` (string).'],
+  [options.observableInput, null, 'an Observable, a Promise or an iterable, got `null`.'],
+  [options.observableInput, 'text', 'an Observable, a Promise or an iterable, got `text` (string).'],
+  [options.observableInput, { then: 5 }, 'an Observable, a Promise or an iterable, got an object.'],
   [options.observableInput, 5, 'an Observable, a Promise or an iterable, got `5` (number).'],
   [options.abortSignal, new AbortController(), 'an AbortSignal, got an object.'],
+  [options.abortSignal, null, 'an AbortSignal, got `null`.'],
+  [options.abortSignal, { aborted: false }, 'an AbortSignal, got an object.'],
+  [options.abortSignal, { ...LISTENING, removeEventListener: undefined }, 'an AbortSignal, got an object.'],
+  [options.abortSignal, { ...LISTENING, aborted: 'no' }, 'an AbortSignal, got an object.'],
+  [options.entityName, 'a\nb', 'a name without line breaks, which RabbitMQ would leave out, got `a\nb` (string).'],
+  [options.entityName, 'a\rb', 'a name without line breaks, which RabbitMQ would leave out, got `a\rb` (string).'],
+  [options.entityName, 5, 'a string of at most 255 bytes of UTF-8, got `5` (number).'],
   [options.shortString(218), 'é'.repeat(110), 'a string of at most 218 bytes of UTF-8, got a string of 220 bytes.'],
   [options.shortString(), Symbol('x'), 'a string of at most 255 bytes of UTF-8, got a symbol.'],
   [options.codec, { encode: () => '' }, 'a codec with `contentType`, `encode` and `decode`, got an object.'],
+  [options.codec, { ...auto, contentType: 5 }, 'a codec with `contentType`, `encode` and `decode`, got an object.'],
+  [options.codec, { ...auto, encode: 5 }, 'a codec with `contentType`, `encode` and `decode`, got an object.'],
+  [options.codec, { ...auto, decode: 5 }, 'a codec with `contentType`, `encode` and `decode`, got an object.'],
   [options.either(options.string, options.list), 5, 'a string, or an array, got `5` (number).'],
   [
     logger,
@@ -65,6 +94,18 @@ describe('a wrong option is refused with a sentence that says what was expected 
 
   it.each<[options.Check, unknown]>([
     [options.integer(1, 65_535), 65_535],
+    [options.integer(1, 65_535), 1],
+    [options.heartbeat, 0],
+    [options.heartbeat, 600],
+    [options.duration(1), 1],
+    [options.number(0, 1), 0],
+    [options.number(0, 1), 1],
+    [options.date, new Date(0)],
+    [options.observableInput, { then: () => undefined }],
+    [options.observableInput, { [Symbol.asyncIterator]: () => undefined }],
+    [options.abortSignal, LISTENING],
+    [options.shortString(218), 'e'.repeat(218)],
+    [options.entityName, 'a b'],
     [options.countFrom(0), Infinity],
     [options.countFrom(0), 0],
     [options.number(0, 1), 0.5],
@@ -109,6 +150,27 @@ describe('an option that nobody knows is refused', () => {
     ['tagprefix', 'tagPrefix'],
   ])('with the one that may have been meant: %s', (given, meant) => {
     expect(refused({ [given]: 1 }).message).toContain(`Did you mean \`${meant}\`?`);
+  });
+
+  it.each(['refetch', 'prefetchh', 'prefetcj', 'rpefetch', 'prefecth', 'rpefecth', 'pretch', 'perfetch', 'prefetchxy'])(
+    'that differs in two letters at most, which may have changed places: %s',
+    (given) => {
+      expect(refused({ [given]: 1 }).message).toContain('Did you mean `prefetch`?');
+    },
+  );
+
+  it.each(['fetch', 'prexyzch', 'prefetchxyz', 'hcteferp', 'pfreecth', 'x', ''])(
+    'and not for any other: `%s`',
+    (given) => {
+      expect(refused({ [given]: 1 }).message).not.toContain('Did you mean');
+    },
+  );
+
+  it('with the nearest of several', () => {
+    expect(options.near('pint', ['mine', 'pins', 'paint'])).toBe('pins');
+    expect(options.near('mint', ['pins', 'mine', 'mints'])).toBe('mine');
+    expect(options.near('MINT', ['mine', 'mint'])).toBe('mint');
+    expect(options.near('mint', ['pins'], 1)).toBeUndefined();
   });
 
   it('even when it is undefined: a slip is a slip', () => {
