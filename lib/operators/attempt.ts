@@ -41,19 +41,22 @@ export class Attempt<T, R> {
     if (timeout !== undefined) {
       this.#deadline = timer(timeout).subscribe(() => {
         const error = timedOut(this.delivery, timeout);
+        // First: work that ends because its signal is aborted has not done what it should.
+        this.#finish();
         this.#context.abort(error);
-        this.#failed(error);
+        this.#end.failed(this, error);
       });
     }
     let result: Work<R>;
     try {
       result = work(this.delivery, this.#context);
-      if (isObservable(result)) {
+      if (isRxObservable(result)) {
         this.#follow(result);
         return;
       }
       if (isPromiseLike<R>(result)) {
-        result.then(
+        // As `await` does: a thenable may resolve with a promise.
+        Promise.resolve(result).then(
           (value) => {
             this.#succeeded(value);
           },
@@ -78,6 +81,7 @@ export class Attempt<T, R> {
   /** Ends the attempt without waiting for its work or, if that has failed, for its policy. */
   giveUp(): void {
     this.#finish();
+    this.abort();
     this.#end.gaveUp(this, lost(this));
   }
 
@@ -155,6 +159,15 @@ function lost({ delivery, channel }: Attempt<unknown, unknown>): Error {
   );
 }
 
+/** Is it an Observable? What throws when it is asked for a member that it does not have is none. */
+export function isRxObservable(value: unknown): value is Observable<unknown> {
+  try {
+    return isObservable(value);
+  } catch {
+    return false;
+  }
+}
+
 /** Will the work settle later? Judged by its shape: a promise may come from another realm or library. */
 export const isPromiseLike = <V>(value: unknown): value is PromiseLike<V> =>
   ((typeof value === 'object' && value !== null) || typeof value === 'function') &&
@@ -166,7 +179,7 @@ export const isPromiseLike = <V>(value: unknown): value is PromiseLike<V> =>
  */
 export function whyNotRun(result: unknown): TypeError | undefined {
   if (typeof result !== 'object' || result === null) return undefined;
-  if (isObservable(result)) {
+  if (isRxObservable(result)) {
     return new TypeError(
       'The work resolved with an Observable, and nothing subscribes to that. Return the Observable from a function that is not `async`, or await `lastValueFrom(…)`.',
     );

@@ -135,9 +135,9 @@ class Handling<T, R> implements AttemptEnd<T, R>, ChannelEvents {
     if (!channel.ended) return;
     for (const attempt of this.#running) {
       if (attempt.channel !== channel || attempt.delivery.settled !== 'lost') continue;
-      attempt.abort();
       // With no further message to come, waiting for work that ignores its signal would hang the whole stream.
       if (this.#sourceCompleted || this.#stopped || attempt.stoppable) attempt.giveUp();
+      else attempt.abort();
     }
     this.#completeIfDone();
   }
@@ -149,6 +149,8 @@ class Handling<T, R> implements AttemptEnd<T, R>, ChannelEvents {
         this.#limit = limit;
         for (const channel of this.#held.channels) this.seen(channel);
         this.#start();
+        // All that waited may have been settled elsewhere.
+        this.#completeIfDone();
       },
       error: (error: unknown) => {
         this.#subscriber.error(error);

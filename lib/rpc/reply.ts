@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { isObservable, last, mergeMap, type Observable } from 'rxjs';
+import { last, mergeMap, type Observable } from 'rxjs';
 import { type Codec, packBody, type Packed } from '../codec';
 import { ArrivedMessage } from '../consumer/channel-delivery';
 import type { Delivery, Message, Settlement } from '../consumer/delivery';
@@ -9,7 +9,7 @@ import { reasonOf } from '../not-encodable';
 import { decided, type ErrorPolicy, namedSettlement } from '../operators/error-policy';
 import { handle } from '../operators/handle';
 import { checkHandling, type Handled, type HandleOptions, type Worker } from '../operators/handle-options';
-import { whyNotRun } from '../operators/attempt';
+import { isRxObservable, whyNotRun } from '../operators/attempt';
 import { withDefaults } from '../options';
 import { errorHeaders, OWN } from '../own-headers';
 import type { MessageProperties } from '../properties';
@@ -60,7 +60,7 @@ function answered<Req, Res>(work: Worker<Req, Res>, replies: Replies): Worker<Re
     };
     const result = work(message, context);
     // `handle` unsubscribes from an Observable to stop its work; a promise cannot be stopped.
-    if (isObservable(result))
+    if (isRxObservable(result))
       return result.pipe(
         last(null, undefined),
         mergeMap((value) => answer(value as Res)),

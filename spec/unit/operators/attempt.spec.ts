@@ -3,6 +3,16 @@ import { EMPTY, Observable, firstValueFrom, lastValueFrom, of, toArray } from 'r
 import { handle, type ErrorPolicy, type Handled, type Settlement, type Work } from 'instance-queue';
 import { fakeDelivery } from '../../support/fake-delivery';
 
+/** As configurations and test doubles are that find misspelt names. */
+const strict: unknown = new Proxy(
+  {},
+  {
+    get: (_target, name) => {
+      if (name === 'then') return undefined;
+      throw new TypeError(`There is no ${String(name)}.`);
+    },
+  },
+);
 const handledBy = <R>(work: () => Work<R>, onError: ErrorPolicy<string> = 'reject'): Promise<Handled<string, R>> =>
   firstValueFrom(of(fakeDelivery('a')).pipe(handle(work, { onError })));
 
@@ -45,10 +55,12 @@ describe('work whose result would never run', () => {
     ['an iterator of an array', [1, 2].values()],
     ['a Map', new Map([[1, 2]])],
     ['a function', () => 1],
+    ['an object that throws when it is asked for a member that it does not have', strict],
   ])('is told from data: %s is acked', async (_name, value) => {
+    const atOnce = await handledBy(() => value);
+    expect([atOnce.settlement, Object.is(atOnce.value, value)]).toEqual(['ack', true]);
     const handled = await handledBy(() => Promise.resolve(value));
-    expect(handled.settlement).toBe('ack');
-    expect(handled.value).toBe(value);
+    expect([handled.settlement, Object.is(handled.value, value)]).toEqual(['ack', true]);
   });
 });
 
@@ -65,6 +77,14 @@ describe('work that is thenable', () => {
       });
     const all = await lastValueFrom(of(fakeDelivery('a')).pipe(handle(work), toArray()));
     expect(all).toMatchObject([{ settlement: 'ack', value: 5 }]);
+  });
+
+  it.each<[string, () => Promise<number>, object]>([
+    ['resolves', () => Promise.resolve(5), { settlement: 'ack', value: 5 }],
+    ['rejects', () => Promise.reject(new Error('late')), { settlement: 'reject', error: new Error('late') }],
+  ])('is not done before a promise that it resolves with: that one %s', async (_name, later, handled) => {
+    const lazy = { then: (resolve: (value: Promise<number>) => void) => resolve(later()) };
+    expect(await handledBy(() => lazy as unknown as PromiseLike<number>)).toMatchObject(handled);
   });
 
   it('counts as settled, though its `then` throws afterwards', async () => {

@@ -1,4 +1,4 @@
-import { EMPTY, NEVER, Observable, Subject, concat, of, throwError } from 'rxjs';
+import { BehaviorSubject, EMPTY, NEVER, Observable, Subject, concat, of, throwError } from 'rxjs';
 import { OptionsError, handle } from 'instance-queue';
 import { deliveries } from '../../support/fake-delivery';
 import { collect } from '../../support/collect';
@@ -133,6 +133,17 @@ describe('handle with a concurrency that changes', () => {
     const sentence = `Expected \`concurrency\` to be an Observable of which each value is an integer of at least 0, or Infinity, got ${shown}.`;
     expect(error).toMatchObject({ option: 'concurrency', message: sentence });
     expect(source$.observed).toBe(false);
+  });
+
+  it('completes when it may go on and all that waited was settled elsewhere', () => {
+    const [a, b] = deliveries('ab');
+    const concurrency = new BehaviorSubject(0);
+    const handled = collect(of(a!, b!).pipe(handle(() => 'done', { concurrency })));
+    a!.ack();
+    b!.ack();
+    expect(handled.completed).toBe(false);
+    concurrency.next(1);
+    expect([handled.values, handled.completed]).toEqual([[], true]);
   });
 
   it('errors when the Observable completes without a number: nothing would ever start', () => {

@@ -1,4 +1,4 @@
-import { NEVER, Subject, type Observable } from 'rxjs';
+import { NEVER, Subject, fromEvent, takeUntil, type Observable } from 'rxjs';
 import {
   ConnectionError,
   handle,
@@ -53,6 +53,15 @@ describe('a channel that ends while handle works on its deliveries', () => {
     channel.end();
     expect(emitted).toEqual(['a', 'b']);
     expect(signals.map(({ aborted }) => aborted)).toEqual([true, false]);
+  });
+
+  it('has made nothing of work that completes as soon as its signal is aborted', () => {
+    const work = (_: unknown, { signal }: Context): Observable<string> =>
+      NEVER.pipe(takeUntil(fromEvent(signal, 'abort')));
+    const { values } = collect(source$.pipe(handle(work)));
+    source$.next(channel.deliver('a'));
+    channel.end();
+    expect(values).toMatchObject([{ settlement: 'requeue', sent: false, error: { code: 'CONSUMER_CANCELLED' } }]);
   });
 
   it('gives its cause to the signals of the work', () => {

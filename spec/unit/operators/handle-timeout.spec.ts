@@ -1,4 +1,4 @@
-import { NEVER, of } from 'rxjs';
+import { NEVER, concat, fromEvent, of, takeUntil, type Observable } from 'rxjs';
 import { ConsumerError, handle, type Handled } from 'instance-queue';
 import { fakeDelivery } from '../../support/fake-delivery';
 import { marbles } from '../../support/marbles';
@@ -49,6 +49,23 @@ describe('work that takes longer than its timeout', () => {
       expect(contexts[0]?.signal.aborted).toBe(true);
       expect(contexts[0]?.signal.reason).toMatchObject({ code: 'WORK_TIMEOUT' });
     }),
+  );
+
+  it.each<[string, Observable<string>]>([
+    ['completes', NEVER],
+    ['has emitted and completes', concat(of('half'), NEVER)],
+  ])('counts as failed though it %s as soon as its signal is aborted', (_, work$) =>
+    marbles(({ expectObservable }) => {
+      const a = fakeDelivery('a');
+      const untilAborted = handle<string, string>(
+        (_message, { signal }) => work$.pipe(takeUntil(fromEvent(signal, 'abort'))),
+        { timeout: 5, onError: 'reject' },
+      );
+      const error = expect.objectContaining({ code: 'WORK_TIMEOUT' }) as unknown;
+      expectObservable(of(a).pipe(untilAborted)).toBe('-----(x|)', {
+        x: { message: a, settlement: 'reject', sent: true, error } as Handled<string, string>,
+      });
+    })(),
   );
 
   it(
