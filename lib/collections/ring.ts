@@ -25,14 +25,14 @@ export class Ring<T> implements Iterable<T> {
     return this.#length;
   }
 
-  /** Counts from the front; undefined beyond the end. */
+  /** Counts from the front; undefined beyond either end. */
   at(index: number): T | undefined {
-    return index < this.#length ? this.#slots[this.#slot(index)] : undefined;
+    return this.#has(index) ? this.#slots[this.#slot(index)] : undefined;
   }
 
-  /** Replaces an item; ignored beyond the end. */
+  /** Replaces an item; ignored beyond either end. */
   set(index: number, item: T): void {
-    if (index < this.#length) this.#slots[this.#slot(index)] = item;
+    if (this.#has(index)) this.#slots[this.#slot(index)] = item;
   }
 
   push(item: T): void {
@@ -64,6 +64,11 @@ export class Ring<T> implements Iterable<T> {
   *[Symbol.iterator](): Iterator<T> {
     // Every slot within the length holds an item, even if that item is undefined.
     for (let index = 0; index < this.#length; index++) yield this.#slots[this.#slot(index)] as T;
+  }
+
+  /** In front of the first item of a ring that is full lies its last one. */
+  #has(index: number): boolean {
+    return index >= 0 && index < this.#length;
   }
 
   #slot(index: number): number {

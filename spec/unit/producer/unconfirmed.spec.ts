@@ -31,6 +31,14 @@ describe('the numbers of messages in flight', () => {
 });
 
 describe('messages in flight', () => {
+  it.each([8, 16, 32, 64, 100])('are not confirmed by what confirms an earlier one again, while %d are', (size) => {
+    const inFlight = sent(...Array.from({ length: size }, (_, i) => String(i + 1)));
+    expect(confirmedBy(inFlight, 1, false)).toEqual(['1']);
+    inFlight.add('the last');
+    for (const multiple of [true, false]) expect(confirmedBy(inFlight, 1, multiple)).toEqual([]);
+    expect([inFlight.size, inFlight.all().at(-1)]).toEqual([size, 'the last']);
+  });
+
   it('are not kept once they are confirmed and nothing older is left', () => {
     const shift = jest.spyOn(Ring.prototype, 'shift');
     const inFlight = sent('a', 'b', 'c');
