@@ -1,4 +1,4 @@
-import { type Observable, Subject, type Subscription, filter, firstValueFrom, skip } from 'rxjs';
+import { type Observable, Subject, Subscription, filter, firstValueFrom, skip } from 'rxjs';
 import { Deadlines } from '../collections/deadlines';
 import { type Connection, coreOf } from '../connection/connection';
 import type { ConnectionCore } from '../connection/connection-core';
@@ -58,7 +58,7 @@ export class Producer<T = unknown> extends TypedEmitter<ProducerEvents> implemen
   readonly #state = new StateSubject<ProducerState>(Object.freeze({ status: 'idle' }));
   readonly #closed = new Subject<never>();
   readonly #unregister: () => void;
-  #channels: Subscription | undefined;
+  readonly #channels = new Subscription();
   #order = 0;
   #ended: InstanceQueueError | 'closed' | undefined;
   #forced: () => void = () => undefined;
@@ -179,10 +179,11 @@ export class Producer<T = unknown> extends TypedEmitter<ProducerEvents> implemen
 
   /** Opens the connection and the channel if necessary; `false`: the producer has ended. */
   #start(): boolean {
-    if (this.#channels) return true;
+    // Its listeners may send, or close, in the middle of this.
+    if (this.state.status !== 'idle') return true;
     this.#write({ status: 'opening' });
     this.#core.open();
-    this.#channels = publishingLoop(this.#core, this.#pump, {
+    const channels = publishingLoop(this.#core, this.#pump, {
       topology: this.#topology,
       prepare: this.#prepare,
       refused: (cause) => {
@@ -199,6 +200,7 @@ export class Producer<T = unknown> extends TypedEmitter<ProducerEvents> implemen
         this.#end(this.#core.closedError());
       },
     });
+    this.#channels.add(channels);
     return this.#ended === undefined;
   }
 
@@ -288,7 +290,7 @@ export class Producer<T = unknown> extends TypedEmitter<ProducerEvents> implemen
     const left = this.#pump.unsettled;
     // Collects all of them before room becomes free: a message about to be rejected must not take it.
     for (const entry of left) entry.reject(this.#closedError(entry.message.messageId, entry.maybeDelivered));
-    this.#channels?.unsubscribe();
+    this.#channels.unsubscribe();
     for (const entry of left) this.#pump.settled(entry);
     this.#pump.stop();
     this.#deadlines.clear();

@@ -155,13 +155,14 @@ export class Pump {
   /** Puts a message into the outbox, until `signal` is aborted; with `drop-oldest` the oldest ones give it room. */
   push(entry: PendingSend, signal: AbortSignal | undefined): void {
     if (this.#options.outbox.overflow === 'drop-oldest') this.#makeRoom(entry.bytes);
-    if (signal) {
-      const abort = (): void => {
-        if (entry.reject(aborted(entry.message.messageId, signal, entry.maybeDelivered))) this.settled(entry);
-      };
-      entry.onSettled(onAbort(signal, abort));
-    }
     this.outbox.push(entry);
+    if (!signal) return;
+    const abort = (): void => {
+      if (entry.reject(aborted(entry.message.messageId, signal, entry.maybeDelivered))) this.settled(entry);
+    };
+    entry.onSettled(onAbort(signal, abort));
+    // By a listener, since it was checked.
+    if (signal.aborted) abort();
   }
 
   /** Rejects a message whose deadline has passed. */
