@@ -64,7 +64,7 @@ describe('while a producer opens, a listener', () => {
   });
 
   it('may send: all is settled when the producer is closed, though the broker confirms nothing', async () => {
-    const { queue, producer } = producing({}, true);
+    const { queue, producer } = producing({ declare: false }, true);
     const sends: Promise<string[]>[] = [];
     queue.once('connecting', () => void sends.push(outcomes([producer.send(toQueue)])));
     sends.push(outcomes([producer.send(toQueue)]));
