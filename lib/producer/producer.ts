@@ -157,8 +157,23 @@ export class Producer<T = unknown> extends TypedEmitter<ProducerEvents> implemen
 
   /** @internal `sendAll`, where the compiler has checked the messages before, or cannot. */
   sendAllUnchecked(messages: readonly AnyMessage<T>[], options?: SendOptions): Promise<readonly Confirmation[]> {
-    if (!areSendsTraced()) return this.#sendAll(messages, options);
-    return eachOf(messages, this.#encoder, (message) => this.sendUnchecked(message, options));
+    return new Promise((resolve, reject) => {
+      this.#checkOpen(undefined, options);
+      const batch = encodeAll(messages, this.#encoder);
+      if (batch[0]) this.#admit(batch[0].messageId, options?.signal, sizeOf(batch));
+      if (areSendsTraced()) {
+        resolve(eachOf(messages, (message) => this.sendUnchecked(message, options)));
+        return;
+      }
+      // Their numbers are taken at once: a listener of `dropped` may send in between.
+      const first = this.#order;
+      this.#order += batch.length;
+      const { settle } = new Batch(batch.length, first, resolve, reject);
+      batch.forEach((encoded, i) => {
+        this.#accept(first + i, encoded, options, settle, settle);
+      });
+      this.#pump.pump();
+    });
   }
 
   /** @internal `send`, where the compiler has checked the message before, or cannot. */
@@ -211,22 +226,6 @@ export class Producer<T = unknown> extends TypedEmitter<ProducerEvents> implemen
       const encoded = this.#encoder.encode(message);
       this.#admit(encoded.messageId, options?.signal, encoded);
       this.#accept(this.#order++, encoded, options, resolve, reject);
-      this.#pump.pump();
-    });
-  }
-
-  #sendAll(messages: readonly AnyMessage<T>[], options: SendOptions | undefined): Promise<readonly Confirmation[]> {
-    return new Promise((resolve, reject) => {
-      this.#checkOpen(undefined, options);
-      const batch = encodeAll(messages, this.#encoder);
-      if (batch[0]) this.#admit(batch[0].messageId, options?.signal, sizeOf(batch));
-      // Their numbers are taken at once: a listener of `dropped` may send in between.
-      const first = this.#order;
-      this.#order += batch.length;
-      const { settle } = new Batch(batch.length, first, resolve, reject);
-      batch.forEach((encoded, i) => {
-        this.#accept(first + i, encoded, options, settle, settle);
-      });
       this.#pump.pump();
     });
   }

@@ -70,7 +70,8 @@ export function encodeAll<T>(messages: readonly AnyMessage<T>[], encoder: Messag
       '',
       `sendAll() expects an array of messages, got ${given === null ? 'null' : typeof given}.`,
     );
-  return messages.map((message, index) => {
+  // `map` would leave out the holes of a sparse array.
+  return Array.from(messages, (message, index) => {
     try {
       return encoder.encode(message);
     } catch (error) {
@@ -90,14 +91,11 @@ export function sizeOf(batch: readonly Encoded[]): BatchSize {
   };
 }
 
-/** One `send` for each message, where each is traced. */
+/** One `send` for each message, where each is traced. They were encoded before: none is wrong. */
 export async function eachOf<T>(
   messages: readonly AnyMessage<T>[],
-  encoder: MessageEncoder<T>,
   send: (message: AnyMessage<T>) => Promise<Confirmation>,
 ): Promise<readonly Confirmation[]> {
-  // Refuses wrong messages before any is sent.
-  encodeAll(messages, encoder);
   const settled = await Promise.allSettled(messages.map(send));
   const outcomes = settled.map((outcome) => {
     if (outcome.status === 'fulfilled') return outcome.value;

@@ -1,5 +1,6 @@
 import { tracingChannel } from 'node:diagnostics_channel';
-import { json, PublishError, SendAllError } from 'instance-queue';
+import { json, PublishError, SendAllError, type SendOptions } from 'instance-queue';
+import { traceSends } from 'instance-queue/opentelemetry';
 import { FakeInstanceQueue } from 'instance-queue/testing';
 import { encode, type Encoded } from '../../../lib/producer/encoded-message';
 import { PendingSend, type Confirmation } from '../../../lib/producer/pending-send';
@@ -94,6 +95,15 @@ describe('the encoding of messages that are sent together', () => {
     });
   });
 
+  it('refuses a hole in a sparse array, as it does `undefined`', () => {
+    const messages = [toQueue(1), toQueue(2)];
+    Reflect.deleteProperty(messages, 0);
+    expect(thrownBy(() => encodeAll(messages, encoder))).toMatchObject({
+      code: 'PUBLISH_INVALID',
+      message: expect.stringMatching(/^Message 1 of 2, .*got undefined\.$/) as string,
+    });
+  });
+
   it('says which one is at fault, with its id, and the error of that one as the cause', () => {
     const wrong = { queue: 'orders', body: 1n, messageId: 'wrong' };
     const alone = thrownBy(() => encoded(wrong)) as PublishError;
@@ -124,17 +134,11 @@ describe('the encoding of messages that are sent together', () => {
 
   describe('one send for each', () => {
     const each = (messages: readonly object[], send: (message: object) => Promise<Confirmation>) =>
-      eachOf(messages as never, encoder, send as never);
+      eachOf(messages as never, send as never);
 
     it('resolves with their confirmations, in order', async () => {
       const send = (message: object) => Promise.resolve(confirmation((message as { messageId: string }).messageId));
       expect(await each([toQueue(1), toQueue(2)], send)).toEqual([confirmation('1'), confirmation('2')]);
-    });
-
-    it('sends none if one of them cannot be encoded', async () => {
-      const send = jest.fn(() => Promise.resolve(confirmation('1')));
-      expect(await rejection(each([toQueue(1), toQueue(1n)], send))).toMatchObject({ code: 'PUBLISH_INVALID' });
-      expect(send).not.toHaveBeenCalled();
     });
 
     it('rejects as sendAll() does if some fail, and with anything but a PublishError as it is', async () => {
@@ -166,6 +170,31 @@ describe('sendAll() of a producer', () => {
     expect(await sent).toMatchObject([{ messageId: '1' }, { messageId: '2' }]);
     expect(await producer.sendAll([])).toEqual([]);
   });
+
+  it.each([false, true])(
+    'rejects as `send` does with what it knows before anything is sent (traced: %s)',
+    async (traced) => {
+      const { queue, producer } = producing();
+      const stop = traced ? traceSends() : nothing;
+      const code = async (body: readonly unknown[], options?: SendOptions): Promise<unknown> => {
+        const error = await rejection(
+          producer.sendAll(
+            body.map((one) => toQueue(one)),
+            options,
+          ),
+        );
+        return error instanceof PublishError ? [error.code, error.messageId] : error;
+      };
+      expect(await code([1, 2, 3])).toEqual(['OUTBOX_FULL', '1']);
+      expect(await code([1, 2n])).toEqual(['PUBLISH_INVALID', '2']);
+      expect(await code([1, 2], { signal: AbortSignal.abort() })).toEqual(['PUBLISH_ABORTED', '1']);
+      await producer.close();
+      expect(await code([1, 2])).toEqual(['PUBLISH_CLOSED', '']);
+      expect(await code([])).toEqual(['PUBLISH_CLOSED', '']);
+      stop();
+      expect(queue.broker.published).toEqual([]);
+    },
+  );
 
   it('is one trace for each message while sends are traced', async () => {
     const { producer } = producing();
