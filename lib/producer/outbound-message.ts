@@ -121,7 +121,15 @@ const MESSAGE: Shape<
 };
 
 /** The names of all that a message can have. */
-export const MEMBERS: readonly string[] = Object.keys(MESSAGE);
+const MEMBERS: readonly string[] = Object.keys(MESSAGE);
+
+/** A copy of a message with all that its class defines, getters included. @throws what one of them throws */
+export function wholeCopy<M extends object>(message: M): M {
+  const copy = { ...message };
+  if (Object.getPrototypeOf(message) === Object.prototype) return copy;
+  const inherited = MEMBERS.filter((name) => !Object.hasOwn(message, name) && Reflect.get(message, name) !== undefined);
+  return { ...copy, ...Object.fromEntries(inherited.map((name) => [name, Reflect.get(message, name)])) };
+}
 
 /** Why a value that is no object cannot be sent. */
 export function notAMessage(value: unknown): string {
@@ -228,9 +236,14 @@ function filteredHeaders({ headers = {} }: Pick<MessageProperties, 'headers'>, s
 
 /** The `messageId` of a message, which may be invalid, if it has one. */
 export function givenId(message: unknown): string | undefined {
-  if (typeof message !== 'object' || message === null || !('messageId' in message)) return undefined;
-  const { messageId } = message;
-  return typeof messageId === 'string' ? messageId : undefined;
+  try {
+    if (typeof message !== 'object' || message === null || !('messageId' in message)) return undefined;
+    const { messageId } = message;
+    return typeof messageId === 'string' ? messageId : undefined;
+  } catch {
+    // A getter, which throws again where the message is checked.
+    return undefined;
+  }
 }
 
 const BYTES = 16;

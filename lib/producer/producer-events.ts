@@ -6,7 +6,7 @@ import { isObject } from '../options';
 import { isolated } from '../reactive/isolated';
 import type { TypedEmitter } from '../reactive/typed-emitter';
 import type { Confirmation, PendingSend } from './pending-send';
-import { MEMBERS, type OutboundMessage, type ContractMessage } from './outbound-message';
+import { type ContractMessage, type OutboundMessage, wholeCopy } from './outbound-message';
 
 /** Outcomes of messages. `dropped`: by overflow or expiry; its `send` rejected too. */
 export interface ProducerEvents {
@@ -114,15 +114,10 @@ function traceableOf(message: unknown): (Addressed & { readonly headers: Record<
   }
 }
 
-/** A copy of a message with all that its class defines, getters included. Undefined: one of them throws. */
+/** A copy of a message. Undefined: one of its getters throws. */
 function copyOf<M extends object>(message: M): M | undefined {
   try {
-    const copy = { ...message };
-    if (Object.getPrototypeOf(message) === Object.prototype) return copy;
-    const inherited = MEMBERS.filter(
-      (name) => !Object.hasOwn(message, name) && Reflect.get(message, name) !== undefined,
-    );
-    return { ...copy, ...Object.fromEntries(inherited.map((name) => [name, Reflect.get(message, name)])) };
+    return wholeCopy(message);
   } catch {
     return undefined;
   }

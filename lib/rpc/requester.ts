@@ -5,9 +5,15 @@ import type { ConnectionCore } from '../connection/connection-core';
 import { type CloseReport, Closing, type Member } from '../connection/member';
 import type { Message } from '../consumer/delivery';
 import { onDefaultExchange, queueCodecs } from '../contract';
-import { OptionsError, PublishError } from '../errors';
+import { OptionsError, PublishError, sentenceOf } from '../errors';
 import { boolean, checkOptions, codec, DEFAULTS, isObject, type Shape } from '../options';
-import { givenId, notAMessage, type OutboundMessage, type ContractMessage } from '../producer/outbound-message';
+import {
+  type ContractMessage,
+  givenId,
+  notAMessage,
+  type OutboundMessage,
+  wholeCopy,
+} from '../producer/outbound-message';
 import type { Sender } from '../producer/publish';
 import { SEND, type SendOptions } from '../producer/producer-options';
 import type { Prepare } from '../producer/publishing-loop';
@@ -70,17 +76,14 @@ export class Requester implements Member {
   }
 
   async request<Res>(
-    message: OutboundMessage | ContractMessage,
+    given: OutboundMessage | ContractMessage,
     options: RequestOptions<Res> = {},
   ): Promise<Message<Res>> {
     checkOptions<RequestOptions>(options, REQUEST, { of: 'request()' });
-    const messageId = givenId(message) ?? randomUUID();
+    const messageId = givenId(given) ?? randomUUID();
     if (this.#closing.begun)
       throw new PublishError('PUBLISH_CLOSED', messageId, 'The queue is closed: it sends no requests.');
-    if (!isObject(message)) {
-      const sentence = `This request cannot be sent: ${notAMessage(message)}`;
-      throw new PublishError('PUBLISH_INVALID', messageId, sentence);
-    }
+    const message = copyOf(given, messageId);
     refuseOwn(message, messageId);
     const contract = queueCodecs(message.queue)?.reply;
     if (contract && options.codec)
@@ -147,8 +150,21 @@ export class Requester implements Member {
   }
 }
 
+/** A request may be sent again, whatever the caller makes of its message. @throws PublishError if it is no message */
+function copyOf<M extends object>(message: M, messageId: string): M {
+  const invalid = (why: string, cause?: unknown): PublishError =>
+    new PublishError('PUBLISH_INVALID', messageId, `This request cannot be sent: ${why}`, { cause });
+  if (!isObject(message)) throw invalid(notAMessage(message));
+  try {
+    return wholeCopy(message);
+  } catch (cause) {
+    // One of its getters.
+    throw invalid(sentenceOf(cause), cause);
+  }
+}
+
 /** A request finds its reply by an id of its own: a reply to the caller's id could be the reply to another request. */
-function refuseOwn(message: Readonly<Record<string, unknown>>, messageId: string): void {
+function refuseOwn(message: OutboundMessage | ContractMessage, messageId: string): void {
   for (const name of ['replyTo', 'correlationId'] as const) {
     if (message[name] === undefined) continue;
     const sentence = `A request finds its reply by a \`${name}\` of its own: put yours into \`headers\`, or use send().`;
@@ -209,7 +225,8 @@ class RequestChannel {
   async #send(request: PendingRequest): Promise<void> {
     const { message, messageId, signal } = request.call;
     const { left, correlationId } = request;
-    const properties = { persistent: false, expiration: left, ...message, messageId, correlationId, replyTo: REPLY_TO };
+    const { persistent = false, expiration = left } = message;
+    const properties = { ...message, persistent, expiration, messageId, correlationId, replyTo: REPLY_TO };
     try {
       await this.#producer.send(byExchange(properties), { timeout: left, ...(signal && { signal }) });
       this.#confirmed(request);

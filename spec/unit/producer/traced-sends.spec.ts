@@ -29,6 +29,16 @@ const WRONG: readonly (readonly [what: string, message: () => unknown])[] = [
     }),
   ],
   [
+    'an id that throws',
+    () => ({
+      queue: 'orders',
+      body: 1,
+      get messageId() {
+        throw new Error('not yet');
+      },
+    }),
+  ],
+  [
     'a getter that throws',
     () => ({
       get queue() {

@@ -52,6 +52,63 @@ describe('a request', () => {
     expect(request?.properties.correlationId).not.toBe('m');
   });
 
+  it('whose members are getters of its class is sent whole', async () => {
+    class Question {
+      readonly #to = 'work';
+      get queue(): string {
+        return this.#to;
+      }
+      get body(): number {
+        return this.#to.length;
+      }
+    }
+    const { queue, ask } = await opened();
+    queue.respond({ queue: 'work' }, ({ body }) => ({ got: body })).subscribe();
+    const asked = ask(new Question());
+    await later();
+    expect((await asked).body).toEqual({ got: 4 });
+  });
+
+  it('with a getter that throws is refused, with the error as the cause', async () => {
+    const { queue, ask } = await opened();
+    const cause = new Error('not yet');
+    const question = {
+      queue: 'work',
+      messageId: 'm',
+      get body(): never {
+        throw cause;
+      },
+    };
+    const error = await rejection(ask(question));
+    expect(error).toMatchObject({ code: 'PUBLISH_INVALID', messageId: 'm', cause, maybeDelivered: false });
+    expect(await queue.close()).toEqual({ unsettled: 0, unconfirmed: 0 });
+  });
+
+  it('does not outlive its timeout at the broker, though its expiration is given as `undefined`', async () => {
+    const { broker, ask } = await opened();
+    const asked = rejection(ask({ queue: 'work', body: 1, expiration: undefined }));
+    await later(4000);
+    expect(broker.messages('work')).toMatchObject([{ properties: { expiration: 5000 } }]);
+    await later(1001);
+    expect(broker.messages('work')).toEqual([]);
+    await asked;
+  });
+
+  it('is sent again as it was, whatever its caller makes of the message meanwhile', async () => {
+    const { broker, ask } = await opened();
+    const question: { queue: string; body: unknown } = { queue: 'work', body: 1 };
+    const asked = rejection(ask(question, { idempotent: true }));
+    await later();
+    question.body = 2;
+    broker.disconnect();
+    await later();
+    broker.reconnect();
+    await later(1000);
+    expect(broker.published.map(({ body }) => body)).toEqual([1, 1]);
+    await later(5000);
+    await asked;
+  });
+
   it.each([null, undefined, 5, 'work'])('that is %p is refused', async (message) => {
     const { ask } = await opened();
     const error = await rejection(ask(message as never));
