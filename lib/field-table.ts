@@ -9,12 +9,14 @@ const tooDeep = (path: string): NotEncodable =>
 
 /**
  * A copy of a table in the values that AMQP knows: a Date is a timestamp, in whole seconds, and a typed array or an
- * ArrayBuffer is a Buffer. Nested tables and lists are copied only where they hold such a value.
- * @throws NotEncodable for dates that have no timestamp
+ * ArrayBuffer is a Buffer. What is done to the original later does not change the copy, apart from its bytes.
+ * @throws NotEncodable for dates that have no timestamp, and for what is no table
  */
 export function plainTable(table: Arguments, path = 'headers'): Arguments {
+  const values = Object.values(table);
+  if (values.length === 0) refuseContent(table, path);
   // Most headers are strings and numbers.
-  if (!Object.values(table).some((value) => typeof value === 'object')) return { ...table };
+  if (!values.some((value) => typeof value === 'object')) return { ...table };
   // Not by assignment: a member may be named `__proto__`.
   return Object.fromEntries(
     Object.entries(table).map(([name, value]) => [name, plainValue(value, `${path}.${name}`, 0)]),
@@ -28,13 +30,10 @@ function plainValue(value: unknown, path: string, depth: number): unknown {
   const bytes = bytesOf(value);
   if (bytes) return bytes;
   const plain = (member: unknown, at: string): unknown => plainValue(member, `${path}${at}`, depth + 1);
-  if (Array.isArray(value)) {
-    const items = value.map((item: unknown, i) => plain(item, `[${String(i)}]`));
-    return items.some((item, i) => item !== value[i]) ? items : value;
-  }
-  const members = Object.entries(value);
-  const copies = members.map(([name, member]) => [name, plain(member, `.${name}`)] as const);
-  return copies.some(([, copy], i) => copy !== members[i]?.[1]) ? Object.fromEntries(copies) : value;
+  // `map` would keep the holes of a sparse array.
+  if (Array.isArray(value)) return Array.from(value, (item: unknown, i) => plain(item, `[${String(i)}]`));
+  refuseContent(value, path);
+  return Object.fromEntries(Object.entries(value).map(([name, member]) => [name, plain(member, `.${name}`)]));
 }
 
 /** As amqplib takes it and reads it. AMQP counts seconds since 1970, without a sign. */
@@ -86,11 +85,15 @@ function valueSize(value: unknown, path: string, depth: number): number {
   }
 }
 
-/** amqplib would write an empty table of a Map, a Date or a RegExp. */
 function memberSize(value: object, path: string, depth: number): number {
+  refuseContent(value, path);
+  return tableSize(value, path, depth);
+}
+
+/** amqplib would write an empty table of a Map, a Date or a RegExp. */
+function refuseContent(value: object, path: string): void {
   const kind = types.isDate(value) ? 'a Date' : withoutMembers(value);
   if (kind !== undefined) throw new NotEncodable(`\`${path}\` is ${kind}, which a field table cannot hold`);
-  return tableSize(value, path, depth);
 }
 
 function listSize(list: readonly unknown[], path: string, depth: number): number {

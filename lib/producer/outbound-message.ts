@@ -126,7 +126,7 @@ const MEMBERS: readonly string[] = Object.keys(MESSAGE);
 /** A copy of a message with all that its class defines, getters included. @throws what one of them throws */
 export function wholeCopy<M extends object>(message: M): M {
   const copy = { ...message };
-  if (Object.getPrototypeOf(message) === Object.prototype) return copy;
+  if (!isOfClass(message)) return copy;
   const inherited = MEMBERS.filter((name) => !Object.hasOwn(message, name) && Reflect.get(message, name) !== undefined);
   return { ...copy, ...Object.fromEntries(inherited.map((name) => [name, Reflect.get(message, name)])) };
 }
@@ -146,7 +146,8 @@ export function checkMessage(message: unknown): void {
   const queue = queueOf(message);
   const exchange = exchangeOf(message);
   const byName = queue === message['queue'] && exchange === message['exchange'];
-  checkOptions<object>(byName ? message : { ...message, queue, exchange }, MESSAGE, A_MESSAGE);
+  const whole = isOfClass(message) ? wholeCopy(message) : message;
+  checkOptions<object>(byName ? whole : { ...whole, queue, exchange }, MESSAGE, A_MESSAGE);
   // `checkRoute` throws the errors.
   if ((queue === undefined) === (exchange === undefined) || (queue !== undefined && routingKey !== undefined))
     checkRoute({ queue, exchange, routingKey }, 'message');
@@ -178,8 +179,12 @@ function isPlain(message: unknown): boolean {
 }
 type Few = Readonly<Partial<Record<keyof typeof MESSAGE, unknown>>>;
 
+/** Its class may define members, which `Object.keys` does not name. */
+const isOfClass = (message: object): boolean => Object.getPrototypeOf(message) !== Object.prototype;
+
 /** Has the message nothing beside what most messages have? */
 function isOfFew(message: object): boolean {
+  if (isOfClass(message)) return false;
   for (const member in message) {
     switch (member) {
       case 'queue':
@@ -224,7 +229,8 @@ export function propertiesOf(
     priority === undefined &&
     headers === undefined;
   if (nothing) return undefined;
-  const all = { correlationId, replyTo, type, appId, userId, contentEncoding, timestamp, expiration, priority };
+  const at = timestamp && new Date(timestamp);
+  const all = { correlationId, replyTo, type, appId, userId, contentEncoding, timestamp: at, expiration, priority };
   return withDefaults(headers === undefined ? {} : { headers: plainTable(withoutBrokerHeaders(headers)) }, all);
 }
 

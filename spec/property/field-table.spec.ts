@@ -154,7 +154,7 @@ describe('a plain table', () => {
       const before = { ...headers };
       const plain = plainTable(headers);
       expect(plain).toEqual({ given: written, list: [1, { given: written }], untouched: { a: [] } });
-      expect(plain['untouched']).toBe(headers.untouched);
+      expect(plain['untouched']).not.toBe(headers.untouched);
       expect(headers).toEqual(before);
       expect(headers.list[1]).toEqual({ given });
       expect(tableSize(plain)).toBe(writeTable(plain).length);
@@ -176,6 +176,24 @@ describe('a plain table', () => {
       }),
     );
     expect(Object.keys(own(JSON.parse('{"__proto__":{"a":[]}}') as object) as object)).toEqual(['__proto__']);
+  });
+
+  it.each<[string, object, string]>([
+    ['a Map', new Map([['a', 1]]), '`headers` is a Map'],
+    ['an Error', new Error('x'), '`headers` is an Error'],
+    ['the headers of a request in HTTP', new Headers({ a: '1' }), '`headers` is an instance of Headers without'],
+    ['a Set in a list', { list: [new Set([1])] }, '`headers.list[0]` is a Set'],
+  ])('is none of %s, whose content would be lost', (_name, given, sentence) => {
+    expect(() => own(given)).toThrow(NotEncodable);
+    expect(() => own(given)).toThrow(sentence);
+  });
+
+  it('has no holes in its lists: they are refused as `undefined` is', () => {
+    const list = [1, 2, 3];
+    Reflect.deleteProperty(list, 1);
+    expect(() => tableSize(plainTable({ list }))).toThrow(
+      new NotEncodable('`headers.list[1]` is a undefined, which a field table cannot hold'),
+    );
   });
 
   it('is none of what contains itself, in however many ways', () => {

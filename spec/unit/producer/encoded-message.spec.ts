@@ -102,11 +102,15 @@ describe('a message on its way out', () => {
     );
   });
 
-  it('is not changed by what its sender does to the headers later', () => {
-    const headers: Record<string, unknown> = { a: 1 };
-    const message = encoded({ queue: 'q', body: 1, headers });
+  it('is not changed by what its sender does to its headers and its timestamp later', () => {
+    const [list, table, timestamp] = [[1], { b: 1 }, new Date(5000)];
+    const headers: Record<string, unknown> = { a: 1, list, table };
+    const message = encoded({ queue: 'q', body: 1, headers, timestamp });
     headers['a'] = 2;
-    expect(publishOptions(message).headers).toEqual({ a: 1 });
+    list.push(2);
+    table.b = 2;
+    timestamp.setTime(9000);
+    expect(publishOptions(message)).toMatchObject({ headers: { a: 1, list: [1], table: { b: 1 } }, timestamp: 5 });
   });
 });
 
@@ -157,6 +161,20 @@ describe('a message that cannot be sent is refused before the wire', () => {
     expect(error).toMatchObject({ code: 'PUBLISH_INVALID', maybeDelivered: false, retryable: false });
     expect(error.message).toContain(sentence);
     expect(error.cause).toBeDefined();
+  });
+
+  it.each<[string, string, unknown]>([
+    ['a correlationId of 300 bytes', 'correlationId', 'x'.repeat(300)],
+    ['a priority of 256', 'priority', 256],
+    ['headers that are a list', 'headers', []],
+    ['a delay that is no number', 'delay', 'soon'],
+  ])('also if a getter of its class says it: %s', (_, name, value) => {
+    class Order {
+      readonly queue = 'q';
+      readonly body = 1;
+    }
+    Object.defineProperty(Order.prototype, name, { get: () => value });
+    expect(refusalOf(new Order()).message).toContain(`Expected \`${name}\` to be`);
   });
 
   it('for the same reasons, whether it says more than where it goes or not', () => {
