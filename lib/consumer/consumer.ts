@@ -8,6 +8,7 @@ import { isolated } from '../reactive/isolated';
 import { pull, type Pulled } from '../reactive/iterate';
 import { type EventsOf, StateSubject } from '../reactive/state-subject';
 import { TypedEmitter } from '../reactive/typed-emitter';
+import { ChannelDelivery } from './channel-delivery';
 import { consuming } from './consume';
 import { type ConsumeOptions, resolveConsumeOptions } from './consume-options';
 import type { ConsumeSubscription } from './consume-subscription';
@@ -230,12 +231,14 @@ class WaitingDeliveries<T> implements Pulled<Delivery<T>> {
     this.#dropSettled();
     const delivery = this.#waiting.shift();
     if (!delivery) return undefined;
-    this.#unsettled.add(delivery);
+    if (isToBeSettled(delivery)) this.#unsettled.add(delivery);
     return { value: delivery };
   }
 
   ended(): void {
     this.#states?.unsubscribe();
+    // An error reaches the loop before the consumer drains.
+    this.#release();
   }
 
   async left(): Promise<void> {
@@ -252,6 +255,12 @@ class WaitingDeliveries<T> implements Pulled<Delivery<T>> {
   }
 
   #release(): void {
-    for (const delivery of this.#waiting.splice(0)) delivery.release();
+    for (const delivery of this.#waiting.splice(0)) {
+      // What came with `noAck` is gone from its queue: the loop has to get it.
+      if (!isToBeSettled(delivery)) this.#waiting.push(delivery);
+      else if (delivery.settled === undefined) delivery.release();
+    }
   }
 }
+
+const isToBeSettled = (message: Message<unknown>): boolean => ChannelDelivery.channelOf(message) !== undefined;

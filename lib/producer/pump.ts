@@ -68,7 +68,8 @@ export class Pump {
 
   get gauges(): OutboxState {
     const unconfirmed = this.#publishing?.inFlight.size ?? 0;
-    return { queued: this.outbox.queued + this.#nacked.size, unconfirmed, bytes: this.outbox.bytes };
+    const { bytes, size } = this.#nacked;
+    return { queued: this.outbox.queued + size, unconfirmed, bytes: this.outbox.bytes + bytes };
   }
   get gauges$(): Observable<OutboxState> {
     return this.#changed.pipe(

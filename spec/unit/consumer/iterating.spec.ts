@@ -1,5 +1,6 @@
-import { iterate, type Delivery } from 'instance-queue';
+import { iterate, type Delivery, type NoAckConsumeOptions } from 'instance-queue';
 import { FakeInstanceQueue } from 'instance-queue/testing';
+import { Subject } from 'rxjs';
 import { closeAll, closing } from '../../support/closing';
 import { eventually } from '../../support/waiting';
 
@@ -26,6 +27,44 @@ describe('for await over a consumer', () => {
       [1, true, true],
       [2, true, true],
     ]);
+  });
+
+  it('an error releases what waits, so that the end of the consumer waits for the loop alone', async () => {
+    const queue = closing(new FakeInstanceQueue());
+    const pause = new Subject<boolean>();
+    const consumer = queue.consumer({ queue: 'orders', pause });
+    for (let id = 0; id < 3; id++) await queue.send({ queue: 'orders', body: id });
+    const failing = async (): Promise<void> => {
+      for await (const delivery of consumer) {
+        await eventually(() => queue.metrics.inFlight === 3);
+        pause.error(new Error('no more'));
+        expect(consumer.state).toEqual({ status: 'draining', unsettled: 1 });
+        delivery.ack();
+      }
+    };
+    await expect(failing()).rejects.toMatchObject({ option: 'pause' });
+    await queue.rest();
+    expect(consumer.state.status).toBe('stopped');
+    expect(queue.broker.messages('orders').map(({ body }) => body)).toEqual([1, 2]);
+  });
+
+  it('messages without acks are all handed out, also when the consumer closes', async () => {
+    const queue = closing(new FakeInstanceQueue());
+    const options: NoAckConsumeOptions<number> = { queue: 'prices', noAck: true };
+    const consumer = queue.consumer<number>(options);
+    const bodies: number[] = [];
+    const looping = async (): Promise<void> => {
+      for await (const message of consumer) {
+        bodies.push(message.body);
+        if (bodies.length > 1) continue;
+        await eventually(() => queue.metrics.delivered === 3);
+        void consumer.close();
+      }
+    };
+    const looped = looping();
+    for (const body of [1, 2, 3]) await queue.send({ queue: 'prices', body });
+    await looped;
+    expect(bodies).toEqual([1, 2, 3]);
   });
 
   it('two loops over one consumer both end when one of them breaks, and nothing of the other hangs', async () => {

@@ -44,13 +44,21 @@ describe('the states of a producer', () => {
 });
 
 describe('the gauges of a producer', () => {
-  it('count what waits to be sent again after a nack as queued', async () => {
+  it('count what waits to be sent again after a nack as queued, with its bytes', async () => {
     const { producer, broker } = await opened();
     broker.nackNext();
     const sent = producer.send(toQueue);
     await later(20);
+    const { bytes } = producer.outbox;
     expect(producer.outbox).toMatchObject({ queued: 1, unconfirmed: 0 });
+    broker.disconnect();
+    await later();
+    const behind = producer.send(toQueue);
+    expect(producer.outbox.bytes).toBe(2 * bytes);
+    expect(bytes).toBeGreaterThan(0);
+    broker.reconnect();
     await later(5000);
+    await behind;
     await sent;
     expect(producer.outbox).toEqual({ queued: 0, unconfirmed: 0, bytes: 0 });
   });
