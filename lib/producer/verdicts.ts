@@ -44,14 +44,16 @@ export class Verdicts {
 
   /** The broker returns a message, before its confirm. It identifies the message only by id and route. */
   returned(publishing: PublishingChannel, { messageId, exchange, routingKey, replyCode, replyText }: Returned): void {
-    const entry = publishing.inFlight.oldest(
-      ({ returned: already, message }) =>
-        !already &&
-        message.messageId === messageId &&
-        message.exchange === exchange &&
-        message.routingKey === routingKey &&
-        message.mandatory,
-    );
+    const oldest = (isSame: (given: string, read: string | undefined) => boolean): PendingSend | undefined =>
+      publishing.inFlight.oldest(
+        ({ returned: already, message }) =>
+          !already &&
+          isSame(message.messageId, messageId) &&
+          isSame(message.exchange, exchange) &&
+          isSame(message.routingKey, routingKey) &&
+          message.mandatory,
+      );
+    const entry = oldest((given, read) => given === read) ?? oldest((given, read) => onTheWire(given) === read);
     if (entry) entry.returned = { replyCode, replyText };
   }
 
@@ -128,6 +130,9 @@ export class Verdicts {
     if (entry.reject(cause)) this.#events.returned(cause);
   }
 }
+
+/** UTF-8 has no form for half a character, such as a name that was cut in the middle of an emoji ends with. */
+const onTheWire = (text: string): string => Buffer.from(text).toString();
 
 /** Delays between attempts on a queue route, which continue until the deadline of each message. */
 const ONE_QUEUE = { min: 100, max: 5000, factor: 1.5, jitter: 0.5 };

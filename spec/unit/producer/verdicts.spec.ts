@@ -29,6 +29,14 @@ const bound = { exchange: 'events', routingKey: 'bound', body: 1 };
 /** No queue is bound for it. */
 const lost = { exchange: 'events', routingKey: 'lost', messageId: 'lost', body: 1 };
 
+/** A return as it is read: UTF-8 has no form for half a surrogate pair. */
+function asRead(verdict: Verdict): Verdict {
+  if (verdict.kind !== 'return') return verdict;
+  const { messageId = '', exchange, routingKey } = verdict;
+  const [id, name, key] = [messageId, exchange, routingKey].map((text) => Buffer.from(text).toString());
+  return { ...verdict, messageId: id!, exchange: name!, routingKey: key! };
+}
+
 /** Returns messages at once and confirms them later, as RabbitMQ does while a queue writes to its disk. */
 class SlowDisk extends MemoryTransport {
   override dial(endpoint: Endpoint): Observable<Link> {
@@ -39,7 +47,7 @@ class SlowDisk extends MemoryTransport {
         filter((verdict) => !isReturn(verdict)),
         delay(5),
       );
-      Object.assign(channel, { verdicts$: merge(verdicts$.pipe(filter(isReturn)), confirms$) });
+      Object.assign(channel, { verdicts$: merge(verdicts$.pipe(filter(isReturn), map(asRead)), confirms$) });
     };
     return super.dial(endpoint).pipe(
       map((link) => {
@@ -102,6 +110,15 @@ describe('a message that the broker returns', () => {
     broker.returnNext();
     const newer = producer.send({ ...bound, messageId: 'newer' });
     expect(await outcomes([older, newer])).toEqual(['confirmed', 'PUBLISH_RETURNED']);
+  });
+
+  it.each([
+    ['id', { ...lost, messageId: 'cut \ud83d' }],
+    ['routing key', { ...lost, routingKey: 'cut \ud83d' }],
+  ])('is recognised though its %s was cut in the middle of a character', async (_what, message: OutboundMessage) => {
+    const { producer, events } = await given();
+    expect(await outcomes([producer.send(message), producer.send(bound)])).toEqual(['PUBLISH_RETURNED', 'confirmed']);
+    expect(events).toContain(`returned ${String(message.messageId)}`);
   });
 
   it('is each of several with the same id and route', async () => {
