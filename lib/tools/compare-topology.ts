@@ -174,8 +174,10 @@ function withArgument(args: Arguments, name: string, words: string): Arguments {
   const value = valueIn(words);
   const { [name]: _, ...others } = args;
   if (value === undefined) return others;
-  if (words.endsWith("of type 'bool'")) return { ...others, [name]: value === 'true' };
-  return { ...others, [name]: words.endsWith("of type 'longstr'") ? value : Number(value) };
+  // The type of a queue alone is told without the type of the argument.
+  const type = /of type '(\w+)'$/.exec(words)?.[1] ?? 'longstr';
+  if (type === 'bool') return { ...others, [name]: value === 'true' };
+  return { ...others, [name]: type === 'longstr' ? value : Number(value) };
 }
 
 async function compareBindings(

@@ -71,6 +71,28 @@ export function comparingLaws(given: { readonly broker: BrokerUnderTest }): void
     ]);
   });
 
+  it.each([
+    ['classic', 'quorum'],
+    ['quorum', 'classic'],
+    ['stream', 'quorum'],
+  ] as const)('the type of a queue is one of them: %s there, %s declared', async (there, wanted) => {
+    const found = await differing(
+      (name) => ({ queues: [{ name, type: there, maxLengthBytes: 5000 }] }),
+      (name) => ({ queues: [{ name, type: wanted }] }),
+    );
+    expect(found).toEqual([
+      {
+        kind: 'queue',
+        isIt: true,
+        state: 'different',
+        details: [
+          'x-max-length-bytes: nothing is declared, 5000 is there',
+          `x-queue-type: ${wanted} is declared, ${there} is there`,
+        ],
+      },
+    ]);
+  });
+
   it('so is each of an exchange', async () => {
     const found = await differing(
       (name) => ({ exchanges: [{ name, type: 'topic', arguments: { 'alternate-exchange': 'amq.fanout' } }] }),
