@@ -1,25 +1,19 @@
 import { Command, Option } from 'commander';
 import { fromEvent, lastValueFrom, takeUntil, tap, type Observable } from 'rxjs';
-import type { Route } from '../index';
-import {
-  deadLetters,
-  type DeadLetterGroups,
-  type DeadLetterReport,
-  type LookOptions,
-  type MoveOptions,
-  type ReplayOptions,
-} from '../tools/index';
-import { EXIT, UsageError } from './exit-codes';
-import { letterJson, printGroups, printLetter, printReport } from './letters';
-import { count, filterOf, type FilterOptions, filters, filterWords, positive, whole } from './options';
+import { deadLetters, type DeadLetterGroups } from '../tools/index';
+import { type DeadOptions, drop, looking, move, replay } from './dead-transfers';
+import { EXIT } from './exit-codes';
+import { letterJson, printGroups, printLetter } from './letters';
+import { count, filters, positive, whole } from './options';
 import type { Running, Session } from './session';
-import { counted, grouped } from './terminal';
+import { counted, forShell, grouped } from './terminal';
 
 const ABOUT_LOOKING = `
 Looking takes nothing away. The broker delivers the letters and gets them back; they are marked as redelivered. A
-classic queue has them in their places again, a quorum queue may have them in another order. On RabbitMQ 4.0 to 4.2 each look at a quorum queue counts towards its delivery limit (20 by
-default), and the broker drops letters that reach it: list and show refuse to look from half of it on, and say
-what to do. From 4.3 on, on 3.x without a limit, and on classic queues a look costs nothing.`;
+classic queue has them in their places again, a quorum queue may have them in another order. On RabbitMQ 4.0 to
+4.2 each look at a quorum queue counts towards its delivery limit (20 by default), and the broker drops letters
+that reach it: list and show refuse to look from half of it on, and say what to do. From 4.3 on, on 3.x without a
+limit, and on classic queues a look costs nothing. A queue whose name begins with a dash: dead list -- -name`;
 
 const NEXT = `
 A usual way through an incident:
@@ -50,8 +44,10 @@ export function deadCommand(running: Running): Command {
     .description('what died of what: letters in groups by queue, reason and error')
     .argument('<queue>', 'the dead-letter queue')
     .option('--limit <count>', 'letters to read, the oldest first; all reads the whole queue', count, 1000)
-    .addHelpText('after', ABOUT_LOOKING)
-    .addHelpText('after', '\nExample:\n  instance-queue dead list orders.dead --newer-than 1h --limit all')
+    .addHelpText(
+      'after',
+      `${ABOUT_LOOKING}\n\nExample:\n  instance-queue dead list orders.dead --newer-than 1h --limit all`,
+    )
     .action((queue: string, options: DeadOptions) => running((session) => list(session, queue, options)));
 
   looks(dead.command('show'))
@@ -73,7 +69,7 @@ export function deadCommand(running: Running): Command {
       .option('--rate <count>', 'letters per second at most (default: no limit)', positive)
       .option('--to <queue>', 'into this queue')
       .option('--to-exchange <exchange>', 'to this exchange')
-      .option('--key <key>', 'the routing key for --to-exchange', '');
+      .option('--key <key>', 'the routing key for --to-exchange (default: "")');
 
   sending(dead.command('replay'))
     .description('send letters back to be worked on anew, each into the queue where it failed')
@@ -121,19 +117,6 @@ Example:
   return dead;
 }
 
-/** The options of the commands about dead letters. */
-interface DeadOptions extends FilterOptions {
-  readonly limit?: number;
-  readonly deliveryLimit?: number;
-  readonly rate?: number;
-  readonly dryRun?: boolean;
-  readonly yes?: boolean;
-  readonly to?: string;
-  readonly toExchange?: string;
-  readonly key?: string;
-  readonly asPublished?: boolean;
-}
-
 async function list(session: Session, name: string, options: DeadOptions): Promise<number> {
   const { terminal } = session;
   const { limit } = options;
@@ -156,7 +139,7 @@ async function list(session: Session, name: string, options: DeadOptions): Promi
     printGroups(terminal, name, look);
     const [group] = look.groups;
     if (group)
-      terminal.hint(`\nNext: instance-queue dead show ${name} --limit 1 (one of them, whole), or dead replay --help`);
+      terminal.hint(`\nNext: instance-queue dead show ${forShell(name)} (one of them, whole), or dead replay --help`);
     if (look.read === 0 && look.found > 0)
       terminal.warn(
         `none of its ${grouped(look.found)} messages came: other consumers have them, or it is a stream (see tail --help)`,
@@ -191,104 +174,6 @@ async function show(session: Session, name: string, options: DeadOptions): Promi
     terminal.note(`no letter matches ${among}`);
   }
   return EXIT.done;
-}
-
-function looking({ limit, deliveryLimit, ...options }: DeadOptions): LookOptions {
-  return {
-    where: filterOf(options),
-    ...(limit !== undefined && { limit }),
-    ...(deliveryLimit !== undefined && { deliveryLimit }),
-  };
-}
-
-function taking({ signal }: Session, options: DeadOptions): MoveOptions {
-  const { rate, dryRun } = options;
-  return {
-    ...looking(options),
-    signal,
-    ...(rate !== undefined && { rate }),
-    ...(dryRun !== undefined && { dryRun }),
-  };
-}
-
-/** The route that is named. @throws UsageError if two are */
-function routeOf({ to, toExchange, key = '', asPublished }: DeadOptions): Route | undefined {
-  if ([to, toExchange, asPublished].filter((place) => place !== undefined).length > 1)
-    throw new UsageError('--to, --to-exchange and --as-published exclude each other');
-  if (to !== undefined) return { queue: to };
-  return toExchange === undefined ? undefined : { exchange: toExchange, routingKey: key };
-}
-
-async function replay(session: Session, name: string, options: DeadOptions): Promise<number> {
-  const to: ReplayOptions['to'] = routeOf(options) ?? (options.asPublished === true ? 'published' : 'queue');
-  const reports$ = deadLetters(session.queue, name).replay({ ...taking(session, options), to });
-  return report(session, 'replayed', reports$, options);
-}
-
-async function move(session: Session, name: string, options: DeadOptions): Promise<number> {
-  const to = routeOf(options);
-  if (!to) throw new UsageError('where to? Give --to QUEUE, or --to-exchange EXCHANGE with --key');
-  const place = to.queue ?? `exchange ${to.exchange}`;
-  const refused = await refusal(session, name, options, `Move to ${place}`);
-  if (refused !== undefined) return refused;
-  return report(session, 'moved', deadLetters(session.queue, name).move(to, taking(session, options)), options);
-}
-
-async function drop(session: Session, name: string, options: DeadOptions): Promise<number> {
-  const refused = await refusal(session, name, options, 'Drop for good');
-  if (refused !== undefined) return refused;
-  return report(session, 'dropped', deadLetters(session.queue, name).drop(taking(session, options)), options);
-}
-
-/** Asks before letters go. Undefined: yes; else the exit code. @throws UsageError where there is no terminal to ask on */
-async function refusal(
-  session: Session,
-  name: string,
-  options: DeadOptions,
-  what: string,
-): Promise<number | undefined> {
-  if (options.yes === true || options.dryRun === true) return undefined;
-  const { terminal, queue, signal } = session;
-  if (!terminal.asks)
-    throw new UsageError('there is no terminal to ask on: add --yes, or --dry-run to see what would be done');
-  const depth = await queue.admin.inspect(name);
-  const words = filterWords(filterOf(options));
-  const which = words === '' ? 'all letters' : `the letters with ${words}`;
-  const yes = await terminal.confirm(`${what}: ${which} of ${name} (${grouped(depth?.messages ?? 0)} in all)?`, signal);
-  if (yes === true) return undefined;
-  terminal.note('nothing was done');
-  return yes === undefined ? EXIT.interrupted : EXIT.failed;
-}
-
-async function report(
-  session: Session,
-  what: string,
-  reports$: Observable<DeadLetterReport>,
-  { dryRun = false, limit = Infinity }: DeadOptions,
-): Promise<number> {
-  const { terminal } = session;
-  const bar = terminal.progress(what);
-  let latest: DeadLetterReport | undefined;
-  try {
-    // It ends by the signal itself, when what is under way is done.
-    await lastValueFrom(
-      reports$.pipe(
-        tap((now) => {
-          latest = now;
-          bar.update(now.read, Math.min(now.found, limit));
-        }),
-      ),
-    );
-  } finally {
-    bar.stop();
-    if (latest) {
-      if (terminal.json) terminal.printJson({ action: what, dryRun, ...latest });
-      else printReport(terminal, what, latest, dryRun);
-    }
-  }
-  if (latest?.stopped === 'aborted') return EXIT.interrupted;
-  const kept = latest ? Object.values(latest.kept).reduce((sum, one) => sum + one, 0) : 0;
-  return kept > 0 || latest?.stopped ? EXIT.partly : EXIT.done;
 }
 
 /** The last value; undefined if there was none. Ctrl-C ends it, and gives everything back. */

@@ -31,9 +31,14 @@ export class UsageError extends Error {}
 export function exitCodeOf(error: unknown): number {
   if (error instanceof UsageError || error instanceof OptionsError) return EXIT.usage;
   if (!(error instanceof InstanceQueueError)) return EXIT.failed;
-  const { replyCode } = error;
+  const { replyCode, cause } = error;
   if (error instanceof ConnectionError) {
     return replyCode === 403 || replyCode === 530 ? EXIT.refused : EXIT.unreachable;
+  }
+  if (error instanceof PublishError) {
+    if (error.code === 'PUBLISH_INVALID') return EXIT.usage;
+    // A message fails with its connection.
+    if (cause instanceof ConnectionError) return exitCodeOf(cause);
   }
   if (replyCode === 403) return EXIT.forbidden;
   if ((error instanceof ChannelError && replyCode === 404) || isUnroutable(error)) return EXIT.missing;

@@ -7,6 +7,7 @@ import { lastValueFrom, tap, toArray } from 'rxjs';
 import type { Topology } from '../index';
 import { checkConnection, compareTopology, type CheckStep, type TopologyComparison } from '../tools/index';
 import { EXIT, UsageError, exitCodeOf } from './exit-codes';
+import { seconds } from './options';
 import type { Running, Session } from './session';
 import { plain } from './terminal';
 
@@ -20,7 +21,7 @@ export function checkCommand(running: Running): Command {
   return new Command('check')
     .description('connect as a service would, and explain what is refused')
     .option('--queue <queue>', 'look this queue up, too')
-    .option('--timeout <seconds>', 'for each step', Number, 10)
+    .option('--timeout <seconds>', 'for each step', seconds, 10)
     .addHelpText(
       'after',
       `
@@ -119,7 +120,10 @@ async function diff(session: Session, file: string): Promise<number> {
 /** @throws UsageError if the file holds no topology */
 async function read(file: string): Promise<Topology> {
   try {
-    if (file.endsWith('.json')) return JSON.parse(readFileSync(file, 'utf8')) as Topology;
+    if (file.endsWith('.json')) {
+      // Editors of Windows begin a file with a byte order mark.
+      return JSON.parse(readFileSync(file, 'utf8').replace(/^\ufeff/, '')) as Topology;
+    }
     const module = (await import(pathToFileURL(resolve(file)).href)) as Readonly<Record<string, unknown>>;
     const found: unknown = module['topology'] ?? unwrapped(module['default']);
     if (typeof found !== 'object' || found === null) throw new Error('it exports no topology');

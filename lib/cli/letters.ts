@@ -52,7 +52,7 @@ export function printLetter(terminal: Terminal, letter: DeadLetter): void {
 export function printGroups(terminal: Terminal, name: string, look: DeadLetterGroups): void {
   const { found, read, matched, groups, others } = look;
   const part = read < found ? `, the oldest of ${grouped(found)}` : '';
-  terminal.print(`${name}: ${counted(read, 'letter')} read${part}; ${grouped(matched)} match`);
+  terminal.print(`${plain(name)}: ${counted(read, 'letter')} read${part}; ${grouped(matched)} match`);
   if (groups.length === 0) return;
   terminal.print();
   const row = ({

@@ -10,7 +10,7 @@ import { EXIT, EXIT_CODES } from './exit-codes';
 import { checkCommand, topologyCommand } from './inspect-commands';
 import { sendCommand, tailCommand } from './message-commands';
 import { type GlobalOptions, runCommand, type Running } from './session';
-import type { Surroundings } from './terminal';
+import { type Surroundings, whenClosed } from './terminal';
 
 const EXAMPLES = `
 Something is wrong, and you do not know what:
@@ -28,6 +28,8 @@ function versionOf(): string {
 /** Runs the command line. Resolves with the exit code. */
 export async function main(args: readonly string[], around: Surroundings, interrupted: AbortSignal): Promise<number> {
   let code: number = EXIT.done;
+  // Help and usage are written without a session.
+  whenClosed(around, () => undefined);
   const program = new Command('instance-queue');
   const running: Running = async (command) => {
     code = await runCommand(around, program.opts<GlobalOptions>(), interrupted, command);

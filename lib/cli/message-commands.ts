@@ -13,7 +13,7 @@ import type { Terminal } from './terminal';
 interface SendCommandOptions {
   readonly queue?: string;
   readonly exchange?: string;
-  readonly key: string;
+  readonly key?: string;
   readonly body?: string;
   readonly file?: string;
   readonly contentType?: string;
@@ -28,7 +28,7 @@ export function sendCommand(running: Running): Command {
     .description('send one message, and wait until the broker has confirmed it')
     .option('--queue <queue>', 'into this queue, which has to exist')
     .option('--exchange <exchange>', 'to this exchange')
-    .option('--key <key>', 'the routing key for --exchange', '')
+    .option('--key <key>', 'the routing key for --exchange (default: "")')
     .option('--body <text>', 'the body')
     .option('--file <path>', 'the body from a file; - is standard input')
     .option('--content-type <type>', 'default: application/json if the body is JSON, else text/plain')
@@ -70,7 +70,9 @@ function routeOf({ queue, exchange, key }: SendCommandOptions): {
   readonly routingKey: string;
 } {
   if ((queue === undefined) === (exchange === undefined)) throw new UsageError('where to? Give --queue or --exchange');
-  return { exchange: exchange ?? '', routingKey: queue ?? key };
+  if (queue !== undefined && key !== undefined)
+    throw new UsageError('--key is for --exchange: a queue has no routing key');
+  return { exchange: exchange ?? '', routingKey: queue ?? key ?? '' };
 }
 
 async function bodyOf({ body, file }: SendCommandOptions, terminal: Terminal, signal: AbortSignal): Promise<Buffer> {
@@ -97,6 +99,7 @@ function isJson(content: Buffer): boolean {
 interface TailCommandOptions {
   readonly key?: readonly string[];
   readonly stream?: boolean;
+  readonly queue?: boolean;
   readonly from?: string;
   readonly limit?: number;
 }
@@ -106,9 +109,14 @@ export function tailCommand(running: Running): Command {
   return new Command('tail')
     .description('follow what is published to an exchange, a queue or a stream, and take nothing away')
     .argument('<name>', 'an exchange, a queue, or with --stream a stream')
-    .option('--key <key>', 'exchange: a binding key or pattern; may be repeated (default: #)', several)
+    .option(
+      '--key <key>',
+      'exchange: a binding key or pattern; may be repeated (default: #, that is all; a direct exchange needs one)',
+      several,
+    )
+    .option('--queue', 'the name is that of a queue, also if an exchange has it, too')
     .option('--stream', 'the name is that of a stream')
-    .option('--from <offset>', "stream: 'first', 'last', 'next', an offset, or a time such as 1h", 'next')
+    .option('--from <offset>', "stream: 'first', 'last', 'next', an offset, or a time such as 1h (default: next)")
     .option('--limit <count>', 'end after this many messages', count)
     .addHelpText(
       'after',
@@ -149,14 +157,30 @@ async function follow(session: Session, name: string, options: TailCommandOption
 async function optionsFor(
   session: Session,
   name: string,
-  { key, stream, from = 'next' }: TailCommandOptions,
+  { key, stream, queue: isQueue = false, from }: TailCommandOptions,
 ): Promise<TailOptions> {
-  const { queue, management } = session;
-  if (stream === true) return { stream: name, offset: /^\d+$/.test(from) ? Number(from) : from } as TailOptions;
-  if (await hasExchange(session, name)) return { exchange: name, ...(key && { keys: key }) };
-  if (!(await queue.admin.inspect(name)))
+  const { queue, management, terminal } = session;
+  if (name === '') throw new UsageError('what to follow? Give the name of an exchange, a queue or a stream');
+  const unused = (option: string, what: string, is: string): UsageError =>
+    new UsageError(`${option} is for ${what}, and \`${name}\` is ${is}`);
+  const start = from === undefined ? {} : ({ offset: /^\d+$/.test(from) ? Number(from) : from } as TailOptions);
+  if (stream === true) {
+    if (isQueue) throw new UsageError('--stream and --queue exclude each other');
+    if (key) throw unused('--key', 'an exchange', 'a stream');
+    return { stream: name, ...start };
+  }
+  const isExchange = !isQueue && (await hasExchange(session, name));
+  const depth = await queue.admin.inspect(name);
+  if (isExchange) {
+    if (from !== undefined) throw unused('--from', 'a stream', 'an exchange');
+    if (depth)
+      terminal.note(`\`${name}\` is an exchange and a queue: following the exchange; --queue follows the queue`);
+    return { exchange: name, ...(key && { keys: key }) };
+  }
+  if (!depth)
     throw new ChannelError(`There is no exchange and no queue \`${name}\` in this virtual host.`, { replyCode: 404 });
-  return { queue: name, management: { url: management.url, vhost: management.vhost ?? '/' } };
+  if (key) throw unused('--key', 'an exchange', 'a queue');
+  return { queue: name, management: { url: management.url, vhost: management.vhost ?? '/' }, ...start };
 }
 
 /** AMQP says nothing about the bindings of a queue: what to do instead. */

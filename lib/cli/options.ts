@@ -29,6 +29,14 @@ export const whole: Parse<number> = (text) => {
   return value;
 };
 
+/** Seconds that a step may take, as many as a timer can count. */
+export const seconds: Parse<number> = (text) => {
+  const value = Number(text);
+  if (!(value >= 0.001) || value * 1000 >= 2 ** 31)
+    throw new InvalidArgumentError('Expected a number of seconds above 0.');
+  return value;
+};
+
 export const positive: Parse<number> = (text) => {
   const value = Number(text);
   if (!(value > 0) || value === Infinity) throw new InvalidArgumentError('Expected a number above 0.');

@@ -1,4 +1,4 @@
-import { Presets, SingleBar } from 'cli-progress';
+import { Format, Presets, SingleBar } from 'cli-progress';
 import { createInterface } from 'node:readline/promises';
 import { addAbortSignal, type Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
@@ -44,6 +44,16 @@ export interface Progress {
   stop(): void;
 }
 
+/** Calls back when an output is closed at its other end, as by `head`; other errors of outputs are not hidden. */
+export function whenClosed({ stdout, stderr }: Surroundings, closed: () => void): void {
+  for (const stream of [stdout, stderr]) {
+    stream.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EPIPE') throw error;
+      closed();
+    });
+  }
+}
+
 /**
  * What the commands say. Results go to standard output, everything else to standard error; colours and progress bars only where
  * that is a terminal.
@@ -64,12 +74,9 @@ export class Terminal {
     const wanted = color && (env['NO_COLOR'] ?? '') === '' && env['TERM'] !== 'dumb';
     this.#out = createColors(wanted && isTerminal(stdout) && !json);
     this.#err = createColors(wanted && isTerminal(stderr));
-    for (const stream of [stdout, stderr]) {
-      stream.on('error', (error: NodeJS.ErrnoException) => {
-        if (error.code !== 'EPIPE') throw error;
-        this.deaf.abort();
-      });
-    }
+    whenClosed(around, () => {
+      this.deaf.abort();
+    });
   }
 
   get bold(): Paint {
@@ -100,20 +107,21 @@ export class Terminal {
 
   /** A line about the result. */
   note(line: string): void {
-    this.#around.stderr.write(`${line}\n`);
+    this.#around.stderr.write(`${plain(line, true)}\n`);
   }
 
   /** A hint for people; in a pipe it is left out. */
   hint(line: string): void {
-    if (isTerminal(this.#around.stderr) && !this.json) this.#around.stderr.write(`${this.#err.dim(line)}\n`);
+    if (isTerminal(this.#around.stderr) && !this.json)
+      this.#around.stderr.write(`${this.#err.dim(plain(line, true))}\n`);
   }
 
   warn(line: string): void {
-    this.#around.stderr.write(`${this.#err.yellow('warning:')} ${line}\n`);
+    this.#around.stderr.write(`${this.#err.yellow('warning:')} ${plain(line, true)}\n`);
   }
 
   fail(line: string): void {
-    this.#around.stderr.write(`${this.#err.red('error:')} ${line}\n`);
+    this.#around.stderr.write(`${this.#err.red('error:')} ${plain(line, true)}\n`);
   }
 
   /** Columns as wide as they need to be; the last is cut where the terminal ends. */
@@ -139,12 +147,17 @@ export class Terminal {
         clearOnComplete: true,
         hideCursor: true,
         barsize: 30,
+        // Without progress the time left is not a number.
+        formatTime: (time, options, multiple) =>
+          Number.isFinite(time) ? Format.TimeFormat(time, options, multiple) : '?',
       },
       Presets.rect,
     );
     let started = false;
+    let stopped = false;
     return {
       update: (done, total) => {
+        if (stopped) return;
         if (!started) bar.start(total, done);
         else {
           bar.setTotal(total);
@@ -153,8 +166,9 @@ export class Terminal {
         started = true;
       },
       stop: () => {
-        if (started) bar.stop();
-        started = false;
+        if (!started) return;
+        if (!stopped) bar.stop();
+        stopped = true;
       },
     };
   }
@@ -183,6 +197,8 @@ export class Terminal {
       return /^y(es)?$/i.test(answer.trim());
     } catch (error) {
       if (left.signal.aborted || signal.aborted) return undefined;
+      // Ctrl-D: no answer will come.
+      if (typeof error === 'object' && error !== null && Reflect.get(error, 'name') === 'AbortError') return false;
       throw error;
     } finally {
       asking.close();
@@ -203,4 +219,10 @@ export function ago(date: Date | undefined, now = Date.now()): string {
   if (seconds < 7200) return `${String(Math.round(seconds / 60))} min`;
   if (seconds < 172_800) return `${String(Math.round(seconds / 3600))} h`;
   return `${String(Math.round(seconds / 86_400))} d`;
+}
+
+/** The arguments that name a queue in a shell, with a limit: a name may begin with a dash, or hold what a shell would take. */
+export function forShell(name: string): string {
+  const quoted = /^[\w./@:-]+$/.test(name) ? name : `'${name.replaceAll("'", `'\\''`)}'`;
+  return name.startsWith('-') ? `--limit 1 -- ${quoted}` : `${quoted} --limit 1`;
 }

@@ -12,7 +12,10 @@ import { type ListedBinding, Management, type ManagementOptions } from './manage
 export interface TailOptions {
   /** Every message that is published to this exchange with one of the `keys`. */
   readonly exchange?: string;
-  /** Binding keys; for a topic exchange, patterns. @default ['#'], which on a topic exchange means all, and on a fanout exchange is not looked at */
+  /**
+   * Binding keys; for a topic exchange, patterns. A direct exchange has to be given some. @default ['#'], which on a topic exchange
+   * means all, and on a fanout or headers exchange is not looked at
+   */
   readonly keys?: readonly string[];
   /**
    * Every message that goes to this queue through an exchange other than the default one, by a copy of its bindings. They are read
@@ -53,16 +56,21 @@ const TAIL: Shape<TailOptions> = {
  */
 export function tail(queue: InstanceQueue, options: TailOptions): Observable<Message<Buffer>> {
   checkOptions<TailOptions>(options, TAIL, { of: 'tail()' });
-  const { exchange, keys = ['#'], stream, offset = 'next', queue: copied, management } = options;
+  const { exchange, keys, stream, offset = 'next', queue: copied, management } = options;
   if ([exchange, stream, copied].filter((name) => name !== undefined).length !== 1)
     throw new OptionsError('tail()', 'Expected one of `exchange`, `queue` and `stream`.');
+  if (exchange === '') throw expected('exchange', 'a name: nothing can be bound to the default exchange', exchange);
   if (stream !== undefined) return tailStream(queue, stream, offset);
   if (exchange !== undefined)
     return defer(async () => {
       // A missing exchange is refused at once; a consumer would wait for it.
       await queue.admin.declare({ exchanges: [{ name: exchange, type: 'direct', passive: true }] });
-      await checkCopies(queue, exchange);
-      return keys.map((routingKey): Copied => ({ exchange, routingKey }));
+      if ((await typeOf(queue, exchange)) === 'direct' && !keys)
+        throw new OptionsError(
+          'keys',
+          `Exchange \`${exchange}\` is of the type \`direct\`, which compares keys as they are: name those to follow.`,
+        );
+      return (keys ?? ['#']).map((routingKey): Copied => ({ exchange, routingKey }));
     }).pipe(switchMap((bindings) => follow(queue, bindings)));
   if (!management) throw expected('management', `given, to read the bindings of queue \`${copied ?? ''}\``, undefined);
   const api = new Management(management);
@@ -70,7 +78,7 @@ export function tail(queue: InstanceQueue, options: TailOptions): Observable<Mes
   return defer(async () => {
     if ((await api.queueType(name)) === 'stream') return tailStream(queue, name, offset);
     const bindings = bindingsOf(await api.bindingsOf(name), name);
-    for (const source of new Set(bindings.map(({ exchange }) => exchange))) await checkCopies(queue, source);
+    for (const source of new Set(bindings.map(({ exchange }) => exchange))) await typeOf(queue, source);
     return follow(queue, bindings);
   }).pipe(switchMap((message$) => message$));
 }
@@ -81,21 +89,23 @@ const SHARING: ReadonlySet<string> = new Set(['x-random', 'x-local-random', 'x-c
 const TYPE = /inequivalent arg 'type' for exchange '.*' in vhost '.*': received '.*' but current is '+(.+?)'+$/s;
 
 /**
- * Makes sure that one more binding takes no messages from the others. AMQP does not tell types, except of an exchange that is declared
- * as another one, and refused: as fanout, none that anyone uses is internal and goes with its last binding. @throws OptionsError
+ * The type of an exchange, of which one more binding takes no messages from the others. AMQP does not tell types, except of an exchange
+ * that is declared as another one, and refused: as fanout, none that anyone uses is internal and goes with its last binding. Undefined:
+ * unknown. @throws OptionsError if it would take messages
  */
-async function checkCopies({ admin }: InstanceQueue, exchange: string): Promise<void> {
+async function typeOf({ admin }: InstanceQueue, exchange: string): Promise<string | undefined> {
   try {
     await admin.declare({ exchanges: [{ name: exchange, type: 'fanout', internal: true, autoDelete: true }] });
   } catch (error) {
     // Without the permission to declare it the type stays unknown.
-    const [, type = ''] = TYPE.exec(sentenceOf(error)) ?? [];
-    if (!SHARING.has(type)) return;
+    const [, type] = TYPE.exec(sentenceOf(error)) ?? [];
+    if (type === undefined || !SHARING.has(type)) return type;
     throw new OptionsError(
       'exchange',
       `Exchange \`${exchange}\` is of the type \`${type}\`, which gives each message to one of its bindings alone: what is followed would be missing elsewhere.`,
     );
   }
+  return undefined;
 }
 
 type Copied = Pick<BindingSpec, 'exchange' | 'routingKey' | 'arguments'>;

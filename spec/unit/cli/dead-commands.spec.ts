@@ -1,4 +1,5 @@
 import { FakeInstanceQueue } from 'instance-queue/testing';
+import { execFileSync } from 'node:child_process';
 import { deadCommand } from '../../../lib/cli/dead-commands';
 import { closeAll, closing } from '../../support/closing';
 import { type RunOptions, runOver, surroundings } from '../../support/surroundings';
@@ -47,6 +48,30 @@ describe('dead list', () => {
       (await dead(queue, ['list', 'orders.dead'], { around: surroundings({ isTTY: true }) })).err;
     expect(await list(await filled(1))).toContain(next);
     expect(await list(await filled(0))).not.toContain('Next');
+  });
+
+  it.each(["don't", 'with "quotes" and spaces', '$HOME `id`', 'ünï/cødé', '-dead'])(
+    'says it in words that a shell takes as they are meant: queue %j',
+    async (name) => {
+      const queue = closing(new FakeInstanceQueue());
+      await queue.send({ queue: name, body: 1 });
+      const { err } = await dead(queue, ['list', '--', name], { around: surroundings({ isTTY: true }) });
+      const [, next = ''] = /Next: instance-queue (.*) \(one of them/.exec(err) ?? [];
+      const words = execFileSync('/bin/sh', ['-c', `printf '%s\\n' ${next}`], { encoding: 'utf8' });
+      const named = name.startsWith('-') ? ['--limit', '1', '--', name] : [name, '--limit', '1'];
+      expect(words.trimEnd().split('\n')).toEqual(['dead', 'show', ...named]);
+    },
+  );
+
+  it('shows no control characters of the name of a queue', async () => {
+    const [name, queue] = ['dead\u001b[31m', closing(new FakeInstanceQueue())];
+    const around = surroundings({ isTTY: true });
+    expect((await dead(queue, ['list', name], { around })).err).toContain('`dead\\x1b[31m`');
+    await queue.send({ queue: name, body: 1 });
+    const { code, out, err } = await dead(queue, ['list', name], { around });
+    expect(code).toBe(0);
+    expect(out).toContain('dead\\x1b[31m: 1 letter read');
+    expect(out + err).not.toContain(name);
   });
 
   it('is one document of JSON with --json', async () => {
@@ -149,6 +174,17 @@ describe('dead replay', () => {
     expect([code, err]).toEqual([2, 'error: --to, --to-exchange and --as-published exclude each other\n']);
   });
 
+  it.each([
+    [['replay', 'orders.dead', '--key', 'k']],
+    [['replay', 'orders.dead', '--to', 'orders', '--key', 'k']],
+    [['move', 'orders.dead', '--to', 'archive', '--yes', '--key', 'k']],
+  ])('has no use for a routing key without an exchange: %j is refused', async (args) => {
+    const queue = await filled(1);
+    const { code, err } = await dead(queue, args);
+    expect([code, err]).toEqual([2, 'error: --key is for --to-exchange: a queue has no routing key\n']);
+    expect(waiting(queue)).toEqual([0]);
+  });
+
   it('is done in part where letters stay', async () => {
     const queue = await filled(1);
     const { code, out } = await dead(queue, ['replay', 'orders.dead', '--to', 'nowhere']);
@@ -222,6 +258,16 @@ describe('dead move and dead drop', () => {
     expect(err).toContain(question);
     expect(err).toMatch(/nothing was done\n$/);
     expect(waiting(queue)).toEqual([0, 1]);
+  });
+
+  it('do nothing after Ctrl-D', async () => {
+    const queue = await filled(1);
+    const around = surroundings({ isTTY: true });
+    around.stdin.write('\u0004');
+    const { code, err } = await dead(queue, ['drop', 'orders.dead'], { around });
+    expect(code).toBe(1);
+    expect(err).toMatch(/nothing was done\n$/);
+    expect(waiting(queue)).toEqual([0]);
   });
 
   it('do it after a yes, and nothing after Ctrl-C', async () => {

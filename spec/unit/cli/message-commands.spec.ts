@@ -77,6 +77,7 @@ describe('send', () => {
     [['--body', 'x', '--queue', 'orders', '--exchange', 'events'], 'where to? Give --queue or --exchange'],
     [['--queue', 'orders'], 'what? Give --body or --file'],
     [['--queue', 'orders', '--body', 'x', '--file', '-'], 'what? Give --body or --file'],
+    [['--queue', 'orders', '--body', 'x', '--key', 'k'], '--key is for --exchange: a queue has no routing key'],
   ])('with %j is refused', async (args, words) => {
     const queue = await given();
     expect(await send(queue, args)).toEqual({ code: 2, out: '', err: `error: ${words}\n` });
@@ -157,6 +158,30 @@ describe('tail', () => {
       out: '',
       err: 'error: There is no exchange and no queue `none` in this virtual host.\n',
     });
+  });
+
+  it.each([
+    [['orders', '--key', 'k'], '--key is for an exchange, and `orders` is a queue'],
+    [['audit', '--stream', '--key', 'k'], '--key is for an exchange, and `audit` is a stream'],
+    [['events', '--from', 'first'], '--from is for a stream, and `events` is an exchange'],
+    [['events', '--stream', '--queue'], '--stream and --queue exclude each other'],
+    [[''], 'what to follow? Give the name of an exchange, a queue or a stream'],
+  ])('with %j is refused', async (args, words) => {
+    const options = { management: 'http://127.0.0.1:1' };
+    expect(await tail(await given(), args, options)).toEqual({ code: 2, out: '', err: `error: ${words}\n` });
+  });
+
+  it('of a name that an exchange and a queue have says which it follows, and follows the other if told', async () => {
+    const queue = await given();
+    await queue.admin.declare({ queues: [{ name: 'events' }] });
+    const ended = tail(queue, ['events', '--limit', '1']);
+    await publish(queue, 'a');
+    expect(await ended).toMatchObject({
+      code: 0,
+      err: '`events` is an exchange and a queue: following the exchange; --queue follows the queue\n',
+    });
+    const told = await tail(queue, ['events', '--queue'], { management: 'http://127.0.0.1:1' });
+    expect(told.err).toContain('`events` is a queue');
   });
 
   it('of a queue says what to do where its bindings cannot be read', async () => {

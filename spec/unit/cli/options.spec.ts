@@ -9,6 +9,7 @@ import {
   pairs,
   period,
   positive,
+  seconds,
   several,
   whole,
 } from '../../../lib/cli/options';
@@ -27,6 +28,7 @@ describe('the text of an option', () => {
     ['a whole number', whole, '-1', -1],
     ['a whole number', whole, '0', 0],
     ['a number above 0', positive, '0.5', 0.5],
+    ['a time in seconds', seconds, '0.5', 0.5],
   ])('for %s may be', (_, parse, text, value) => {
     expect(parse(text, undefined)).toBe(value);
   });
@@ -38,6 +40,7 @@ describe('the text of an option', () => {
     [count, COUNT, ['', '0', '-1', '1.5', 'some', 'ALL', '1e400']],
     [whole, 'Expected a whole number.', ['', ' ', '1.5', 'x', '1e400']],
     [positive, 'Expected a number above 0.', ['', '0', '-1', 'x', 'Infinity']],
+    [seconds, 'Expected a number of seconds above 0.', ['', '0', '-1', 'soon', '10s', '1e7', 'Infinity']],
     [pairs, 'Expected name=value.', ['', 'name', '=value']],
   ] as const)('for %p is refused with what was expected', (parse, words, texts) => {
     for (const text of texts) {
@@ -89,6 +92,8 @@ describe('the exit code', () => {
   const published = (code: 'PUBLISH_RETURNED' | 'PUBLISH_NACKED', replyCode?: number): Error =>
     new PublishError(code, 'm1', 'no', refused(replyCode));
 
+  const lost = (cause: Error): Error => new PublishError('PUBLISH_CLOSED', 'm1', 'no', { cause });
+
   it.each<[string, unknown, keyof typeof EXIT]>([
     ['wrong usage', new UsageError('no'), 'usage'],
     ['a wrong option', new OptionsError('url', 'no'), 'usage'],
@@ -101,6 +106,10 @@ describe('the exit code', () => {
     ['no such queue', new ChannelError('no', refused(404)), 'missing'],
     ['no queue for a message', published('PUBLISH_RETURNED'), 'missing'],
     ['no exchange for a message', published('PUBLISH_NACKED', 404), 'missing'],
+    ['a message that cannot be sent', new PublishError('PUBLISH_INVALID', 'm1', 'no'), 'usage'],
+    ['a message without a connection', lost(connection()), 'unreachable'],
+    ['a message, and credentials that are refused', lost(connection(403)), 'refused'],
+    ['a message behind another error', lost(new ChannelError('no', refused(406))), 'failed'],
     ['a refused message', published('PUBLISH_NACKED'), 'failed'],
     ['another declaration', new ChannelError('no', refused(406)), 'failed'],
     ['a consumer without a queue', new ConsumerError('CONSUMER_CANCELLED', 'q', 'no', refused(404)), 'failed'],

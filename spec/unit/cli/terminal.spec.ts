@@ -196,6 +196,19 @@ describe('a progress bar', () => {
     expect(around.out()).toBe('');
   });
 
+  it('has no time left that is not known, and is not shown again after its end', () => {
+    const { around, terminal } = terminalOf({ isTTY: true, columns: 120 });
+    const bar = terminal.progress('replayed');
+    bar.update(0, 10);
+    bar.update(0, 10);
+    bar.update(10, 10);
+    bar.stop();
+    expect(around.err()).not.toMatch(/[A-Z]{2}s/);
+    const written = around.err().length;
+    bar.update(10, 10);
+    expect(around.err()).toHaveLength(written);
+  });
+
   it('is not in a pipe', () => {
     const { around, terminal } = terminalOf();
     const bar = terminal.progress('replayed');

@@ -44,6 +44,20 @@ it('an exchange is followed with all its messages, unless keys are given', async
   some.subscription.unsubscribe();
 });
 
+it('a direct exchange has to be given keys: it gives `#` nothing', async () => {
+  const queue = await given();
+  await queue.admin.declare({ exchanges: [{ name: 'jobs', type: 'direct' }] });
+  const error = await rejection(lastValueFrom(tail(queue, { exchange: 'jobs' })));
+  expect(error).toBeInstanceOf(OptionsError);
+  expect(error).toMatchObject({ option: 'keys', message: expect.stringContaining('`direct`') as string });
+  const seen = collect(tail(queue, { exchange: 'jobs', keys: ['a'] }));
+  await attached(queue);
+  await queue.send({ exchange: 'jobs', routingKey: 'a', body: 1 });
+  await queue.rest();
+  expect(seen.values).toHaveLength(1);
+  seen.subscription.unsubscribe();
+});
+
 it('an exchange that does not exist is refused at once', async () => {
   const queue = await given();
   expect(await rejection(lastValueFrom(tail(queue, { exchange: 'none' })))).toMatchObject({ replyCode: 404 });
@@ -173,6 +187,7 @@ it.each<[string, unknown]>([
   ['`keys`', { exchange: 'a', keys: 'b' }],
   ['`stream`', { stream: 5 }],
   ['`exchange`', { exchange: 'a'.repeat(256) }],
+  ['`exchange` to be a name', { exchange: '' }],
   ['`from` for tail()', { exchange: 'a', from: 1 }],
 ])('is refused at once, with %s (case %#)', (words, options) => {
   const made = (): unknown => tail(closing(new FakeInstanceQueue()), options as TailOptions);
