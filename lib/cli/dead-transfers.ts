@@ -112,7 +112,7 @@ async function report(
       reports$.pipe(
         tap((now) => {
           latest = now;
-          bar.update(now.read, Math.min(now.found, limit));
+          bar.update(past(now), Math.min(now.found, limit));
         }),
       ),
     );
@@ -124,6 +124,9 @@ async function report(
     }
   }
   if (latest?.stopped === 'aborted') return EXIT.interrupted;
-  const kept = latest ? Object.values(latest.kept).reduce((sum, one) => sum + one, 0) : 0;
-  return kept > 0 || latest?.stopped ? EXIT.partly : EXIT.done;
+  return (latest && keptOf(latest) > 0) || latest?.stopped ? EXIT.partly : EXIT.done;
 }
+
+const keptOf = ({ kept }: DeadLetterReport): number => Object.values(kept).reduce((sum, count) => sum + count, 0);
+/** Letters with which nothing will be done any more: those that were read may still wait for their turn, or their confirm. */
+const past = (report: DeadLetterReport): number => report.read - report.matched + report.done + keptOf(report);

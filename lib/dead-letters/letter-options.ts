@@ -25,7 +25,10 @@ export interface TakeOptions {
   readonly dryRun?: boolean;
   /** As in `LookOptions`: letters that do not match are read and returned, which counts. @default that of the broker, 20 */
   readonly deliveryLimit?: number;
-  /** When aborted, no further letter is taken; those under way are finished, and the last report says so. */
+  /**
+   * When aborted, no further letter is taken, and the last report says so. Those under way have a second to be confirmed; what is not
+   * confirmed by then stays.
+   */
   readonly signal?: AbortSignal;
 }
 

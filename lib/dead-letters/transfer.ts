@@ -49,6 +49,9 @@ export interface TransferOptions {
 /** ms between two reports. */
 const REPORT_EVERY = 100;
 const TARGETS = 100;
+const NOT_TAKEN = 'their queue is full, has no leader, or the broker is slow. They stayed; copies of them may arrive.';
+/** ms that letters under way may take after an abort: a queue that is full takes them when someone works it off, if ever. */
+const FINISHED_WITHIN = 1000;
 
 /**
  * Takes letters out of their queue: each is acked once the broker has confirmed its copy, so that a process that is killed in
@@ -107,6 +110,7 @@ class Transfer {
   #underWay = 0;
   #problem: string | undefined;
   #stopped: DeadLetterReport['stopped'];
+  #isGivenUp = false;
   #readAll = false;
   /** Letters that wait for their turn. */
   readonly #waiting = new Set<Subscription>();
@@ -128,6 +132,12 @@ class Transfer {
     const abort = (): void => {
       this.#stopped ??= 'aborted';
       this.stop();
+      const late = timer(FINISHED_WITHIN).subscribe(() => {
+        this.#giveUp();
+      });
+      void settled.then(() => {
+        late.unsubscribe();
+      });
     };
     signal?.addEventListener('abort', abort, { once: true });
     void settled.then(() => signal?.removeEventListener('abort', abort));
@@ -171,6 +181,12 @@ class Transfer {
       this.#reading.unsubscribe();
     });
     this.#end();
+  }
+
+  /** What is under way stays: a copy that is confirmed now is one too many, and has the same `messageId`. */
+  #giveUp(): void {
+    this.#isGivenUp = true;
+    void this.#producer?.close({ drainTimeout: 0 });
   }
 
   #take(message: InboundMessage): void {
@@ -232,9 +248,11 @@ class Transfer {
       this.#done++;
       this.#count(route);
     } catch (error) {
-      this.#problem = sentenceOf(error);
       const code = error instanceof PublishError ? error.code : undefined;
-      if (code === 'PUBLISH_RETURNED') this.#keep(tag, 'unroutable');
+      const isGivenUp = this.#isGivenUp && code === 'PUBLISH_CLOSED';
+      this.#problem = isGivenUp ? `Some were not confirmed in time: ${NOT_TAKEN}` : sentenceOf(error);
+      if (isGivenUp) this.#scan.keep(tag);
+      else if (code === 'PUBLISH_RETURNED') this.#keep(tag, 'unroutable');
       else if (code === 'PUBLISH_INVALID' || code === 'PUBLISH_NACKED') this.#keep(tag, 'refused');
       else this.#fail(error);
     }

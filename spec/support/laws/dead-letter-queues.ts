@@ -366,6 +366,27 @@ export function deadLetterQueueLaws(given: { readonly broker: BrokerUnderTest })
     await eventually(async () => (await given.broker.count(desk.dead)).ready === 2);
   });
 
+  it('nor does it wait for a queue that takes nothing: its letters stay', async () => {
+    const desk = await opened();
+    const client = given.broker.newClient();
+    const full = given.broker.freeQueueName();
+    await client.admin.declare({ queues: [{ name: full, maxLength: 1, overflow: 'reject-publish' }] });
+    await client.send({ queue: full, body: 'there' });
+    await fail(desk, ...numbered(3));
+    const abort = new AbortController();
+    const reports$ = deadLetters(client, desk.dead).replay({ to: { queue: full }, signal: abort.signal });
+    const last = lastValueFrom(reports$);
+    await eventually(() => client.metrics.nacked > 0);
+    abort.abort();
+    expect(await last).toMatchObject({
+      stopped: 'aborted',
+      done: 0,
+      problem: expect.stringContaining('full') as string,
+    });
+    await eventually(async () => (await given.broker.count(desk.dead)).ready === 3);
+    expect((await given.broker.count(full)).ready).toBe(1);
+  });
+
   it('letters are chosen by an age of months', async () => {
     const desk = await opened();
     await fail(desk, ...numbered(1));

@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { deadCommand } from '../../../lib/cli/dead-commands';
 import { closeAll, closing } from '../../support/closing';
 import { type RunOptions, runOver, surroundings } from '../../support/surroundings';
+import { eventually } from '../../support/waiting';
 
 afterEach(closeAll);
 
@@ -200,6 +201,22 @@ describe('dead replay', () => {
     expect(out).toMatch(
       /^replayed: 0 of 0 that match; 0 of 2 read\ninterrupted: the rest is in its queue, untouched\n$/,
     );
+    expect(waiting(queue)).toEqual([0, 1]);
+  });
+
+  it('shows as progress what is done, and by Ctrl-C why nothing was', async () => {
+    const queue = await filled(2);
+    await queue.admin.declare({ queues: [{ name: 'full', maxLength: 1, overflow: 'reject-publish' }] });
+    await queue.send({ queue: 'full', body: 'there' });
+    const [around, interrupted] = [surroundings({ isTTY: true, columns: 120 }), new AbortController()];
+    const ended = dead(queue, ['replay', 'orders.dead', '--to', 'full'], { around, interrupted: interrupted.signal });
+    await eventually(() => queue.metrics.nacked >= 2 && around.err().includes('/2'));
+    interrupted.abort();
+    const { code, out, err } = await ended;
+    expect(code).toBe(130);
+    expect(out).toMatch(/^replayed: 0 of 2 that match\n.*full.*\ninterrupted: .*\n$/);
+    expect(err).toContain(' 0/2 ');
+    expect(err).not.toContain(' 2/2 ');
     expect(waiting(queue)).toEqual([0, 1]);
   });
 });
