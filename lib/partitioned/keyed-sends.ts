@@ -158,6 +158,10 @@ export class KeyedSends<T> {
     // Most messages have no properties, and what a rest pattern leaves is slow to read.
     if (saysNoMore(message)) return producer.send({ exchange: name, routingKey, body }, options);
     const { key: _, ...rest } = message;
+    const unfit = NOT_KEYED.find((name) => Reflect.get(rest, name) !== undefined);
+    if (unfit !== undefined) {
+      return Promise.reject(expected(unfit, 'absent in a message with a key', Reflect.get(rest, unfit)));
+    }
     return producer.send({ ...rest, exchange: name, routingKey }, options);
   }
 
@@ -235,6 +239,9 @@ async function within(
     throw signal?.aborted === true && error === signal.reason ? aborted(messageId, signal, false) : error;
   }
 }
+
+/** What a message with a key cannot have: a route of its own, or a delay, after which its partition may be another one. */
+const NOT_KEYED = ['queue', 'exchange', 'routingKey', 'streamFilter', 'mandatory', 'delay', 'at'] as const;
 
 const isKeyed = (message: unknown): boolean => isObject(message) && typeof message['key'] === 'string';
 

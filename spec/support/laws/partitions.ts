@@ -215,6 +215,26 @@ export function partitionLaws(given: { readonly broker: BrokerUnderTest }): void
     expect(values.map(({ message }) => message.body.n)).toEqual([0, 1, 4, 5]);
   });
 
+  it.each([
+    ['delay', 50],
+    ['at', new Date()],
+    ['routingKey', 'elsewhere'],
+    ['exchange', 'elsewhere'],
+    ['queue', 'elsewhere'],
+    ['mandatory', false],
+    ['streamFilter', 'a'],
+  ])('a message with a key has no `%s`, by which it could be lost or late: it is refused', async (option, value) => {
+    const orders = partitioned(given.broker.newClient(), 2);
+    const message = { key: 'a', body: { key: 'a', n: 0 } };
+    expect(await rejection(orders.send({ ...message, [option]: value }))).toMatchObject({
+      code: 'OPTIONS_INVALID',
+      option,
+    });
+    await orders.send({ ...message, [option]: undefined });
+    const counts = await Promise.all([0, 1].map((i) => given.broker.count(`${name}.${i}`)));
+    expect(counts[0]!.ready + counts[1]!.ready).toBe(1);
+  });
+
   it('another number of partitions is refused, to producers and to consumers', async () => {
     const orders = partitioned(given.broker.newClient(), 2);
     await orders.send({ key: 'a', body: { key: 'a', n: 0 } });
