@@ -47,6 +47,8 @@ test('messages for a queue that is gone, or full, wait beside it, and hold up no
   );
   await bystander.deleteQueue(gone);
   await eventually(async () => (await held(landings[0]!)) === 40 && (await held(landings[1]!)) === 40);
+  // The guide says how to see them instead.
+  for (const landing of landings) expect(await client.admin.inspect(landing)).toEqual({ messages: 0, consumers: 0 });
   const arrived = collect(client.consume({ queue: other, noAck: true }));
   await client.send({ queue: other, body: 1, delay: 400 });
   await eventually(() => arrived.values.length === 1);
