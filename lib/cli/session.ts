@@ -37,6 +37,8 @@ export class Session {
     return (this.#queue ??= new InstanceQueue({
       url: this.url,
       name: 'instance-queue cli',
+      // A command says itself what is wrong.
+      logger: 'silent',
       // A person waits: what fails at once is said at once, and a short loss is not the end.
       reconnect: { initialAttempts: 1, attempts: 5 },
     }));

@@ -77,6 +77,8 @@ async function* steps(endpoint: Endpoint, options: CheckOptions): AsyncGenerator
     url: options.url,
     ...(options.tls && { tls: options.tls }),
     name: 'instance-queue check',
+    logger: 'silent',
+
     reconnect: { initialAttempts: 1, attempts: 0 },
     connectTimeout: timeout,
   });
@@ -201,12 +203,15 @@ async function inspect({ admin }: InstanceQueue, name: string): Promise<string> 
   return `${name}: ${String(depth.messages)} messages ready, ${String(depth.consumers)} consumers`;
 }
 
+/** RabbitMQ ends no sentence. */
+const ended = (text: string): string => (/[.!?]$/.test(text) ? text : `${text}.`);
+
 /** 403 means a permission, which is given per name. */
 function permission(cause: unknown): unknown {
   const replyCode: unknown = isError(cause) ? Reflect.get(cause, 'replyCode') : undefined;
   if (cause instanceof ConnectionError || replyCode !== 403) return cause;
   return new ChannelError(
-    `${sentenceOf(cause)} The permissions of a user are patterns of names: \`rabbitmqctl list_user_permissions USER\` shows them.`,
+    `${ended(sentenceOf(cause))} The permissions of a user are patterns of names: \`rabbitmqctl list_user_permissions USER\` shows them.`,
     { cause, replyCode: 403 },
   );
 }

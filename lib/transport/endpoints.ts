@@ -44,6 +44,8 @@ export function parseEndpoint(url: unknown): Endpoint {
   } catch {
     return refuse('');
   }
+  // The parser takes what is in front of the first colon for a protocol.
+  if (!/^[a-z][\w.+-]*:\/\//i.test(url.trim())) return refuse(' without `amqp://` in front');
   // An unescaped `/`, `?` or `#` in a password ends the host there. The rest of the password must not become the label.
   if (parsed.hash !== '' || `${parsed.pathname}${parsed.search}`.includes('@'))
     return refuse(', with a `#` or `@` that is not %-escaped');

@@ -250,7 +250,7 @@ describe('npx instance-queue, in pipes', () => {
       await asUser(privateBroker(), reader, async (url) => {
         const { code, stdout } = await inPipes(['check', '--url', url]);
         expect(code).toBe(5);
-        expect(stdout).toMatch(/configure +FAILED.*403/);
+        expect(stdout).toMatch(/configure +FAILED.*403.*'reader'\. The permissions of a user/);
         expect(stdout).toMatch(/write +skipped/);
         expect(stdout).not.toContain('geheim');
       });

@@ -1,6 +1,10 @@
+import { type AddressInfo, createServer, type Socket } from 'node:net';
+import { checkConnection } from 'instance-queue/tools';
+import { lastValueFrom } from 'rxjs';
 import { runCommand, Session, type Command, type GlobalOptions } from '../../../lib/cli/session';
 import { OptionsError } from '../../../lib/index';
 import { surroundings } from '../../support/surroundings';
+import { rejection } from '../../support/waiting';
 
 const never = new AbortController().signal;
 const session = (options: Partial<GlobalOptions> = {}, env: NodeJS.ProcessEnv = {}): Session =>
@@ -28,6 +32,44 @@ describe('the broker of a command', () => {
     await one.close();
     expect(queue.health.status).toBe('down');
   });
+});
+
+it.each<[string, number, (url: string) => Promise<unknown>]>([
+  [
+    'a command',
+    1,
+    async (url) => {
+      const one = session({ url });
+      await rejection(one.queue.connect());
+      await one.close();
+    },
+  ],
+  // Its first connection is for TCP alone.
+  ['a check', 2, (url) => lastValueFrom(checkConnection({ url }))],
+])('%s is not warned of what concerns services: a logger that they have not', async (_, connections, connect) => {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const sockets: Socket[] = [];
+  const accepted = new Promise<void>((resolve) =>
+    server.on('connection', (socket) => {
+      if (sockets.push(socket) === connections) resolve();
+    }),
+  );
+  const warnings = jest.spyOn(process, 'emitWarning').mockImplementation();
+  jest.useFakeTimers({ doNotFake: ['nextTick', 'setImmediate', 'queueMicrotask'] });
+  try {
+    const ended = connect(`amqp://127.0.0.1:${String((server.address() as AddressInfo).port)}`);
+    await accepted;
+    jest.advanceTimersByTime(6000);
+    expect(warnings).not.toHaveBeenCalled();
+    for (const socket of sockets) socket.destroy();
+    jest.useRealTimers();
+    await ended;
+  } finally {
+    jest.useRealTimers();
+    warnings.mockRestore();
+    server.close();
+  }
 });
 
 describe('the management API of a command', () => {

@@ -83,7 +83,9 @@ describe('an AMQP URL', () => {
   it.each([
     ['', 'got ``'],
     ['localhost', 'got `localhost`'],
-    ['localhost:5672', 'with another protocol'],
+    ['localhost:5672', 'without `amqp://` in front'],
+    ['guest:geheim@localhost:5672', 'without `amqp://` in front'],
+    ['shop:geheim@host/a@b', 'without `amqp://` in front'],
     ['http://localhost', 'with another protocol'],
     ['amqp://', 'got `amqp://`'],
     ['amqp:///shop', 'without a host'],
