@@ -129,7 +129,10 @@ function push<M>(source: Observable<M>, subscriber: Subscriber<Confirmation>, se
 function pull<M>(messages: Iterables<M>, subscriber: Subscriber<Confirmation>, sendsFor: MakeSends<M>): () => void {
   const iterator = Symbol.asyncIterator in messages ? messages[Symbol.asyncIterator]() : messages[Symbol.iterator]();
   let fetching = false;
+  let stepping = false;
   let exhausted = false;
+  /** Lets the iterator release its resources (a file, a cursor). What becomes of that is ignored, also if it throws at once. */
+  const leave = (): void => void (async () => iterator.return?.())().catch(() => undefined);
   const take = ({ done, value }: IteratorResult<M, unknown>): void => {
     if (done === true) {
       exhausted = true;
@@ -143,7 +146,10 @@ function pull<M>(messages: Iterables<M>, subscriber: Subscriber<Confirmation>, s
   const pump = (): void => {
     try {
       while (sends.room && !fetching && !exhausted) {
+        stepping = true;
         const fetched = iterator.next();
+        stepping = false;
+        if (subscriber.closed) leave();
         if (!('then' in fetched)) take(fetched);
         else {
           fetching = true;
@@ -163,9 +169,8 @@ function pull<M>(messages: Iterables<M>, subscriber: Subscriber<Confirmation>, s
   const sends = sendsFor(subscriber, pump);
   pump();
   return () => {
-    if (exhausted) return;
-    // Lets the iterator release its resources (a file, a cursor). What becomes of that is ignored, also if it throws at once.
-    void (async () => iterator.return?.())().catch(() => undefined);
+    // A generator cannot be left while it runs.
+    if (!exhausted && !stepping) leave();
   };
 }
 

@@ -20,7 +20,7 @@ export class PublishingChannel {
   /** Queues known to exist, on this connection. One that is forgotten is ensured again. */
   readonly ensured: Set<string> = new RecentSet(REMEMBERED);
   /** Exchanges of contracts that were declared on this connection, and whether the broker accepted that. */
-  readonly exchanges = new Map<object, boolean>();
+  readonly exchanges = new WeakMap<object, boolean>();
   /** The queue or exchange that is being ensured. Later messages wait, to keep the order. */
   ensuring: string | undefined;
   /** Has it confirmed anything? */

@@ -2,6 +2,7 @@ import {
   EMPTY,
   NEVER,
   Subject,
+  Subscription,
   count,
   firstValueFrom,
   from,
@@ -207,6 +208,29 @@ describe.each(Object.entries(KINDS))('publish() of an %s', (_kind, make) => {
       make([], [], () => undefined),
     );
     expect(await firstValueFrom(nothing.pipe(toArray()))).toEqual([]);
+  });
+
+  it('lets go of it when it is unsubscribed from by what it fetches', async () => {
+    const fake = new Fake();
+    const fetched: number[] = [];
+    let ended = 0;
+    const subscription = new Subscription();
+    const leaving = new Proxy(fetched, {
+      set: (target, name, value) => {
+        if (value === 2) subscription.unsubscribe();
+        return Reflect.set(target, name, value);
+      },
+    });
+    const sent$ = publish(
+      fake,
+      make([1, 2, 3], leaving, () => ended++),
+      { concurrency: 1 },
+    );
+    subscription.add(sent$.subscribe());
+    await turn();
+    await fake.confirm(1);
+    await turn();
+    expect([fetched[1], fetched.length, fake.sent.length, ended]).toEqual([2, 2, 1, 1]);
   });
 
   it('lets go of it when unsubscribed, and fetches nothing more', async () => {

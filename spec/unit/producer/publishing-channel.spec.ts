@@ -1,5 +1,6 @@
 import { defineExchange, defineQueue, json, type PublishError, type ExchangeSpec, type Topology } from 'instance-queue';
 import { type ConnectionError } from '../../../lib/errors';
+import { heldBytes } from '../../support/memory';
 import { RouteDeclarations } from '../../../lib/producer/publishing-channel';
 import { type Answers, refused, lost, sendOf, entryTo, onLink, core, throwing } from '../../support/publishing-channel';
 
@@ -155,9 +156,25 @@ describe('the exchange of a contract', () => {
     expect(log.warn.mock.calls).toEqual([[{ err, exchange: 'events' }, text]]);
     expect(routes.ensure(publishing, to(events))).toBeUndefined();
     link.lost = lost();
-    publishing.exchanges.clear();
+    publishing.exchanges.delete(events);
     await routes.ensure(publishing, to(events));
     expect([publishing.ensuring, log.warn.mock.calls.length]).toEqual([undefined, 1]);
+  });
+});
+
+describe('the exchanges of contracts', () => {
+  it('are not remembered longer than their contracts: some are made for each message', async () => {
+    const { asked, publishing } = onLink();
+    const routes = new RouteDeclarations(core().core, () => ({}));
+    const before = heldBytes();
+    for (let i = 0; i < 10; i++) {
+      const held = Buffer.alloc(100_000);
+      const contract = defineExchange({ name: 'events', type: 'topic', messages: { paid: json(() => held) } });
+      await routes.ensure(publishing, entryTo({ exchange: contract, routingKey: 'paid' }).message);
+      expect(asked.splice(0)).toHaveLength(1);
+    }
+    expect(heldBytes() - before).toBeLessThan(500_000);
+    expect(publishing.exchanges).toBeDefined();
   });
 });
 
