@@ -3,8 +3,8 @@ import { fromEvent, lastValueFrom, takeUntil, tap, type Observable } from 'rxjs'
 import { deadLetters, type DeadLetterGroups } from '../tools/index';
 import { type DeadOptions, drop, looking, move, replay } from './dead-transfers';
 import { EXIT } from './exit-codes';
-import { letterJson, printGroups, printLetter } from './letters';
-import { count, filters, positive, whole } from './options';
+import { letterJson, noneCame, printGroups, printLetter } from './letters';
+import { count, filterOf, filters, positive, whole } from './options';
 import type { Running, Session } from './session';
 import { counted, forShell, grouped } from './terminal';
 
@@ -140,10 +140,7 @@ async function list(session: Session, name: string, options: DeadOptions): Promi
     const [group] = look.groups;
     if (group)
       terminal.hint(`\nNext: instance-queue dead show ${forShell(name)} (one of them, whole), or dead replay --help`);
-    if (look.read === 0 && look.found > 0)
-      terminal.warn(
-        `none of its ${grouped(look.found)} messages came: other consumers have them, or it is a stream (see tail --help)`,
-      );
+    if (look.read === 0 && look.found > 0) terminal.warn(noneCame(look.found));
   }
   const times = counted(look.highestCount, 'time');
   if (look.highestCount > 0) terminal.hint(`the most delivered of these letters was delivered ${times}; see --help`);
@@ -167,6 +164,12 @@ async function show(session: Session, name: string, options: DeadOptions): Promi
     session,
   );
   if (shown === 0 && !session.signal.aborted) {
+    const all = Object.keys(filterOf(options)).length === 0;
+    const found = all ? ((await session.queue.admin.inspect(name))?.messages ?? 0) : 0;
+    if (found > 0) {
+      terminal.warn(noneCame(found));
+      return EXIT.done;
+    }
     const among =
       limit === undefined || limit === Infinity
         ? 'in the queue'

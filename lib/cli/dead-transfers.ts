@@ -9,7 +9,7 @@ import {
   type ReplayOptions,
 } from '../tools/index';
 import { EXIT, UsageError } from './exit-codes';
-import { printReport } from './letters';
+import { noneCame, printReport } from './letters';
 import { type FilterOptions, filterOf, filterWords } from './options';
 import type { Session } from './session';
 import { grouped } from './terminal';
@@ -123,8 +123,11 @@ async function report(
       else printReport(terminal, what, latest, dryRun);
     }
   }
-  if (latest?.stopped === 'aborted') return EXIT.interrupted;
-  return (latest && keptOf(latest) > 0) || latest?.stopped ? EXIT.partly : EXIT.done;
+  if (!latest) return EXIT.done;
+  const { found, read, stopped } = latest;
+  if (stopped === 'aborted') return EXIT.interrupted;
+  if (found > 0 && read === 0) terminal.warn(noneCame(found));
+  return (found > 0 && read === 0) || keptOf(latest) > 0 || stopped ? EXIT.partly : EXIT.done;
 }
 
 const keptOf = ({ kept }: DeadLetterReport): number => Object.values(kept).reduce((sum, count) => sum + count, 0);

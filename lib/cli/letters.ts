@@ -78,6 +78,10 @@ export function printGroups(terminal: Terminal, name: string, look: DeadLetterGr
   if (others > 0) terminal.print(`and ${counted(others, 'letter')} in further groups`);
 }
 
+/** A queue has messages, and none of them is delivered. */
+export const noneCame = (found: number): string =>
+  `none of its ${counted(found, 'message')} came: other consumers have them, or it is a stream (see tail --help)`;
+
 /** What was done, in a sentence or two. */
 export function printReport(terminal: Terminal, what: string, report: DeadLetterReport, dryRun: boolean): void {
   const { done, matched, read, found, kept, targets, problem, stopped } = report;

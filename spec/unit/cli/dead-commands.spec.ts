@@ -1,5 +1,7 @@
 import { FakeInstanceQueue } from 'instance-queue/testing';
 import { execFileSync } from 'node:child_process';
+import { DeadLetters, type DeadLetterReport } from 'instance-queue/tools';
+import { EMPTY, of } from 'rxjs';
 import { deadCommand } from '../../../lib/cli/dead-commands';
 import { closeAll, closing } from '../../support/closing';
 import { type RunOptions, runOver, surroundings } from '../../support/surroundings';
@@ -218,6 +220,40 @@ describe('dead replay', () => {
     expect(err).toContain(' 0/2 ');
     expect(err).not.toContain(' 2/2 ');
     expect(waiting(queue)).toEqual([0, 1]);
+  });
+});
+
+describe('letters that do not come, as those of a stream', () => {
+  const none: DeadLetterReport = {
+    found: 2,
+    read: 0,
+    matched: 0,
+    done: 0,
+    kept: { noOrigin: 0, unroutable: 0, refused: 0 },
+    targets: {},
+  };
+  const WARNING =
+    'warning: none of its 2 messages came: other consumers have them, or it is a stream (see tail --help)\n';
+
+  it.each([
+    ['replay', ['--to', 'archive']],
+    ['move', ['--to', 'archive', '--yes']],
+    ['drop', ['--yes']],
+  ] as const)('are no success of dead %s', async (command, args) => {
+    const taken = jest.spyOn(DeadLetters.prototype, command).mockReturnValue(of(none));
+    const { code, err } = await dead(await filled(2), [command, 'orders.dead', ...args]);
+    expect([code, err]).toEqual([7, WARNING]);
+    taken.mockReturnValue(of({ ...none, found: 0 }));
+    expect(await dead(await filled(0), [command, 'orders.dead', ...args])).toMatchObject({ code: 0, err: '' });
+    taken.mockRestore();
+  });
+
+  it('are not taken for letters that do not match', async () => {
+    const look = jest.spyOn(DeadLetters.prototype, 'look').mockReturnValue(EMPTY);
+    const queue = await filled(2);
+    expect((await dead(queue, ['show', 'orders.dead'])).err).toBe(WARNING);
+    expect((await dead(queue, ['show', 'orders.dead', '--id', 'x'])).err).toMatch(/^no letter matches/);
+    look.mockRestore();
   });
 });
 
