@@ -76,7 +76,7 @@ export class SimulatedLine implements Replies, Requests {
   }
 
   #await(): void {
-    const [first] = this.#sent;
+    const first = this.#sent[0];
     if (this.#held || this.#timer !== undefined || first === undefined) return;
     this.#timer = setTimeout(
       () => {
@@ -90,7 +90,7 @@ export class SimulatedLine implements Replies, Requests {
   /** All that is due arrives in one read. */
   #arrive(): void {
     try {
-      for (let [first] = this.#sent; first && first.at <= performance.now() && !this.#held; [first] = this.#sent) {
+      for (let first = this.#sent[0]; first && first.at <= performance.now() && !this.#held; first = this.#sent[0]) {
         if (this.#left-- <= 0) {
           this.cut();
           this.#onCut();

@@ -9,6 +9,11 @@ const EPOCH = Date.UTC(2030, 0, 1);
 /** The clock as it was when this file was loaded. */
 const { setImmediate: nextTurn, Date: RealDate } = globalThis;
 
+/** Turns that are asked for together: a round of the event loop for each would cost more than what most of them do. */
+const TURNS = 32;
+
+type Callback = (...args: unknown[]) => void;
+
 /** What a world replaces, and where. */
 type Replaced = readonly [object: object, name: string, value: unknown];
 
@@ -84,6 +89,8 @@ export class World implements TimerOwner {
   #until<T>(result: Promise<T>, limit: number): Promise<{ readonly value: T } | undefined> {
     return new Promise((resolve, reject) => {
       let settle: (() => void) | undefined;
+      let over = false;
+      let asked = 0;
       result.then(
         (value) => {
           settle = () => {
@@ -98,18 +105,22 @@ export class World implements TimerOwner {
       );
       // A turn of the real event loop: until the next one Node has run every microtask and reported unhandled rejections.
       const turn = (): void => {
-        if (settle) {
-          settle();
+        if (over) return;
+        asked--;
+        const timer = settle ? undefined : this.#timers.take();
+        if (timer !== undefined && timer.due <= limit) {
+          this.#run(timer);
+          if (asked === 0) ask();
           return;
         }
-        const timer = this.#timers.take();
-        if (timer === undefined || timer.due > limit) resolve(undefined);
-        else {
-          this.#run(timer);
-          nextTurn(turn);
-        }
+        over = true;
+        if (settle) settle();
+        else resolve(undefined);
       };
-      nextTurn(turn);
+      const ask = (): void => {
+        for (; asked < TURNS; asked++) nextTurn(turn);
+      };
+      ask();
     });
   }
 
@@ -162,29 +173,16 @@ export class World implements TimerOwner {
 
   #replace(): () => void {
     const ms = (given: unknown): number => Math.min(2 ** 31 - 1, Math.max(1, Math.trunc(Number(given)) || 1));
-    type Callback = (...args: unknown[]) => void;
     const start =
       (repeats: boolean) =>
       (callback: Callback, after: unknown, ...args: unknown[]): SimulatedTimer =>
-        this.#add(
-          () => {
-            callback(...args);
-          },
-          repeats,
-          ms(after),
-        );
+        this.#add(bound(callback, args), repeats, ms(after));
     const stop = (given: unknown): void => {
       const timer = typeof given === 'number' || typeof given === 'string' ? this.#numbered.get(Number(given)) : given;
       if (timer instanceof SimulatedTimer) timer.close();
     };
     const immediate = (callback: Callback, ...args: unknown[]): SimulatedTimer =>
-      this.#add(
-        () => {
-          callback(...args);
-        },
-        false,
-        0,
-      );
+      this.#add(bound(callback, args), false, 0);
     const later = (after: unknown, value: unknown): Promise<unknown> =>
       new Promise((resolve) => start(false)(resolve, after, value));
     const today = (): number => EPOCH + Math.floor(this.#now);
@@ -220,14 +218,33 @@ export class World implements TimerOwner {
     const before = replaced.map(
       ([object, name]) => [object, name, Object.getOwnPropertyDescriptor(object, name)] as const,
     );
-    for (const [object, name, value] of replaced) {
-      Object.defineProperty(object, name, { value, configurable: true, writable: true, enumerable: true });
-    }
+    for (const [object, name, value] of replaced) put(object, name, value);
     return () => {
-      for (const [object, name, descriptor] of before) {
-        if (descriptor) Object.defineProperty(object, name, descriptor);
-        else Reflect.deleteProperty(object, name);
+      // What was added last goes first: so the objects stay as fast as they were.
+      for (const [object, name, descriptor] of before.reverse()) {
+        if (!descriptor) Reflect.deleteProperty(object, name);
+        else if ('value' in descriptor) put(object, name, descriptor.value);
+        else Object.defineProperty(object, name, descriptor);
       }
     };
   }
 }
+
+/** Replaces a value, and leaves the property as it is otherwise: code that was compiled for it stays valid. */
+function put(object: object, name: string, value: unknown): void {
+  const {
+    writable = false,
+    configurable = true,
+    enumerable = true,
+  } = Object.getOwnPropertyDescriptor(object, name) ?? {};
+  if (writable) Reflect.set(object, name, value);
+  else Object.defineProperty(object, name, { value, configurable, writable: true, enumerable });
+}
+
+/** Most callbacks come without arguments. */
+const bound = (callback: Callback, args: readonly unknown[]): (() => void) =>
+  args.length === 0
+    ? callback
+    : () => {
+        callback(...args);
+      };
