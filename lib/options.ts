@@ -118,12 +118,13 @@ export const shortString = (bytes = 255): Check =>
     // A UTF-16 unit takes three bytes at most: most strings need not be measured.
     (v) => typeof v === 'string' && (v.length * 3 <= bytes || Buffer.byteLength(v) <= bytes),
   );
+const short = shortString();
 /**
  * The name of a queue or an exchange. RabbitMQ leaves out line breaks when it declares one, and then knows none of the given name
  * (seen on 3.10).
  */
 export const entityName: Check = (value) =>
-  shortString()(value) ??
+  short(value) ??
   (/[\r\n]/.test(String(value)) ? 'a name without line breaks, which RabbitMQ would leave out' : undefined);
 export const codec: Check = expectation(
   'a codec with `contentType`, `encode` and `decode`',

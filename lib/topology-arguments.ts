@@ -69,6 +69,9 @@ export function exchangeArguments(spec: ExchangeSpec): ExchangeDeclaration {
 
 const plain = (table: Arguments = {}): Arguments => plainTable(table, 'arguments');
 
-function present(table: Arguments): Arguments {
-  return Object.fromEntries(Object.entries(table).filter(([, value]) => value !== undefined));
+/** Of the members that the library names itself. */
+function present(table: Record<string, unknown>): Arguments {
+  const given: Record<string, unknown> = {};
+  for (const name in table) if (table[name] !== undefined) given[name] = table[name];
+  return given;
 }

@@ -117,6 +117,7 @@ export function checkNewQueue(
 
 /** Refuses to declare a queue anew as something else. Arguments that RabbitMQ does not know do not count. */
 export function checkSameQueue(name: string, current: QueueDeclaration, received: QueueDeclaration): void {
+  if (isSame(current, received)) return;
   const what = `queue '${name}' in vhost '/'`;
   checkSame(what, 'durable', current.durable, received.durable);
   checkSame(what, 'auto_delete', current.autoDelete, received.autoDelete);
@@ -139,6 +140,17 @@ export function checkSameExchange(name: string, current: ExchangeDeclaration, re
   checkSame(what, 'internal', current.internal, received.internal);
   const key = 'alternate-exchange';
   checkSameArgument(what, key, current.arguments[key], received.arguments[key]);
+}
+
+/** Is it the same for sure? */
+function isSame(one: QueueDeclaration, other: QueueDeclaration): boolean {
+  const names = Object.keys(one.arguments);
+  return (
+    one.durable === other.durable &&
+    one.autoDelete === other.autoDelete &&
+    names.length === Object.keys(other.arguments).length &&
+    names.every((name) => one.arguments[name] === other.arguments[name])
+  );
 }
 
 function checkSame(what: string, property: string, current: unknown, received: unknown): void {

@@ -19,19 +19,24 @@ interface Routed {
   readonly routingKey: string;
   readonly headers: Arguments;
 }
-type Match = (binding: Binding, message: Routed) => boolean;
+type Match = (binding: Bound, message: Routed, words: readonly string[]) => boolean;
+
+/** A binding, and the words of its key. */
+interface Bound extends Binding {
+  readonly pattern: readonly string[];
+}
 
 const MATCHES: Readonly<Record<string, Match>> = {
   direct: (binding, { routingKey }) => binding.routingKey === routingKey,
   fanout: () => true,
-  topic: (binding, { routingKey }) => topicMatches(wordsOf(binding.routingKey), wordsOf(routingKey)),
+  topic: ({ pattern }, _, words) => topicMatches(pattern, words),
   headers: (binding, { headers }) => headersMatch(binding.arguments, headers),
 };
 
 /** One exchange and its bindings. https://www.rabbitmq.com/docs/exchanges */
 export class MemoryExchange {
   readonly #match: Match;
-  #bindings: Binding[] = [];
+  #bindings: Bound[] = [];
 
   constructor(
     readonly name: string,
@@ -55,7 +60,8 @@ export class MemoryExchange {
 
   bind(binding: Binding): void {
     if (this.declaration.type === 'headers') checkHeadersBinding(binding.arguments);
-    if (!this.#bindings.some((one) => isDeepStrictEqual(one, binding))) this.#bindings.push(binding);
+    if (this.#bindings.some((one) => isSame(one, binding))) return;
+    this.#bindings.push({ ...binding, pattern: wordsOf(binding.routingKey) });
   }
 
   /** Is anything bound to it? */
@@ -73,18 +79,29 @@ export class MemoryExchange {
 
   /** Where a message goes from here. */
   route(message: Routed): readonly Destination[] {
-    return this.#bindings.filter((binding) => this.#match(binding, message)).map(({ to }) => to);
+    const words = wordsOf(message.routingKey);
+    return this.#bindings.filter((binding) => this.#match(binding, message, words)).map(({ to }) => to);
   }
 }
+
+/** Do two bindings do the same? */
+export const isSame = (one: Binding, other: Binding): boolean =>
+  one.routingKey === other.routingKey &&
+  isDeepStrictEqual(one.to, other.to) &&
+  isDeepStrictEqual(one.arguments, other.arguments);
 
 const wordsOf = (key: string): readonly string[] => (key === '' ? [] : key.split('.'));
 
 /** `*` is one word, `#` any number of them. */
-function topicMatches([first, ...pattern]: readonly string[], words: readonly string[]): boolean {
-  if (first === undefined) return words.length === 0;
-  if (first === '#') return words.some((_, i) => topicMatches(pattern, words.slice(i))) || topicMatches(pattern, []);
-  const [word, ...rest] = words;
-  return word !== undefined && (first === '*' || first === word) && topicMatches(pattern, rest);
+function topicMatches(pattern: readonly string[], words: readonly string[], at = 0, from = 0): boolean {
+  const first = pattern[at];
+  if (first === undefined) return from === words.length;
+  if (first !== '#') {
+    const word = words[from];
+    return word !== undefined && (first === '*' || first === word) && topicMatches(pattern, words, at + 1, from + 1);
+  }
+  for (let i = from; i <= words.length; i++) if (topicMatches(pattern, words, at + 1, i)) return true;
+  return false;
 }
 
 const HEADERS_MATCH = ['all', 'any', 'all-with-x', 'any-with-x'];

@@ -7,6 +7,7 @@ import type { Arguments } from '../../properties';
  * is a plain one. Timestamps keep their type.
  */
 export function copyOfTable(table: Arguments): Arguments {
+  if (Object.keys(table).length === 0) return {};
   const present = Object.entries(table).filter(([, value]) => value !== undefined);
   return Object.fromEntries(present.map(([name, value]) => [name, copyOf(value)]));
 }

@@ -3,8 +3,9 @@ import { LONGEST } from '../../options';
 import type { QueueDeclaration } from '../../topology-arguments';
 import type { BrokerQueue, QueueHost } from './broker-queue';
 import type { DeathReason } from './dead-letter';
-import { deliveryLimitOf, quorumRank, releaseCounts, servesRanksInTurns } from './generation';
+import { quorumRank, releaseCounts, servesRanksInTurns } from './generation';
 import type { QueueConsumer, QueueConsumerOptions } from './queue-consumer';
+import { limitsOf, type Limits } from './queue-limits';
 import { ReadyMessages } from './ready-messages';
 import { Refusal } from './refusal';
 import type { QueuedMessage, StoredMessage } from './stored-message';
@@ -16,7 +17,11 @@ const DEAD_LETTER_AGAIN = 180_000;
 export class MemoryQueue implements BrokerQueue {
   readonly consumers: QueueConsumer[] = [];
   readonly out = new Set<QueuedMessage>();
+  /** Does it count failed deliveries? A quorum queue does. */
+  readonly counts: boolean;
+  readonly singleActiveConsumer: boolean;
   readonly #ready: ReadyMessages;
+  readonly #limits: Limits;
   /** Those that wait to be delivered again, and until when, by `performance.now()`. */
   readonly #delayed = new Map<QueuedMessage, number>();
   #pushed = 0;
@@ -30,6 +35,10 @@ export class MemoryQueue implements BrokerQueue {
     readonly owner: object | undefined,
     readonly host: QueueHost,
   ) {
+    const { arguments: args } = declaration;
+    this.counts = args['x-queue-type'] === 'quorum';
+    this.singleActiveConsumer = args['x-single-active-consumer'] === true;
+    this.#limits = limitsOf(args, this.counts, host.version);
     this.#ready = new ReadyMessages(this.counts && servesRanksInTurns(host.version));
   }
 
@@ -39,14 +48,9 @@ export class MemoryQueue implements BrokerQueue {
   get busy(): boolean {
     return this.out.size > 0 || (this.consumers.length > 0 && this.ready.length + this.#delayed.size > 0);
   }
-  get counts(): boolean {
-    return this.declaration.arguments['x-queue-type'] === 'quorum';
-  }
-  get singleActiveConsumer(): boolean {
-    return this.declaration.arguments['x-single-active-consumer'] === true;
-  }
   get expired(): boolean {
-    return this.consumers.length === 0 && performance.now() - this.#usedAt >= this.#number('x-expires', Infinity);
+    const { expires } = this.#limits;
+    return expires < Infinity && this.consumers.length === 0 && performance.now() - this.#usedAt >= expires;
   }
 
   used(): void {
@@ -69,11 +73,9 @@ export class MemoryQueue implements BrokerQueue {
     const { expiration = Infinity, priority } = message.properties;
     this.#ready.insert({
       message,
-      rank: this.counts
-        ? quorumRank(this.host.version, priority)
-        : Math.min(priority ?? 0, this.#number('x-max-priority', 0)),
+      rank: this.counts ? quorumRank(this.host.version, priority) : Math.min(priority ?? 0, this.#limits.maxPriority),
       order: this.#pushed++,
-      expiresAt: performance.now() + Math.min(this.#number('x-message-ttl', Infinity), expiration),
+      expiresAt: performance.now() + Math.min(this.#limits.messageTtl, expiration),
       redelivered: false,
       failures: 0,
     });
@@ -115,7 +117,7 @@ export class MemoryQueue implements BrokerQueue {
     message.redelivered = true;
     if (failed || releaseCounts(this.host.version)) message.failures++;
     const delay = this.#delayOf(message, failed);
-    if (message.failures > this.#deliveryLimit()) this.#die(message, 'delivery_limit');
+    if (message.failures > this.#limits.deliveries) this.#die(message, 'delivery_limit');
     else if (delay === undefined) this.#ready.insert(message);
     else this.#delayed.set(message, performance.now() + delay);
   }
@@ -183,7 +185,7 @@ export class MemoryQueue implements BrokerQueue {
    * was lost alone: what a client puts back is appended. https://www.rabbitmq.com/docs/quorum-queues#repeated-requeues
    */
   #rankOfReturned(lost: boolean): number {
-    return lost || this.#deliveryLimit() < Infinity ? Infinity : quorumRank(this.host.version);
+    return lost || this.#limits.deliveries < Infinity ? Infinity : quorumRank(this.host.version);
   }
 
   #handOut(): void {
@@ -204,10 +206,12 @@ export class MemoryQueue implements BrokerQueue {
   /** In turns, those of the highest priority first. https://www.rabbitmq.com/docs/consumer-priority */
   #nextConsumer(): QueueConsumer | undefined {
     if (this.singleActiveConsumer) return this.consumers.slice(0, 1).find(({ ready }) => ready);
-    const free = this.consumers.filter(({ ready }) => ready);
-    const highest = Math.max(...free.map(({ options: { priority } }) => priority));
-    const next = free.find(({ options: { priority } }) => priority === highest);
-    if (next) this.consumers.push(...this.consumers.splice(this.consumers.indexOf(next), 1));
+    let next: QueueConsumer | undefined;
+    for (const one of this.consumers) {
+      if (one.ready && (!next || one.options.priority > next.options.priority)) next = one;
+    }
+    if (next && this.consumers.length > 1)
+      this.consumers.push(...this.consumers.splice(this.consumers.indexOf(next), 1));
     return next;
   }
 
@@ -219,15 +223,15 @@ export class MemoryQueue implements BrokerQueue {
 
   /** When the next message expires, or has waited long enough. */
   #nextAt(): number {
-    return Math.min(this.#ready.first?.expiresAt ?? Infinity, ...this.#delayed.values());
+    const expiresAt = this.#ready.first?.expiresAt ?? Infinity;
+    return this.#delayed.size === 0 ? expiresAt : Math.min(expiresAt, ...this.#delayed.values());
   }
 
   /** ms that a message waits which is put back; undefined: none. https://www.rabbitmq.com/docs/quorum-queues */
   #delayOf({ failures }: QueuedMessage, failed: boolean): number | undefined {
-    const { 'x-delayed-retry-type': type } = this.declaration.arguments;
-    const min = this.#number('x-delayed-retry-min', 0);
+    const { min, max, type } = this.#limits.retry;
     if (!this.counts || min <= 0 || (type !== 'all' && type !== (failed ? 'failed' : 'returned'))) return undefined;
-    return Math.min(min * Math.max(1, failures), this.#number('x-delayed-retry-max', min));
+    return Math.min(min * Math.max(1, failures), max);
   }
 
   #awaitExpiry(): void {
@@ -240,15 +244,13 @@ export class MemoryQueue implements BrokerQueue {
   }
 
   #rejects(message: StoredMessage): boolean {
-    const overflow = this.declaration.arguments['x-overflow'];
-    const rejects = typeof overflow === 'string' && overflow.startsWith('reject-publish');
-    return rejects && this.#overfull([...this.ready, { message }]);
+    return this.#limits.rejects && this.#overfull([...this.ready, { message }]);
   }
 
   /** https://www.rabbitmq.com/docs/maxlength: messages that are out to consumers do not count. */
   #overfull(messages: readonly { readonly message: StoredMessage }[]): boolean {
-    if (messages.length > this.#number('x-max-length', Infinity)) return true;
-    const bytes = this.#number('x-max-length-bytes', Infinity);
+    const { length, bytes } = this.#limits;
+    if (messages.length > length) return true;
     return bytes < Infinity && messages.reduce((sum, { message }) => sum + message.content.length, 0) > bytes;
   }
 
@@ -269,16 +271,5 @@ export class MemoryQueue implements BrokerQueue {
     if (typeof exchange !== 'string') return true;
     const death = { queue: this.name, reason };
     return this.host.deadLetter(message, death, exchange, typeof key === 'string' ? key : undefined);
-  }
-
-  #deliveryLimit(): number {
-    if (!this.counts) return Infinity;
-    const limit = this.#number('x-delivery-limit', deliveryLimitOf(this.host.version) ?? Infinity);
-    return limit < 0 ? Infinity : limit;
-  }
-
-  #number(name: string, absent: number): number {
-    const value = this.declaration.arguments[name];
-    return typeof value === 'number' ? value : absent;
   }
 }

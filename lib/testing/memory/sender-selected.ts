@@ -16,11 +16,13 @@ export function copies(headers: Arguments, name: Copies): readonly string[] {
 
 /** Every key that a message is routed by. */
 export function routingKeys({ routingKey, properties: { headers } }: StoredMessage): readonly string[] {
+  if (headers['CC'] === undefined && headers['BCC'] === undefined) return [routingKey];
   return [...new Set([routingKey, ...copies(headers, 'CC'), ...copies(headers, 'BCC')])];
 }
 
 /** The message as consumers may see it. */
 export function withoutBlindCopies(message: StoredMessage): StoredMessage {
-  const { BCC: blind, ...headers } = message.properties.headers;
-  return blind === undefined ? message : { ...message, properties: { ...message.properties, headers } };
+  if (message.properties.headers['BCC'] === undefined) return message;
+  const { BCC: _, ...headers } = message.properties.headers;
+  return { ...message, properties: { ...message.properties, headers } };
 }

@@ -46,19 +46,12 @@ export function stored(
   const properties: Record<string, unknown> = {};
   for (const name of PROPERTIES) if (given[name] !== undefined) properties[name] = given[name];
   const { timestamp, expiration, headers = {} } = given;
-  return {
-    exchange,
-    routingKey,
-    content: Buffer.from(content),
-    properties: {
-      ...properties,
-      // Whole seconds and whole ms, as on the wire.
-      ...(timestamp && { timestamp: new Date(Math.floor(timestamp.getTime() / 1000) * 1000) }),
-      ...(expiration !== undefined && { expiration: Math.floor(expiration) }),
-      // AMQP clients write an empty table where there are no headers, and that is what consumers read.
-      headers: copyOfTable(headers),
-    },
-  };
+  // Whole seconds and whole ms, as on the wire.
+  if (timestamp) properties['timestamp'] = new Date(Math.floor(timestamp.getTime() / 1000) * 1000);
+  if (expiration !== undefined) properties['expiration'] = Math.floor(expiration);
+  // AMQP clients write an empty table where there are no headers, and that is what consumers read.
+  const table = copyOfTable(headers);
+  return { exchange, routingKey, content: Buffer.from(content), properties: { ...properties, headers: table } };
 }
 
 /** A new property does not compile until it is here. */

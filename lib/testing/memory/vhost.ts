@@ -6,7 +6,7 @@ import type { DeleteConditions, Settlement } from '../../transport/transport';
 import { deadLetter, isCycle, type Death } from './dead-letter';
 import { checkNewQueue, checkSameExchange, checkSameQueue } from './declaration-checks';
 import { LATEST } from './generation';
-import { MemoryExchange, type Binding, type Destination } from './exchange';
+import { isSame, MemoryExchange, type Binding, type Destination } from './exchange';
 import type { BrokerQueue, QueueHost } from './broker-queue';
 import { MemoryQueue } from './queue';
 import type { QueueConsumer } from './queue-consumer';
@@ -179,7 +179,7 @@ export class Vhost implements QueueHost {
     const queue = 'queue' in binding.to && this.find(binding.to.queue);
     if (queue) this.#checkOwner(queue, connection);
     const exchange = this.#exchanges.get(source);
-    if (exchange?.unbind((one) => isDeepStrictEqual(one, binding))) this.deleteExchange(source);
+    if (exchange?.unbind((one) => isSame(one, binding))) this.deleteExchange(source);
   }
 
   /** To every queue that the message is routed to, once. */
