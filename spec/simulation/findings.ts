@@ -6,6 +6,9 @@ export interface Violation {
   readonly what: string;
 }
 
+/** Of the hash FNV-1a. */
+const PRIME = 0x01000193;
+
 /** What the oracle has seen and found in one run. The first violation of a rule is enough. */
 export class Findings {
   readonly violations: Violation[] = [];
@@ -23,8 +26,10 @@ export class Findings {
 
   note(event: string): void {
     this.#universe.note(event);
-    const line = `${this.#universe.now.toFixed(3)} ${event}`;
-    for (let i = 0; i < line.length; i++) this.#trace = Math.imul(this.#trace ^ line.charCodeAt(i), 0x01000193);
+    // To the µs.
+    let trace = Math.imul(this.#trace ^ Math.round(this.#universe.now * 1000), PRIME);
+    for (let i = 0; i < event.length; i++) trace = Math.imul(trace ^ event.charCodeAt(i), PRIME);
+    this.#trace = trace;
   }
 
   violate(rule: string, what: string): void {

@@ -108,18 +108,19 @@ export class Oracle {
     const { broker } = this.#universe;
     this.streams.calm();
     this.delays.calm();
-    for (const { name, consumers } of broker.queues) {
+    for (const { name, consumers: known } of broker.vhost.queues) {
+      const consumers = known.length;
       const attached = health.consumers.filter((one) => one.status === 'attached' && one.queueName === name).length;
       if (attached > consumers) {
         const what = `${String(attached)} are attached to ${name}, the broker knows ${String(consumers)}`;
         this.findings.violate('an-attached-consumer-is-at-the-broker', what);
       }
     }
-    for (const { name, unsettled, consumers } of broker.queues) {
-      if (unsettled > 0 && client.metrics.inFlight === 0) {
+    for (const { name, out, consumers } of broker.vhost.queues) {
+      if (out.size > 0 && client.metrics.inFlight === 0) {
         this.findings.violate(
           'nothing-is-stuck',
-          `${String(unsettled)} deliveries of ${name} are settled here and not at the broker (${String(consumers)} consumers)`,
+          `${String(out.size)} deliveries of ${name} are settled here and not at the broker (${String(consumers.length)} consumers)`,
         );
       }
     }
@@ -141,7 +142,7 @@ export class Oracle {
       );
     }
     if (waiting > 0) this.findings.violate('no-timer-is-left-after-close', `${String(waiting)} timers`);
-    if (this.#universe.broker.queues.some(({ consumers, unsettled }) => consumers + unsettled > 0)) {
+    if (this.#universe.broker.vhost.queues.some(({ consumers, out }) => consumers.length + out.size > 0)) {
       this.findings.violate('nothing-is-left-after-close', 'the broker still has consumers or unsettled deliveries');
     }
     this.sends.judge();

@@ -2,7 +2,7 @@ import type { Confirmation, InstanceQueue, Producer, PublishError } from 'instan
 import type { Death } from '../../lib/testing/memory/dead-letter';
 import type { StoredMessage } from '../../lib/testing/memory/stored-message';
 import type { Universe } from '../../lib/testing/simulation/universe';
-import { isBody, type Body } from './body';
+import { bodyIn, type Body } from './body';
 import type { Findings } from './findings';
 import { isFaultless, type Plan, type ProducerPlan } from './plan';
 
@@ -246,7 +246,9 @@ export class SendOracle {
   judge(): void {
     const deletes = this.#plan.faults.some(({ kind }) => kind === 'queue-deleted');
     const ready = new Set(
-      this.#universe.broker.queues.flatMap(({ messages }) => messages.map(({ body }) => (isBody(body) ? body.id : -1))),
+      this.#universe.broker.vhost.queues.flatMap(({ ready }) =>
+        ready.map(({ message }) => bodyIn(message.content)?.id),
+      ),
     );
     for (const [id, { settled, outcome, unseen, lost }] of this.#sends) {
       if (unseen) continue;
