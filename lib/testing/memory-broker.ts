@@ -40,6 +40,8 @@ export interface QueueView {
 export interface MemoryBrokerInside {
   /** Of the RabbitMQ that it behaves like. */
   readonly version?: string;
+  /** Messages in a chunk of a stream, which a filter lets pass as a whole. */
+  readonly chunk?: number;
   readonly transport?: (host: TransportHost) => BrokerTransport;
 }
 
@@ -69,8 +71,8 @@ export class MemoryBroker {
   constructor();
   /** @internal */
   constructor(inside: MemoryBrokerInside);
-  constructor({ version = LATEST, transport = (host) => new MemoryTransport(host) }: MemoryBrokerInside = {}) {
-    this.#vhost = new Vhost(() => this.#transport.size > 0, version);
+  constructor({ version = LATEST, chunk, transport = (host) => new MemoryTransport(host) }: MemoryBrokerInside = {}) {
+    this.#vhost = new Vhost(() => this.#transport.size > 0, version, chunk);
     const alarm = (): string | undefined => this.#alarm;
     this.#transport = transport({
       vhost: this.#vhost,

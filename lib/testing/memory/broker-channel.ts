@@ -46,7 +46,8 @@ export class BrokerChannel {
   }
 
   /** Registers a consumer. Returns what starts its deliveries: consume-ok goes to the client in front of them. */
-  consume(queueName: string, consumerTag: string, options: QueueConsumerOptions): () => void {
+  consume(queueName: string, consumerTag: string, given: Omit<QueueConsumerOptions, 'tag'>): () => void {
+    const options = { ...given, tag: consumerTag };
     const queue = this.#vhost.queue(queueName, this.#connection);
     const { exclusive } = options;
     const taken = queue.consumers.some((one) => one.options.exclusive) || (exclusive && queue.consumers.length > 0);

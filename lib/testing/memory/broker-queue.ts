@@ -13,7 +13,11 @@ export interface QueueHost {
   died(message: StoredMessage, death: Death, taken: boolean): void;
   /** Of the RabbitMQ that it behaves like. */
   readonly version: string;
+  /** Messages in a chunk of a stream. RabbitMQ makes chunks of what arrives together. */
+  readonly chunk: number;
   changed(): void;
+  /** It has dropped a message, for which there is no dead letter. */
+  lost(message: StoredMessage, queue: string): void;
 }
 
 /** What the broker does with queues of every type. */
@@ -58,6 +62,8 @@ export interface BrokerQueue {
   checkPurge(): void;
   /** Drops the messages that wait. Returns how many. */
   purge(): number;
+  /** The broker starts again: what does not survive that is dropped. */
+  restart(): void;
   /** Leaves no timer. */
   sleep(): void;
 }

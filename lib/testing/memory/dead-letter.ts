@@ -19,9 +19,9 @@ export function deadLetter(message: StoredMessage, death: Death, exchange: strin
   const { CC: _, ...withoutCopies } = headers;
   const kept = key === undefined ? headers : withoutCopies;
   return {
+    ...message,
     exchange,
     routingKey: key ?? message.routingKey,
-    content: message.content,
     properties: { ...properties, headers: { ...kept, ...history(message, death, expiration) } },
   };
 }

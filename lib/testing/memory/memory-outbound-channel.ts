@@ -30,8 +30,9 @@ export class MemoryOutboundChannel extends MemoryChannel implements OutboundChan
   }
 
   publish(message: WireMessage, expiration: number | undefined): boolean {
-    const { exchange, routingKey, mandatory, messageId, contentType, content, properties } = message;
-    const given = stored(exchange, routingKey, content, { ...properties, messageId, contentType, expiration });
+    const { exchange, routingKey, mandatory, messageId, contentType, content, properties, persistent } = message;
+    const named = { ...properties, messageId, contentType, expiration };
+    const given = stored(exchange, routingKey, content, named, persistent);
     return this.tell(() => {
       const number = ++this.#published;
       const outcome = this.connection.publish(this.broker.addressed(given), mandatory);

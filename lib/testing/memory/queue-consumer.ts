@@ -2,6 +2,7 @@ import type { Arguments } from '../../properties';
 import type { QueuedMessage } from './stored-message';
 
 export interface QueueConsumerOptions {
+  readonly tag: string;
   readonly noAck: boolean;
   /** The queue serves no other consumer beside it. */
   readonly exclusive: boolean;

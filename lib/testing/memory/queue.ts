@@ -176,6 +176,15 @@ export class MemoryQueue implements BrokerQueue {
     return length;
   }
 
+  /** https://www.rabbitmq.com/docs/queues#message-durability: a quorum queue keeps everything. */
+  restart(): void {
+    if (this.counts) return;
+    for (const { message } of this.#ready.remove(({ message: { transient = false } }) => transient)) {
+      this.host.lost(message, this.name);
+    }
+    this.#awaitExpiry();
+  }
+
   sleep(): void {
     this.#expiry?.unsubscribe();
   }

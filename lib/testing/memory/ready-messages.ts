@@ -39,6 +39,13 @@ export class ReadyMessages {
     return next;
   }
 
+  /** Takes those for which it holds, in order. */
+  remove(holds: (message: QueuedMessage) => boolean): readonly QueuedMessage[] {
+    const removed = this.#sorted.filter(holds);
+    if (removed.length > 0) this.#sorted = this.#sorted.filter((message) => !holds(message));
+    return removed;
+  }
+
   /** Returns how many there were. */
   clear(): number {
     return this.#sorted.splice(0).length;

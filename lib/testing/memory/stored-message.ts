@@ -9,6 +9,8 @@ export interface StoredMessage {
   readonly routingKey: string;
   readonly content: Buffer;
   readonly properties: MessageProperties & { readonly headers: Arguments };
+  /** A classic queue does not keep it over a restart of the broker. */
+  readonly transient?: true;
 }
 
 /** A message in a queue, or out to a consumer of it. */
@@ -42,6 +44,7 @@ export function stored(
   routingKey: string,
   content: Buffer,
   given: { readonly [K in keyof MessageProperties]: MessageProperties[K] | undefined },
+  persistent = true,
 ): StoredMessage {
   const properties: Record<string, unknown> = {};
   for (const name of PROPERTIES) if (given[name] !== undefined) properties[name] = given[name];
@@ -51,7 +54,13 @@ export function stored(
   if (expiration !== undefined) properties['expiration'] = Math.floor(expiration);
   // AMQP clients write an empty table where there are no headers, and that is what consumers read.
   const table = copyOfTable(headers);
-  return { exchange, routingKey, content: Buffer.from(content), properties: { ...properties, headers: table } };
+  const message = {
+    exchange,
+    routingKey,
+    content: Buffer.from(content),
+    properties: { ...properties, headers: table },
+  };
+  return persistent ? message : { ...message, transient: true };
 }
 
 /** A new property does not compile until it is here. */

@@ -56,6 +56,9 @@ export class MemoryStream implements BrokerQueue {
   sleep(): void {
     // It has no timer.
   }
+  restart(): void {
+    // Everything in it is on disk.
+  }
 
   push(message: StoredMessage): boolean {
     const headers = { ...message.properties.headers, 'x-stream-offset': this.#written };
@@ -145,9 +148,16 @@ export class MemoryStream implements BrokerQueue {
     const first = this.#log[0]?.offset ?? this.#written;
     for (let i = Math.max(0, next - first); i < this.#log.length; i++) {
       const entry = this.#log[i];
-      if (entry && wants(entry.message)) return entry;
+      if (entry && this.#chunkOf(i).some(({ message }) => wants(message))) return entry;
     }
     return undefined;
+  }
+
+  /** The filter of the broker looks at whole chunks. https://www.rabbitmq.com/docs/stream-filtering */
+  #chunkOf(at: number): readonly Entry[] {
+    const { chunk } = this.host;
+    const start = at - (at % chunk);
+    return this.#log.slice(start, start + chunk);
   }
 
   #start({ 'x-stream-offset': start = 'next' }: Arguments): number {

@@ -2,14 +2,14 @@ import { randomUUID } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import { Subject, type Observable } from 'rxjs';
 import { queueArguments, type ExchangeDeclaration, type QueueDeclaration } from '../../topology-arguments';
-import type { DeleteConditions, Settlement } from '../../transport/transport';
+import type { DeleteConditions } from '../../transport/transport';
 import { deadLetter, isCycle, type Death } from './dead-letter';
 import { checkNewQueue, checkSameExchange, checkSameQueue } from './declaration-checks';
 import { LATEST } from './generation';
 import { isSame, MemoryExchange, type Binding, type Destination } from './exchange';
+import type { BrokerObserver } from './broker-observer';
 import type { BrokerQueue, QueueHost } from './broker-queue';
 import { MemoryQueue } from './queue';
-import type { QueueConsumer } from './queue-consumer';
 import { Refusal } from './refusal';
 import { routingKeys, withoutBlindCopies } from './sender-selected';
 import type { StoredMessage } from './stored-message';
@@ -17,25 +17,6 @@ import { MemoryStream } from './stream';
 
 /** What became of a published message. `full`: a queue did not take it. */
 export type Published = 'taken' | 'unroutable' | 'full';
-
-/** Sees what happens at a broker in memory. `channel` identifies a channel. */
-export interface BrokerObserver {
-  readonly published?: (message: StoredMessage, outcome: 'taken' | 'unroutable' | 'full' | 'returned') => void;
-  /** `consumer`: undefined for a message that was taken without one. */
-  readonly delivered?: (
-    channel: object,
-    tag: number,
-    message: StoredMessage,
-    queue: string,
-    consumer: QueueConsumer | undefined,
-  ) => void;
-  /** A client settled a delivery. */
-  readonly settled?: (channel: object, tag: number, message: StoredMessage, how: Settlement, queue: string) => void;
-  /** A message left its queue for good. `taken`: where it goes as a dead letter, if anywhere, took it. */
-  readonly died?: (message: StoredMessage, death: Death, taken: boolean) => void;
-  /** The broker refuses what a client asked for. */
-  readonly refused?: (refusal: Refusal) => void;
-}
 
 /** The pseudo-queue of direct reply-to. https://www.rabbitmq.com/docs/direct-reply-to */
 export const REPLY_TO = 'amq.rabbitmq.reply-to';
@@ -59,6 +40,7 @@ export class Vhost implements QueueHost {
     awake: () => boolean,
     /** Of the RabbitMQ that it behaves like. */
     readonly version: string = LATEST,
+    readonly chunk = 1,
   ) {
     this.#awake = awake;
     for (const type of PREDECLARED) {
@@ -107,6 +89,7 @@ export class Vhost implements QueueHost {
 
   declareQueue(given: string, declaration: QueueDeclaration, connection: object): BrokerQueue {
     const name = given === '' ? `amq.gen-${randomUUID()}` : given;
+    this.observer.declared?.(name);
     this.#checkPermission(name);
     const owner = declaration.exclusive ? connection : undefined;
     const present = this.find(name);
@@ -132,6 +115,7 @@ export class Vhost implements QueueHost {
     if (ifEmpty && queue.ready.length > 0) throw new Refusal(406, `queue '${name}' in vhost '/' not empty`);
     this.#queues.delete(name);
     this.#undeclared.delete(name);
+    if (this.observer.lost) for (const { message } of queue.ready) this.lost(message, name);
     queue.sleep();
     queue.cancelAll();
     this.#unbindAll({ queue: name });
@@ -231,6 +215,15 @@ export class Vhost implements QueueHost {
   /** A connection opened: from now on timers wait for what is to expire. */
   wake(): void {
     for (const queue of this.queues) queue.dispatch();
+  }
+
+  lost(message: StoredMessage, queue: string): void {
+    this.observer.lost?.(message, queue);
+  }
+
+  /** The broker starts again; its connections are gone. */
+  restart(): void {
+    for (const queue of this.#queues.values()) queue.restart();
   }
 
   /** A connection is gone, and its exclusive queues with it. */

@@ -235,6 +235,7 @@ export class SimulatedTransport implements BrokerTransport, FaultyNetwork {
     for (const { link } of this.#connections) link?.stop();
     for (const { link } of [...this.#connections])
       link?.refused(new Refusal(320, "broker forced connection closure with reason 'shutdown'"));
+    this.#host.vhost.restart();
     setTimeout(() => {
       this.#dialling = 'accept';
     }, ms);

@@ -31,6 +31,8 @@ export interface Happening {
   readonly begin: () => void;
 }
 
+/** Messages that a filter of a stream passes together. */
+const CHUNK = 3;
 /** ms between two looks at whether all is calm. */
 const LOOK_EVERY = 250;
 
@@ -63,6 +65,7 @@ export class Universe {
     let network: FaultyNetwork | undefined;
     this.broker = new MemoryBroker({
       ...(version !== undefined && { version }),
+      chunk: CHUNK,
       transport: (host) => {
         const created = create(host, new Random(seed ^ 0x2545f491), latency);
         network = created;

@@ -172,7 +172,8 @@ export class ServerChannel {
 
   #publish({ method, properties }: Content, body: Buffer): void {
     const [exchange, routingKey] = [text(method, 'exchange'), text(method, 'routingKey')];
-    const message = stored(exchange, routingKey, body, fromAmqp(fromCodec(properties)));
+    const given = fromAmqp(fromCodec(properties));
+    const message = stored(exchange, routingKey, body, given, properties['deliveryMode'] === 2);
     const number = ++this.#published;
     const outcome = this.#connection.host.publish(this.#channel.addressed(message), flag(method, 'mandatory'));
     if (outcome === 'returned') {

@@ -171,6 +171,7 @@ export class SocketNetwork implements BrokerTransport, FaultyNetwork {
     for (const { broker } of this.#connections) broker.stop();
     const refusal = new Refusal(320, "broker forced connection closure with reason 'shutdown'");
     for (const { broker } of [...this.#connections]) broker.refuse(refusal);
+    this.#host.vhost.restart();
     this.#clock.after(ms, () => {
       this.dialling = 'accept';
     });
