@@ -1,5 +1,6 @@
 import { batch, handle, InstanceQueueError, type Delivery, type Message, type Worker } from 'instance-queue';
 import { concatMap, map, merge, Observable, of, share, Subscription, tap, timer } from 'rxjs';
+import { queueFor, rarelyGiven } from './app-queues';
 import type { AppRun } from './app-run';
 import type { Body } from './body';
 import { CONSUMER } from './delivery-oracle';
@@ -37,15 +38,24 @@ export class AppConsumer {
 
   start(): void {
     const app = this.#app;
-    const { prefetch, queue, ends, pauses, shared, consumerTimeout, priority } = this.#plan;
-    const deliveries$ = app.client.consume<Body>({
-      queue: app.queueAt(queue),
-      prefetch,
+    const { prefetch, ends, pauses, shared, consumerTimeout, priority, noAck, unreadable } = this.#plan;
+    const options = {
+      ...queueFor(app, this.#plan),
+      ...rarelyGiven(app, this.#plan, this.#index),
       arguments: { [CONSUMER]: this.#index },
       ...(priority !== undefined && { priority }),
-      ...(consumerTimeout !== undefined && { consumerTimeout }),
       ...(pauses.length > 0 && { pause: paused(pauses) }),
       ...(ends?.by === 'until' && { until: timer(ends.at) }),
+    };
+    if (noAck) {
+      this.#withoutAcks(app.client.consume<Body>({ ...options, noAck }));
+      return;
+    }
+    const deliveries$ = app.client.consume<Body>({
+      ...options,
+      prefetch,
+      ...(consumerTimeout !== undefined && { consumerTimeout }),
+      ...(unreadable && { onUndecodable: unreadable.policy }),
     });
     const all$ = deliveries$.pipe(share());
     const received = (delivery: Delivery<Body>): void => {
@@ -59,6 +69,25 @@ export class AppConsumer {
       app.at(shared ?? 0, () => other?.unsubscribe());
       subscription.unsubscribe();
       if (this.#plan.works !== 'by-hand') app.at(RELEASED_WITHIN, this.#checkReleased.bind(this));
+    });
+  }
+
+  /** It sees messages, and settles none. */
+  #withoutAcks(messages$: Observable<Message<Body>>): void {
+    const { oracle } = this.#app;
+    const { ends } = this.#plan;
+    const subscription = messages$.subscribe({
+      next: (message) => {
+        oracle.findings.note(`app: ${this.#name} gets ${String(message.body.id)}`);
+        oracle.deliveries.received(this.#index, message);
+      },
+      error: (error: unknown) => {
+        if (!this.#app.mayStop(error)) oracle.findings.violate('a-consumer-stays', `${this.#name}: ${String(error)}`);
+      },
+    });
+    if (ends?.by !== 'unsubscribe') return;
+    this.#app.at(ends.at, () => {
+      subscription.unsubscribe();
     });
   }
 

@@ -1,10 +1,19 @@
-import { handle, PublishError, type InstanceQueue, type Partitioned, type Worker } from 'instance-queue';
+import {
+  handle,
+  InstanceQueueError,
+  PublishError,
+  type InstanceQueue,
+  type Partitioned,
+  type Worker,
+} from 'instance-queue';
 import type { Subscription } from 'rxjs';
 import type { AppRun } from './app-run';
 import type { Body } from './body';
 import { isFaultless, type PartitionsPlan } from './plan';
 
 const NAME = 'parts';
+/** ms in which what has stopped is gone from the broker. */
+const STOPPED = 1000;
 
 /** One process that consumes from the partitions. */
 interface Member {
@@ -23,10 +32,12 @@ export class AppPartitions {
   readonly #begun = new Map<number, number>();
   readonly #seen = new Set<number>();
   readonly #running = new Map<number, number>();
+  #partitions: number;
 
   constructor(app: AppRun, plan: PartitionsPlan) {
     this.#app = app;
     this.#plan = plan;
+    this.#partitions = plan.partitions;
     plan.members.forEach(({ at, leavesAt }, i) => {
       app.at(at, () => {
         const member = this.#join(i);
@@ -38,10 +49,14 @@ export class AppPartitions {
 
   /** Sends everything; resolves when all of it has settled. */
   async send(): Promise<void> {
+    await this.#app.universe.sleep(this.#plan.at);
+    await this.#send(this.#plan.messages);
+  }
+
+  async #send(messages: number): Promise<void> {
     const { universe, oracle, client } = this.#app;
-    const { at, every, messages, keys, partitions } = this.#plan;
-    await universe.sleep(at);
-    const queue = client.partitioned<Body>({ name: NAME, partitions });
+    const { every, keys } = this.#plan;
+    const queue = client.partitioned<Body>({ name: NAME, partitions: this.#partitions });
     for (let i = 0; i < messages && !this.#app.isOver(); i++) {
       const key = (i * 31) % keys;
       // The order is that of each key: to the oracle each is a producer of its own.
@@ -67,15 +82,46 @@ export class AppPartitions {
     const { findings } = this.#app.oracle;
     const members = [...this.#members].filter(({ stopped }) => !stopped);
     if (members.length === 0) return;
-    for (let i = 0; i < this.#plan.partitions; i++) {
+    for (let i = 0; i < this.#partitions; i++) {
       const queue = this.#app.universe.broker.vhost.find(`${NAME}.${String(i)}`);
       if (queue?.consumers.length === 0) findings.violate('each-partition-is-held', `partition ${String(i)} is not`);
     }
     const shares = members.map(({ queue }) => queue.assignment.length);
     const all = shares.reduce((sum, share) => sum + share, 0);
-    if (all !== this.#plan.partitions || Math.max(...shares) - Math.min(...shares) > 1) {
+    if (all !== this.#partitions || Math.max(...shares) - Math.min(...shares) > 1) {
       findings.violate('partitions-are-shared-evenly', shares.join());
     }
+  }
+
+  /** All is calm: the processes stop, the queue gets another number of partitions, and one process begins anew. */
+  async resize(to: number): Promise<void> {
+    const { client, universe, oracle, plan } = this.#app;
+    const { findings } = oracle;
+    await this.end();
+    await universe.sleep(STOPPED);
+    const queues = universe.broker.vhost.queues.filter(({ name }) => name.startsWith(`${NAME}.`));
+    const isDrained = queues.every(({ ready, out, consumers }) => ready.length + out.size + consumers.length === 0);
+    const queue = client.partitioned<Body>({ name: NAME, partitions: this.#partitions });
+    try {
+      await queue.resize(to, { timeout: 5000 });
+      this.#partitions = to;
+    } catch (error) {
+      findings.note(`app: the queue is not resized: ${String(error)}`);
+      // A connection that is to be cut after some more messages can be cut now.
+      const isLost = error instanceof InstanceQueueError && error.code !== 'NOT_DRAINED' && !isFaultless(plan);
+      if (isDrained && !isLost) findings.violate('a-drained-queue-is-resized', String(error));
+    }
+    for (let i = 0; i < Math.max(to, this.#plan.partitions); i++) {
+      const isThere = universe.broker.vhost.find(`${NAME}.${String(i)}`) !== undefined;
+      if (isThere !== i < this.#partitions) {
+        findings.violate(
+          'a-resized-queue-has-its-partitions',
+          `${String(this.#partitions)}, and ${String(i)} is ${isThere ? '' : 'not '}there`,
+        );
+      }
+    }
+    this.#join(0);
+    await this.#send(this.#plan.messages);
   }
 
   /** Closes the clients of the other processes. */
@@ -86,7 +132,7 @@ export class AppPartitions {
   #join(index: number): Member {
     const { client: own, universe, plan, oracle } = this.#app;
     const client = index === 0 ? own : universe.connect({ drainTimeout: plan.drainTimeout, logger: 'silent' });
-    const queue = client.partitioned<Body>({ name: NAME, partitions: this.#plan.partitions });
+    const queue = client.partitioned<Body>({ name: NAME, partitions: this.#partitions });
     const subscription = queue
       .consume({ prefetch: this.#plan.prefetch })
       .pipe(handle(this.#worker(index)))

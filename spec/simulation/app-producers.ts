@@ -8,9 +8,10 @@ import {
 } from 'instance-queue';
 import { firstValueFrom, of } from 'rxjs';
 import { Random } from '../../lib/testing/simulation/random';
+import { contractOf } from './app-queues';
 import type { AppRun } from './app-run';
 import { EXCHANGE, carriedBy, type Body } from './body';
-import { delayOf, priorityOf, type ProducerPlan } from './plan';
+import { delayOf, filterOf, priorityOf, type ProducerPlan } from './plan';
 
 /** No queue is bound for it. */
 const NOWHERE = 'nowhere';
@@ -20,13 +21,16 @@ export async function produce(app: AppRun, plan: ProducerPlan, index: number): P
   const { universe, oracle, client } = app;
   await universe.sleep(plan.at);
   if (app.isOver()) return;
-  const { onUnknown, onNack, overflow, limit, bytes, maxInFlight, timeout, delays } = plan;
+  const { onUnknown, onNack, overflow, limit, bytes, maxInFlight, timeout, delays, transient } = plan;
+  const isForeign = app.plan.foreign?.queue === plan.queue;
   const producer = client.producer<Body>({
     onUnknown,
     onNack,
     maxInFlight,
     timeout,
     ...(delays && { delayIn: delays.in }),
+    ...(transient && { persistent: false }),
+    ...(isForeign && { declare: false }),
     outbox: { overflow, limit, ...(bytes !== undefined && { bytes }) },
   });
   oracle.states.watchProducer(producer, plan);
@@ -78,7 +82,7 @@ class AppProducer {
     const options = this.#options();
     const sending =
       this.#plan.by === 'send' || options.signal
-        ? this.#producer.send(message, options)
+        ? this.#send(message, options)
         : firstValueFrom(of(message).pipe(publish(this.#producer, options)));
     const { sends, findings } = this.#app.oracle;
     this.#app.began(
@@ -92,6 +96,13 @@ class AppProducer {
         },
       ),
     );
+  }
+
+  #send(message: OutboundMessage<Body>, options: { readonly signal?: AbortSignal }): Promise<Confirmation> {
+    const spec = this.#app.plan.queues[this.#plan.queue];
+    if (!this.#plan.contract || !spec || message.queue === undefined) return this.#producer.send(message, options);
+    const { queue, exchange, routingKey, ...rest } = message;
+    return this.#producer.send({ ...rest, queue: contractOf(spec) }, options);
   }
 
   #sendAll(): void {
@@ -190,6 +201,7 @@ class AppProducer {
     const queue = this.#app.queueAt(index);
     const body = this.#app.body(this.#index, this.#chance.integer(0, 5));
     const priority = priorityOf(this.#plan, body.id);
+    const streamFilter = filterOf(this.#plan, body.id);
     const delay = delayOf(this.#plan, body.id);
     const lost = this.#rare.integer(1, 100) <= nowhere ? (body.id % 2 === 0 ? 'dropped' : 'returned') : undefined;
     const route = through === 'queue' ? { queue } : { exchange: EXCHANGE, routingKey: `${queue}.x` };
@@ -200,6 +212,7 @@ class AppProducer {
       ...(priority !== undefined && { priority }),
       ...(delay !== undefined && (delays?.by === 'at' ? { at: new Date(Date.now() + delay) } : { delay })),
       ...(carries && carriedBy(body)),
+      ...(streamFilter !== undefined && { streamFilter }),
       ...(by.endsWith('-all') && { messageId: `m${String(body.id)}` }),
       body,
     };

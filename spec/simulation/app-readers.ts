@@ -38,12 +38,13 @@ export class AppReader {
   }
 
   #read(reading: Reading): Subscription {
-    const { prefetch, pauses, works, concurrency, onError } = this.#plan;
+    const { prefetch, pauses, works, concurrency, onError, filter } = this.#plan;
     const { findings } = this.#app.oracle;
     const deliveries$ = this.#app.client.consume<Body>({
       queue: reading.stream,
       offset: reading.from,
       prefetch,
+      ...(filter && { filter }),
       onOffset: (offset) => {
         reading.reports(offset);
       },

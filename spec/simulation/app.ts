@@ -1,14 +1,15 @@
-import type { InstanceQueue, Topology } from 'instance-queue';
+import type { InstanceQueue, QueueSpec, Topology } from 'instance-queue';
 import type { Universe } from '../../lib/testing/simulation/universe';
 import { AppConsumer } from './app-consumers';
 import { produce } from './app-producers';
 import { EXCHANGE } from './body';
+import { lookAfterLetters } from './app-letters';
 import { AppPartitions } from './app-partitions';
 import { AppReader } from './app-readers';
 import { request } from './app-requests';
 import { AppRun } from './app-run';
 import type { Oracle } from './oracle';
-import { MOVED, type Plan } from './plan';
+import { DEAD, MOVED, type Plan } from './plan';
 
 /** A service that a plan describes: it runs on the library as an app would. */
 export class SimulatedApp {
@@ -19,10 +20,18 @@ export class SimulatedApp {
 
   constructor(universe: Universe, plan: Plan, oracle: Oracle) {
     this.#plan = plan;
+    const exchanges: Topology['exchanges'] = [{ name: EXCHANGE, type: 'topic' }];
+    const bindingOf = ({ name }: QueueSpec) => ({ exchange: EXCHANGE, queue: name, routingKey: `${name}.#` });
+    const foreign = plan.foreign && plan.queues[plan.foreign.queue];
+    if (foreign) {
+      universe.broker.declare({ exchanges, queues: [{ name: DEAD }, foreign], bindings: [bindingOf(foreign)] });
+      oracle.options.madeByOthers();
+    }
+    const own = plan.queues.filter((spec) => spec !== foreign);
     const topology: Topology = {
-      exchanges: [{ name: EXCHANGE, type: 'topic' }],
-      queues: [...plan.queues, { name: 'dead' }, { name: MOVED }],
-      bindings: plan.queues.map(({ name }) => ({ exchange: EXCHANGE, queue: name, routingKey: `${name}.#` })),
+      exchanges,
+      queues: [...own, { name: DEAD }, { name: MOVED }],
+      bindings: own.map(bindingOf),
     };
     this.client = universe.connect({
       topology,
@@ -38,6 +47,7 @@ export class SimulatedApp {
   /** Starts everything that the plan has; resolves when every producer and requester is done. */
   async run(): Promise<void> {
     const { producers, consumers, requesters, readers = [], partitions } = this.#plan;
+    for (const letters of this.#plan.letters ?? []) lookAfterLetters(this.#run, letters);
     if (partitions) this.partitions = new AppPartitions(this.#run, partitions);
     consumers.forEach((consumer, i) => {
       this.#run.at(consumer.at, () => {

@@ -8,6 +8,8 @@ export interface Body {
   readonly key: number;
   /** Makes it larger. */
   readonly padding?: string;
+  /** The codec that has read it; undefined: the one by default. */
+  readonly readBy?: string;
 }
 
 /** What a message carries beside its body, where it carries something. */

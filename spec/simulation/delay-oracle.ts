@@ -3,7 +3,7 @@ import type { StoredMessage } from '../../lib/testing/memory/stored-message';
 import type { Universe } from '../../lib/testing/simulation/universe';
 import type { Body } from './body';
 import type { Findings } from './findings';
-import { delayOf, isFaultless, type Plan, type ProducerPlan } from './plan';
+import { delayOf, isBounded, isFaultless, type Plan, type ProducerPlan } from './plan';
 
 /** The queues in which delayed messages wait. */
 const LEVELS = 'instance-queue.delay.';
@@ -36,7 +36,7 @@ export class DelayOracle {
     this.#plan = plan;
     this.#findings = findings;
     this.#sent = sent;
-    this.#isSteady = isFaultless(plan) && plan.queues.every(({ maxLength }) => maxLength === undefined);
+    this.#isSteady = isFaultless(plan) && !plan.queues.some(isBounded);
   }
 
   /** The broker got a message, or a copy of one that is to be retried. */

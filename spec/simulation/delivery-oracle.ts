@@ -5,7 +5,9 @@ import type { StoredMessage } from '../../lib/testing/memory/stored-message';
 import type { Universe } from '../../lib/testing/simulation/universe';
 import { EXCHANGE, carriedBy, type Body } from './body';
 import type { Findings } from './findings';
-import { priorityOf, type Plan, type ProducerPlan } from './plan';
+import { CONTRACTED } from './app-queues';
+import type { OptionOracle } from './option-oracle';
+import { isFaultless, priorityOf, type Plan, type ProducerPlan } from './plan';
 
 /** The argument by which the broker's log tells the consumers of the app apart. */
 export const CONSUMER = 'x-app-consumer';
@@ -24,6 +26,7 @@ export class DeliveryOracle {
   readonly #universe: Universe;
   readonly #plan: Plan;
   readonly #findings: Findings;
+  readonly #options: OptionOracle;
   readonly #producerOf: (id: number) => ProducerPlan | undefined;
   /** The queues to which messages with priorities are sent. */
   readonly #queues = new Map<string, Waiting>();
@@ -31,26 +34,35 @@ export class DeliveryOracle {
   readonly #seen = new WeakSet<StoredMessage>();
   /** Per consumer: what the broker has delivered to it, and the app has not seen. */
   readonly #onTheirWay = new Map<number, number[]>();
+  /** Messages that the app has seen and does not settle. */
+  #unsettled = 0;
 
   /** `producerOf`: who sent a message, and how. */
   constructor(
     universe: Universe,
     plan: Plan,
     findings: Findings,
+    options: OptionOracle,
     producerOf: (id: number) => ProducerPlan | undefined,
   ) {
     this.#universe = universe;
     this.#plan = plan;
     this.#findings = findings;
+    this.#options = options;
     this.#producerOf = producerOf;
     // What waits in a queue that is deleted is gone, and no log tells so.
     if (plan.faults.some(({ kind }) => kind === 'queue-deleted')) return;
     for (const { queue, priorities } of plan.producers) {
       const spec = plan.queues[queue];
-      if (priorities && spec && spec.type !== 'stream') {
+      const temporary = spec?.autoDelete === true || spec?.expires !== undefined;
+      if (priorities && spec && spec.type !== 'stream' && !temporary) {
         this.#queues.set(spec.name, { spec, ranks: new Map(), passed: false });
       }
     }
+  }
+
+  get unsettled(): number {
+    return this.#unsettled;
   }
 
   /** The broker got a message, or a copy of one that is to be retried. */
@@ -128,6 +140,7 @@ export class DeliveryOracle {
       const what = `consumer ${String(index)} has ${String(consumer.unsettled)} of ${String(plan.prefetch)}`;
       this.#findings.violate('a-consumer-keeps-its-prefetch', what);
     }
+    this.#options.delivered(id, index, plan, consumer);
     if (singleActiveConsumer) return;
     for (const other of this.#universe.broker.vhost.find(name)?.consumers ?? []) {
       const better = this.#plan.consumers[Number(other.options.arguments[CONSUMER])];
@@ -139,16 +152,39 @@ export class DeliveryOracle {
 
   /** The app sees a delivery. */
   received(consumer: number, message: Message<Body>): void {
-    const { id } = message.body;
+    const { id, readBy } = message.body;
     this.#judgeContents(message);
+    const plan = this.#plan.consumers[consumer];
+    if (plan?.noAck) this.#unsettled++;
+    if (readBy !== (plan?.contract && CONTRACTED)) {
+      this.#findings.violate('a-contract-reads-its-messages', `message ${String(id)}, read by ${String(readBy)}`);
+    }
     const onTheirWay = this.#onTheirWay.get(consumer) ?? [];
     const at = onTheirWay.indexOf(id);
     if (at === -1) {
       const what = `consumer ${String(consumer)} gets ${String(id)}, on their way are ${onTheirWay.join()}`;
       this.#findings.violate('deliveries-come-once-and-in-order', what);
     }
+    if (at > 0 && this.#getsAll(consumer)) {
+      const what = `consumer ${String(consumer)} gets ${String(id)}, and not ${onTheirWay.slice(0, at).join()}`;
+      this.#findings.violate('what-is-sent-without-acks-arrives', what);
+    }
     // Those in front of it were lost with their channel, or came when the consumer had ended.
     onTheirWay.splice(0, at + 1);
+  }
+
+  /** Everything had time to arrive: without acks nothing is delivered again. */
+  calm(): void {
+    for (const [index, onTheirWay] of this.#onTheirWay) {
+      if (onTheirWay.length === 0 || !this.#getsAll(index)) continue;
+      this.#findings.violate('what-is-sent-without-acks-arrives', `consumer ${String(index)}: ${onTheirWay.join()}`);
+    }
+  }
+
+  /** Does a consumer see each message that the broker has handed to it and forgotten? */
+  #getsAll(consumer: number): boolean {
+    const { noAck, pauses = [], ends } = this.#plan.consumers[consumer] ?? {};
+    return noAck === true && !ends && pauses.length === 0 && isFaultless(this.#plan);
   }
 
   /** A message arrives as it was sent, whichever queues it was in meanwhile. */

@@ -4,7 +4,9 @@ import { bodyIn } from './body';
 import { DelayOracle } from './delay-oracle';
 import { DeliveryOracle } from './delivery-oracle';
 import { Findings } from './findings';
-import { MOVED, timesOut, type Plan } from './plan';
+import { LetterOracle } from './letter-oracle';
+import { OptionOracle } from './option-oracle';
+import { DEAD, filterOf, MOVED, timesOut, type Plan } from './plan';
 import { SendOracle } from './send-oracle';
 import { StateOracle } from './state-oracle';
 import { StreamOracle } from './stream-oracle';
@@ -22,6 +24,8 @@ export class Oracle {
   readonly streams: StreamOracle;
   readonly deliveries: DeliveryOracle;
   readonly delays: DelayOracle;
+  readonly options: OptionOracle;
+  readonly letters: LetterOracle;
   readonly #universe: Universe;
 
   constructor(universe: Universe, plan: Plan) {
@@ -31,8 +35,15 @@ export class Oracle {
     this.sends = new SendOracle(universe, plan, findings);
     this.work = new WorkOracle(plan, findings, (id) => this.sends.at(id));
     this.states = new StateOracle(universe, plan, findings);
-    this.streams = new StreamOracle(universe, plan, findings);
-    this.deliveries = new DeliveryOracle(universe, plan, findings, (id) => this.sends.sentAs(id)?.plan);
+    this.streams = new StreamOracle(
+      universe,
+      plan,
+      findings,
+      (body) => body && filterOf(this.sends.sentAs(body.id)?.plan, body.id),
+    );
+    this.letters = new LetterOracle(universe, plan, findings);
+    this.options = new OptionOracle(universe, plan, findings, (id) => this.sends.sentAs(id)?.plan);
+    this.deliveries = new DeliveryOracle(universe, plan, findings, this.options, (id) => this.sends.sentAs(id)?.plan);
     this.delays = new DelayOracle(universe, plan, findings, (id) => this.sends.sentAs(id));
     const note = (event: string): void => {
       findings.note(event);
@@ -45,15 +56,21 @@ export class Oracle {
           `broker: ${exchange}/${routingKey.startsWith('amq.') ? 'reply' : routingKey} gets ${String(body?.id)}: ${outcome}`,
         );
         if (!body) return;
-        const copy = routingKey.includes('.retry.') || routingKey === MOVED;
+        const isLetter = this.letters.hasRead(body.id) && !routingKey.includes('.retry.');
+        const copy = isLetter || routingKey.includes('.retry.') || routingKey === MOVED;
+        if (isLetter) this.letters.copied(body.id, outcome);
         this.sends.published(body, outcome, copy, message);
         this.deliveries.published(body, message, outcome, copy);
         this.delays.published(body, message, copy);
+        this.options.published(body, message, copy);
       },
       delivered: (_, tag, message, queue, consumer) => {
         const body = bodyIn(message.content);
         note(`broker: ${queue} delivers ${String(body?.id)} as ${String(tag)}`);
         if (!body) return;
+        // Without acks the broker forgets it now.
+        if (consumer?.options.noAck) this.sends.at(body.id).gone++;
+        this.letters.delivered(body.id, queue);
         this.deliveries.delivered(body, message, queue, consumer);
         this.delays.delivered(body);
       },
@@ -61,7 +78,9 @@ export class Oracle {
         const body = bodyIn(message.content);
         note(`broker: ${how} of ${String(body?.id)}, tag ${String(tag)}`);
         if (this.streams.has(queue)) this.streams.settled(message, how, queue);
-        else if (body) this.work.settled(body, how);
+        else if (queue === DEAD) {
+          if (body && this.letters.settled(body.id, how)) this.sends.at(body.id).gone++;
+        } else if (body) this.work.settled(body, how);
       },
       died: (message, death, taken) => {
         const body = bodyIn(message.content);
@@ -69,6 +88,15 @@ export class Oracle {
         if (!body) return;
         this.sends.died(body, death, taken);
         this.delays.died(body, message, death);
+      },
+      lost: (message, queue) => {
+        const body = bodyIn(message.content);
+        note(`broker: ${queue} loses ${String(body?.id)}`);
+        if (body && this.options.mayLose(body, message, queue)) this.sends.at(body.id).gone++;
+        this.deliveries.died(message, queue);
+      },
+      declared: (queue, passive) => {
+        this.options.declared(queue, passive);
       },
       refused: (refusal) => {
         note(`broker: refuses, ${refusal.message}`);
@@ -108,6 +136,9 @@ export class Oracle {
     const { broker } = this.#universe;
     this.streams.calm();
     this.delays.calm();
+    this.options.calm();
+    this.letters.calm();
+    this.deliveries.calm();
     for (const { name, consumers: known } of broker.vhost.queues) {
       const consumers = known.length;
       const attached = health.consumers.filter((one) => one.status === 'attached' && one.queueName === name).length;
@@ -135,10 +166,11 @@ export class Oracle {
       this.findings.violate('nothing-is-left-after-close', JSON.stringify(metrics));
     }
     const settled = metrics.acked + metrics.requeued + metrics.released + metrics.rejected + metrics.lost;
-    if (metrics.delivered !== settled) {
+    const { unsettled } = this.deliveries;
+    if (metrics.delivered !== settled + unsettled) {
       this.findings.violate(
         'every-delivery-is-counted-once',
-        `${String(metrics.delivered)} delivered, ${String(settled)} settled or lost`,
+        `${String(metrics.delivered)} delivered, ${String(unsettled)} without acks, ${String(settled)} settled or lost`,
       );
     }
     if (waiting > 0) this.findings.violate('no-timer-is-left-after-close', `${String(waiting)} timers`);
@@ -147,5 +179,6 @@ export class Oracle {
     }
     this.sends.judge();
     this.work.judge(metrics.acked);
+    this.options.judge(metrics.undecodable);
   }
 }

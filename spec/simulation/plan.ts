@@ -15,6 +15,10 @@ export interface Plan {
   readonly partitions?: PartitionsPlan;
   /** Of the queues that are streams; undefined: there is none. */
   readonly readers?: readonly ReaderPlan[];
+  /** A queue that somebody else has made, and that the app does not declare. */
+  readonly foreign?: { readonly queue: number; readonly by: 'declare-false' | 'passive' };
+  /** Somebody looks after the dead letters. */
+  readonly letters?: readonly LettersPlan[];
   /** When the app is closed, ms; undefined: when all is calm. */
   readonly closeAt?: number;
   readonly drainTimeout: number;
@@ -22,6 +26,8 @@ export interface Plan {
   readonly socket?: SocketPlan;
 }
 
+/** The queue for dead letters. */
+export const DEAD = 'dead';
 /** The queue to which `retry` moves what has failed too often. */
 export const MOVED = 'moved';
 
@@ -33,9 +39,17 @@ export const timesOut = ({ queues, consumers }: Plan): boolean =>
 export const priorityOf = (plan: ProducerPlan | undefined, id: number): number | undefined =>
   plan?.priorities ? id % 6 : undefined;
 
+/** The filter value of a message from a producer; undefined: it has none. */
+export const filterOf = (plan: ProducerPlan | undefined, id: number): string | undefined =>
+  plan?.filters ? ['a', 'b', undefined][id % 3] : undefined;
+
 /** ms by which a message from a producer is delayed; undefined: not at all. */
 export const delayOf = (plan: ProducerPlan | undefined, id: number): number | undefined =>
   plan?.delays && (id * 7919) % (plan.delays.most + 1);
+
+/** Does a queue take no more messages than some? */
+export const isBounded = ({ maxLength, maxLengthBytes }: QueueSpec): boolean =>
+  (maxLength ?? maxLengthBytes) !== undefined;
 
 /** Does nothing go wrong? */
 export const isFaultless = ({ faults, socket }: Plan): boolean => faults.length + (socket?.faults.length ?? 0) === 0;
@@ -73,6 +87,12 @@ export interface ProducerPlan {
   readonly expires?: number;
   /** Its messages have a priority. */
   readonly priorities?: true;
+  /** Its messages do not survive a restart of the broker. */
+  readonly transient?: true;
+  /** It names its queue by a contract. */
+  readonly contract?: true;
+  /** Its messages have filter values. */
+  readonly filters?: true;
   /** Its messages have a type, a correlation id and headers. */
   readonly carries?: true;
   /** Its messages are delayed, by so many ms at most, and say so with `delay` or `at`. */
@@ -86,6 +106,17 @@ export interface ConsumerPlan {
   /** Among the consumers of its queue. */
   readonly priority?: number;
   readonly works: 'handle' | 'batch' | 'by-hand';
+  /** It gets messages without settling them. */
+  readonly noAck?: true;
+  /** The broker serves no other consumer of its queue. */
+  readonly exclusive?: true;
+  readonly tagPrefix?: string;
+  /** It names its queue by a contract. */
+  readonly contract?: true;
+  /** It declares a queue of its own beside. */
+  readonly topology?: true;
+  /** Its codec cannot read one in so many messages: for good, or, where they are put back, twice. */
+  readonly unreadable?: { readonly oneIn: number; readonly policy: 'reject' | 'requeue' };
   readonly concurrency?: number;
   /** The concurrency changes while it runs; 0 stops it for a while. */
   readonly changes?: readonly { readonly at: number; readonly to: number }[];
@@ -141,6 +172,16 @@ export interface PartitionsPlan {
   readonly takes: number;
   /** `leavesAt`: ms after it came. */
   readonly members: readonly { readonly at: number; readonly leavesAt?: number }[];
+  /** At the end it is made anew with so many partitions. */
+  readonly resize?: number;
+}
+
+/** What somebody does with the dead letters. */
+export interface LettersPlan {
+  readonly at: number;
+  readonly does: 'groups' | 'replay' | 'move' | 'drop';
+  /** Letters that it reads at most. */
+  readonly limit?: number;
 }
 
 /** A consumer of a stream. */
@@ -156,6 +197,8 @@ export interface ReaderPlan {
   readonly fails: number;
   readonly takes: number;
   readonly pauses: readonly { readonly at: number; readonly ms: number }[];
+  /** It reads messages with these filter values alone. */
+  readonly filter?: { readonly values: readonly string[]; readonly matchUnfiltered: boolean };
   /** When it ends; another one goes on behind the offset that it reported last. */
   readonly resumesAt?: number;
 }

@@ -1,5 +1,6 @@
 import { PLANTED_IN_AMQP } from './planted-in-amqp';
 import { PLANTED_IN_DELIVERIES } from './planted-in-deliveries';
+import { PLANTED_IN_OPTIONS } from './planted-in-options';
 import { PLANTED_IN_PARTITIONS } from './planted-in-partitions';
 import { PLANTED_IN_STREAMS } from './planted-in-streams';
 import type { Patch } from './threads';
@@ -293,6 +294,7 @@ export const PLANTED: Readonly<Record<string, Patch>> = {
     replace: 'for (const delivery of this.#queue.remove(matches)) delivery.requeue();',
   },
   ...PLANTED_IN_DELIVERIES,
+  ...PLANTED_IN_OPTIONS,
   ...PLANTED_IN_PARTITIONS,
   ...PLANTED_IN_STREAMS,
   ...PLANTED_IN_AMQP,

@@ -1,6 +1,7 @@
 import type { QueueSpec } from 'instance-queue';
 import { Random } from '../../lib/testing/simulation/random';
 import { MOVED, type ConsumerPlan, type Plan, type ProducerPlan, type ReaderPlan } from './plan';
+import { withRareOptions } from './rarer-options';
 import { drawOutages, type SocketPlan } from './socket/socket-plan';
 
 /** What a seed adds to some runs. Each addition draws its own numbers, so that a new one changes no other. */
@@ -9,7 +10,8 @@ export function rarer(plan: Plan, duration: number): Plan {
     withBursts(withOptions(withRetries(withDelays(withPriorities(withMore(plan, duration)))), duration)),
     duration,
   );
-  return plan.socket ? withFullSockets(more, plan.socket, duration) : more;
+  const rare = withRareOptions(more, duration);
+  return plan.socket ? withFullSockets(rare, plan.socket, duration) : rare;
 }
 
 /** One that writes often, and a little at a time: it fills the buffers of a slow socket. */

@@ -63,6 +63,13 @@ export async function runPlan(plan: Plan): Promise<Result> {
         await universe.calm(CALM_WITHIN);
         oracle.calm(app.client);
         app.partitions?.calm();
+        const { resize } = plan.partitions ?? {};
+        if (resize !== undefined) {
+          await app.partitions?.resize(resize);
+          await universe.sleep(SHARED);
+          await universe.calm(CALM_WITHIN);
+          app.partitions?.calm();
+        }
       } catch (error) {
         oracle.findings.violate('nothing-is-stuck', String(error));
       }

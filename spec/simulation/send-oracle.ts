@@ -4,7 +4,7 @@ import type { StoredMessage } from '../../lib/testing/memory/stored-message';
 import type { Universe } from '../../lib/testing/simulation/universe';
 import { bodyIn, type Body } from './body';
 import type { Findings } from './findings';
-import { isFaultless, type Plan, type ProducerPlan } from './plan';
+import { isBounded, isFaultless, type Plan, type ProducerPlan } from './plan';
 
 interface Sent {
   readonly producer: number;
@@ -142,7 +142,7 @@ export class SendOracle {
       this.#findings.violate('a-timeout-waits-its-time', what);
     }
     if (code === 'PUBLISH_RETURNED') this.#judgeReturn(id, plan, maybeDelivered);
-    const bounded = this.#plan.queues.some(({ maxLength }) => maxLength !== undefined);
+    const bounded = this.#plan.queues.some(isBounded);
     if (code === 'PUBLISH_TIMEOUT' && !bounded && now - Math.max(at, faultsOver) > IN_TIME) {
       this.#findings.violate('a-send-is-confirmed-in-time', `message ${String(id)} of ${String(at)} timed out`);
     }
@@ -173,10 +173,10 @@ export class SendOracle {
     if (!spec) return;
     this.#findings.note(`broker: ${String(id)} leaves ${queue}, ${reason}`);
     const send = this.#sends.get(id);
-    const expires = send?.plan?.expires;
     if (reason !== 'expired' || !send) return;
+    const { expires = Infinity } = send.plan ?? {};
     const after = this.#universe.now - send.at;
-    if (expires === undefined || after < expires - 1) {
+    if (after < Math.min(expires, spec.messageTtl ?? Infinity) - 1) {
       const what = `message ${String(id)} expired after ${String(after)} ms, not ${String(expires)}`;
       this.#findings.violate('nothing-expires-early', what);
     }

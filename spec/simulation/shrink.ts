@@ -1,6 +1,31 @@
 import type { Plan } from './plan';
 import { runPlan } from './run-plan';
 
+const PRODUCER_OPTIONS = [
+  'nowhere',
+  'expires',
+  'priorities',
+  'delays',
+  'carries',
+  'bytes',
+  'transient',
+  'contract',
+  'filters',
+] as const;
+const CONSUMER_OPTIONS = [
+  'ends',
+  'priority',
+  'changes',
+  'keys',
+  'concurrency',
+  'noAck',
+  'exclusive',
+  'tagPrefix',
+  'contract',
+  'topology',
+  'unreadable',
+] as const;
+
 /** Plans that are a little smaller, the largest steps first. */
 function* smaller(plan: Plan): Generator<Plan> {
   const edited = <K extends 'producers' | 'consumers' | 'requesters'>(
@@ -20,8 +45,11 @@ function* smaller(plan: Plan): Generator<Plan> {
     }
     for (let i = 0; i < length; i++) yield { ...plan, [list]: all.filter((_, at) => at !== i) };
   }
-  for (const name of ['nowhere', 'expires', 'priorities', 'delays', 'carries', 'bytes'] as const) {
+  for (const name of PRODUCER_OPTIONS) {
     yield* edited('producers', ({ [name]: given, ...one }) => (given === undefined ? undefined : one));
+  }
+  for (const name of CONSUMER_OPTIONS) {
+    yield* edited('consumers', ({ [name]: given, ...one }) => (given === undefined ? undefined : one));
   }
   const half = (count: number): number => Math.max(1, Math.floor(count / 2));
   yield* edited('producers', (one) => (one.messages > 1 ? { ...one, messages: half(one.messages) } : undefined));
@@ -31,14 +59,16 @@ function* smaller(plan: Plan): Generator<Plan> {
   yield* edited('producers', (one) => (one.aborts > 0 ? { ...one, aborts: 0 } : undefined));
   yield* edited('producers', ({ closeAt, ...one }) => (closeAt === undefined ? undefined : one));
   yield* edited('consumers', (one) => (one.pauses.length > 0 ? { ...one, pauses: [] } : undefined));
-  yield* edited('consumers', ({ ends, ...one }) => (ends ? one : undefined));
-  yield* edited('consumers', ({ priority, ...one }) => (priority === undefined ? undefined : one));
-  yield* edited('consumers', ({ changes, ...one }) => (changes === undefined ? undefined : one));
-  yield* edited('consumers', ({ keys, ...one }) => (keys === undefined ? undefined : one));
-  yield* edited('consumers', ({ concurrency, ...one }) => (concurrency === undefined ? undefined : one));
   yield* edited('consumers', (one) => (one.fails + one.hangs > 0 ? { ...one, fails: 0, hangs: 0 } : undefined));
   const { partitions, ...unpartitioned } = plan;
   if (partitions) yield unpartitioned;
+  const { letters, ...unread } = plan;
+  if (letters) yield unread;
+  if (letters && letters.length > 1) yield { ...plan, letters: letters.slice(1) };
+  if (partitions?.resize !== undefined) {
+    const { resize, ...unchanged } = partitions;
+    yield { ...plan, partitions: unchanged };
+  }
   const { closeAt, ...open } = plan;
   if (closeAt !== undefined) yield open;
 }

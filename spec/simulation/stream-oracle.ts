@@ -2,6 +2,7 @@ import type { InstanceQueue, Message } from 'instance-queue';
 import { filter, take } from 'rxjs';
 import type { StoredMessage } from '../../lib/testing/memory/stored-message';
 import type { Universe } from '../../lib/testing/simulation/universe';
+import { bodyIn, type Body } from './body';
 import type { Findings } from './findings';
 import type { Plan, ReaderPlan } from './plan';
 
@@ -12,6 +13,8 @@ export class Reading {
   readonly #findings: Findings;
   readonly #breaks: Violate;
   readonly #prefetch: number;
+  readonly #isFiltered: boolean;
+  readonly #wants: (offset: number) => boolean;
   /** The app has made up its mind to be done with it. */
   readonly decided = new Set<number>();
   /** The library has accepted that it is settled. */
@@ -28,15 +31,24 @@ export class Reading {
   constructor(
     findings: Findings,
     violate: Violate,
-    prefetch: number,
+    { prefetch, filter }: ReaderPlan,
     readonly stream: string,
     readonly from: ReaderPlan['from'],
+    /** Does its filter let a message pass? */
+    wants: (offset: number) => boolean,
     /** Was the stream there? Of one that is made now the reader begins with the first message, if it is the one that makes it. */
     readonly existed: boolean,
   ) {
     this.#findings = findings;
     this.#breaks = violate;
     this.#prefetch = prefetch;
+    this.#isFiltered = filter !== undefined;
+    this.#wants = wants;
+  }
+
+  /** The app has made up its mind to be done with it, or it is not for the app. */
+  isDone(offset: number): boolean {
+    return this.decided.has(offset) || !this.#wants(offset);
   }
 
   get reported(): number | undefined {
@@ -51,18 +63,28 @@ export class Reading {
     const offset = offsetOf(properties);
     this.#findings.note(`app: reads ${this.stream}/${String(offset)}`);
     if (this.#settled.has(offset)) this.#violate('what-is-settled-on-a-stream-is-not-read-again', offset);
+    if (!this.#wants(offset)) this.#violate('a-filter-is-kept', offset);
     if (this.#first === undefined) this.#begins(offset);
-    else if (offset > this.#last + 1) this.#violate('nothing-of-a-stream-is-skipped', offset);
+    else if (this.#skips(this.#last + 1, offset)) this.#violate('nothing-of-a-stream-is-skipped', offset);
     this.#last = Math.max(this.#last, offset);
-    while (this.decided.has(this.#lowest)) this.#lowest++;
-    if (offset >= this.#lowest + this.#prefetch) this.#violate('a-stream-keeps-its-prefetch', offset);
+    while (this.#lowest <= offset && this.isDone(this.#lowest)) this.#lowest++;
+    // What the filter of the broker leaves out does not count.
+    if (!this.#isFiltered && offset >= this.#lowest + this.#prefetch) {
+      this.#violate('a-stream-keeps-its-prefetch', offset);
+    }
+  }
+
+  /** Is there one that it wants from `from` to `to`, `to` excluded? */
+  #skips(from: number, to: number): boolean {
+    for (let at = from; at < to; at++) if (this.#wants(at)) return true;
+    return false;
   }
 
   #begins(offset: number): void {
     this.#first = offset;
     this.#lowest = offset;
     const wanted = this.#wanted();
-    if (wanted !== undefined && offset > wanted) this.#violate('nothing-of-a-stream-is-skipped', offset);
+    if (wanted !== undefined && this.#skips(wanted, offset)) this.#violate('nothing-of-a-stream-is-skipped', offset);
     if (this.from !== 'next' && wanted !== undefined && offset < wanted) {
       this.#violate('a-stream-begins-where-it-is-asked-to', offset);
     }
@@ -87,8 +109,8 @@ export class Reading {
   reports(offset: number): void {
     this.#findings.note(`app: ${this.stream} is read up to ${String(offset)}`);
     if (offset <= (this.#reported ?? -1)) this.#violate('offsets-reported-grow', offset);
-    for (let at = this.#first ?? 0; at <= offset; at++) {
-      if (!this.decided.has(at)) this.#violate('a-reported-offset-is-settled', at);
+    for (let at = this.#first ?? this.#wanted() ?? offset + 1; at <= offset; at++) {
+      if (!this.isDone(at)) this.#violate('a-reported-offset-is-settled', at);
     }
     this.#reported = offset;
   }
@@ -98,9 +120,11 @@ export class Reading {
     const wanted = this.#wanted();
     if (this.#over || wanted === undefined) return;
     for (let at = Math.min(wanted, this.#first ?? wanted); at < length; at++) {
-      if (!this.#settled.has(at)) this.#violate('nothing-of-a-stream-is-skipped', at);
+      if (this.#wants(at) && !this.#settled.has(at)) this.#violate('nothing-of-a-stream-is-skipped', at);
     }
-    if (length > wanted && this.#reported !== length - 1) this.#violate('the-last-offset-is-reported', length - 1);
+    let last = length - 1;
+    while (last >= wanted && !this.#wants(last)) last--;
+    if (last >= wanted && (this.#reported ?? -1) < last) this.#violate('the-last-offset-is-reported', last);
   }
 
   #violate(rule: string, offset: number): void {
@@ -117,8 +141,16 @@ export class StreamOracle {
   readonly #startsOver: boolean;
   readonly #streams: ReadonlySet<string>;
   readonly #readings: Reading[] = [];
+  readonly #filterValueOf: (body: Body | undefined) => string | undefined;
 
-  constructor(universe: Universe, plan: Plan, findings: Findings) {
+  /** `filterValueOf`: as its sender said. */
+  constructor(
+    universe: Universe,
+    plan: Plan,
+    findings: Findings,
+    filterValueOf: (body: Body | undefined) => string | undefined,
+  ) {
+    this.#filterValueOf = filterValueOf;
     this.#universe = universe;
     this.#findings = findings;
     this.#startsOver = plan.faults.some(({ kind }) => kind === 'queue-deleted');
@@ -129,12 +161,13 @@ export class StreamOracle {
     return this.#streams.has(queue);
   }
 
-  begins(client: InstanceQueue, { prefetch }: ReaderPlan, stream: string, from: ReaderPlan['from']): Reading {
+  begins(client: InstanceQueue, plan: ReaderPlan, stream: string, from: ReaderPlan['from']): Reading {
     const violate: Violate = (rule, what) => {
       if (!this.#startsOver) this.#findings.violate(rule, what);
     };
     const existed = this.#length(stream) !== undefined;
-    const reading = new Reading(this.#findings, violate, prefetch, stream, from, existed);
+    const wants = (offset: number): boolean => this.#passes(plan, stream, offset);
+    const reading = new Reading(this.#findings, violate, plan, stream, from, wants, existed);
     const others = this.#readings.some((one) => one.stream === stream);
     this.#readings.push(reading);
     const isAttached = filter<InstanceQueue['health']>(({ consumers }) =>
@@ -154,12 +187,19 @@ export class StreamOracle {
     const offset = offsetOf(properties);
     if (how !== 'ack') this.#findings.violate('a-stream-takes-acks-alone', `${how} of ${stream}/${String(offset)}`);
     const readings = this.#readings.filter((one) => one.stream === stream);
-    if (this.#startsOver || readings.some(({ decided }) => decided.has(offset))) return;
+    if (this.#startsOver || readings.some((one) => one.isDone(offset))) return;
     this.#findings.violate('an-ack-of-a-stream-is-for-what-is-settled', `${stream}/${String(offset)}`);
   }
 
   calm(): void {
     for (const reading of this.#readings) reading.calm(this.#length(reading.stream) ?? 0);
+  }
+
+  #passes({ filter }: ReaderPlan, stream: string, offset: number): boolean {
+    if (!filter) return true;
+    const body = this.#universe.broker.vhost.find(stream)?.ready[offset]?.message.content;
+    const value = this.#filterValueOf(body && bodyIn(body));
+    return value === undefined ? filter.matchUnfiltered : filter.values.includes(value);
   }
 
   #length(stream: string): number | undefined {

@@ -13,7 +13,7 @@ export class WorkOracle {
   readonly #plan: Plan;
   readonly #at: (id: number) => AtBroker;
   /** Per message: how often its work succeeded, and how often it failed. */
-  readonly #worked = new Map<number, { done: number; failed: number }>();
+  readonly #worked = new Map<number, { done: number; failed: number; unread: number }>();
   readonly #running = new Map<string, number>();
   #acks = 0;
 
@@ -42,8 +42,9 @@ export class WorkOracle {
     if (how !== 'aborted') this.decides(body, how);
   }
 
-  decides({ id }: Body, how: 'done' | 'failed'): void {
-    const worked = this.#worked.get(id) ?? { done: 0, failed: 0 };
+  /** `unread`: it could not be read, and is to be put back. */
+  decides({ id }: Body, how: 'done' | 'failed' | 'unread'): void {
+    const worked = this.#worked.get(id) ?? { done: 0, failed: 0, unread: 0 };
     worked[how]++;
     this.#worked.set(id, worked);
   }
@@ -52,7 +53,7 @@ export class WorkOracle {
   settled({ id }: Body, how: string): void {
     if (how === 'ack') this.#acks++;
     const broker = this.#at(id);
-    const { done, failed } = this.#worked.get(id) ?? { done: 0, failed: 0 };
+    const { done, failed, unread } = this.#worked.get(id) ?? { done: 0, failed: 0, unread: 0 };
     if (how === 'ack') {
       broker.acked++;
       if (broker.acked > done + broker.copies) {
@@ -67,7 +68,7 @@ export class WorkOracle {
       if (broker.rejected > failed) this.#findings.violate('rejected-has-failed', `message ${String(id)}`);
     }
     // A release does not count towards the delivery limit; this does.
-    if (how === 'requeue' && ++broker.requeued > failed) {
+    if (how === 'requeue' && ++broker.requeued > failed + unread) {
       this.#findings.violate('requeued-has-failed', `message ${String(id)}`);
     }
   }

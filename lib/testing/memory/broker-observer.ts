@@ -21,8 +21,8 @@ export interface BrokerObserver {
   readonly died?: (message: StoredMessage, death: Death, taken: boolean) => void;
   /** A message is gone, and there is no dead letter: with its queue, or with a restart of the broker. */
   readonly lost?: (message: StoredMessage, queue: string) => void;
-  /** A client declares a queue. */
-  readonly declared?: (queue: string) => void;
+  /** A client declares a queue, or asks for it by declaring it passively. */
+  readonly declared?: (queue: string, passive: boolean) => void;
   /** The broker refuses what a client asked for. */
   readonly refused?: (refusal: Refusal) => void;
 }

@@ -31,6 +31,8 @@ export interface BrokerQueue {
   readonly ready: readonly QueuedMessage[];
   /** Messages that consumers have and have not settled. */
   readonly out: ReadonlySet<QueuedMessage>;
+  /** Every message of it, also those that wait for another attempt. */
+  readonly all: readonly QueuedMessage[];
   /** Is there a message that a consumer has, or will get? */
   readonly busy: boolean;
   /** Does it count failed deliveries? */

@@ -26,7 +26,7 @@ function declareExchange(vhost: Vhost, spec: ExchangeSpec): void {
 
 function declareQueue(vhost: Vhost, spec: QueueSpec, connection: object): string {
   const { passive, name } = spec;
-  const queue = passive ? vhost.queue(name, connection) : vhost.declareQueue(name, queueArguments(spec), connection);
+  const queue = passive ? vhost.lookFor(name, connection) : vhost.declareQueue(name, queueArguments(spec), connection);
   return queue.name;
 }
 

@@ -82,7 +82,7 @@ export class MemoryChannel implements LinkChannel {
   async check(queue: string): Promise<QueuePresence> {
     const { vhost } = this.connection;
     try {
-      await this.request(`Cannot check queue \`${queue}\``, () => vhost.queue(queue, this.connection));
+      await this.request(`Cannot check queue \`${queue}\``, () => vhost.lookFor(queue, this.connection));
       return 'there';
     } catch (error) {
       if (error instanceof ChannelError && error.replyCode === 404) return 'missing';

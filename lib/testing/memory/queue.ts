@@ -45,6 +45,9 @@ export class MemoryQueue implements BrokerQueue {
   get ready(): readonly QueuedMessage[] {
     return this.#ready.all;
   }
+  get all(): readonly QueuedMessage[] {
+    return [...this.ready, ...this.out, ...this.#delayed.keys()];
+  }
   get busy(): boolean {
     return this.out.size > 0 || (this.consumers.length > 0 && this.ready.length + this.#delayed.size > 0);
   }

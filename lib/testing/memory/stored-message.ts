@@ -10,7 +10,7 @@ export interface StoredMessage {
   readonly content: Buffer;
   readonly properties: MessageProperties & { readonly headers: Arguments };
   /** A classic queue does not keep it over a restart of the broker. */
-  readonly transient?: true;
+  readonly transient?: boolean;
 }
 
 /** A message in a queue, or out to a consumer of it. */

@@ -43,6 +43,9 @@ export class MemoryStream implements BrokerQueue {
   get ready(): readonly QueuedMessage[] {
     return this.#log;
   }
+  get all(): readonly QueuedMessage[] {
+    return this.#log;
+  }
   get busy(): boolean {
     return this.out.size > 0 || [...this.#readers.values()].some((reader) => this.#nextFor(reader) !== undefined);
   }

@@ -87,9 +87,15 @@ export class Vhost implements QueueHost {
     return queue;
   }
 
+  /** Declares it passively. */
+  lookFor(name: string, connection: object): BrokerQueue {
+    this.observer.declared?.(name, true);
+    return this.queue(name, connection);
+  }
+
   declareQueue(given: string, declaration: QueueDeclaration, connection: object): BrokerQueue {
     const name = given === '' ? `amq.gen-${randomUUID()}` : given;
-    this.observer.declared?.(name);
+    this.observer.declared?.(name, false);
     this.#checkPermission(name);
     const owner = declaration.exclusive ? connection : undefined;
     const present = this.find(name);
@@ -115,7 +121,7 @@ export class Vhost implements QueueHost {
     if (ifEmpty && queue.ready.length > 0) throw new Refusal(406, `queue '${name}' in vhost '/' not empty`);
     this.#queues.delete(name);
     this.#undeclared.delete(name);
-    if (this.observer.lost) for (const { message } of queue.ready) this.lost(message, name);
+    if (this.observer.lost) for (const { message } of queue.all) this.lost(message, name);
     queue.sleep();
     queue.cancelAll();
     this.#unbindAll({ queue: name });

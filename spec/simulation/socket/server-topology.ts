@@ -84,7 +84,7 @@ export class ServerTopology {
       flag(fields, 'exclusive'),
     ];
     const queue = flag(fields, 'passive')
-      ? this.#vhost.queue(name, this.#connection)
+      ? this.#vhost.lookFor(name, this.#connection)
       : this.#vhost.declareQueue(name, { durable, exclusive, autoDelete, arguments: table(fields) }, this.#connection);
     this.#queue = queue.name;
     return { queue: queue.name, messageCount: queue.ready.length, consumerCount: queue.consumers.length };

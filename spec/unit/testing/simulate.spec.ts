@@ -66,6 +66,27 @@ describe('simulate()', () => {
     expect(seen.at(-1)).toBe('open');
   });
 
+  it('keeps persistent messages over a restart of the broker, and of the others those of quorum queues', async () => {
+    const lost = new Set<string>();
+    const sending = async (universe: Universe): Promise<void> => {
+      const queue = universe.connect({ topology: { queues: [{ name: 'safe', type: 'quorum' }, { name: 'plain' }] } });
+      for (const name of ['safe', 'plain']) {
+        for (const persistent of [true, false]) {
+          const body = `${persistent ? 'kept' : 'transient'} in ${name}`;
+          await queue.send({ queue: name, body, persistent }, { timeout: 120_000 });
+        }
+      }
+      await universe.calm();
+      for (const name of ['safe', 'plain']) {
+        const there = universe.broker.messages(name).map(({ body }) => body);
+        for (const kind of ['kept', 'transient'])
+          if (!there.includes(`${kind} in ${name}`)) lost.add(`${kind} in ${name}`);
+      }
+    };
+    await simulate(sending, { seeds: 10, faults: 3, kinds: ['restart'] });
+    expect([...lost]).toEqual(['transient in plain']);
+  });
+
   it('gives the process its clock back', async () => {
     const { setTimeout: before } = globalThis;
     const { now } = performance;
