@@ -5,7 +5,7 @@ import type { AppRun } from './app-run';
 import { DEAD, MOVED, type LettersPlan } from './plan';
 
 /** Somebody looks after the dead letters once, while faults go on. */
-export function lookAfterLetters(app: AppRun, { at, does, limit }: LettersPlan): void {
+export function lookAfterLetters(app: AppRun, { at, does, limit, nowhere }: LettersPlan): void {
   app.at(at, () => {
     const { findings, letters: oracle } = app.oracle;
     const letters = deadLetters(app.client, DEAD);
@@ -19,7 +19,7 @@ export function lookAfterLetters(app: AppRun, { at, does, limit }: LettersPlan):
         case 'replay':
           return letters.replay(options).pipe(told);
         case 'move':
-          return letters.move({ queue: MOVED }, options).pipe(told);
+          return letters.move({ queue: nowhere ? 'nowhere' : MOVED }, options).pipe(told);
         case 'drop':
           return letters.drop(options).pipe(told);
       }

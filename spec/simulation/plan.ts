@@ -182,6 +182,8 @@ export interface LettersPlan {
   readonly does: 'groups' | 'replay' | 'move' | 'drop';
   /** Letters that it reads at most. */
   readonly limit?: number;
+  /** It moves them to a queue that is not there. */
+  readonly nowhere?: true;
 }
 
 /** A consumer of a stream. */

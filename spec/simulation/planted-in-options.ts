@@ -44,14 +44,14 @@ export const PLANTED_IN_OPTIONS: Readonly<Record<string, Patch>> = {
     replace: "return streamFilter === 'b' ? headers : { ...headers, [FILTER_VALUE]: streamFilter };",
   },
   'the-topology-of-a-consumer-is-not-declared': {
-    file: 'lib/client/member-factory.ts',
-    search: 'const topology = mergeTopologies(options.topology, this.#options.topology);',
-    replace: 'const topology = mergeTopologies(undefined, this.#options.topology);',
+    file: 'lib/client/instance-queue-options.ts',
+    search: '{ topology: mergeTopologies(given.topology, topology) }',
+    replace: '{ topology: mergeTopologies(undefined, topology) }',
   },
   'messages-of-a-contract-are-read-by-the-default-codec': {
-    file: 'lib/consumer/delivery-decoder.ts',
-    search: 'return codecs ? (contractCodec(codecs, raw, queue) as Codec<T, never>) : codec;',
-    replace: 'return codecs && raw.redelivered ? (contractCodec(codecs, raw, queue) as Codec<T, never>) : codec;',
+    file: 'lib/consumer/consume-options.ts',
+    search: 'codec: (codecs?.body ?? auto) as Codec<T, never>,',
+    replace: 'codec: auto as Codec<T, never>,',
   },
   'messages-to-a-contract-are-written-by-the-default-codec': {
     file: 'lib/producer/encoded-message.ts',

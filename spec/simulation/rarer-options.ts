@@ -144,6 +144,7 @@ function withLetters(plan: Plan, duration: number): Plan {
       at: random.integer(100, duration / 2),
       does: random.chance(0.3) ? 'groups' : taking,
       ...(random.chance(0.3) && { limit: random.integer(1, 10) }),
+      ...(taking === 'move' && random.chance(0.4) && { nowhere: true as const }),
     })),
     consumers: plan.consumers.map((one): ConsumerPlan => {
       return one.onError === 'fail' || one.retry ? one : { ...one, onError: 'reject', fails: random.pick([20, 60]) };
