@@ -55,15 +55,7 @@ export class Attempt<T, R> {
         return;
       }
       if (isPromiseLike<R>(result)) {
-        // As `await` does: a thenable may resolve with a promise.
-        Promise.resolve(result).then(
-          (value) => {
-            this.#succeeded(value);
-          },
-          (error: unknown) => {
-            this.#failed(error);
-          },
-        );
+        this.#await(result);
         return;
       }
     } catch (error) {
@@ -83,6 +75,21 @@ export class Attempt<T, R> {
     this.#finish();
     this.abort();
     this.#end.gaveUp(this, lost(this));
+  }
+
+  /** As `await` does: a thenable may resolve with a promise. */
+  #await(result: PromiseLike<R>): void {
+    const failed = (error: unknown): void => {
+      this.#failed(error);
+    };
+    try {
+      result.then((value) => {
+        if (isPromiseLike<R>(value)) this.#await(value);
+        else this.#succeeded(value);
+      }, failed);
+    } catch (error) {
+      failed(error);
+    }
   }
 
   #follow(result$: Observable<R>): void {
