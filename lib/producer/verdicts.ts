@@ -116,9 +116,10 @@ export class Verdicts {
       this.#atOnce(entry);
       return;
     }
-    const where =
-      queue === undefined ? `exchange \`${exchange}\` with routing key \`${routingKey}\`` : `queue \`${queue}\``;
-    const message = `No queue took the message sent to ${where}: ${String(replyCode)} ${replyText}. ${queue === undefined ? 'Is the binding there? An exchange that delays messages returns every one of them at once: declare its type in the topology, or send' : 'Send'} with \`mandatory: false\` to let such messages go.`;
+    // The default exchange has no bindings: its routing keys are the names of queues.
+    const to = queue ?? (exchange === '' ? routingKey : undefined);
+    const where = to === undefined ? `exchange \`${exchange}\` with routing key \`${routingKey}\`` : `queue \`${to}\``;
+    const message = `No queue took the message sent to ${where}: ${String(replyCode)} ${replyText}. ${to === undefined ? 'Is the binding there? An exchange that delays messages returns every one of them at once: declare its type in the topology, or send' : 'Send'} with \`mandatory: false\` to let such messages go.`;
     const cause = new PublishError('PUBLISH_RETURNED', messageId, message, {
       replyCode,
       maybeDelivered: entry.maybeDelivered,

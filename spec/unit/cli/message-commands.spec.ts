@@ -85,13 +85,14 @@ describe('send', () => {
   });
 
   it.each([
-    ['a queue', ['--queue', 'none']],
-    ['an exchange', ['--exchange', 'none']],
-    ['a binding', ['--exchange', 'events', '--key', 'nothing']],
-  ])('declares nothing: where %s is missing, the message is refused', async (_, args) => {
+    ['a queue', ['--queue', 'none'], 'queue `none`: 312 NO_ROUTE. Send with `mandatory: false`'],
+    ['an exchange', ['--exchange', 'none'], 'exchange `none`'],
+    ['a binding', ['--exchange', 'events', '--key', 'nothing'], 'Is the binding there?'],
+  ])('declares nothing: where %s is missing, the message is refused, and why', async (_, args, words) => {
     const { code, out, err } = await send(await given(), ['--body', 'x', ...args]);
     expect([code, out]).toEqual([6, '']);
     expect(err).toMatch(/^error: /);
+    expect(err).toContain(words);
   });
 });
 
