@@ -105,6 +105,26 @@ describe('probes', () => {
   });
 });
 
+it.each<[string, () => unknown, string]>([
+  ['probes of nothing', () => probes(undefined as never), 'Expected `queue` to be an InstanceQueue'],
+  ['readiness of what has no health', () => readiness({} as never), 'Expected `queue` to be an InstanceQueue'],
+  [
+    'a path within a path',
+    () => probes(newQueue(), { ready: 'a/ready' }),
+    'Expected `ready` to be a path that begins with /',
+  ],
+  [
+    'one path for both',
+    () => probes(newQueue(), { live: '/ready' }),
+    'Expected `live` to be another path than `ready`',
+  ],
+  ['an unknown option', () => probes(newQueue(), { reddy: '/r' } as never), 'Unknown option `reddy` for probes()'],
+  ['one of readiness', () => readiness(newQueue(), { frm: 'up' } as never), 'Unknown option `frm` for readiness()'],
+])('%s is refused, with words', (_, made, words) => {
+  expect(made).toThrow(OptionsError);
+  expect(made).toThrow(words);
+});
+
 describe('readiness', () => {
   const { health } = new FakeInstanceQueue();
 

@@ -118,6 +118,24 @@ describe('a partitioned consumer', () => {
     expect(seen.completed).toBe(true);
   });
 
+  it('is closed sooner when it is told again, and no later', async () => {
+    const { orders } = given();
+    orders.consume().pipe(handle(slowWork().work)).subscribe();
+    await later(500);
+    await orders.send({ key: 'a', body: 1 });
+    await later(10);
+    let closed = false;
+    const closing = orders.close({ drainTimeout: 20_000 });
+    void closing.then(() => (closed = true));
+    await later(1000);
+    void orders.close({ drainTimeout: 1000 });
+    void orders.close({ drainTimeout: 60_000 });
+    await later(900);
+    expect(closed).toBe(false);
+    await later(200);
+    expect(await closing).toEqual({ unsettled: 1, unconfirmed: 0 });
+  });
+
   it('leaves when nobody listens any more, and what was handed out can still be settled', async () => {
     const { broker, orders } = given(1);
     const seen = collect(orders.consume());
