@@ -1,13 +1,7 @@
 import { defineQueue, type Codec, type QueueSpec } from 'instance-queue';
 import type { AppRun } from './app-run';
-import { EXCHANGE, isBody, type Body } from './body';
+import { CONTRACTED, EXCHANGE, isBody, ownQueueOf, type Body } from './body';
 import type { ConsumerPlan } from './plan';
-
-/** The content type of messages to a contract. */
-export const CONTRACTED = 'application/vnd.app+json';
-
-/** The queue that a consumer declares for itself. */
-export const ownQueueOf = (index: number): string => `own${String(index)}`;
 
 /** The contract of a queue. Who reads with it is seen in the body. */
 export const contractOf = (spec: QueueSpec) => defineQueue({ ...spec, body: contracted });

@@ -1,6 +1,12 @@
 /** The exchange of the simulated app, with a binding for each queue. */
 export const EXCHANGE = 'events';
 
+/** The content type of messages to a contract. */
+export const CONTRACTED = 'application/vnd.app+json';
+
+/** The queue that a consumer declares for itself. */
+export const ownQueueOf = (consumer: number): string => `own${String(consumer)}`;
+
 /** What a message of the simulated app says of itself. */
 export interface Body {
   readonly id: number;

@@ -3,9 +3,8 @@ import { isDeepStrictEqual } from 'node:util';
 import type { QueueConsumer } from '../../lib/testing/memory/queue-consumer';
 import type { StoredMessage } from '../../lib/testing/memory/stored-message';
 import type { Universe } from '../../lib/testing/simulation/universe';
-import { EXCHANGE, carriedBy, type Body } from './body';
+import { CONTRACTED, EXCHANGE, carriedBy, type Body } from './body';
 import type { Findings } from './findings';
-import { CONTRACTED } from './app-queues';
 import type { OptionOracle } from './option-oracle';
 import { isFaultless, priorityOf, type Plan, type ProducerPlan } from './plan';
 

@@ -1,15 +1,13 @@
 import type { QueueSpec } from 'instance-queue';
-import { isDeepStrictEqual } from 'node:util';
 import type { QueueConsumer } from '../../lib/testing/memory/queue-consumer';
 import type { StoredMessage } from '../../lib/testing/memory/stored-message';
 import type { Universe } from '../../lib/testing/simulation/universe';
-import { CONTRACTED, ownQueueOf } from './app-queues';
-import type { Body } from './body';
+import { CONTRACTED, ownQueueOf, type Body } from './body';
 import type { Findings } from './findings';
 import { filterOf, type ConsumerPlan, type Plan, type ProducerPlan } from './plan';
 
 /** What the tags of consumers begin with, by default. */
-const TAG_PREFIX = 'instance-queue';
+const TAG_PREFIX = 'instance-queue-';
 
 /** Of the queues, by RabbitMQ's names. https://www.rabbitmq.com/docs/queues#optional-arguments */
 const ARGUMENTS: readonly (readonly [keyof QueueSpec, string])[] = [
@@ -82,12 +80,8 @@ export class OptionOracle {
   /** The broker hands a message to a consumer of the plan. */
   delivered(id: number, index: number, plan: ConsumerPlan, { options }: QueueConsumer): void {
     const { tag, noAck, exclusive } = options;
-    const { tagPrefix = TAG_PREFIX } = plan;
-    if (
-      !tag.startsWith(`${tagPrefix}-`) ||
-      noAck !== (plan.noAck ?? false) ||
-      exclusive !== (plan.exclusive ?? false)
-    ) {
+    const prefix = plan.tagPrefix === undefined ? TAG_PREFIX : `${plan.tagPrefix}-`;
+    if (!tag.startsWith(prefix) || noAck !== (plan.noAck ?? false) || exclusive !== (plan.exclusive ?? false)) {
       const what = `consumer ${String(index)}: ${JSON.stringify({ tag, noAck, exclusive })}`;
       this.#findings.violate('a-consumer-keeps-its-options', what);
     }
@@ -117,7 +111,7 @@ export class OptionOracle {
       const queue = this.#universe.broker.vhost.find(spec.name);
       if (!queue) continue;
       const { arguments: args, autoDelete } = queue.declaration;
-      const differs = ARGUMENTS.some(([name, argument]) => !isDeepStrictEqual(spec[name], args[argument]));
+      const differs = ARGUMENTS.some(([name, argument]) => spec[name] !== args[argument]);
       if (!differs && autoDelete === (spec.autoDelete ?? false)) continue;
       const what = `${spec.name}: ${JSON.stringify({ autoDelete, ...args })}`;
       this.#findings.violate('a-queue-is-declared-as-it-is-asked-for', what);

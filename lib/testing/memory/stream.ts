@@ -151,7 +151,7 @@ export class MemoryStream implements BrokerQueue {
     const first = this.#log[0]?.offset ?? this.#written;
     for (let i = Math.max(0, next - first); i < this.#log.length; i++) {
       const entry = this.#log[i];
-      if (entry && this.#chunkOf(i).some(({ message }) => wants(message))) return entry;
+      if (entry && (wants(entry.message) || this.#chunkOf(i).some(({ message }) => wants(message)))) return entry;
     }
     return undefined;
   }
