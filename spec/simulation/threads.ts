@@ -48,7 +48,8 @@ export async function bundle(patch?: Patch): Promise<string> {
     ignoreAnnotations: true,
     // The program is run as text; what looks for files beside itself looks from here.
     define: { __filename: JSON.stringify(join(__dirname, 'seeds.worker.ts')) },
-    alias: { 'instance-queue': './lib/index.ts' },
+    // RxJS as modules of ES2015 runs faster than as what `require` gets, ES5: classes, and no getter for each import.
+    alias: { 'instance-queue': './lib/index.ts', rxjs: join(root, 'node_modules/rxjs/dist/esm/index.js') },
     plugins: [planting],
     logLevel: 'error',
   });
