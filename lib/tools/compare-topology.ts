@@ -172,13 +172,15 @@ function flag(words: string): boolean | string {
 
 function withArgument(args: Arguments, name: string, words: string): Arguments {
   const value = valueIn(words);
-  const { [name]: _, ...others } = args;
+  const { [name]: declared, ...others } = args;
   if (value === undefined) return others;
-  // The type of a queue alone is told without the type of the argument.
-  const type = /of type '(\w+)'$/.exec(words)?.[1] ?? 'longstr';
+  // Where both have the argument, the broker tells no types: it is of the type that is declared.
+  const type = /of type '(\w+)'$/.exec(words)?.[1] ?? TYPES[typeof declared] ?? 'longstr';
   if (type === 'bool') return { ...others, [name]: value === 'true' };
   return { ...others, [name]: type === 'longstr' ? value : Number(value) };
 }
+
+const TYPES: Readonly<Record<string, string>> = { boolean: 'bool', number: 'long', string: 'longstr' };
 
 async function compareBindings(
   { exchanges = [], queues = [], bindings = [] }: Topology,
