@@ -3,6 +3,7 @@ import { fromAmqp, toAmqp } from '../../lib/amqp/amqp-properties';
 import { auto, bytes, contentTypeOf, json, text, type Codec } from '../../lib/codec';
 import { encode } from '../../lib/producer/encoded-message';
 import type { MessageProperties } from '../../lib/properties';
+import { NO_PROPERTIES } from '../support/amqplib/no-properties';
 
 /** Well-formed: a lone surrogate has no UTF-8. */
 const string = fc.string({ unit: 'binary' });
@@ -159,7 +160,7 @@ describe('properties', () => {
       fc.property(properties, (given) => {
         const { persistent: _p, mandatory: _m, ...wire } = toAmqp({ ...given, persistent: true, mandatory: true });
         const names = Object.keys(given);
-        const back = fromAmqp({ ...NONE, ...absent, ...wire });
+        const back = fromAmqp({ ...NO_PROPERTIES, ...absent, ...wire });
         expect(back).toEqual(given);
         expect(Object.keys(back).sort()).toEqual(names.sort());
       }),
@@ -167,24 +168,6 @@ describe('properties', () => {
   });
 
   it('that make no sense are left out', () => {
-    expect(fromAmqp({ ...NONE, expiration: 'soon', priority: undefined, messageId: 5 })).toEqual({});
+    expect(fromAmqp({ ...NO_PROPERTIES, expiration: 'soon', priority: undefined, messageId: 5 })).toEqual({});
   });
 });
-
-/** As amqplib gives the properties of a message without any. */
-const NONE = {
-  contentType: undefined,
-  contentEncoding: undefined,
-  headers: undefined,
-  deliveryMode: undefined,
-  priority: undefined,
-  correlationId: undefined,
-  replyTo: undefined,
-  expiration: undefined,
-  messageId: undefined,
-  timestamp: undefined,
-  type: undefined,
-  userId: undefined,
-  appId: undefined,
-  clusterId: undefined,
-};

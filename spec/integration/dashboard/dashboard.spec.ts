@@ -1,5 +1,4 @@
-import { createServer, get, request, type IncomingMessage, type RequestOptions, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { createServer, get, request, type IncomingMessage, type RequestOptions } from 'node:http';
 import { Test } from '@nestjs/testing';
 import type { Express } from 'express';
 import type { FastifyInstance } from 'fastify';
@@ -10,6 +9,7 @@ import type { INestApplication } from '@nestjs/common';
 import { sharedBroker } from '../../support/brokers/test-brokers';
 import { Bystander } from '../../support/brokers/bystander';
 import { closeAll, closing } from '../../support/closing';
+import { listening } from '../../support/listening';
 import { runRecipe } from '../../support/guides/run-recipe';
 import { eventually, until } from '../../support/waiting';
 
@@ -33,17 +33,6 @@ function ask(address: string, options: RequestOptions = {}): Promise<Answer> {
       .on('error', reject)
       .end();
   });
-}
-
-async function listening(server: Server): Promise<string> {
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  closing({
-    close: () => {
-      server.closeAllConnections();
-      return new Promise((resolve) => server.close(resolve));
-    },
-  });
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
 
 /** What a page is sent. */

@@ -1,9 +1,9 @@
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { dashboard, type HasDeadLetters } from 'instance-queue/dashboard';
 import { FakeInstanceQueue } from 'instance-queue/testing';
 import { deadLetters } from 'instance-queue/tools';
 import { closeAll, closing } from '../../support/closing';
+import { listening } from '../../support/listening';
 
 afterEach(closeAll);
 
@@ -11,14 +11,7 @@ describe('the dashboard, asked for dead letters', () => {
   const serve = async (shown?: (queue: FakeInstanceQueue) => readonly HasDeadLetters[]) => {
     const queue = closing(new FakeInstanceQueue());
     const server = createServer(dashboard(queue, shown ? { deadLetters: shown(queue) } : {}));
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-    closing({
-      close: () => {
-        server.closeAllConnections();
-        return new Promise((resolve) => server.close(resolve));
-      },
-    });
-    return { queue, address: `http://127.0.0.1:${(server.address() as AddressInfo).port}/` };
+    return { queue, address: `${await listening(server)}/` };
   };
   const section = /<section class="card" id="dead-letters"[^>]*>/;
 

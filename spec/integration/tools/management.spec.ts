@@ -1,11 +1,11 @@
 import { InstanceQueue } from 'instance-queue';
 import { compareTopology, tail } from 'instance-queue/tools';
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { firstValueFrom, lastValueFrom } from 'rxjs';
 import { Bystander } from '../../support/brokers/bystander';
 import { privateBroker } from '../../support/brokers/test-brokers';
 import { closing } from '../../support/closing';
+import { listening } from '../../support/listening';
 import { fixture } from '../../support/fixtures/fixture';
 import { eventually, rejection } from '../../support/waiting';
 
@@ -47,14 +47,8 @@ async function management(): Promise<{ readonly url: string; readonly asked: str
       response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(rows));
     });
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  closing({
-    close: () => {
-      server.closeAllConnections();
-      return new Promise((resolve) => server.close(resolve));
-    },
-  });
-  return { url: `http://shop:geheim@127.0.0.1:${(server.address() as AddressInfo).port}`, asked };
+  const url = await listening(server);
+  return { url: url.replace('//', '//shop:geheim@'), asked };
 }
 
 describe('what AMQP does not tell, and the management API does', () => {

@@ -1,10 +1,10 @@
 import { InstanceQueue, OptionsError } from 'instance-queue';
 import { tail, type TailOptions } from 'instance-queue/tools';
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { lastValueFrom } from 'rxjs';
 import { startBroker, type Broker } from '../../../compose/broker';
 import { closeAll, closing } from '../../support/closing';
+import { listening } from '../../support/listening';
 import { collect } from '../../support/collect';
 import { uniqueName } from '../../support/unique-name';
 import { eventually, rejection } from '../../support/waiting';
@@ -38,14 +38,7 @@ async function managementOf(source: string, destination: string): Promise<{ read
   const server = createServer(({ url = '' }, response) => {
     response.end(JSON.stringify(url.endsWith('/bindings') ? [binding] : { type: 'classic' }));
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  closing({
-    close: () => {
-      server.closeAllConnections();
-      return new Promise((resolve) => server.close(resolve));
-    },
-  });
-  return { url: `http://127.0.0.1:${String((server.address() as AddressInfo).port)}` };
+  return { url: await listening(server) };
 }
 
 it.each(['x-random', 'x-consistent-hash', 'x-modulus-hash'])(

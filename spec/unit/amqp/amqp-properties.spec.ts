@@ -1,22 +1,7 @@
 import { AmqplibMessage } from '../../../lib/amqp/amqplib-message';
 import { fromAmqp, publishOptions } from '../../../lib/amqp/amqp-properties';
+import { NO_PROPERTIES } from '../../support/amqplib/no-properties';
 
-const absent = {
-  contentType: undefined,
-  contentEncoding: undefined,
-  headers: undefined,
-  deliveryMode: undefined,
-  priority: undefined,
-  correlationId: undefined,
-  replyTo: undefined,
-  expiration: undefined,
-  messageId: undefined,
-  timestamp: undefined,
-  type: undefined,
-  userId: undefined,
-  appId: undefined,
-  clusterId: undefined,
-};
 const TEXTS = {
   messageId: 'm',
   correlationId: 'c',
@@ -33,8 +18,8 @@ const withPrototype = (members: object, inherited: object): object =>
 
 describe('properties from the wire', () => {
   it('are those that are there, in the types of JavaScript', () => {
-    expect(fromAmqp({ ...absent })).toStrictEqual({});
-    const given = { ...absent, ...TEXTS, timestamp: 1, expiration: '250', priority: 0, headers: { a: 1 } };
+    expect(fromAmqp({ ...NO_PROPERTIES })).toStrictEqual({});
+    const given = { ...NO_PROPERTIES, ...TEXTS, timestamp: 1, expiration: '250', priority: 0, headers: { a: 1 } };
     expect(fromAmqp(given)).toStrictEqual({
       ...TEXTS,
       timestamp: new Date(1000),
@@ -45,23 +30,25 @@ describe('properties from the wire', () => {
   });
 
   it.each(['', 'soon', '1s', ' 1', '-1', '1.5'])('have no expiration that is no number of ms: `%s`', (expiration) => {
-    expect(fromAmqp({ ...absent, expiration })).toStrictEqual({});
+    expect(fromAmqp({ ...NO_PROPERTIES, expiration })).toStrictEqual({});
   });
 
   it('have no time that no Date can hold', () => {
-    expect(fromAmqp({ ...absent, timestamp: 8_640_000_000_000 })).toStrictEqual({ timestamp: new Date(8.64e15) });
-    expect(fromAmqp({ ...absent, timestamp: 8_640_000_000_001 })).toStrictEqual({});
-    expect(fromAmqp({ ...absent, timestamp: 0 })).toStrictEqual({ timestamp: new Date(0) });
+    expect(fromAmqp({ ...NO_PROPERTIES, timestamp: 8_640_000_000_000 })).toStrictEqual({
+      timestamp: new Date(8.64e15),
+    });
+    expect(fromAmqp({ ...NO_PROPERTIES, timestamp: 8_640_000_000_001 })).toStrictEqual({});
+    expect(fromAmqp({ ...NO_PROPERTIES, timestamp: 0 })).toStrictEqual({ timestamp: new Date(0) });
   });
 
   it('are not what their names do not mean', () => {
-    const odd = Object.fromEntries(Object.keys(absent).map((name) => [name, true]));
-    expect(fromAmqp({ ...absent, ...odd, headers: undefined })).toStrictEqual({});
+    const odd = Object.fromEntries(Object.keys(NO_PROPERTIES).map((name) => [name, true]));
+    expect(fromAmqp({ ...NO_PROPERTIES, ...odd, headers: undefined })).toStrictEqual({});
   });
 
   it('have the headers themselves, when each member is its own', () => {
     const headers = { a: [1, { b: Buffer.from('c') }], d: null, e: { f: {} } };
-    expect(fromAmqp({ ...absent, headers }).headers).toBe(headers);
+    expect(fromAmqp({ ...NO_PROPERTIES, headers }).headers).toBe(headers);
   });
 
   it('have headers without inherited members, at any depth, and the rest as it was', () => {
@@ -73,18 +60,22 @@ describe('properties from the wire', () => {
       list: [1, withPrototype({ own: 1 }, { inherited: 1 })],
       table: { inner: withPrototype({}, { inherited: 1 }), beside: 'it' },
     };
-    const { headers: read } = fromAmqp({ ...absent, headers });
+    const { headers: read } = fromAmqp({ ...NO_PROPERTIES, headers });
     expect(read).toStrictEqual({ kept, buffer, list: [1, { own: 1 }], table: { inner: {}, beside: 'it' } });
     expect(read?.['kept']).toBe(kept);
     expect(read?.['buffer']).toBe(buffer);
-    const outer = fromAmqp({ ...absent, headers: withPrototype({ own: 1 }, { inherited: 1 }) }).headers;
+    const outer = fromAmqp({ ...NO_PROPERTIES, headers: withPrototype({ own: 1 }, { inherited: 1 }) }).headers;
     expect(outer).toStrictEqual({ own: 1 });
   });
 });
 
 describe('a message that amqplib has parsed', () => {
   const message = (properties: object) =>
-    new AmqplibMessage({ content: Buffer.from('x'), fields: {}, properties: { ...absent, ...properties } } as never);
+    new AmqplibMessage({
+      content: Buffer.from('x'),
+      fields: {},
+      properties: { ...NO_PROPERTIES, ...properties },
+    } as never);
 
   it('has what decoding its body takes, if that is what it should be', () => {
     const { contentType, contentEncoding, headers } = message({ ...TEXTS, headers: { a: 1 } });

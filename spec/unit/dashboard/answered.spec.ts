@@ -1,10 +1,9 @@
-import { once } from 'node:events';
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { dashboard, type DashboardOptions } from 'instance-queue/dashboard';
 import { FakeInstanceQueue } from 'instance-queue/testing';
 import { Subject } from 'rxjs';
 import { closeAll, closing } from '../../support/closing';
+import { listening } from '../../support/listening';
 
 afterEach(closeAll);
 
@@ -19,16 +18,8 @@ async function answeredBefore(path: string, options: DashboardOptions, goOn: () 
       goOn();
     });
   });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  closing({
-    close: () => {
-      server.closeAllConnections();
-      return new Promise((resolve) => server.close(resolve));
-    },
-  });
-  const { port } = server.address() as AddressInfo;
-  const { status } = await fetch(`http://127.0.0.1:${String(port)}/${path}`);
+  const base = await listening(server);
+  const { status } = await fetch(`${base}/${path}`);
   return status;
 }
 

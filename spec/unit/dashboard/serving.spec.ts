@@ -1,11 +1,11 @@
-import { once } from 'node:events';
 import { createServer, get, IncomingMessage, ServerResponse, type RequestListener } from 'node:http';
-import { type AddressInfo, Socket } from 'node:net';
+import { Socket } from 'node:net';
 import { OptionsError } from 'instance-queue';
 import { dashboard, type DashboardOptions } from 'instance-queue/dashboard';
 import { FakeInstanceQueue } from 'instance-queue/testing';
 import { NEVER, throwError } from 'rxjs';
 import { closeAll, closing } from '../../support/closing';
+import { listening } from '../../support/listening';
 
 afterEach(async () => {
   jest.useRealTimers();
@@ -13,19 +13,8 @@ afterEach(async () => {
 });
 
 const newQueue = (): FakeInstanceQueue => closing(new FakeInstanceQueue());
-async function listening(listener: RequestListener): Promise<string> {
-  const server = createServer(listener);
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  closing({
-    close: () => {
-      server.closeAllConnections();
-      return new Promise((resolve) => server.close(resolve));
-    },
-  });
-  return `http://127.0.0.1:${String((server.address() as AddressInfo).port)}/`;
-}
-const served = (options?: DashboardOptions): Promise<string> => listening(dashboard(newQueue(), options));
+const serve = async (listener: RequestListener): Promise<string> => `${await listening(createServer(listener))}/`;
+const served = (options?: DashboardOptions): Promise<string> => serve(dashboard(newQueue(), options));
 /** A response to a page that reads nothing; what is written to it stays here. */
 function unread(queue: FakeInstanceQueue): ServerResponse {
   const request = Object.assign(new IncomingMessage(new Socket()), { method: 'GET', url: '/events' });
@@ -111,7 +100,7 @@ describe('the dashboard', () => {
 
   it('leads to the address with a slash from where it is mounted as middleware, and passes on what is below it', async () => {
     const handler = dashboard(newQueue());
-    const url = await listening((request, response) => {
+    const url = await serve((request, response) => {
       const originalUrl = request.url ?? '';
       request.url = originalUrl.replace(/^\/queue/, '') || '/';
       if (!originalUrl.startsWith('/queue')) response.writeHead(418).end();
@@ -157,7 +146,7 @@ describe('the dashboard', () => {
 describe('the events of the dashboard', () => {
   it('begin with the pace of reconnecting; a comment each 15 s keeps the connection', async () => {
     const queue = newQueue();
-    const url = await listening(dashboard(queue, { title: 'billing' }));
+    const url = await serve(dashboard(queue, { title: 'billing' }));
     jest.useFakeTimers({ doNotFake: ['nextTick', 'setImmediate', 'queueMicrotask'] });
     let text = '';
     const asked = get(`${url}events`, { agent: false }, (response) => {

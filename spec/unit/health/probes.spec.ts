@@ -2,8 +2,8 @@ import { OptionsError } from 'instance-queue';
 import { FakeInstanceQueue } from 'instance-queue/testing';
 import { liveness, probes, readiness, type ProbesOptions } from 'instance-queue/health';
 import { createServer, type RequestListener } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { closeAll, closing } from '../../support/closing';
+import { listening } from '../../support/listening';
 import { eventually } from '../../support/waiting';
 
 afterEach(closeAll);
@@ -11,14 +11,7 @@ afterEach(closeAll);
 /** Serves requests; gives a way to ask. */
 async function serving(listener: RequestListener) {
   const server = createServer(listener);
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  closing({
-    close: () => {
-      server.closeAllConnections();
-      return new Promise((resolve) => server.close(resolve));
-    },
-  });
-  const base = `http://127.0.0.1:${String((server.address() as AddressInfo).port)}`;
+  const base = await listening(server);
   return (path: string, method = 'GET') => fetch(`${base}${path}`, { method });
 }
 

@@ -2,8 +2,8 @@ import { ChannelError, ConnectionError, type Topology } from 'instance-queue';
 import { FakeInstanceQueue } from 'instance-queue/testing';
 import { compareTopology } from 'instance-queue/tools';
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { closeAll, closing } from '../../support/closing';
+import { listening } from '../../support/listening';
 import { rejection } from '../../support/waiting';
 
 afterEach(closeAll);
@@ -167,14 +167,7 @@ describe('a comparison of bindings', () => {
       if (answer === undefined) response.writeHead(500).end();
       else response.end(JSON.stringify(answer));
     });
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-    closing({
-      close: () => {
-        server.closeAllConnections();
-        return new Promise((resolve) => server.close(resolve));
-      },
-    });
-    const url = `http://127.0.0.1:${String((server.address() as AddressInfo).port)}`;
+    const url = await listening(server);
     const queue = closing(new FakeInstanceQueue());
     const all = await compareTopology(queue, topology, { management: { url } });
     const states = all.filter(({ kind }) => kind === 'binding').map(({ name, state }) => `${name}: ${state}`);

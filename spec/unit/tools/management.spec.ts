@@ -1,8 +1,8 @@
 import { OptionsError } from 'instance-queue';
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { Management } from '../../../lib/tools/management';
-import { closeAll, closing } from '../../support/closing';
+import { closeAll } from '../../support/closing';
+import { listening } from '../../support/listening';
 import { rejection } from '../../support/waiting';
 
 afterEach(closeAll);
@@ -14,14 +14,7 @@ async function serving(status: number, body: string): Promise<{ readonly url: st
     asked.push(request.url ?? '');
     response.writeHead(status).end(body);
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  closing({
-    close: () => {
-      server.closeAllConnections();
-      return new Promise((resolve) => server.close(resolve));
-    },
-  });
-  return { url: `http://127.0.0.1:${String((server.address() as AddressInfo).port)}`, asked };
+  return { url: await listening(server), asked };
 }
 
 describe('the management API', () => {

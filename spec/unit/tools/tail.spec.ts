@@ -2,9 +2,9 @@ import { ChannelError, OptionsError } from 'instance-queue';
 import { FakeInstanceQueue } from 'instance-queue/testing';
 import { tail, type TailOptions } from 'instance-queue/tools';
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { lastValueFrom } from 'rxjs';
 import { closeAll, closing } from '../../support/closing';
+import { listening } from '../../support/listening';
 import { collect } from '../../support/collect';
 import { eventually, rejection } from '../../support/waiting';
 
@@ -117,14 +117,7 @@ describe('a queue, by what the management API says of it,', () => {
       const answer = request.url?.endsWith('/bindings') === true ? bindings : { name: 'orders', type };
       response.end(JSON.stringify(answer));
     });
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-    closing({
-      close: () => {
-        server.closeAllConnections();
-        return new Promise((resolve) => server.close(resolve));
-      },
-    });
-    return { url: `http://127.0.0.1:${String((server.address() as AddressInfo).port)}` };
+    return { url: await listening(server) };
   }
   const bound = (source: string, routing_key: string, args: object = {}): object => ({
     source,
