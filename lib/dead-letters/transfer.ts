@@ -49,9 +49,10 @@ export interface TransferOptions {
 /** ms between two reports. */
 const REPORT_EVERY = 100;
 const TARGETS = 100;
-const NOT_TAKEN = 'their queue is full, has no leader, or the broker is slow. They stayed; copies of them may arrive.';
 /** ms that letters under way may take after an abort: a queue that is full takes them when someone works it off, if ever. */
 const FINISHED_WITHIN = 1000;
+const NOT_CONFIRMED =
+  'Some were not confirmed in time: their queue is full, has no leader, or the broker is slow. They stayed; copies of them may arrive.';
 
 /**
  * Takes letters out of their queue: each is acked once the broker has confirmed its copy, so that a process that is killed in
@@ -250,7 +251,7 @@ class Transfer {
     } catch (error) {
       const code = error instanceof PublishError ? error.code : undefined;
       const isGivenUp = this.#isGivenUp && code === 'PUBLISH_CLOSED';
-      this.#problem = isGivenUp ? `Some were not confirmed in time: ${NOT_TAKEN}` : sentenceOf(error);
+      this.#problem = isGivenUp ? NOT_CONFIRMED : sentenceOf(error);
       if (isGivenUp) this.#scan.keep(tag);
       else if (code === 'PUBLISH_RETURNED') this.#keep(tag, 'unroutable');
       else if (code === 'PUBLISH_INVALID' || code === 'PUBLISH_NACKED') this.#keep(tag, 'refused');

@@ -78,7 +78,6 @@ async function* steps(endpoint: Endpoint, options: CheckOptions): AsyncGenerator
     ...(options.tls && { tls: options.tls }),
     name: 'instance-queue check',
     logger: 'silent',
-
     reconnect: { initialAttempts: 1, attempts: 0 },
     connectTimeout: timeout,
   });
