@@ -91,6 +91,28 @@ describe('a subscriber that acts on a state while it is being told of it', () =>
     })();
   });
 
+  it('gets one dial for all that it skips and drops in one wait, and none if it stops it all behind that', () => {
+    marbles((helpers) => {
+      const { cold, flush } = helpers;
+      const { supervisor, count } = supervise(helpers, [cold<Reached>('--#', {}, failed)], { min: 100 });
+      const dials: number[] = [];
+      supervisor.state$.subscribe(
+        watching([], 'reconnecting', () => {
+          dials.push(count());
+          for (let i = 0; i < 3; i++) {
+            supervisor.skipWait();
+            supervisor.drop(lost);
+          }
+          if (dials.length === 3) supervisor.stop();
+        }),
+      );
+      supervisor.start();
+      flush();
+      expect(dials).toEqual([1, 2, 3]);
+      expect([count(), supervisor.state]).toEqual([3, closed()]);
+    })();
+  });
+
   it.each(['connecting', 'connected', 'reconnecting'])('may stop it all at `%s`', (status) => {
     marbles((helpers) => {
       const { cold, flush } = helpers;
