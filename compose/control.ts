@@ -3,6 +3,7 @@ import type { BrokerHost } from './broker-host';
 import {
   CHANNELS_EXPRESSION,
   CONNECTIONS_EXPRESSION,
+  NO_MEMORY_EXPRESSION,
   USUAL_WATERMARK_EXPRESSION,
   closeConnectionExpression,
   consumersExpression,
@@ -110,8 +111,7 @@ export class ControlledBroker implements Broker {
   }
 
   async memoryAlarm(on: boolean): Promise<void> {
-    if (on) await this.ctl('set_vm_memory_high_watermark', '0');
-    else await this.ctl('eval', USUAL_WATERMARK_EXPRESSION);
+    await this.ctl('eval', on ? NO_MEMORY_EXPRESSION : USUAL_WATERMARK_EXPRESSION);
   }
 
   stop(): Promise<void> {

@@ -1,6 +1,6 @@
 /**
  * What `rabbitmqctl list_…` would say, asked by `rabbitmqctl eval`: with `connection_name`, with pids in the form that the
- * broker takes back, and joined in one call, for each call costs about a second. The same on RabbitMQ 3.10 to 4.3.
+ * broker takes back, and joined in one call, since a call of `rabbitmqctl` costs about a second. The same on RabbitMQ 3.10 to 4.3.
  * No `$` and no backtick in an expression: the wrapper of Debian hands its arguments through a shell.
  */
 export interface ConnectionRow {
@@ -106,6 +106,9 @@ export function closeConnectionExpression(nameOrPid: string, reason: string): st
     `#{closed => length(Hits), names => [Name || {_, _, _, _, Name} <- Connections]}`,
   );
 }
+
+/** All memory counts as too much, as after `rabbitmqctl set_vm_memory_high_watermark 0`. */
+export const NO_MEMORY_EXPRESSION = expression('vm_memory_monitor:set_vm_memory_high_watermark(0.0)');
 
 /** Back to the value of the configuration, which setting it at run time does not change. */
 export const USUAL_WATERMARK_EXPRESSION = expression(
