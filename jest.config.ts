@@ -69,6 +69,7 @@ async function config(): Promise<Config> {
     // Each worker of the broker project has a RabbitMQ of its own.
     maxWorkers: 2,
     testTimeout: 90_000,
+    testSequencer: '<rootDir>/spec/support/sequencer.cjs',
     reporters: ['default', '<rootDir>/spec/support/summary-reporter.cjs'],
     collectCoverageFrom: ['lib/**/*.ts'],
   };

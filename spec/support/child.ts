@@ -1,6 +1,7 @@
 /** TypeScript programs in processes of their own, for what would crash a test, and for what only the exit of a process shows. */
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
+import { bundled } from './bundled';
 
 export interface Ended {
   readonly code: number | null;
@@ -24,9 +25,13 @@ export interface Child {
 
 const ROOT = join(__dirname, '..', '..');
 
+/** The demos look for files beside their own, and start other programs. */
+const program = (file: string): readonly string[] =>
+  file.startsWith('spec/') ? [bundled(file)] : ['-r', 'esbuild-register', join(ROOT, file)];
+
 /** Starts a TypeScript file, its path relative to the project root. It is killed after `limit` ms: then `signal` is SIGKILL. */
 export function startChild(file: string, args: readonly string[] = [], limit = 20_000): Child {
-  const child = spawn(process.execPath, ['-r', 'esbuild-register', join(ROOT, file), ...args], { cwd: ROOT });
+  const child = spawn(process.execPath, [...program(file), ...args], { cwd: ROOT });
   let stdout = '';
   let stderr = '';
   let last = performance.now();

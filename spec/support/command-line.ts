@@ -3,11 +3,11 @@ import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { PassThrough, type Readable } from 'node:stream';
 import { main } from '../../lib/cli/main';
+import { bundled } from './bundled';
 
 const ROOT = join(__dirname, '..', '..');
-const BIN = join(ROOT, 'lib', 'cli', 'bin.ts');
-const COMMAND = [process.execPath, '-r', 'esbuild-register', BIN];
 const IN_PROCESS = process.env.COMMANDS === 'in-process';
+const COMMAND = IN_PROCESS ? [] : [process.execPath, bundled('lib/cli/bin.ts')];
 
 export interface Result {
   readonly code: number | null;

@@ -1,9 +1,10 @@
 /**
  * `npm run delays`: 100,000 messages with random delays from 100 ms to an hour: those of up to a minute on a real RabbitMQ, the others on
- * the broker in memory, in virtual time. `DELAYS` is their number, `RATE` how many are sent per second, `DELAY_IN` the kind of queue
- * (quorum, classic), `RABBITMQ_IMAGE` names a broker. `npm run delays -- short` and `-- long`: one of the two. `-- cluster`: on a cluster of three nodes, each of which is killed
- * once (`CONFIRM_TIMEOUT`: ms after which a node tries again to hand a dead letter over); `-- cost`: what a delayed message costs the broker. Exit code 1 if a message was lost or early, or one in a
- * hundred was late by more than a second.
+ * the broker in memory, in virtual time. `DELAYS` is their number, `RATE` how many are sent per second (250), `DELAY_IN` the kind of queue
+ * (quorum, classic), `RABBITMQ_IMAGE` names a broker. `npm run delays -- short` and `-- long`: one of the two. `-- cluster`: delays of up to
+ * a minute on a cluster of three nodes, each of which is killed once (25 per second, which takes over an hour: three nodes on a machine with
+ * two cores manage little more; `CONFIRM_TIMEOUT`: ms after which a node tries again to hand a dead letter over). `-- cost`: what a delayed
+ * message costs the broker. Exit code 1 if a message was lost or early, or one in a hundred was late by more than a second.
  */
 import { InstanceQueue } from 'instance-queue';
 import { startBroker } from '../../../compose/broker';
@@ -18,7 +19,7 @@ const [SHORTEST, MINUTE, HOUR] = [100, 60_000, 3_600_000];
 const say = (text: string): void => console.log(text);
 
 async function main(scene: string | undefined): Promise<readonly string[]> {
-  const { DELAYS = '100000', RATE = '250', DELAY_IN = 'quorum' } = process.env;
+  const { DELAYS = '100000', RATE = scene === 'cluster' ? '25' : '250', DELAY_IN = 'quorum' } = process.env;
   const [count, rate] = [Number(DELAYS), Number(RATE)];
   const delayIn = DELAY_IN === 'classic' ? 'classic' : 'quorum';
   const all = randomDelays(count, SHORTEST, HOUR);
