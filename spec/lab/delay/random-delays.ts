@@ -12,10 +12,14 @@ export interface Lateness {
   readonly lost: number;
   readonly early: number;
   readonly duplicates: number;
+  /** How many came more than a second late. */
+  readonly late: number;
   readonly p50: number;
   readonly p99: number;
   readonly most: number;
 }
+
+const SECOND = 1000;
 
 interface Body {
   readonly i: number;
@@ -67,6 +71,7 @@ export class DelayLedger {
       lost: this.#due.size,
       early: this.#late.filter((late) => late < 0).length,
       duplicates: this.#duplicates,
+      late: this.#late.filter((late) => late > SECOND).length,
       p50: quantile(this.#late, 0.5),
       p99: quantile(this.#late, 0.99),
       most: this.#late.reduce((a, b) => Math.max(a, b), 0),
@@ -106,11 +111,11 @@ export const pause = (ms: number): Promise<void> => new Promise((resolve) => set
 export const complaint = (what: string, { lost, early, p99 }: Lateness): string[] => [
   ...(lost > 0 ? [`${what}: ${String(lost)} lost`] : []),
   ...(early > 0 ? [`${what}: ${String(early)} early`] : []),
-  ...(p99 > 1000 ? [`${what}: one in a hundred is late by ${p99.toFixed(0)} ms or more`] : []),
+  ...(p99 > SECOND ? [`${what}: one in a hundred is late by ${p99.toFixed(0)} ms or more`] : []),
 ];
 
-export function line(what: string, { sent, lost, early, duplicates, p50, p99, most }: Lateness): string {
-  const figures = { sent, lost, early, duplicates, p50, p99, most };
+export function line(what: string, { sent, lost, early, duplicates, late, p50, p99, most }: Lateness): string {
+  const figures = { sent, lost, early, duplicates, late, p50, p99, most };
   return `${what.padEnd(34)} ${Object.entries(figures)
     .map(([name, value]) => `${name} ${value.toFixed(0)}`)
     .join('   ')}`;
