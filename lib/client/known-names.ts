@@ -95,12 +95,10 @@ export class KnownNames {
 
   /** The same for a request. Whether it is a message at all is checked when it is encoded. */
   checkRequest(message: unknown): void {
-    const named = (property: string): string | undefined => {
-      const value: unknown = isObject(message) ? message[property] : undefined;
-      return typeof value === 'string' ? value : undefined;
-    };
-    if (isObject(message)) for (const given of [message['queue'], message['exchange']]) this.learn(given);
-    this.checkMessage({ queue: named('queue'), exchange: named('exchange'), messageId: named('messageId') ?? '' });
+    const { queue, exchange, messageId } = namedIn(message);
+    for (const given of [queue, exchange]) this.learn(given);
+    const text = (value: unknown): string | undefined => (typeof value === 'string' ? value : undefined);
+    this.checkMessage({ queue: text(queue), exchange: text(exchange), messageId: text(messageId) ?? '' });
   }
 
   #add(kind: Kind, name: string): void {
@@ -126,6 +124,18 @@ export class KnownNames {
     const close = [...known].find((other) => isMisspelt(name, other));
     if (close !== undefined) this.#log().warn({ [kind]: name, declared: close }, WARNINGS[kind]);
     return undefined;
+  }
+}
+
+/** What a request names, before it is known to be a message. */
+function namedIn(message: unknown): Readonly<Partial<Record<'queue' | 'exchange' | 'messageId', unknown>>> {
+  if (!isObject(message)) return {};
+  try {
+    const { queue, exchange, messageId } = message;
+    return { queue, exchange, messageId };
+  } catch {
+    // A getter, which throws again where the message is copied.
+    return {};
   }
 }
 

@@ -69,20 +69,20 @@ describe('a request', () => {
     expect((await asked).body).toEqual({ got: 4 });
   });
 
-  it('with a getter that throws is refused, with the error as the cause', async () => {
-    const { queue, ask } = await opened();
-    const cause = new Error('not yet');
-    const question = {
-      queue: 'work',
-      messageId: 'm',
-      get body(): never {
+  it.each(['queue', 'exchange', 'body', 'headers', 'replyTo'])(
+    'whose `%s` is a getter that throws is refused, with the error as the cause',
+    async (name) => {
+      const { queue, ask } = await opened();
+      const cause = new Error('not yet');
+      const get = (): never => {
         throw cause;
-      },
-    };
-    const error = await rejection(ask(question));
-    expect(error).toMatchObject({ code: 'PUBLISH_INVALID', messageId: 'm', cause, maybeDelivered: false });
-    expect(await queue.close()).toEqual({ unsettled: 0, unconfirmed: 0 });
-  });
+      };
+      const question = Object.defineProperty({ messageId: 'm' }, name, { enumerable: true, get });
+      const error = await rejection(ask(question));
+      expect(error).toMatchObject({ code: 'PUBLISH_INVALID', messageId: 'm', cause, maybeDelivered: false });
+      expect(await queue.close()).toEqual({ unsettled: 0, unconfirmed: 0 });
+    },
+  );
 
   it('does not outlive its timeout at the broker, though its expiration is given as `undefined`', async () => {
     const { broker, ask } = await opened();
