@@ -1,6 +1,6 @@
 import type { Codec } from '../codec';
 import type { ConsumeOptions } from '../consumer/consume-options';
-import { checkOptions, codec, duration, expected, integer, object, observableInput, oneOf } from '../options';
+import { type Check, checkOptions, codec, duration, entityName, expected, integer, object, observableInput, oneOf } from '../options';
 import { shortString, type Shape } from '../options';
 import { checkQueueSpec } from '../topology-checks';
 import type { PartitionConsumeOptions } from './partition-consumers';
@@ -21,9 +21,11 @@ export interface PartitionedOptions<T = unknown> {
   readonly queues?: PartitionQueueOptions;
 }
 
-const NAME = 200;
+/** What follows it in the names of its queues and exchanges fits into the rest of a name. */
+const fitting = shortString(200);
+const name: Check = (value) => fitting(value) ?? entityName(value);
 export const PARTITIONS = integer(1, 1000);
-const OPTIONS: Shape<PartitionedOptions> = { name: shortString(NAME), partitions: PARTITIONS, codec, queues: object };
+const OPTIONS: Shape<PartitionedOptions> = { name, partitions: PARTITIONS, codec, queues: object };
 
 /** @throws OptionsError if an option cannot be right */
 export function checkPartitioned<T>(options: PartitionedOptions<T>): void {
