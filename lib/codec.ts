@@ -214,6 +214,9 @@ export function contentTypeOf(codec: { readonly contentType: string }, value: un
   return codec.contentType;
 }
 
+/** Leaves bytes that were written before as they are, under the content type of their message. */
+export const written: Codec<Buffer> = { contentType: '', encode: (content) => content, decode: (content) => content };
+
 const asTheyAre = new WeakSet<Buffer>();
 /** Marks bytes that were encoded in a format of the library's own: no codec of the caller's encodes them again. */
 export function asItIs(content: Buffer): Buffer {

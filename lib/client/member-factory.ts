@@ -74,6 +74,7 @@ export class MemberFactory {
       admin,
       timeout: this.#options.producer?.timeout ?? DEFAULTS.timeout,
       resolve: (given) => this.#complete<T, typeof given>(given).resolved,
+      codec: this.#options.producer?.codec ?? auto,
       producer: (given) => this.producer(given),
       started: (consumers) => {
         this.#monitor.followAll(consumers);

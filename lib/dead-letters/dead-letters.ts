@@ -20,7 +20,7 @@ import {
   takeWhile,
 } from 'rxjs';
 import type { InstanceQueue } from '../client/instance-queue';
-import type { Codec } from '../codec';
+import { written } from '../codec';
 import { closingBehind } from '../consumer/closing-behind';
 import type { QueueScan } from '../consumer/queue-scan';
 import { checkOptions, expected, isObject, shortString } from '../options';
@@ -51,9 +51,6 @@ const CONFIRMED_WITHIN = 300_000;
 const LOOKING = 5000;
 /** ms between two counts. */
 const COUNT_EVERY = 100;
-
-/** Bytes as they are, with the content type of the letter. */
-const AS_IT_IS: Codec<Buffer> = { contentType: '', encode: (content) => content, decode: (content) => content };
 
 /**
  * A dead-letter queue, to be looked at and emptied. Made by `deadLetters`. It declares nothing and keeps nothing between two calls.
@@ -222,7 +219,7 @@ export class DeadLetters {
    */
   #producer(): Producer<Buffer> {
     return this.#queue.producer({
-      codec: AS_IT_IS,
+      codec: written,
       declare: false,
       maxInFlight: WINDOW,
       timeout: CONFIRMED_WITHIN,

@@ -1,8 +1,10 @@
 import { firstValueFrom, from, map, type Observable, race, ReplaySubject, Subject, timer } from 'rxjs';
+import type { Codec } from '../codec';
 import { type CloseReport, Closing } from '../connection/member';
-import { ChannelError, ConnectionError, PublishError } from '../errors';
-import { checkOptions, expected, isObject } from '../options';
-import { newMessageId, type OutboundMessage } from '../producer/outbound-message';
+import { ChannelError, ConnectionError, isError, PublishError, sentenceOf } from '../errors';
+import { checkOptions, expected, isObject, withDefaults } from '../options';
+import { invalid, packedBody } from '../producer/encoded-message';
+import { givenId, newMessageId, type OutboundMessage, wholeCopy } from '../producer/outbound-message';
 import type { Confirmation } from '../producer/pending-send';
 import type { Producer } from '../producer/producer';
 import { SEND, type SendOptions } from '../producer/producer-options';
@@ -23,7 +25,9 @@ export type KeyedMessage<T = unknown> = Omit<
 export interface KeyedSendsOptions<T> {
   readonly name: string;
   readonly partitions: () => number;
-  readonly producer: Producer<T>;
+  readonly codec: Codec<unknown, T>;
+  /** Its codec leaves bytes as they are: bodies are written when they are sent, and not when their turn comes. */
+  readonly producer: Producer<Buffer>;
   /** ms for a message that says nothing else. */
   readonly timeout: number;
   /** Makes sure that the queues exist; `again`: asks the broker even if that was done before. */
@@ -68,20 +72,19 @@ export class KeyedSends<T> {
     this.#options = options;
   }
 
-  send(message: KeyedMessage<T>, options?: SendOptions): Promise<Confirmation> {
-    // Not async as a rule, which would cost another promise per message.
-    return options === undefined && isKeyed(message) ? this.#enqueue(message) : this.#checked(message, options);
-  }
-
-  async #checked(message: KeyedMessage<T>, options: SendOptions | undefined): Promise<Confirmation> {
-    const given: unknown = message;
-    if (!isObject(given)) throw expected('message', 'an object with a `key` and a `body`', given);
-    if (!isKeyed(given)) throw expected('key', 'a string', given['key']);
-    if (options !== undefined) checkOptions(options, SEND, { of: 'send()' });
+  send(given: KeyedMessage<T>, options?: SendOptions): Promise<Confirmation> {
+    // Not async, which would cost another promise per message.
+    let message: Taken;
+    try {
+      message = take(given, this.#options.codec);
+      if (options !== undefined) checkOptions(options, SEND, { of: 'send()' });
+    } catch (error) {
+      return Promise.reject(isError(error) ? error : new Error(sentenceOf(error)));
+    }
     return this.#enqueue(message, options);
   }
 
-  #enqueue(message: KeyedMessage<T>, options?: SendOptions): Promise<Confirmation> {
+  #enqueue(message: Taken, options: SendOptions | undefined): Promise<Confirmation> {
     const { key } = message;
     const began = performance.now();
     const before = this.#last.get(key);
@@ -123,13 +126,13 @@ export class KeyedSends<T> {
   /** Behind the last message of its key. The deadline runs from the call. */
   async #after(
     before: Last | undefined,
-    message: KeyedMessage<T>,
+    message: Taken,
     options: SendOptions | undefined,
     began: number,
   ): Promise<Confirmation> {
     const deadline = this.#deadline(options, began);
     const limits = (): Limits => ({
-      messageId: message.messageId ?? newMessageId(),
+      messageId: message.said.messageId ?? newMessageId(),
       deadline,
       signal: options?.signal,
       closed$: this.#closed,
@@ -148,27 +151,19 @@ export class KeyedSends<T> {
     return began + (options?.timeout ?? this.#options.timeout);
   }
 
-  #publish(message: KeyedMessage<T>, options: SendOptions | undefined): Promise<Confirmation> {
+  #publish({ key, said }: Taken, options: SendOptions | undefined): Promise<Confirmation> {
     const { name, partitions, producer } = this.#options;
-    const { key, body } = message;
     const count = partitions();
     if (this.#routingKeys.length !== count)
       this.#routingKeys = Array.from({ length: count }, (_, partition) => partitionKey(partition, count));
     const routingKey = this.#routingKeys[partitionOf(key, count)] ?? '';
-    // Most messages have no properties, and what a rest pattern leaves is slow to read.
-    if (saysNoMore(message)) return producer.send({ exchange: name, routingKey, body }, options);
-    const { key: _, ...rest } = message;
-    const unfit = NOT_KEYED.find((name) => Reflect.get(rest, name) !== undefined);
-    if (unfit !== undefined) {
-      return Promise.reject(expected(unfit, 'absent in a message with a key', Reflect.get(rest, unfit)));
-    }
-    return producer.send({ ...rest, exchange: name, routingKey }, options);
+    return producer.send({ ...said, exchange: name, routingKey }, options);
   }
 
   /** Publishes again after a nack, until the deadline. If there was no queue, declares all of them and publishes once more. */
   async #recover(
     first: unknown,
-    message: KeyedMessage<T>,
+    { key, said }: Taken,
     options: SendOptions | undefined,
     began: number,
   ): Promise<Confirmation> {
@@ -185,7 +180,7 @@ export class KeyedSends<T> {
       } else if (code !== 'PUBLISH_NACKED' || performance.now() + delay > deadline) throw error;
       else await firstValueFrom(timer(delay));
       try {
-        return await this.#publish({ ...message, messageId }, { ...options, timeout: remaining(deadline) });
+        return await this.#publish({ key, said: { ...said, messageId } }, { ...options, timeout: remaining(deadline) });
       } catch (next) {
         error = next;
       }
@@ -243,9 +238,40 @@ async function within(
 /** What a message with a key cannot have: a route of its own, or a delay, after which its partition may be another one. */
 const NOT_KEYED = ['queue', 'exchange', 'routingKey', 'streamFilter', 'mandatory', 'delay', 'at'] as const;
 
-const isKeyed = (message: unknown): boolean => isObject(message) && typeof message['key'] === 'string';
+/** A message as it was when it was sent, whatever its sender makes of it while it waits. */
+interface Taken {
+  readonly key: string;
+  /** All that it says beside its key; its body as bytes. */
+  readonly said: Omit<KeyedMessage<Buffer>, 'key'>;
+}
+
+/** @throws OptionsError; PublishError PUBLISH_INVALID if its body cannot be written, or one of its getters throws */
+function take<T>(given: KeyedMessage<T>, codec: Codec<unknown, T>): Taken {
+  const message: unknown = given;
+  if (!isObject(message)) throw expected('message', 'an object with a `key` and a `body`', message);
+  let key: unknown;
+  let rest: Omit<KeyedMessage<T>, 'key'> | undefined;
+  try {
+    ({ key } = message);
+    // Most messages have no properties, and what a rest pattern leaves is slow to read.
+    if (!saysNoMore(message)) {
+      const { key: _, ...others } = wholeCopy(given);
+      rest = others;
+    }
+  } catch (cause) {
+    throw invalid(givenId(given) ?? newMessageId(), 'This message cannot be sent', cause);
+  }
+  if (typeof key !== 'string') throw expected('key', 'a string', key);
+  const unfit = rest && NOT_KEYED.find((name) => Reflect.get(rest, name) !== undefined);
+  if (rest && unfit !== undefined) throw expected(unfit, 'absent in a message with a key', Reflect.get(rest, unfit));
+  const { content: body, contentType, contentEncoding } = packedBody(codec, rest ?? given);
+  if (!rest) return { key, said: contentType === undefined ? { body } : { body, contentType } };
+  return { key, said: withDefaults({ ...rest, body }, { contentType, contentEncoding }) };
+}
 
 function saysNoMore(message: object): boolean {
+  // Getters of a class are not listed.
+  if (Object.getPrototypeOf(message) !== Object.prototype) return false;
   for (const property in message) if (property !== 'key' && property !== 'body') return false;
   return true;
 }

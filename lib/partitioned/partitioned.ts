@@ -6,6 +6,7 @@
  * decides who owns which partition. This room imports consumer/, producer/, connection/ and the layers below; only client/ imports it.
  */
 import { Observable, type Subscription, defer, firstValueFrom, retry, timer } from 'rxjs';
+import { type Codec, written } from '../codec';
 import type { Connection } from '../connection/connection';
 import { drainTimeoutOf } from '../connection/connection-options';
 import type { CloseOptions, CloseReport } from '../connection/member';
@@ -55,7 +56,9 @@ export interface PartitionedHost<T> {
   /** ms for a `send` that says nothing else. */
   readonly timeout: number;
   resolve(options: ConsumeOptions<T>): ResolvedConsumeOptions<T>;
-  producer(options: ProducerOptions<T>): Producer<T>;
+  /** How bodies are written without a codec of their own. */
+  readonly codec: Codec<unknown, T>;
+  producer(options: ProducerOptions<Buffer>): Producer<Buffer>;
   /** Calls with each consumer that starts, for health. */
   readonly started: (consumers: StartedConsumers) => void;
 }
@@ -94,9 +97,9 @@ export class Partitioned<T = unknown> implements AsyncDisposable {
       name,
       partitions: () => this.#partitions,
       timeout: host.timeout,
-      // A codec that is not given is left to the defaults of the `InstanceQueue`. A message that comes back tells that its partition
-      // is gone: without that it would be lost.
-      producer: host.producer({ mandatory: true, ...(codec && { codec }) }),
+      codec: codec ?? host.codec,
+      // A message that comes back tells that its partition is gone: without that it would be lost.
+      producer: host.producer({ mandatory: true, codec: written }),
       declare: (again) => this.#declare(again),
     });
     // What a send may have to wait for is declared over the consuming connection, which must not close before.

@@ -143,22 +143,29 @@ export function encode<T>(
   } catch (cause) {
     throw invalid(messageId, 'The headers of this message cannot be sent', cause);
   }
-  // The error of a codec may quote the body, so it becomes the cause and no part of the message.
-  let packed: Packed;
-  try {
-    packed = packBody(writer, message.body, message);
-  } catch (cause) {
-    const sentence =
-      cause instanceof NotEncodable
-        ? `The codec cannot encode the body of this message: ${cause.message}`
-        : 'The codec cannot encode the body of this message (see `cause`).';
-    throw new PublishError('PUBLISH_INVALID', messageId, sentence, { cause });
-  }
-  const { content, contentType, contentEncoding } = packed;
+  const { content, contentType, contentEncoding } = packedBody(writer, message, messageId);
   if (contentEncoding !== properties?.contentEncoding)
     properties = withDefaults({ ...properties }, { contentEncoding });
   const propertiesFrame = headers + restOfFrame(properties, contentType, given);
   return new Encoded(messageId, message, defaults, contentType, properties, content, propertiesFrame, delayed);
+}
+
+/** The body of a message as bytes. @throws PublishError PUBLISH_INVALID */
+export function packedBody<T>(
+  writer: Codec<unknown, T>,
+  message: { readonly body: T } & Pick<MessageProperties, 'contentType' | 'contentEncoding' | 'messageId'>,
+  messageId?: string,
+): Packed {
+  try {
+    return packBody(writer, message.body, message);
+  } catch (cause) {
+    // The error of a codec may quote the body, so it becomes the cause and no part of the message.
+    const sentence =
+      cause instanceof NotEncodable
+        ? `The codec cannot encode the body of this message: ${cause.message}`
+        : 'The codec cannot encode the body of this message (see `cause`).';
+    throw new PublishError('PUBLISH_INVALID', messageId ?? givenId(message) ?? newMessageId(), sentence, { cause });
+  }
 }
 
 /** The codec that writes a message: that of its contract, or else the given one. @throws NotEncodable if the contract has no such message */
@@ -171,7 +178,7 @@ export function writerOf<T>(
   return codec;
 }
 
-function invalid(messageId: string, what: string, cause: unknown): PublishError {
+export function invalid(messageId: string, what: string, cause: unknown): PublishError {
   return new PublishError('PUBLISH_INVALID', messageId.slice(0, 255), `${what}: ${sentenceOf(cause)}`, { cause });
 }
 

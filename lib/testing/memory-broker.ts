@@ -12,7 +12,13 @@ import { auto, packBody } from '../codec';
 import type { Messages, RoutingKey } from '../contract-codecs';
 import { FILTER_VALUE } from '../filter-value';
 import { writerOf } from '../producer/encoded-message';
-import type { OutboundMessage, ContractMessage, ExchangeMessage, QueueMessage } from '../producer/outbound-message';
+import {
+  type ContractMessage,
+  type ExchangeMessage,
+  type OutboundMessage,
+  type QueueMessage,
+  wholeCopy,
+} from '../producer/outbound-message';
 import type { Arguments } from '../properties';
 import type { QueueSpec, Topology } from '../topology';
 import { checkQueueSpec, checkTopology } from '../topology-checks';
@@ -120,7 +126,7 @@ export class MemoryBroker {
   put<M extends Messages, K extends RoutingKey<M>>(message: ExchangeMessage<M, K>): boolean;
   put(message: OutboundMessage): boolean;
   put(given: OutboundMessage | ContractMessage): boolean {
-    const { body, queue: to, exchange: through = '', routingKey = '', streamFilter, ...properties } = given;
+    const { body, queue: to, exchange: through = '', routingKey = '', streamFilter, ...properties } = wholeCopy(given);
     const [queue, exchange = ''] = [to, through].map((named) => (typeof named === 'object' ? named.name : named));
     const { content, ...format } = packBody(writerOf(given, auto), body, properties);
     const message = stored(exchange, queue ?? routingKey, content, {

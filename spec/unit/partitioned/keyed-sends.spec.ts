@@ -1,4 +1,4 @@
-import { OptionsError, type PartitionedOptions } from 'instance-queue';
+import { bytes, json, OptionsError, type PartitionedOptions, text } from 'instance-queue';
 import { FakeInstanceQueue, MemoryBroker } from 'instance-queue/testing';
 import { closing } from '../../support/closing';
 import { inVirtualTime, later } from '../../support/virtual-time';
@@ -6,10 +6,10 @@ import { rejection } from '../../support/waiting';
 
 inVirtualTime();
 
-function given(more: Partial<PartitionedOptions<number>> = {}) {
+function given<T = number>(more: Partial<PartitionedOptions<T>> = {}) {
   const broker = new MemoryBroker();
   const queue = closing(new FakeInstanceQueue({ broker }));
-  const orders = queue.partitioned<number>({ name: 'orders', partitions: 2, ...more });
+  const orders = queue.partitioned<T>({ name: 'orders', partitions: 2, ...more });
   const bodies = (): unknown[] => broker.published.map(({ body }) => body);
   return { broker, queue, orders, bodies };
 }
@@ -34,6 +34,110 @@ describe('a keyed message', () => {
     expect(first?.properties).not.toHaveProperty('key');
     expect(second).toMatchObject({ exchange: 'orders', body: 2, routingKey: first?.routingKey });
     expect(second?.properties).not.toHaveProperty('type');
+  });
+
+  it('whose members are getters of its class is published whole, also if it waits for its turn or has to be sent again', async () => {
+    class Order {
+      readonly #customer: string;
+      constructor(customer: string) {
+        this.#customer = customer;
+      }
+      get key(): string {
+        return this.#customer;
+      }
+      get body(): number {
+        return this.#customer.length;
+      }
+      get type(): string {
+        return `order of ${this.#customer}`;
+      }
+      get headers(): Record<string, unknown> {
+        return { customer: this.#customer };
+      }
+    }
+    const { broker, orders } = given();
+    const sent = (): Promise<unknown> => orders.send(new Order('anna'));
+    await sent();
+    broker.nackNext(1);
+    const both = Promise.all([sent(), sent()]);
+    await later(1000);
+    await both;
+    const said = { body: 4, properties: { type: 'order of anna', headers: { customer: 'anna' } } };
+    expect(broker.published).toMatchObject([said, said, said, said]);
+  });
+
+  const cause = new Error('not yet');
+  it.each<[string, object]>([
+    [
+      'key',
+      {
+        get key(): never {
+          throw cause;
+        },
+        body: 1,
+        messageId: 'm',
+      },
+    ],
+    [
+      'body',
+      {
+        key: 'a',
+        get body(): never {
+          throw cause;
+        },
+        messageId: 'm',
+      },
+    ],
+    [
+      'headers',
+      {
+        key: 'a',
+        body: 1,
+        get headers(): never {
+          throw cause;
+        },
+        messageId: 'm',
+      },
+    ],
+  ])('whose `%s` throws is refused, with the error as the cause', async (_, message) => {
+    const { orders, broker } = given();
+    const refused = await rejection(orders.send(message as never));
+    expect(refused).toMatchObject({ code: 'PUBLISH_INVALID', messageId: 'm', cause, maybeDelivered: false });
+    expect(broker.published).toEqual([]);
+    await orders.send({ key: 'a', body: 2 });
+    expect(await rejection(orders.send(message as never))).toMatchObject({ code: 'PUBLISH_INVALID', cause });
+  });
+
+  it('is written by the codec of its queue, or else by that of all producers', async () => {
+    const broker = new MemoryBroker();
+    const queue = closing(new FakeInstanceQueue({ broker, producer: { codec: text } }));
+    await queue.partitioned({ name: 'orders', partitions: 1 }).send({ key: 'a', body: '1' });
+    await queue.partitioned({ name: 'sums', partitions: 1, codec: json() }).send({ key: 'a', body: 1, type: 't' });
+    await queue.partitioned({ name: 'raw', partitions: 1, codec: bytes }).send({ key: 'a', body: Buffer.of(1) });
+    expect(broker.published.map(({ content, properties: { contentType } }) => [[...content], contentType])).toEqual([
+      [[0x31], 'text/plain; charset=utf-8'],
+      [[0x31], 'application/json'],
+      [[1], 'application/octet-stream'],
+    ]);
+    const refused = await rejection(queue.partitioned({ name: 'orders', partitions: 1 }).send({ key: 'a', body: 1 }));
+    expect(refused).toMatchObject({ code: 'PUBLISH_INVALID', message: expect.stringContaining('a string') as unknown });
+  });
+
+  it('is sent as it was when it was sent, whatever its sender makes of the message while it waits', async () => {
+    const { orders, broker } = given<{ state: string }>();
+    const body = { state: 'paid' };
+    const message = { key: 'a', body, type: 'paid' };
+    const first = orders.send(message);
+    message.type = body.state = 'packed';
+    const second = orders.send(message);
+    message.type = body.state = 'shipped';
+    await Promise.all([first, second, later(100)]);
+    broker.nackNext(1);
+    const third = orders.send(message);
+    message.type = body.state = 'delivered';
+    await Promise.all([third, later(1000)]);
+    const said = broker.published.map(({ body, properties: { type } }) => [body, type]);
+    expect(said).toEqual(['paid', 'packed', 'shipped', 'shipped'].map((state) => [{ state }, state]));
   });
 
   it.each<[string, unknown, string]>([

@@ -86,6 +86,22 @@ describe('a MemoryBroker', () => {
     await queue.rest();
   });
 
+  it('puts a message whose members are getters of its class whole', () => {
+    class Order {
+      readonly #id = 7;
+      readonly queue = 'orders';
+      get body(): number {
+        return this.#id;
+      }
+      get type(): string {
+        return `order ${String(this.#id)}`;
+      }
+    }
+    const broker = new MemoryBroker();
+    broker.put(new Order());
+    expect(broker.messages('orders')).toMatchObject([{ body: 7, properties: { type: 'order 7' } }]);
+  });
+
   it('says whether a queue took what was put', () => {
     const broker = new MemoryBroker();
     broker.declare({ name: 'short', maxLength: 1, overflow: 'reject-publish' });
