@@ -106,11 +106,19 @@ async function report(
   const { terminal } = session;
   const bar = terminal.progress(what);
   let latest: DeadLetterReport | undefined;
+  let saidDeclined = false;
   try {
     // It ends by the signal itself, when what is under way is done.
     await lastValueFrom(
       reports$.pipe(
         tap((now) => {
+          if (now.declined && !saidDeclined) {
+            saidDeclined = true;
+            const words = declining(now.declined);
+            bar.above(() => {
+              terminal.warn(words);
+            });
+          }
           latest = now;
           bar.update(past(now), Math.min(now.found, limit));
         }),
@@ -128,6 +136,13 @@ async function report(
   if (stopped === 'aborted') return EXIT.interrupted;
   if (found > 0 && read === 0) terminal.warn(noneCame(found));
   return (found > 0 && read === 0) || keptOf(latest) > 0 || stopped ? EXIT.partly : EXIT.done;
+}
+
+/** Said once, when a queue declines letters: until they are given up, nothing else may happen. */
+function declining({ target, until }: NonNullable<DeadLetterReport['declined']>): string {
+  const minutes = Math.ceil((until.getTime() - Date.now()) / 60_000);
+  const clock = until.toTimeString().slice(0, 8);
+  return `\`${target}\` does not take letters now (it is full, or has no leader): trying again for up to ${String(minutes)} min, until ${clock}`;
 }
 
 const keptOf = ({ kept }: DeadLetterReport): number => Object.values(kept).reduce((sum, count) => sum + count, 0);

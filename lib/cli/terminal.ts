@@ -41,6 +41,8 @@ const isTerminal = ({ isTTY }: { readonly isTTY?: boolean }): boolean => isTTY =
 /** Progress of something whose end may be known. */
 export interface Progress {
   update(done: number, total: number): void;
+  /** Writes lines to standard error, above the bar. */
+  above(write: () => void): void;
   stop(): void;
 }
 
@@ -139,7 +141,15 @@ export class Terminal {
 
   /** A bar on standard error, if that is a terminal. */
   progress(what: string): Progress {
-    if (!isTerminal(this.#around.stderr)) return { update: () => undefined, stop: () => undefined };
+    if (!isTerminal(this.#around.stderr)) {
+      return {
+        update: () => undefined,
+        above: (write) => {
+          write();
+        },
+        stop: () => undefined,
+      };
+    }
     const bar = new SingleBar(
       {
         format: `${what} {bar} {value}/{total} · {eta_formatted}`,
@@ -147,6 +157,8 @@ export class Terminal {
         clearOnComplete: true,
         hideCursor: true,
         barsize: 30,
+        // What is written above it erases it.
+        forceRedraw: true,
         // Without progress the time left is not a number.
         formatTime: (time, options, multiple) =>
           Number.isFinite(time) ? Format.TimeFormat(time, options, multiple) : '?',
@@ -164,6 +176,10 @@ export class Terminal {
           bar.update(done);
         }
         started = true;
+      },
+      above: (write) => {
+        if (started && !stopped) this.#around.stderr.write('\r\u001b[K');
+        write();
       },
       stop: () => {
         if (!started) return;

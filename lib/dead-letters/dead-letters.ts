@@ -41,7 +41,9 @@ import {
 import { matcher } from './letter-filter';
 import { type DeadLetterGroups, LetterGroups } from './letter-groups';
 import { DeliveryGuard } from './letter-scan';
-import { type DeadLetterReport, transfer, type TransferOptions } from './transfer';
+import type { DeadLetterReport } from './dead-letter-report';
+import { TargetLook } from './target-look';
+import { transfer, type TransferOptions } from './transfer';
 
 /** Letters that may be under way. */
 const WINDOW = 1000;
@@ -209,7 +211,17 @@ export class DeadLetters {
       const scan = await this.#queue.admin.scan(this.name, { limit, window });
       const guard = new DeliveryGuard(scan, this.name, deliveryLimit);
       const producer = how.target === 'drop' || dryRun ? undefined : this.#producer();
-      return transfer(scan, guard, producer, { queue: this.name, matches, dryRun, rate, signal, ...how });
+      const look = new TargetLook(() => this.#queue.admin.link());
+      return transfer(scan, guard, producer, {
+        queue: this.name,
+        matches,
+        dryRun,
+        look,
+        timeout: CONFIRMED_WITHIN,
+        rate,
+        signal,
+        ...how,
+      });
     }).pipe(switchMap((report$) => report$));
   }
 

@@ -2,36 +2,12 @@ import { asyncScheduler, interval, Observable, type Subscription, timer } from '
 import type { Producer } from '../producer/producer';
 import type { QueueScan } from '../consumer/queue-scan';
 import { isError, PublishError, sentenceOf } from '../errors';
+import { declinedBy } from '../producer/producer-events';
 import type { InboundMessage } from '../transport/transport';
 import { readDeadLetter, sentAgain, type DeadLetter, type Target } from './dead-letter';
+import { nameOf, type DeadLetterReport } from './dead-letter-report';
 import type { DeliveryGuard } from './letter-scan';
-
-/** What a replay, a move or a drop has done so far. */
-export interface DeadLetterReport {
-  /** Letters that were ready at the start. What arrives later is not touched. */
-  readonly found: number;
-  /** Letters that were looked at. */
-  readonly read: number;
-  /** Letters that match the filter. */
-  readonly matched: number;
-  /** Those that were replayed, moved or dropped; with `dryRun`, those that would be. */
-  readonly done: number;
-  /** Letters that stayed where they are, by why. */
-  readonly kept: {
-    /** Nothing says where they came from, or they would come back at once. */
-    readonly noOrigin: number;
-    /** No queue took them there (PUBLISH_RETURNED). */
-    readonly unroutable: number;
-    /** They cannot be sent as they are, or the queue is full (PUBLISH_INVALID, PUBLISH_NACKED). */
-    readonly refused: number;
-  };
-  /** How many went where: a queue, or `exchange → routing key`. 100 at most; the rest counts as `…`. */
-  readonly targets: Readonly<Record<string, number>>;
-  /** Why one of them stayed, in words. */
-  readonly problem?: string;
-  /** Present if it ended early. Letters that were not looked at stay. */
-  readonly stopped?: 'aborted' | 'delivery-limit';
-}
+import type { TargetLook } from './target-look';
 
 export interface TransferOptions {
   readonly queue: string;
@@ -39,6 +15,10 @@ export interface TransferOptions {
   /** 'drop', or where a letter goes; undefined: it has nowhere to go. */
   readonly target: 'drop' | ((letter: DeadLetter) => Target | undefined);
   readonly dryRun: boolean;
+  /** Looks whether a target is there, in a dry run. */
+  readonly look: TargetLook;
+  /** ms after which a letter that is not confirmed stays. */
+  readonly timeout: number;
   /** Letters per second at most. */
   readonly rate: number | undefined;
   /** Sends a letter back to be worked on anew, rather than moving it as it is. */
@@ -70,11 +50,12 @@ export function transfer(
 ): Observable<DeadLetterReport> {
   return new Observable((subscriber) => {
     const run = new Transfer(scan, guard, producer, options);
-    let last = -1;
+    let last = '';
     const reports = interval(REPORT_EVERY).subscribe(() => {
       const report = run.report();
-      if (report.read + report.done !== last) subscriber.next(report);
-      last = report.read + report.done;
+      const now = `${String(report.read + report.done)} ${report.declined?.target ?? ''}`;
+      if (now !== last) subscriber.next(report);
+      last = now;
     });
     run.finished.then(
       () => {
@@ -110,6 +91,7 @@ class Transfer {
   #done = 0;
   #underWay = 0;
   #problem: string | undefined;
+  #declined: DeadLetterReport['declined'];
   #stopped: DeadLetterReport['stopped'];
   #isGivenUp = false;
   #readAll = false;
@@ -157,6 +139,14 @@ class Transfer {
       },
     });
     if (signal?.aborted === true) abort();
+    if (!producer) return;
+    const declined = declinedBy(producer).subscribe(({ message, since }) => {
+      const left = options.timeout - (performance.now() - since);
+      this.#declined ??= { target: nameOf(message), until: new Date(Date.now() + left) };
+    });
+    void settled.then(() => {
+      declined.unsubscribe();
+    });
   }
 
   report(): DeadLetterReport {
@@ -168,6 +158,7 @@ class Transfer {
       kept: { ...this.#kept },
       targets: Object.fromEntries(this.#targets),
       ...(this.#problem !== undefined && { problem: this.#problem }),
+      ...(this.#declined && this.#underWay > 0 && { declined: this.#declined }),
       ...(this.#stopped && { stopped: this.#stopped }),
     };
   }
@@ -209,7 +200,7 @@ class Transfer {
     const route = meant && target !== 'drop' ? target(letter) : undefined;
     if (!meant) this.#scan.keep(tag);
     else if (target !== 'drop' && !route) this.#keep(tag, 'noOrigin');
-    else if (dryRun) this.#would(tag, route);
+    else if (dryRun) void this.#would(tag, route);
     else if (!route) {
       this.#scan.ack(tag);
       this.#done++;
@@ -217,10 +208,23 @@ class Transfer {
     if (this.#stopped === 'delivery-limit') this.stop();
   }
 
-  #would(tag: number, route: Target | undefined): void {
-    this.#done++;
-    if (route) this.#count(route);
-    this.#scan.keep(tag);
+  async #would(tag: number, route: Target | undefined): Promise<void> {
+    this.#underWay++;
+    try {
+      const missing = route && (await this.#options.look.missing(route));
+      if (missing && !missing.isQueue) throw missing;
+      if (missing) {
+        this.#problem = missing.message;
+        this.#keep(tag, 'unroutable');
+      } else {
+        this.#done++;
+        if (route) this.#count(route);
+        this.#scan.keep(tag);
+      }
+    } catch (error) {
+      this.#fail(error);
+    }
+    this.#leave();
   }
 
   /** Starts the work at once, or when its turn comes. */
@@ -247,6 +251,7 @@ class Transfer {
       await this.#producer?.send({ ...sentAgain(letter, anew, route), ...route, body: letter.message.content });
       this.#scan.ack(tag);
       this.#done++;
+      this.#declined = undefined;
       this.#count(route);
     } catch (error) {
       const code = error instanceof PublishError ? error.code : undefined;
@@ -265,8 +270,8 @@ class Transfer {
     this.#scan.keep(tag);
   }
 
-  #count({ exchange, routingKey }: Target): void {
-    const full = exchange === '' ? routingKey : `${exchange} → ${routingKey}`;
+  #count(route: Target): void {
+    const full = nameOf(route);
     const name = this.#targets.has(full) || this.#targets.size < TARGETS ? full : '…';
     this.#targets.set(name, (this.#targets.get(name) ?? 0) + 1);
   }

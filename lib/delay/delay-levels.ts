@@ -181,7 +181,7 @@ function levelsTopology({ kind, set }: Delayed, levels: readonly number[]): Topo
 }
 
 /** `locked`: a queue of another connection. Rejects: ChannelError. */
-async function presenceOf(link: Link, target: Target): Promise<'trusted' | 'missing' | 'locked'> {
+export async function presenceOf(link: Link, target: Target): Promise<'trusted' | 'missing' | 'locked'> {
   try {
     if ('queue' in target) return (await link.check(target.queue)) === 'missing' ? 'missing' : 'trusted';
     await link.declare({ exchanges: [{ name: target.exchange, type: 'direct', passive: true }] });

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { channel } from 'node:diagnostics_channel';
+import { type Observable, Subject } from 'rxjs';
 import { setOrigin, tracing } from '../diagnostics';
 import type { PublishError } from '../errors';
 import { isObject } from '../options';
@@ -22,6 +23,18 @@ export interface PumpEvents {
   readonly resent: (messageId: string, attempt: number) => void;
   readonly returned: (cause: PublishError) => void;
   readonly dropped: (cause: PublishError) => void;
+  /** A queue did not take it: it is sent again. */
+  readonly declined: (entry: PendingSend) => void;
+}
+
+/** Of producers of which someone wants to know it: there may be thousands a second. */
+const declining = new WeakMap<object, Subject<PendingSend>>();
+
+/** Hot. Emits: each message of this producer that a queue did not take, and that is sent again. Completes: never. Errors: never. */
+export function declinedBy(producer: object): Observable<PendingSend> {
+  let declined$ = declining.get(producer);
+  if (!declined$) declining.set(producer, (declined$ = new Subject()));
+  return declined$;
 }
 
 /** Emits the events. A listener that throws does not affect the others. */
@@ -39,6 +52,9 @@ export function emitting(emitter: TypedEmitter<ProducerEvents>): PumpEvents {
     },
     dropped: (cause) => {
       isolated(() => emitter.emit('dropped', cause));
+    },
+    declined: (entry) => {
+      declining.get(emitter)?.next(entry);
     },
   };
 }

@@ -87,8 +87,12 @@ export class Verdicts {
     const { messageId, exchange, routingKey } = entry.message;
     const facts = { messageId, exchange, routingKey, nacks: entry.nacks, epoch: publishing.epoch };
     this.#core.log.debug(facts, 'nacked');
-    if (this.#mayResend(entry)) this.#later.add(entry);
-    else entry.reject(nackedError(entry));
+    if (!this.#mayResend(entry)) {
+      entry.reject(nackedError(entry));
+      return;
+    }
+    this.#later.add(entry);
+    this.#events.declined(entry);
   }
 
   #mayResend({ toOneQueue, nacks }: PendingSend): boolean {

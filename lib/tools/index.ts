@@ -10,7 +10,7 @@ export type { LookOptions, MoveOptions, ReplayOptions, TakeOptions } from '../de
 export type { DeadLetter } from '../dead-letters/dead-letter';
 export type { DeadLetterFilter, Where } from '../dead-letters/letter-filter';
 export type { DeadLetterGroup, DeadLetterGroups } from '../dead-letters/letter-groups';
-export type { DeadLetterReport } from '../dead-letters/transfer';
+export type { DeadLetterReport } from '../dead-letters/dead-letter-report';
 export { checkConnection } from './check-connection';
 export type { CheckOptions, CheckStep } from './check-connection';
 export { compareTopology } from './compare-topology';

@@ -187,6 +187,29 @@ export function deadLetterQueueLaws(given: { readonly broker: BrokerUnderTest })
     expect(await idsIn(desk.dead, 4)).toEqual(numbered(4).map(({ messageId }) => messageId));
   });
 
+  it('a dry run finds what would stay, because its queue is missing, and fails where its exchange is', async () => {
+    const desk = await opened();
+    await fail(desk, ...numbered(2));
+    await given.broker.deleteQueue(desk.name);
+    const missing = `${desk.name}.missing`;
+    for (const reports$ of [
+      desk.letters.replay({ dryRun: true }),
+      desk.letters.move({ queue: missing }, { dryRun: true }),
+    ]) {
+      const report = await lastValueFrom(reports$);
+      expect(report).toMatchObject({
+        matched: 2,
+        done: 0,
+        kept: { noOrigin: 0, unroutable: 2, refused: 0 },
+        targets: {},
+      });
+      expect(report.problem).toMatch(/There is no queue/);
+    }
+    const moved$ = desk.letters.move({ exchange: missing, routingKey: 'k' }, { dryRun: true });
+    expect(await rejection(lastValueFrom(moved$))).toMatchObject({ code: 'CHANNEL_CLOSED', replyCode: 404 });
+    expect(await idsIn(desk.dead, 2)).toEqual(['m0', 'm1']);
+  });
+
   it('letters that fail again at once are not replayed for ever', async () => {
     const desk = await opened();
     await fail(desk, ...numbered(10));

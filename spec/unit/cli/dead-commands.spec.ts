@@ -196,6 +196,40 @@ describe('dead replay', () => {
     expect(waiting(queue)).toEqual([0]);
   });
 
+  it.each([
+    ['replay', ['--to', 'nowhere'], 7],
+    ['replay', ['--to-exchange', 'nowhere'], 6],
+    ['move', ['--to', 'nowhere', '--yes'], 7],
+  ])('finds in a dry run that there is nothing of that name: %s %j', async (command, args, code) => {
+    const queue = await filled(1);
+    const ended = await dead(queue, [command, 'orders.dead', ...args, '--dry-run']);
+    expect(ended.code).toBe(code);
+    expect(ended.out + ended.err).toMatch(/There is no (queue|exchange) `nowhere`/);
+    expect((await dead(queue, [command, 'orders.dead', ...args])).code).toBe(code);
+    expect(waiting(queue)).toEqual([0]);
+  });
+
+  it.each([
+    ['a pipe', {}],
+    ['a terminal', { isTTY: true, columns: 120 }],
+  ])('says once that a queue does not take letters, and until when it tries again: on %s', async (_, where) => {
+    const queue = await filled(3);
+    await queue.admin.declare({ queues: [{ name: 'full', maxLength: 1, overflow: 'reject-publish' }] });
+    await queue.send({ queue: 'full', body: 'there' });
+    const around = surroundings(where);
+    const ended = dead(queue, ['replay', 'orders.dead', '--to', 'full'], { around });
+    await eventually(() => queue.metrics.nacked >= 6);
+    expect(around.out()).toBe('');
+    (await queue.admin.get('full'))?.ack();
+    await queue.admin.delete({ queue: 'full' });
+    const { code, err } = await ended;
+    expect(code).toBe(7);
+    const words =
+      /warning: `full` does not take letters now \(it is full, or has no leader\): trying again for up to 5 min, until \d\d:\d\d:\d\d/g;
+    expect(err.match(words)).toHaveLength(1);
+    expect(err.replace(words, '')).not.toContain('warning');
+  });
+
   it('ends by Ctrl-C, with what it did', async () => {
     const queue = await filled(2);
     const { code, out } = await dead(queue, ['replay', 'orders.dead'], { interrupted: AbortSignal.abort() });
