@@ -1,6 +1,17 @@
 import type { Codec } from '../codec';
 import type { ConsumeOptions } from '../consumer/consume-options';
-import { type Check, checkOptions, codec, duration, entityName, expected, integer, object, observableInput, oneOf } from '../options';
+import {
+  type Check,
+  checkOptions,
+  codec,
+  duration,
+  entityName,
+  expected,
+  integer,
+  object,
+  observableInput,
+  oneOf,
+} from '../options';
 import { shortString, type Shape } from '../options';
 import { checkQueueSpec } from '../topology-checks';
 import type { PartitionConsumeOptions } from './partition-consumers';
