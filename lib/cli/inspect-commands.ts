@@ -100,7 +100,8 @@ async function diff(session: Session, file: string): Promise<number> {
     management: { url: management.url, vhost: management.vhost ?? '/' },
   });
   const differs = compared.some(({ state }) => state === 'missing' || state === 'different' || state === 'extra');
-  if (terminal.json) terminal.printJson({ same: !differs, compared });
+  const unknown = compared.filter(({ state }) => state === 'unknown').length;
+  if (terminal.json) terminal.printJson({ same: !differs, unknown, compared });
   else {
     const paints: Record<TopologyComparison['state'], (text: string) => string> = {
       same: terminal.green,
@@ -113,6 +114,7 @@ async function diff(session: Session, file: string): Promise<number> {
       terminal.print(`${paints[state](state.padEnd(9))} ${kind.padEnd(8)} ${plain(name)}`);
       for (const detail of details) terminal.print(`            ${plain(detail)}`);
     }
+    if (unknown > 0) terminal.note(`${String(unknown)} of ${String(compared.length)} could not be compared`);
   }
   return differs ? EXIT.partly : EXIT.done;
 }

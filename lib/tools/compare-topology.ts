@@ -14,7 +14,7 @@ export interface TopologyComparison {
   readonly name: string;
   /**
    * `same`; `missing`: the broker does not have it; `different`; `extra`: a binding between a declared exchange and a declared queue
-   * that is not declared; `unknown`: the broker did not say.
+   * that is not declared; `unknown`: the broker did not say, also if that is so of one argument alone.
    */
   readonly state: 'same' | 'missing' | 'different' | 'extra' | 'unknown';
   /** Each difference in words, or why it is unknown. */
@@ -33,6 +33,13 @@ const COMPARE: Shape<CompareOptions> = { management: object };
 const INEQUIVALENT = /inequivalent arg '([^']+)' for \w+ '.*' in vhost '.*': received (.+) but current is (.+)$/s;
 /** Properties of one declaration at most. */
 const TRIES = 32;
+/** Arguments that RabbitMQ compares, of those that a queue or an exchange may well have. It passes over others. */
+const COMPARED: ReadonlySet<string> = new Set(
+  [
+    ...['dead-letter-exchange', 'dead-letter-routing-key', 'message-ttl', 'expires', 'max-length'],
+    ...['max-length-bytes', 'overflow', 'single-active-consumer', 'max-priority', 'delivery-limit', 'queue-type'],
+  ].map((name) => `x-${name}`),
+).add('alternate-exchange');
 
 /**
  * Compares a topology with what the broker has, and changes nothing. Queues and exchanges are looked up, then declared as they are
@@ -130,7 +137,13 @@ async function compare(
   { exists, declare, ...declared }: Declaration,
 ): Promise<TopologyComparison> {
   const details: string[] = [];
-  const result = (state: TopologyComparison['state']): TopologyComparison => ({ kind, name, state, details });
+  const unknown: string[] = [];
+  const result = (state: TopologyComparison['state']): TopologyComparison => ({
+    kind,
+    name,
+    state,
+    details: [...details, ...unknown],
+  });
   let { flags, args } = declared;
   try {
     if (!(await exists())) return result('missing');
@@ -141,11 +154,17 @@ async function compare(
       if (Object.hasOwn(flags, property)) flags = { ...flags, [property]: flag(current) };
       else args = withArgument(args, property, current);
     }
+    const open = passive === true ? [] : Object.keys(declared.args).filter((argument) => !COMPARED.has(argument));
+    for (const argument of open) {
+      // What is compared is missed.
+      const { [argument]: _, ...others } = args;
+      const [property] = await refusal(declare(flags, others)).catch(() => []);
+      if (property !== argument) unknown.push(`${argument}: the broker does not compare it`);
+    }
   } catch (error) {
-    details.push(sentenceOf(error));
-    return result(details.length > 1 ? 'different' : 'unknown');
+    unknown.push(sentenceOf(error));
   }
-  return result(details.length > 0 ? 'different' : 'same');
+  return result(details.length > 0 ? 'different' : unknown.length > 0 ? 'unknown' : 'same');
 }
 
 /** The property that differs, what was declared and what is there, in the broker's words. Empty: nothing differs. */

@@ -113,6 +113,22 @@ export function comparingLaws(given: { readonly broker: BrokerUnderTest }): void
     ]);
   });
 
+  it('an argument that the broker does not compare is unknown, and what else differs is named', async () => {
+    const exchanges = (name: string, note: string) => [{ name, type: 'topic', arguments: { 'x-note': note } }];
+    const queues = (name: string, maxLength: number, note?: string) => [
+      { name, maxLength, arguments: { 'x-max-priority': 3, ...(note !== undefined && { 'x-note': note }) } },
+    ];
+    const unknown = { state: 'unknown', details: ['x-note: the broker does not compare it'] };
+    const found = (maxLength: number) =>
+      differing(
+        (name) => ({ exchanges: exchanges(name, 'a'), queues: queues(name, 5) }),
+        (name) => ({ exchanges: exchanges(name, 'b'), queues: queues(name, maxLength, 'b') }),
+      );
+    expect(await found(5)).toMatchObject([unknown, unknown]);
+    const details = ['x-max-length: 7 is declared, 5 is there', 'x-note: the broker does not compare it'];
+    expect(await found(7)).toMatchObject([unknown, { state: 'different', details }]);
+  });
+
   it('what is passive is looked up alone', async () => {
     const found = await differing(
       (name) => ({ queues: [{ name, maxLength: 5 }] }),

@@ -46,13 +46,19 @@ describe('topology diff', () => {
     expect(JSON.parse(json)).toMatchObject({ same: false, compared: [{ state: 'different' }, { state: 'missing' }] });
   });
 
-  it('is the same in JSON, though the bindings are unknown', async () => {
+  it('tells what is unknown apart from what is the same', async () => {
     const bindings = [{ exchange: 'events', queue: 'orders', routingKey: '#' }];
     const { code, out } = await diff(JSON.stringify({ ...TOPOLOGY, bindings }), { json: true });
     expect(code).toBe(0);
     expect(JSON.parse(out)).toMatchObject({
       same: true,
+      unknown: 1,
       compared: [{ state: 'same' }, { state: 'same' }, { state: 'unknown' }],
+    });
+    expect(await diff(JSON.stringify({ ...TOPOLOGY, bindings }))).toMatchObject({
+      code: 0,
+      out: expect.stringMatching(/\nunknown {3}binding {2}events → orders \(#\)\n/) as unknown,
+      err: '1 of 3 could not be compared\n',
     });
   });
 

@@ -52,15 +52,31 @@ describe('a comparison', () => {
       7,
     ],
     ['x-max-length', "the value '5' of type 'signedint'", 'none', '5 is declared, nothing is there', undefined],
-    ['x-note', 'none', "the value 'it's' of type 'longstr'", "nothing is declared, it's is there", "it's"],
-    ['x-note', "the value 'a' of type 'longstr'", "the value '' of type 'longstr'", "a is declared, '' is there", ''],
+    [
+      'x-dead-letter-routing-key',
+      'none',
+      "the value 'it's' of type 'longstr'",
+      "nothing is declared, it's is there",
+      "it's",
+    ],
+    [
+      'x-dead-letter-routing-key',
+      "the value 'a' of type 'longstr'",
+      "the value '' of type 'longstr'",
+      "a is declared, '' is there",
+      '',
+    ],
     ['durable', "'false'", "'true'", 'false is declared, true is there', true],
     ['auto_delete', "'true'", "'false'", 'true is declared, false is there', false],
   ])(
     'names what differs in `%s`, and asks on with what is there: %s, %s',
     async (property, received, current, words, there) => {
       const { queue, asked } = await answering(inequivalent(property, received, current), undefined);
-      const spec = { name: 'orders', autoDelete: true, arguments: { 'x-max-length': 5, 'x-note': 'a' } };
+      const spec = {
+        name: 'orders',
+        autoDelete: true,
+        arguments: { 'x-max-length': 5, 'x-dead-letter-routing-key': 'a' },
+      };
       expect(await compare(queue, { queues: [spec] })).toEqual({
         kind: 'queue',
         name: 'orders',
@@ -73,7 +89,7 @@ describe('a comparison', () => {
         auto_delete: one?.autoDelete,
         ...one?.arguments,
       }));
-      expect(first).toEqual({ durable: true, auto_delete: true, 'x-max-length': 5, 'x-note': 'a' });
+      expect(first).toEqual({ durable: true, auto_delete: true, 'x-max-length': 5, 'x-dead-letter-routing-key': 'a' });
       const changed = { ...first, [property]: there };
       expect(second).toEqual(Object.fromEntries(Object.entries(changed).filter(([, value]) => value !== undefined)));
     },
