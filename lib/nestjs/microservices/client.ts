@@ -1,7 +1,8 @@
-import type { Deserializer, ReadPacket, Serializer, WritePacket } from '@nestjs/microservices';
+import type { Deserializer, MsPattern, ReadPacket, Serializer, WritePacket } from '@nestjs/microservices';
 import type { RmqRecordOptions } from '@nestjs/microservices/record-builders/rmq.record-builder';
 import type { EventEmitter } from 'node:events';
 import type { InstanceQueue } from '../../client/instance-queue';
+import { PublishError } from '../../errors';
 import type { OutboundMessage } from '../../producer/outbound-message';
 import type { MessageProperties } from '../../properties';
 import type { RequestOptions } from '../../rpc/requester';
@@ -26,7 +27,7 @@ export type InstanceQueueClientOptions = TransportOptions & {
 /**
  * A `ClientProxy` over an InstanceQueue, for `@MessagePattern` and `@EventPattern` of an `InstanceQueueServer` or of Nest's
  * own RabbitMQ transport. `send` gets one reply; `emit` completes when the broker has confirmed the event. Both reject as
- * `request` and `send` of the InstanceQueue do.
+ * `request` and `send` of the InstanceQueue do; the error of an event names its pattern.
  *
  * @example
  * const prices = new InstanceQueueClient({ url: 'amqp://localhost', queue: 'prices' });
@@ -93,7 +94,11 @@ export class InstanceQueueClient extends ClientProxy<TransportEvents> {
   }
 
   protected override async dispatchEvent<T>(packet: ReadPacket): Promise<T> {
-    await this.unwrapped.send(await this.#message(packet));
+    try {
+      await this.unwrapped.send(await this.#message(packet));
+    } catch (error) {
+      throw error instanceof PublishError ? ofEvent(error, this.normalizePattern(packet.pattern as MsPattern)) : error;
+    }
     // `emit` completes; what it emits before says nothing.
     return undefined as T;
   }
@@ -108,6 +113,13 @@ export class InstanceQueueClient extends ClientProxy<TransportEvents> {
       contentType: packets.contentType,
     };
   }
+}
+
+/** The same error, which says of what event. */
+function ofEvent(cause: PublishError, pattern: string): PublishError {
+  const { code, messageId, message, replyCode, retryable, maybeDelivered } = cause;
+  const sentence = `The event of the pattern ${pattern} failed: ${message}`;
+  return new PublishError(code, messageId, sentence, { cause, replyCode, retryable, maybeDelivered });
 }
 
 /** What the record of a message says of its properties, as far as it concerns one message to one queue. */

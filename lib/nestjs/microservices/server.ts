@@ -138,7 +138,13 @@ export class InstanceQueueServer
     const handler = this.getHandlerByPattern(pattern);
     if (packet.id === undefined) {
       if (!handler) throw new UnknownPattern(`No handler is for events of the pattern ${pattern}.`);
-      await this.#processed(context, () => handler(packet.data, context));
+      try {
+        await this.#processed(context, () => handler(packet.data, context));
+      } catch (error) {
+        // All events of a queue fail in the same place: what is logged of a delivery does not tell them apart.
+        this.logger.warn(`An event of the pattern ${pattern} failed: ${whyOf(error)}`);
+        throw error;
+      }
       return undefined;
     }
     const { id } = packet;

@@ -1,7 +1,7 @@
-import { Controller } from '@nestjs/common';
+import { Controller, type Logger } from '@nestjs/common';
 import { Ctx, EventPattern, MessagePattern, RmqRecordBuilder, RpcException } from '@nestjs/microservices';
 import { Test } from '@nestjs/testing';
-import { compressed, type Codec, type ErrorPolicy, json, text } from 'instance-queue';
+import { compressed, type Codec, type ErrorPolicy, json, PublishError, text } from 'instance-queue';
 import {
   InstanceQueueClient,
   type InstanceQueueContext,
@@ -11,7 +11,7 @@ import {
 import { FakeInstanceQueue } from 'instance-queue/testing';
 import { firstValueFrom, lastValueFrom } from 'rxjs';
 import { closeAll, closing } from '../../support/closing';
-import { eventually } from '../../support/waiting';
+import { eventually, rejection } from '../../support/waiting';
 
 afterEach(closeAll);
 
@@ -134,6 +134,29 @@ describe('a microservice over an InstanceQueue that exists', () => {
     await queue.rest();
     expect(seen.broken).toBe(runs);
     expect(queue.metrics).toMatchObject(metrics);
+  });
+
+  it('an event whose handler failed is logged by its pattern', async () => {
+    const { queue, server } = await serving({ handling: { onError: 'reject' } });
+    const { logger } = server as unknown as { readonly logger: Logger };
+    const warned = jest.spyOn(logger, 'warn');
+    await emitted(new InstanceQueueClient({ connection: queue, queue: 'prices' }), 'broken');
+    await queue.rest();
+    expect(warned.mock.calls).toEqual([['An event of the pattern broken failed: broken']]);
+  });
+
+  it.each<[string | object, string]>([
+    ['placed', 'placed'],
+    [{ event: 'placed' }, '{"event":"placed"}'],
+  ])('an event that is not sent says which one it was: %j', async (pattern, name) => {
+    const queue = closing(new FakeInstanceQueue({ producer: { onNack: 'reject' } }));
+    const client = new InstanceQueueClient({ connection: queue, queue: 'prices' });
+    queue.broker.nackNext(1);
+    const error = await rejection(lastValueFrom(client.emit(pattern, {}), { defaultValue: undefined }));
+    expect(error).toBeInstanceOf(PublishError);
+    expect(error).toMatchObject({ code: 'PUBLISH_NACKED', maybeDelivered: false, retryable: true });
+    expect(error).toMatchObject({ cause: { code: 'PUBLISH_NACKED', messageId: (error as PublishError).messageId } });
+    expect(String(error)).toContain(`The event of the pattern ${name} failed: The broker did not take the message`);
   });
 
   it('an event whose handler failed ends the server under `fail`, which says why', async () => {
