@@ -62,7 +62,7 @@ export type { MessageIterable, PublishOptions } from './producer/publish';
 // Order per key over several processes
 export { Partitioned } from './partitioned/partitioned';
 export { partitionOf } from './partitioned/partition-of';
-export type { KeyedMessage } from './partitioned/keyed-sends';
+export type { KeyedMessage } from './partitioned/keyed-message';
 export type { PartitionConsumeOptions } from './partitioned/partition-consumers';
 export type { PartitionedDelivery } from './partitioned/partitioned';
 export type { PartitionedOptions } from './partitioned/partitioned-options';

@@ -43,8 +43,8 @@ export function printLetter(terminal: Terminal, letter: DeadLetter): void {
     `${reason}${queue === undefined ? '' : ` in ${queue}`}`,
     ...(error ? [`${error.name}: ${error.message}`] : []),
     ...(diedAt ? [`${ago(diedAt)} ago`] : []),
-    ...(attempts > 0 ? [`${String(attempts)} attempts`] : []),
-    ...(replays > 0 ? [`replayed ${String(replays)} times`] : []),
+    ...(attempts > 0 ? [counted(attempts, 'attempt')] : []),
+    ...(replays > 0 ? [`replayed ${counted(replays, 'time')}`] : []),
   ];
   printMessage(terminal, message, facts.join(' · '));
 }

@@ -48,7 +48,7 @@ export class Session {
   get management(): ManagementOptions & { readonly given: boolean } {
     const { management } = this.#options;
     const amqp = parsed(this.url, '--url', 'amqp://user:password@host/vhost');
-    const vhost = amqp.pathname.length > 1 ? decodeURIComponent(amqp.pathname.slice(1)) : '/';
+    const vhost = amqp.pathname.length > 1 ? decoded(amqp.pathname.slice(1)) : '/';
     const secure = amqp.protocol === 'amqps:';
     const scheme = secure ? 'https' : 'http';
     const usual = `${scheme}://${amqp.hostname}:${String(PORT[scheme])}`;
@@ -71,6 +71,14 @@ function parsed(url: string, option: string, example: string): URL {
   } catch {
     // It may hold a password, and is not quoted.
     throw new UsageError(`${option}: expected a URL such as ${example}`);
+  }
+}
+
+function decoded(vhost: string): string {
+  try {
+    return decodeURIComponent(vhost);
+  } catch {
+    throw new UsageError('--url: expected a virtual host that is percent-encoded: `%25` for `%`, `%2F` for `/`');
   }
 }
 

@@ -1,26 +1,27 @@
-import { firstValueFrom, from, map, type Observable, race, ReplaySubject, Subject, timer } from 'rxjs';
+import {
+  firstValueFrom,
+  from,
+  map,
+  type Observable,
+  type ObservableInput,
+  race,
+  ReplaySubject,
+  Subject,
+  timer,
+} from 'rxjs';
 import type { Codec } from '../codec';
 import { type CloseReport, Closing } from '../connection/member';
-import { ChannelError, ConnectionError, isError, PublishError, sentenceOf } from '../errors';
-import { checkOptions, expected, isObject, withDefaults } from '../options';
-import { invalid, packedBody } from '../producer/encoded-message';
-import { givenId, newMessageId, type OutboundMessage, wholeCopy } from '../producer/outbound-message';
+import { ChannelError, ConnectionError, type InstanceQueueError, isError, PublishError, sentenceOf } from '../errors';
+import { checkOptions } from '../options';
+import { newMessageId } from '../producer/outbound-message';
 import type { Confirmation } from '../producer/pending-send';
 import type { Producer } from '../producer/producer';
 import { SEND, type SendOptions } from '../producer/producer-options';
 import { aborted, producerClosed, topologyRefused } from '../producer/send-errors';
 import { firstUnlessAborted } from '../reactive/abort';
+import { type KeyedMessage, take, type Taken } from './keyed-message';
 import { partitionOf } from './partition-of';
 import { partitionKey } from './partition-topology';
-
-/** A message to a partitioned queue: a key instead of a route. */
-export type KeyedMessage<T = unknown> = Omit<
-  OutboundMessage<T>,
-  'queue' | 'exchange' | 'routingKey' | 'streamFilter' | 'mandatory' | 'delay' | 'at'
-> & {
-  /** Messages of the same key keep their order. It decides about the partition and is not sent: a consumer that needs it finds it in the body. */
-  readonly key: string;
-};
 
 export interface KeyedSendsOptions<T> {
   readonly name: string;
@@ -64,12 +65,20 @@ export class KeyedSends<T> {
       this.#idle.next();
     },
   );
-  readonly #closed = new ReplaySubject<void>(1);
+  /** Emits when nothing can be sent any more, and why. */
+  readonly #closed = new ReplaySubject<InstanceQueueError | undefined>(1);
   #routingKeys: readonly string[] = [];
   #ready = false;
 
   constructor(options: KeyedSendsOptions<T>) {
     this.#options = options;
+    const { producer } = options;
+    producer.state$.subscribe({
+      complete: () => {
+        const { state } = producer;
+        this.#closed.next(state.status === 'stopped' ? state.cause : undefined);
+      },
+    });
   }
 
   send(given: KeyedMessage<T>, options?: SendOptions): Promise<Confirmation> {
@@ -119,7 +128,7 @@ export class KeyedSends<T> {
   async close(drainTimeout: number): Promise<CloseReport> {
     const deadline = performance.now() + drainTimeout;
     await this.drained(drainTimeout);
-    this.#closed.next();
+    this.#closed.next(undefined);
     return this.#options.producer.close({ drainTimeout: Math.max(0, deadline - performance.now()) });
   }
 
@@ -140,7 +149,11 @@ export class KeyedSends<T> {
     const turn = before?.settled.catch(nothing);
     // Earlier messages of this key settle before this deadline, unless their own is later.
     if (before && (options?.signal || deadline < before.by))
-      await within(limits(), turn, 'The message of the same key in front of it was not confirmed in time.');
+      await within(
+        limits(),
+        turn ?? [undefined],
+        'The message of the same key in front of it was not confirmed in time.',
+      );
     // Without a wait where nothing is in front: what the first message needs is asked for before `send` returns, and so before a close.
     else if (turn) await turn;
     if (!this.#ready) await this.#declare(false, limits());
@@ -172,13 +185,14 @@ export class KeyedSends<T> {
     let declared = false;
     for (let delay = AGAIN_AFTER.min; ; delay = Math.min(2 * delay, AGAIN_AFTER.max)) {
       if (!(error instanceof PublishError)) throw error;
-      const { code, messageId } = error;
+      const { code, messageId, maybeDelivered } = error;
+      const limits = { messageId, deadline, signal: options?.signal, closed$: this.#closed, maybeDelivered };
       if (isMissing(error) && !declared) {
         // A queue was deleted, or all of them were made anew in another number.
         declared = true;
-        await this.#declare(true, { messageId, deadline, signal: options?.signal, closed$: this.#closed });
+        await this.#declare(true, limits);
       } else if (code !== 'PUBLISH_NACKED' || performance.now() + delay > deadline) throw error;
-      else await firstValueFrom(timer(delay));
+      else await within(limits, timer(delay), 'No queue took it in time.');
       try {
         return await this.#publish({ key, said: { ...said, messageId } }, { ...options, timeout: remaining(deadline) });
       } catch (next) {
@@ -208,13 +222,15 @@ interface Limits {
   /** Monotonic, ms. */
   readonly deadline: number;
   readonly signal: AbortSignal | undefined;
-  readonly closed$: Observable<void>;
+  readonly closed$: Observable<InstanceQueueError | undefined>;
+  /** Was it sent before? */
+  readonly maybeDelivered?: boolean;
 }
 
 /** Rejects: as `awaited` does; PublishError PUBLISH_TIMEOUT, with this reason; PublishError PUBLISH_ABORTED, PUBLISH_CLOSED. */
 async function within(
-  { messageId, deadline, signal, closed$ }: Limits,
-  awaited: Promise<unknown> | undefined,
+  { messageId, deadline, signal, closed$, maybeDelivered = false }: Limits,
+  awaited: ObservableInput<unknown>,
   why: string,
 ): Promise<void> {
   const late$ = timer(Math.max(1, deadline - performance.now())).pipe(
@@ -223,57 +239,16 @@ async function within(
     }),
   );
   const over$ = closed$.pipe(
-    map(() => {
-      throw producerClosed(messageId, undefined);
+    map((cause) => {
+      throw producerClosed(messageId, cause, maybeDelivered);
     }),
   );
-  const first$ = race(from(Promise.resolve(awaited)), late$, over$);
+  const first$ = race(from(awaited), late$, over$);
   try {
     await (signal ? firstUnlessAborted(first$, signal) : firstValueFrom(first$));
   } catch (error) {
-    throw signal?.aborted === true && error === signal.reason ? aborted(messageId, signal, false) : error;
+    throw signal?.aborted === true && error === signal.reason ? aborted(messageId, signal, maybeDelivered) : error;
   }
-}
-
-/** What a message with a key cannot have: a route of its own, or a delay, after which its partition may be another one. */
-const NOT_KEYED = ['queue', 'exchange', 'routingKey', 'streamFilter', 'mandatory', 'delay', 'at'] as const;
-
-/** A message as it was when it was sent, whatever its sender makes of it while it waits. */
-interface Taken {
-  readonly key: string;
-  /** All that it says beside its key; its body as bytes. */
-  readonly said: Omit<KeyedMessage<Buffer>, 'key'>;
-}
-
-/** @throws OptionsError; PublishError PUBLISH_INVALID if its body cannot be written, or one of its getters throws */
-function take<T>(given: KeyedMessage<T>, codec: Codec<unknown, T>): Taken {
-  const message: unknown = given;
-  if (!isObject(message)) throw expected('message', 'an object with a `key` and a `body`', message);
-  let key: unknown;
-  let rest: Omit<KeyedMessage<T>, 'key'> | undefined;
-  try {
-    ({ key } = message);
-    // Most messages have no properties, and what a rest pattern leaves is slow to read.
-    if (!saysNoMore(message)) {
-      const { key: _, ...others } = wholeCopy(given);
-      rest = others;
-    }
-  } catch (cause) {
-    throw invalid(givenId(given) ?? newMessageId(), 'This message cannot be sent', cause);
-  }
-  if (typeof key !== 'string') throw expected('key', 'a string', key);
-  const unfit = rest && NOT_KEYED.find((name) => Reflect.get(rest, name) !== undefined);
-  if (rest && unfit !== undefined) throw expected(unfit, 'absent in a message with a key', Reflect.get(rest, unfit));
-  const { content: body, contentType, contentEncoding } = packedBody(codec, rest ?? given);
-  if (!rest) return { key, said: contentType === undefined ? { body } : { body, contentType } };
-  return { key, said: withDefaults({ ...rest, body }, { contentType, contentEncoding }) };
-}
-
-function saysNoMore(message: object): boolean {
-  // Getters of a class are not listed.
-  if (Object.getPrototypeOf(message) !== Object.prototype) return false;
-  for (const property in message) if (property !== 'key' && property !== 'body') return false;
-  return true;
 }
 
 /** ms until the deadline. Rounded up while they are many: the producer keeps a list of deadlines per distinct timeout. */

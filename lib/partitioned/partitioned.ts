@@ -22,7 +22,8 @@ import { StateSubject } from '../reactive/state-subject';
 import type { Topology } from '../topology';
 import { isBrokerCrash } from '../transport/link-errors';
 import { PartitionConsumers, type PartitionConsumeOptions } from './partition-consumers';
-import { type KeyedMessage, KeyedSends } from './keyed-sends';
+import type { KeyedMessage } from './keyed-message';
+import { KeyedSends } from './keyed-sends';
 import { PARTITIONS, type PartitionedOptions, checkConsume } from './partitioned-options';
 import {
   type PartitionLayout,

@@ -112,7 +112,9 @@ describe('a message for people', () => {
     [{ messageId: 'm1', reason: 'expired', queue: 'orders' }, 'm1 · expired in orders'],
     [{ error: { name: 'PriceMissing', message: 'no price' } }, '(no id) · unknown · PriceMissing: no price'],
     [{ diedAt: new Date(Date.now() - 3 * 86_400_000) }, '(no id) · unknown · 3 d ago'],
-    [{ attempts: 1 }, '(no id) · unknown · 1 attempts'],
+    [{ attempts: 1 }, '(no id) · unknown · 1 attempt'],
+    [{ attempts: 2 }, '(no id) · unknown · 2 attempts'],
+    [{ replays: 1 }, '(no id) · unknown · replayed 1 time'],
     [{ replays: 2 }, '(no id) · unknown · replayed 2 times'],
   ])('%j of a dead letter is %j', (facts, head) => {
     expect(

@@ -89,6 +89,10 @@ describe('the management API of a command', () => {
 
   it.each([
     [{ url: 'geheim' }, '--url: expected a URL such as amqp://user:password@host/vhost'],
+    [
+      { url: 'amqp://shop:geheim@host/100%' },
+      '--url: expected a virtual host that is percent-encoded: `%25` for `%`, `%2F` for `/`',
+    ],
     [{ url: 'amqp://host', management: 'geheim' }, '--management: expected a URL such as http://host:15672'],
   ])('is refused without quoting what may hold a password: %j', (options, words) => {
     expect(() => session(options).management).toThrow(words);

@@ -248,6 +248,30 @@ describe('a keyed message', () => {
     expect(broker.published.map(({ body }) => body)).toEqual([2]);
   });
 
+  it.each<[string, string, (given: { abort: () => void; close: () => Promise<unknown> }) => unknown]>([
+    ['its signal is aborted', 'PUBLISH_ABORTED', ({ abort }) => abort()],
+    ['the queue is closed', 'PUBLISH_CLOSED', ({ close }) => close()],
+  ])('that waits to be sent again is given up as soon as %s', async (_, code, giveUp) => {
+    const broker = new MemoryBroker();
+    const queue = closing(new FakeInstanceQueue({ broker, producer: { onNack: 'reject' } }));
+    const orders = queue.partitioned<number>({ name: 'orders', partitions: 2 });
+    await orders.send({ key: 'a', body: 0 });
+    broker.nackNext(1000);
+    const aborting = new AbortController();
+    const sent = orders.send({ key: 'a', body: 1, messageId: 'm' }, { signal: aborting.signal });
+    const [failed, time] = [rejection(sent), clocked(sent)];
+    // Its pauses are two seconds long by then, and one has just begun.
+    await later(9300);
+    const abort = (): void => {
+      aborting.abort(new Error('enough'));
+    };
+    const closed = giveUp({ abort, close: () => queue.close({ drainTimeout: 0 }) });
+    await later(100);
+    expect(time.after()).toBeLessThan(9500);
+    expect(await failed).toMatchObject({ code, messageId: 'm', maybeDelivered: true });
+    await closed;
+  });
+
   it('is not sent any more once its signal is aborted while the partitions are declared', async () => {
     const { broker, orders } = given();
     broker.disconnect();
