@@ -3,7 +3,7 @@ import { lookup } from 'node:dns/promises';
 import { once } from 'node:events';
 import { connect as connectTcp, isIP } from 'node:net';
 import { connect as connectTls, type ConnectionOptions as TlsOptions } from 'node:tls';
-import { from, type Observable } from 'rxjs';
+import { firstValueFrom, from, map, type Observable, race, timer } from 'rxjs';
 import { InstanceQueue } from '../client/instance-queue';
 import { ChannelError, ConnectionError, isError, sentenceOf } from '../errors';
 import { checkOptions, duration, type Shape, shortString, string } from '../options';
@@ -64,7 +64,7 @@ async function* steps(endpoint: Endpoint, options: CheckOptions): AsyncGenerator
   const { timeout = WITHIN } = options;
   const { hostname, port, label, protocol } = endpoint;
   const reach = [
-    ['dns', () => resolve(hostname)],
+    ['dns', () => resolve(hostname, timeout)],
     ['tcp', () => openTcp(hostname, port, timeout)],
     ...(protocol === 'amqps' ? ([['tls', () => openTls(endpoint, options.tls, timeout)]] as const) : []),
   ] as const;
@@ -108,8 +108,13 @@ async function attempt(
   }
 }
 
-async function resolve(hostname: string): Promise<string> {
-  const addresses = await lookup(hostname, { all: true });
+async function resolve(hostname: string, timeout: number): Promise<string> {
+  const late$ = timer(timeout).pipe(
+    map(() => {
+      throw noAnswer(timeout);
+    }),
+  );
+  const addresses = await firstValueFrom(race(from(lookup(hostname, { all: true })), late$));
   return `${hostname} is ${[...new Set(addresses.map(({ address }) => address))].join(', ')}`;
 }
 
@@ -149,8 +154,11 @@ async function openTls(endpoint: Endpoint, tls: TlsOptions | undefined, timeout:
 /** An AbortSignal hides that it was the time. */
 function timedOut(error: unknown, timeout: number): unknown {
   if (!isError(error) || error.name !== 'AbortError') return error;
-  return new Error(`no answer within ${String(timeout)} ms. Is a firewall in between?`, { cause: error });
+  return noAnswer(timeout, error);
 }
+
+const noAnswer = (timeout: number, cause?: unknown): Error =>
+  new Error(`no answer within ${String(timeout)} ms. Is a firewall in between?`, { cause });
 
 async function logIn(queue: InstanceQueue, { username, vhost, external }: Endpoint): Promise<string> {
   await queue.connect();

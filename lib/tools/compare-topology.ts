@@ -138,6 +138,7 @@ async function compare(
 ): Promise<TopologyComparison> {
   const details: string[] = [];
   const unknown: string[] = [];
+  const objections = new Set<string>();
   const result = (state: TopologyComparison['state']): TopologyComparison => ({
     kind,
     name,
@@ -150,6 +151,11 @@ async function compare(
     for (let tries = 0; passive !== true && tries < TRIES; tries++) {
       const [property, received, current] = await refusal(declare(flags, args));
       if (property === undefined || received === undefined || current === undefined) break;
+      if (objections.has(property)) {
+        unknown.push('what else differs is unknown: the broker refuses what it says is there');
+        break;
+      }
+      objections.add(property);
       details.push(`${property}: ${shown(received)} is declared, ${shown(current)} is there`);
       if (Object.hasOwn(flags, property)) flags = { ...flags, [property]: flag(current) };
       else args = withArgument(args, property, current);
