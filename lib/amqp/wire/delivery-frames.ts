@@ -35,8 +35,8 @@ export class DeliveryFrames {
   readonly #channel: number;
   readonly #tag: Buffer;
   readonly #decode: DecodeHeader;
-  /** The bytes of exchange and routing key in the last frame. */
-  #route: Buffer = Buffer.alloc(0);
+  /** The bytes of exchange and routing key in the last frame; at first, those of two empty names. */
+  #route: Buffer = Buffer.alloc(2);
   #names: Names;
   /** The end of the last message that was parsed. */
   end = 0;
@@ -59,34 +59,29 @@ export class DeliveryFrames {
   parse(bytes: Buffer, start: number): Arrival | undefined {
     this.incomplete = this.partial = false;
     const headerAt = this.#frameEnd(bytes, start, METHOD);
-    if (headerAt === 0 || uint32At(bytes, start + FRAME_HEADER) !== BASIC_DELIVER) return undefined;
+    if (uint32At(bytes, start + FRAME_HEADER) !== BASIC_DELIVER) return undefined;
     const tagAt = start + TAG_AT;
     const deliveryTagAt = tagAt + 1 + this.#tag.length;
-    // The least: tag, number, redelivered, two names.
-    if (deliveryTagAt + 8 + 1 + 2 >= headerAt || bytes[tagAt] !== this.#tag.length) return undefined;
-    if (!liesAt(bytes, tagAt + 1, deliveryTagAt, this.#tag)) return undefined;
+    if (bytes[tagAt] !== this.#tag.length || !liesAt(bytes, tagAt + 1, deliveryTagAt, this.#tag)) return undefined;
+    // Behind the tag: its number, `redelivered`, and the names, which end where the frame does: not at 0.
     if (!this.#readRoute(bytes, deliveryTagAt + 9, headerAt - 1)) return undefined;
 
     const bodyAt = this.#frameEnd(bytes, headerAt, HEADER);
+    // Negative, if it is no such frame.
     const headerSize = bodyAt - headerAt - FRAME_OVERHEAD;
-    if (bodyAt === 0 || headerSize < LEAST_HEADER || headerSize >= LARGEST_HEADER) return undefined;
+    if (headerSize < LEAST_HEADER || headerSize >= LARGEST_HEADER) return undefined;
     if (uint16At(bytes, headerAt + FRAME_HEADER) !== BASIC || uint32At(bytes, headerAt + BODY_SIZE_AT) !== 0)
       return undefined;
     if (!beginsWithin(bytes, headerAt, bodyAt - 1)) return undefined;
     const size = uint32At(bytes, headerAt + BODY_SIZE_AT + 4);
     let end = bodyAt;
     if (size > 0) {
-      end = this.#frameEnd(bytes, bodyAt, BODY);
-      if (end === 0) this.incomplete = this.#isCut(bytes, bodyAt, size);
-      this.partial = !this.incomplete && this.#isInSeveral(bytes, bodyAt, size);
-      if (this.partial) end = bodyAt;
-      else if (end === 0 || end - bodyAt - FRAME_OVERHEAD !== size) return undefined;
+      this.incomplete = this.#isCut(bytes, bodyAt, size);
+      this.partial = this.#isInSeveral(bytes, bodyAt, size);
+      if (!this.partial) end = this.#frameEnd(bytes, bodyAt, BODY);
+      if (!this.partial && end - bodyAt - FRAME_OVERHEAD !== size) return undefined;
     }
-    const content = this.partial
-      ? Buffer.allocUnsafeSlow(size)
-      : size === 0
-        ? NOTHING
-        : bytes.subarray(bodyAt + FRAME_HEADER, end - 1);
+    const content = this.partial ? Buffer.allocUnsafeSlow(size) : bytes.subarray(bodyAt + FRAME_HEADER, end - 1);
     this.end = end;
     const deliveryTag = uint32At(bytes, deliveryTagAt) * 2 ** 32 + uint32At(bytes, deliveryTagAt + 4);
     const redelivered = ((bytes[deliveryTagAt + 8] ?? 0) & 1) === 1;
@@ -95,10 +90,9 @@ export class DeliveryFrames {
 
   /** The end of the frame at `at`; 0 if its type or channel differs, it is incomplete, or its end octet is wrong. */
   #frameEnd(bytes: Buffer, at: number, type: number): number {
-    if (at + FRAME_HEADER > bytes.length || bytes[at] !== type) return 0;
-    if (uint16At(bytes, at + 1) !== this.#channel) return 0;
+    if (bytes[at] !== type || uint16At(bytes, at + 1) !== this.#channel) return 0;
     const end = at + FRAME_OVERHEAD + uint32At(bytes, at + SIZE_AT);
-    return end <= bytes.length && bytes[end - 1] === FRAME_END ? end : 0;
+    return bytes[end - 1] === FRAME_END ? end : 0;
   }
 
   /** Is a part of the body frame at `at`, with all of the body, still to come? */
@@ -123,7 +117,7 @@ export class DeliveryFrames {
   #readRoute(bytes: Buffer, from: number, end: number): boolean {
     if (liesAt(bytes, from, end, this.#route)) return true;
     const keyAt = from + 1 + (bytes[from] ?? 0);
-    if (keyAt >= end || keyAt + 1 + (bytes[keyAt] ?? 0) !== end) return false;
+    if (keyAt + 1 + (bytes[keyAt] ?? 0) !== end) return false;
     this.#route = Buffer.from(bytes.subarray(from, end));
     this.#names = {
       exchange: bytes.toString('utf8', from + 1, keyAt),
@@ -132,8 +126,6 @@ export class DeliveryFrames {
     return true;
   }
 }
-
-const NOTHING = Buffer.alloc(0);
 
 /** Lets amqplib decode a header frame, on first access to its properties. */
 type DecodeHeader = (frame: Buffer) => ConsumeMessage['properties'];
@@ -236,8 +228,9 @@ export class LargeBody {
   get within(): boolean {
     return this.#left > 0;
   }
+  /** Is all of it there, once no part of a frame is still to come? */
   get complete(): boolean {
-    return this.#left === 0 && this.#filled === this.message.content.length;
+    return this.#filled === this.message.content.length;
   }
 
   /** May the frame at `at`, whose header is there, be the next one? */
@@ -257,7 +250,7 @@ export class LargeBody {
     this.message.content.set(bytes.subarray(from, end), this.#filled);
     this.#filled += end - from;
     this.#left -= end - from;
-    if (this.#left > 1 || end === bytes.length) return end;
+    if (end === bytes.length) return end;
     if (bytes[end] !== FRAME_END) throw new Error('A frame of a body does not end with the octet that ends frames.');
     this.#left = 0;
     return end + 1;

@@ -1,3 +1,5 @@
+import { uint32At } from './read-buffer';
+
 /**
  * Writes a field table as amqplib would; returns its end. `tableSize` has refused values that AMQP cannot hold, and has
  * computed the size. https://www.rabbitmq.com/amqp-0-9-1-errata#section_3
@@ -139,14 +141,12 @@ export function walkFieldTable(
 ): void {
   const open: { readonly end: number; readonly named: boolean }[] = [];
   let at = start;
-  const enter = (named: boolean): boolean => {
-    if (at + 4 > bytes.length) return false;
-    const end = at + 4 + bytes.readUInt32BE(at);
+  const enter = (named: boolean): void => {
+    const size = uint32At(bytes, at);
     at += 4;
-    open.push({ end, named });
-    return true;
+    open.push({ end: at + size, named });
   };
-  if (!enter(true)) return;
+  enter(true);
   for (;;) {
     let level = open.at(-1);
     while (level && at >= level.end) {
@@ -157,12 +157,9 @@ export function walkFieldTable(
     if (level.named) at += 1 + (bytes[at] ?? 0);
     const tag = bytes[at++];
     if (tag === undefined || !visit(tag, at - 1, open.length)) return;
-    if (tag === TABLE || tag === ARRAY) {
-      if (!enter(tag === TABLE)) return;
-    } else if (tag === TEXT || tag === BYTES) {
-      if (at + 4 > bytes.length) return;
-      at += 4 + bytes.readUInt32BE(at);
-    } else {
+    if (tag === TABLE || tag === ARRAY) enter(tag === TABLE);
+    else if (tag === TEXT || tag === BYTES) at += 4 + uint32At(bytes, at);
+    else {
       const size = FIXED.get(tag);
       if (size === undefined) return;
       at += size;

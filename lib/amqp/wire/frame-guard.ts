@@ -1,14 +1,25 @@
 import type { ChannelModel } from 'amqplib';
 import { isObject } from '../../options';
 import { nestsDeeper, walkFieldTable } from './field-table';
-import { BODY, BODY_SIZE_AT, FLAG, FLAGS_AT, FRAME_HEADER, HEADER, PROPERTIES_AT, SIZE_AT } from './frames';
+import {
+  BODY,
+  BODY_SIZE_AT,
+  FLAG,
+  FLAGS_AT,
+  FRAME_HEADER,
+  FRAME_OVERHEAD,
+  HEADER,
+  PROPERTIES_AT,
+  SIZE_AT,
+} from './frames';
+import { uint16At, uint32At } from './read-buffer';
 
 /** The limit for our own headers too, so that received headers can be sent again. RabbitMQ itself nests two levels. */
 const DEEPEST = 100;
 /** The largest `max_message_size` that RabbitMQ allows, bytes. https://www.rabbitmq.com/docs/configure#config-items */
 const LARGEST = 512 * 1024 * 1024;
-/** The least that a level takes, bytes: the tag and the length of an array. */
-const LEAST_PER_LEVEL = 5;
+/** The least that so many levels take, bytes: for each, the tag and the length of an array. */
+const LEAST_DEEP = DEEPEST * 5;
 /** The types `L` and `l` of a 64-bit integer. */
 const LONG = 0x4c;
 const SIGNED_LONG = 0x6c;
@@ -30,17 +41,16 @@ export const headersTooDeep = (): Error =>
  * Installed on this connection only, and only if amqplib looks as expected.
  */
 export function guardFrames({ connection }: ChannelModel): void {
-  const recvFrame: unknown = Reflect.get(connection, 'recvFrame');
-  if (typeof recvFrame !== 'function' || !Buffer.isBuffer(Reflect.get(connection, 'rest'))) return;
-  const receive = (): unknown => Reflect.apply(recvFrame, connection, []);
+  if (!isReading(connection)) return;
+  const receive = connection.recvFrame.bind(connection);
   const receiveHeader = (bytes: Buffer): unknown => {
-    Reflect.set(connection, 'rest', bytes);
+    connection.rest = bytes;
     return receive();
   };
   // amqplib calls it again after each read: a complete frame is checked here before it is decoded.
-  Reflect.set(connection, 'recvFrame', () => {
-    const rest: unknown = Reflect.get(connection, 'rest');
-    if (!Buffer.isBuffer(rest) || rest.length <= FRAME_HEADER) return receive();
+  connection.recvFrame = () => {
+    const { rest } = connection;
+    if (rest.length < FRAME_OVERHEAD) return receive();
     if (rest[0] === BODY && rest.readUInt32BE(SIZE_AT) === 0) throw new Error('A frame of a body that holds nothing.');
     if (rest[0] !== HEADER) return receive();
     const harmless = withoutDeepHeaders(rest);
@@ -49,19 +59,26 @@ export function guardFrames({ connection }: ChannelModel): void {
     const properties: unknown = isObject(frame) ? Reflect.get(frame, 'fields') : undefined;
     if (isObject(properties)) unread.add(properties);
     return frame;
-  });
+  };
 }
+
+/** What is used here of an amqplib connection, below its documented surface. */
+interface ReadingConnection {
+  rest: Buffer;
+  recvFrame: () => unknown;
+}
+const isReading = (connection: object): connection is ReadingConnection =>
+  typeof Reflect.get(connection, 'recvFrame') === 'function' && Buffer.isBuffer(Reflect.get(connection, 'rest'));
 
 /** The bytes without the headers of the first frame; undefined if the headers can stay, or the frame is incomplete. */
 function withoutDeepHeaders(rest: Buffer): Buffer | undefined {
-  if (rest.length < PROPERTIES_AT) return undefined;
-  const bodySize = rest.readBigUInt64BE(BODY_SIZE_AT);
-  if (bodySize > LARGEST) throw new Error(`A message of ${String(bodySize)} bytes was announced; RabbitMQ has none.`);
   const size = rest.readUInt32BE(SIZE_AT);
   const end = FRAME_HEADER + size;
-  if (size < DEEPEST * LEAST_PER_LEVEL || rest.length <= end) return undefined;
-  const at = headersIn(rest, end);
-  if (at === undefined || !nestsDeeper(DEEPEST, rest.subarray(0, end), at)) return undefined;
+  if (rest.length <= end) return undefined;
+  const bodySize = uint32At(rest, BODY_SIZE_AT) * 2 ** 32 + uint32At(rest, BODY_SIZE_AT + 4);
+  if (bodySize > LARGEST) throw new Error(`A message of ${String(bodySize)} bytes was announced; RabbitMQ has none.`);
+  const at = headersIn(rest);
+  if (size < LEAST_DEEP || at === undefined || !nestsDeeper(DEEPEST, rest.subarray(0, end), at)) return undefined;
   const cut = rest.readUInt32BE(at) + 4;
   if (at + cut > end) return undefined;
   const before = Buffer.from(rest.subarray(0, at));
@@ -70,13 +87,13 @@ function withoutDeepHeaders(rest: Buffer): Buffer | undefined {
   return Buffer.concat([before, rest.subarray(at + cut)]);
 }
 
-/** The offset of the headers of a header frame that ends at `end`; undefined: it has none. */
-function headersIn(frame: Buffer, end: number): number | undefined {
-  const flags = frame.readUInt16BE(FLAGS_AT);
+/** Where the headers of a header frame begin; undefined: it has none. */
+function headersIn(frame: Buffer): number | undefined {
+  const flags = uint16At(frame, FLAGS_AT);
   if ((flags & FLAG.headers) === 0) return undefined;
   let at = PROPERTIES_AT;
   for (const flag of [FLAG.contentType, FLAG.contentEncoding]) if (flags & flag) at += 1 + (frame[at] ?? 0);
-  return at + 4 > end ? undefined : at;
+  return at;
 }
 
 /**
@@ -100,12 +117,10 @@ export function retriedReadably<T>(bytes: Buffer, decode: (bytes: Buffer) => T):
  * https://www.rabbitmq.com/amqp-0-9-1-errata#section_3
  */
 export function readableHeader(bytes: Buffer): Buffer | undefined {
-  if (bytes.length < PROPERTIES_AT) return undefined;
-  const end = Math.min(bytes.length, FRAME_HEADER + bytes.readUInt32BE(SIZE_AT));
-  const start = headersIn(bytes, end);
+  const start = headersIn(bytes);
   if (start === undefined) return undefined;
   let copy: Buffer | undefined;
-  walkFieldTable(bytes.subarray(0, end), start, (tag, at) => {
+  walkFieldTable(bytes.subarray(0, FRAME_HEADER + uint32At(bytes, SIZE_AT)), start, (tag, at) => {
     if (tag === LONG) (copy ??= Buffer.from(bytes))[at] = SIGNED_LONG;
     return true;
   });

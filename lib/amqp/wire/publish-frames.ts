@@ -128,9 +128,9 @@ function putUint32(to: Uint8Array, at: number, value: number): void {
   to[at + 3] = value;
 }
 
-/** Eight octets. A body size is a safe integer, so a double holds it. */
+/** Eight octets, of which the upper half is zero: a body here is far below 4 GiB. */
 function bodySize(to: Buffer, at: number, size: number): number {
-  return to.writeUInt32BE(size % 2 ** 32, to.writeUInt32BE(Math.floor(size / 2 ** 32), at));
+  return to.writeUInt32BE(size, to.writeUInt32BE(0, at));
 }
 
 function shortString(to: Buffer, at: number, value: string): number {
@@ -182,7 +182,6 @@ class Template {
     const end = idAt + 1 + length;
     const header = start + this.#headerAt;
     putUint32(to, header + SIZE_AT, end - header - FRAME_OVERHEAD + 1);
-    // The upper half is zero: a body here is far below 4 GiB.
     putUint32(to, header + BODY_SIZE_AT + 4, bodySize);
     to[end] = FRAME_END;
     return end + 1;
@@ -242,7 +241,7 @@ export function encodesAsKnown(channel: ConfirmChannel): boolean {
 
 function writesTheSame(channel: ConfirmChannel, publish: CallableFunction): boolean {
   const written: unknown[] = [];
-  const buffer = { write: (bytes: unknown) => written.push(bytes) > 0 };
+  const buffer = { write: (bytes: unknown) => written.push(bytes) };
   const connection: unknown = Reflect.get(channel, 'connection');
   if (!isObject(connection)) return false;
   const shadow = (of: object, members: Record<string, unknown>): object =>
@@ -250,9 +249,7 @@ function writesTheSame(channel: ConfirmChannel, publish: CallableFunction): bool
       of,
       Object.fromEntries(Object.entries(members).map(([name, value]) => [name, { value, writable: true }])),
     ) as object;
-  const channels: unknown[] = [];
-  channels[CHANNEL] = { buffer };
-  const sink = shadow(connection, { channels, sentSinceLastCheck: false });
+  const sink = shadow(connection, { channels: { [CHANNEL]: { buffer } }, sentSinceLastCheck: false });
   const probe = shadow(channel, { connection: sink, ch: CHANNEL, pushConfirmCallback: () => undefined });
   const { exchange, routingKey, content, properties, ...rest } = SAMPLE;
   const options = { ...rest, ...properties, expiration: EXPIRATION };

@@ -183,7 +183,7 @@ export class Chunks {
   /** Frees chunks up to a message that the broker has confirmed or rejected. `written`: the last message that was written. */
   confirmed(number: number, written: number): void {
     this.#confirmed = Math.max(number, this.#confirmed);
-    if (this.#confirmed >= written && this.#resting.length > FEW) this.#resting.splice(0, this.#resting.length - FEW);
+    while (this.#confirmed >= written && this.#resting.length > FEW) this.#resting.shift();
   }
 
   #isFree(resting: Resting | undefined): boolean {
@@ -206,10 +206,7 @@ interface WritableChannel {
 
 const isFunction = (value: unknown): value is (...args: unknown[]) => unknown => typeof value === 'function';
 const isWritable = (value: unknown): value is Writable =>
-  typeof value === 'object' &&
-  value !== null &&
-  isFunction(Reflect.get(value, 'write')) &&
-  Reflect.get(value, 'writableObjectMode') === true;
+  isObject(value) && isFunction(Reflect.get(value, 'write')) && Reflect.get(value, 'writableObjectMode') === true;
 
 /** The internals of this channel; undefined if anything differs from the known amqplib. */
 function writableChannel(channel: ConfirmChannel): WritableChannel | undefined {
@@ -239,7 +236,7 @@ function writableChannel(channel: ConfirmChannel): WritableChannel | undefined {
     if (Object.hasOwn(channel, 'sendMessage') || Object.hasOwn(connection, 'sendMessage')) return undefined;
     const channels: unknown = Reflect.get(connection, 'channels');
     const record: unknown = Array.isArray(channels) ? channels[number] : undefined;
-    if (typeof record !== 'object' || record === null || Reflect.get(record, 'channel') !== channel) return undefined;
+    if (!isObject(record) || Reflect.get(record, 'channel') !== channel) return undefined;
     const buffer: unknown = Reflect.get(record, 'buffer');
     return isWritable(buffer) ? buffer : undefined;
   };

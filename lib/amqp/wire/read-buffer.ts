@@ -20,7 +20,7 @@ export class ReadBuffer {
    */
   append(rest: Buffer, read: Uint8Array, from: number): Buffer {
     const { length } = rest;
-    const continues = length > 0 && rest.buffer === this.#slab.buffer && rest.byteOffset + length === this.#end;
+    const continues = rest.buffer === this.#slab.buffer && rest.byteOffset + length === this.#end;
     let start = continues ? this.#end - length : this.#end;
     if (start + length >= this.#slab.length) {
       const ahead = length > 0 ? endOfLarge(rest, 0) : endOfLarge(read, from);

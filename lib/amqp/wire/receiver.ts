@@ -19,6 +19,12 @@ interface Confirming {
 }
 type Registered = Consuming | Confirming;
 
+/** A body in several frames that is on its way, and to whom. */
+interface Coming {
+  readonly body: LargeBody;
+  readonly to: Consuming;
+}
+
 /** The internals of an amqplib connection that are used here, below its documented surface. */
 interface ReadingConnection {
   /** Bytes that were read and not yet split into frames. */
@@ -53,9 +59,9 @@ export class Receiver {
   readonly #accept: unknown;
   readonly #byChannel = new Map<number, Registered>();
   /** The messages whose bodies are on their way, by channel. */
-  readonly #bodies = new Map<number, LargeBody>();
+  readonly #bodies = new Map<number, Coming>();
   /** The one among them of whose frame a part is still to come. */
-  #within: LargeBody | undefined;
+  #within: Coming | undefined;
   readonly #buffer = new ReadBuffer();
   #reading = false;
   readonly #decode: (frame: Buffer) => ConsumeMessage['properties'];
@@ -148,8 +154,8 @@ export class Receiver {
           const message = registered.frames.parse(rest, at);
           if (!message) return registered.frames.incomplete && this.#reading;
           at = registered.frames.end;
-          if (registered.frames.partial) this.#bodies.set(number, new LargeBody(number, message));
-          else this.#hand(registered, message);
+          if (!registered.frames.partial) this.#hand(registered, message);
+          else this.#bodies.set(number, { body: new LargeBody(number, message), to: registered });
         } else {
           const confirm = confirmAt(rest, at);
           if (confirm === undefined) return false;
@@ -169,30 +175,29 @@ export class Receiver {
   /** Takes what belongs to bodies in several frames. Returns the end of that. */
   #takeBodies(bytes: Uint8Array, start: number): number {
     let at = start;
-    for (let body = this.#bodyAt(bytes, at); body; body = this.#bodyAt(bytes, at)) {
-      const registered = this.#byChannel.get(body.channel);
+    for (let coming = this.#comingAt(bytes, at); coming; coming = this.#comingAt(bytes, at)) {
+      const { body, to } = coming;
       if (!body.within && !body.expects(bytes, at)) {
         const type = bytes[at];
         // The guard refuses an empty frame; what is no part of a message is amqplib's.
         const isOther = type === BODY ? uint32At(bytes, at + SIZE_AT) === 0 : type !== METHOD && type !== HEADER;
         if (isOther) break;
         this.#bodies.delete(body.channel);
-        const error = new Error('Expected the next frame of a body.');
-        if (registered) closeWithError(registered.channel, UNEXPECTED_FRAME, error);
+        closeWithError(to.channel, UNEXPECTED_FRAME, new Error('Expected the next frame of a body.'));
         break;
       }
       at = body.take(bytes, at);
-      this.#within = body.within ? body : undefined;
+      this.#within = body.within ? coming : undefined;
       if (this.#within) break;
       if (!body.complete) continue;
       this.#bodies.delete(body.channel);
-      if (registered?.frames && this.#isOpen(registered.channel, body.channel)) this.#hand(registered, body.message);
+      if (this.#isOpen(to.channel, body.channel)) this.#hand(to, body.message);
     }
     return at;
   }
 
   /** The body in several frames that goes on at `at`; undefined: what is there is no part of one, or not there yet. */
-  #bodyAt(bytes: Uint8Array, at: number): LargeBody | undefined {
+  #comingAt(bytes: Uint8Array, at: number): Coming | undefined {
     if (this.#within) return this.#within;
     if (this.#bodies.size === 0 || bytes.length - at < FRAME_HEADER) return undefined;
     return this.#bodies.get(uint16At(bytes, at + 1));

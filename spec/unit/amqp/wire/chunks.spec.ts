@@ -40,22 +40,24 @@ describe('chunks', () => {
     expect(chunks.take(100 * KIB) === large).toBe(true);
   });
 
-  /** So many given, the last of message `count`; how many of them come back? */
-  const back = (count: number, confirmed: number, written: number): number => {
+  /** So many given, the last of message `count`; the places of those that come back. */
+  const back = (count: number, confirmed: number, written: number): number[] => {
     const chunks = new Chunks();
     const all = Array.from({ length: count }, () => chunks.take(100));
     for (const [i, chunk] of all.entries()) chunks.give(chunk, i + 1);
     chunks.confirmed(confirmed, written);
-    return all.filter(() => all.includes(chunks.take(100))).length;
+    return all.map(() => all.indexOf(chunks.take(100))).filter((place) => place >= 0);
   };
 
   it('are kept in no greater number than 32 while messages are under way, and 4 when none is', () => {
     // Of the oldest sixteen, while less than half of them are free.
-    expect(back(40, 17, 41)).toBe(16);
-    expect(back(40, 41, 41)).toBe(4);
+    expect(back(40, 17, 41)).toEqual([...Array(16).keys()]);
+    expect(back(40, 40, 41).at(-1)).toBe(31);
+    expect(back(40, 41, 41)).toEqual([28, 29, 30, 31]);
+    expect(back(3, 41, 41)).toEqual([0, 1, 2]);
   });
 
   it('of which more than half wait to be used become fewer', () => {
-    expect(back(40, 40, 41)).toBe(18);
+    expect(back(40, 40, 41)).toHaveLength(18);
   });
 });

@@ -4,6 +4,7 @@ import { Receiver } from '../../../../lib/amqp/wire/receiver';
 import type { InboundMessage } from '../../../../lib/transport/transport';
 import { MemoryChannel } from '../../../support/amqplib/memory-channel';
 import { encodeContent, encodeMethod } from '../../../support/frames/methods';
+import { rawFrame } from '../../../support/frames/raw-publisher';
 import { seenOf } from '../../../support/inbound-message';
 
 const TAG = 'tag';
@@ -101,6 +102,42 @@ describe.each(MESSAGES)('a message %s of which one octet is another', (_what, me
     for (const { change, theirs, ours } of outcomes(isLazy)) {
       if (theirs[0] === 'the connection') expect(['undecodable', 'the connection']).toContain(ours[0]);
       else expect([change, ours]).toEqual([change, theirs]);
+    }
+  });
+});
+
+describe('a frame that says that it is shorter than it should be, or longer', () => {
+  /** Frames of that type with the first octets of this payload, none of them to all of them, and with some behind it. */
+  const cuts = (type: number, frame: Buffer): Buffer[] => {
+    const payload = frame.subarray(7, -1);
+    const more = Buffer.concat([payload, Buffer.alloc(3)]);
+    return range(0, more.length + 1).map((length) => rawFrame(type, 1, more.subarray(0, length)));
+  };
+
+  it.each<[string, Buffer]>([
+    ['the first', Buffer.alloc(0)],
+    ['behind one of the same route', Buffer.concat([deliver, content])],
+    ['behind one of another', next],
+  ])('does to a delivery what it does to amqplib: %s', (_which, before) => {
+    for (const cut of cuts(1, deliver)) {
+      const bytes = Buffer.concat([before, cut, content, next]);
+      expect([cut.length, outcomeOf(bytes, true).seen]).toEqual([cut.length, outcomeOf(bytes, false).seen]);
+    }
+  });
+
+  it.each<[string, Readonly<Record<string, unknown>>]>([
+    ['none', {}],
+    ['a content type', { contentType: 'text' }],
+    ['a content encoding', { contentEncoding: 'gz' }],
+    ['both', { contentType: 'text', contentEncoding: 'gz' }],
+    ['no headers', { headers: {} }],
+    ['all of these', { contentType: 'text', contentEncoding: 'gz', headers: {} }],
+  ])('does to the properties that are read first what it does to amqplib: %s', (_which, given) => {
+    const whole = encodeContent(1, given, Buffer.alloc(0), 4096);
+    expect(outcomeOf(Buffer.concat([deliver, whole]), true).past).toBe(1);
+    for (const cut of cuts(2, whole)) {
+      const bytes = Buffer.concat([deliver, cut, next]);
+      expect([cut.length, outcomeOf(bytes, true).seen]).toEqual([cut.length, outcomeOf(bytes, false).seen]);
     }
   });
 });

@@ -65,6 +65,7 @@ describe('a value in a field table', () => {
     ['an unknown type', { '!': 'complex', value: 1 }],
     ['a typed text', { '!': 'int8', value: '1' }],
     ['a number that its type cannot hold', { '!': 'uint8', value: 256 }],
+    ['a fraction that amqplib takes for a whole number', 2 ** 50 + 0.5],
   ])('is left to amqplib if it is %s', (_what, value) => {
     expect(() => written({ value })).toThrow();
     expect(() => written({ list: [{ value }] })).toThrow();

@@ -64,11 +64,12 @@ describe('64-bit integers of type `L`', () => {
     expect(retriedReadably(frame, fails)).toBe('read');
     const other = rawHeader(1, 3, nested('l'));
     const error = new Error('another fault');
-    expect(() =>
-      retriedReadably(other, () => {
-        throw error;
-      }),
-    ).toThrow(error);
+    for (let end = other.length; end >= 0; end--)
+      expect(() =>
+        retriedReadably(other.subarray(0, end), () => {
+          throw error;
+        }),
+      ).toThrow(error);
   });
 
   it('do not end the search for tables that nest too deep', () => {
@@ -137,6 +138,22 @@ describe('what amqplib reads behind the guard', () => {
     expect(await why(nestedTable(100))).toEqual([undefined]);
     expect(await why(nestedList(101))).toEqual([new Error(reason)]);
     expect(await why(nestedList(100))).toEqual([undefined]);
+  });
+
+  it('is without such headers also where their frame comes in two reads', async () => {
+    const bytes = Buffer.concat([deliver, rawHeader(1, 0, nestedTable(101)), HEARTBEAT]);
+    const cuts = [...Array(40).keys(), 100, 300, 500].map((fromEnd) => bytes.length - 8 - fromEnd);
+    for (const cut of cuts) {
+      const memory = new MemoryChannel();
+      guardFrames(memory.model);
+      const seen: unknown[] = [];
+      memory.channel.registerConsumer('tag', (message) => {
+        const { headers, unreadable } = new AmqplibMessage(message);
+        seen.push([headers, unreadable !== undefined]);
+      });
+      await memory.receive([bytes.subarray(0, cut), bytes.subarray(cut)]);
+      expect([cut, seen]).toEqual([cut, [[undefined, true]]]);
+    }
   });
 
   it('leaves out the headers alone: what stands in front of them and behind them is read', async () => {

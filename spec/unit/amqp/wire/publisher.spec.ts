@@ -2,13 +2,15 @@ import { PassThrough } from 'node:stream';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { auto } from '../../../../lib/codec';
 import { encode } from '../../../../lib/producer/encoded-message';
-import { Templates } from '../../../../lib/amqp/wire/publish-frames';
+import { publishOptions } from '../../../../lib/amqp/amqp-properties';
+import { Templates, writeBodyHeader } from '../../../../lib/amqp/wire/publish-frames';
 import { Publisher } from '../../../../lib/amqp/wire/publisher';
 import { heldMemory } from '../../../support/memory';
 import { FrameDecoder } from '../../../support/frames/frames';
 import { MemoryChannel } from '../../../support/amqplib/memory-channel';
 
 const DEFAULTS = { persistent: true, mandatory: true };
+const KIB = 1024;
 const message = encode({ queue: 'q', body: 'words', messageId: 'm' }, auto, DEFAULTS);
 const publish = (publisher: Publisher | undefined): boolean | undefined => publisher?.publish(message, 1, undefined);
 
@@ -29,7 +31,8 @@ describe('own frames', () => {
     ['has no channel number', ({ channel }) => Reflect.deleteProperty(channel, 'ch')],
     ['has no connection', ({ channel }) => Reflect.set(channel, 'connection', undefined)],
     ['does not say how large frames may be', ({ connection }) => Reflect.deleteProperty(connection, 'frameMax')],
-    ['has no list of channels', ({ connection }) => Reflect.set(connection, 'channels', {})],
+    ['has a list of channels that is none', ({ connection }) => Reflect.set(connection, 'channels', {})],
+    ['has no list of channels', ({ connection }) => Reflect.set(connection, 'channels', undefined)],
     [
       'has another channel of that number',
       ({ connection }) => Reflect.set(connection, 'channels', [null, { channel: {} }]),
@@ -101,6 +104,17 @@ describe('own frames', () => {
           connection.channels[513]?.buffer.write('words');
         }),
     ],
+    [
+      'writes something else behind the octets',
+      ({ channel }) => {
+        const known: unknown = Reflect.get(channel, 'publish');
+        Reflect.set(channel, 'publish', function (this: object, ...message: readonly unknown[]) {
+          if (typeof known === 'function') Reflect.apply(known, this, message);
+          const connection = Reflect.get(this, 'connection') as { channels: { buffer: { write(b: unknown): void } }[] };
+          connection.channels[513]?.buffer.write('words');
+        });
+      },
+    ],
     ['writes nothing', ({ channel }) => Reflect.set(channel, 'publish', () => true)],
     [
       'throws where it should write',
@@ -122,6 +136,21 @@ describe('own frames', () => {
     const before = await memory.written();
     expect(publish(publisher)).toBe(false);
     expect((await memory.written()).equals(before)).toBe(true);
+  });
+
+  it.each<[string, (memory: MemoryChannel) => void]>([
+    ['of a connection that is closing', ({ connection }) => Reflect.set(connection, 'sendMessage', () => undefined)],
+    [
+      'whose number belongs to another',
+      ({ connection }) => Reflect.set(connection, 'channels', [null, { channel: {} }]),
+    ],
+    ['that is closed', ({ connection }) => Reflect.set(connection, 'channels', [null, null])],
+  ])('are not written on a channel %s', async (_what, change) => {
+    const memory = new MemoryChannel();
+    const publisher = Publisher.on(memory.channel, () => undefined);
+    change(memory);
+    expect(publish(publisher)).toBe(false);
+    expect(await memory.written()).toHaveLength(0);
   });
 
   it('that were waiting for the end of the turn when the channel closed are not written behind its close', async () => {
@@ -149,6 +178,10 @@ describe('own frames', () => {
     publish(publisher);
     await nextTurn();
     expect(Reflect.get(connection, 'sentSinceLastCheck')).toBe(true);
+    Reflect.set(connection, 'sentSinceLastCheck', false);
+    // There is nothing to write.
+    publisher?.flush();
+    expect(Reflect.get(connection, 'sentSinceLastCheck')).toBe(false);
   });
 
   it('tell when the channel is full, and amqplib when it is not any more', async () => {
@@ -196,6 +229,63 @@ describe('own frames', () => {
       .flatMap(({ type, payload }) => (type === 'body' ? [payload.length + 8] : []));
     expect(Math.max(...sizes)).toBe(largest);
     expect(sizes.slice(0, -1).every((size) => size === largest)).toBe(true);
+  });
+
+  it('are whole wherever the memory ends in which they are gathered', async () => {
+    const FRAME_MAX = 4096;
+    const name = 'n'.repeat(255);
+    const to = { exchange: name, routingKey: name };
+    const given = (more: object) => encode({ ...to, messageId: name, body: '', ...more }, auto, DEFAULTS);
+    const byAmqplib = ({ channel }: MemoryChannel, one: typeof message): void => {
+      channel.publish(one.exchange, one.routingKey, one.content, publishOptions(one));
+    };
+    /** Where the frames of a message end. */
+    const endsOf = async (one: typeof message): Promise<number[]> => {
+      const memory = new MemoryChannel(FRAME_MAX);
+      byAmqplib(memory, one);
+      const bytes = await memory.written();
+      const ends: number[] = [];
+      for (let at = 0; at < bytes.length; ends.push(at)) at += 8 + bytes.readUInt32BE(at + 3);
+      return ends;
+    };
+    const [ours, theirs] = [new MemoryChannel(FRAME_MAX), new MemoryChannel(FRAME_MAX)];
+    const head = (await endsOf(given({}))).at(-1) ?? 0;
+    for (const last of [
+      given({}),
+      given({ correlationId: name }),
+      given({ body: 'x' }),
+      given({ body: Buffer.alloc(9000) }),
+    ])
+      for (const end of await endsOf(last))
+        for (let left = end - 12; left <= end + 12; left += 3) {
+          const room = 32 * KIB - left - head;
+          const filler = given({ body: Buffer.alloc(room - 8 * Math.ceil(room / FRAME_MAX)) });
+          const publisher = Publisher.on(ours.channel, () => undefined);
+          for (const one of [filler, last]) {
+            byAmqplib(theirs, one);
+            expect(publisher?.publish(one, 1, undefined)).toBe(true);
+          }
+          publisher?.flush();
+        }
+    expect((await ours.written()).equals(await theirs.written())).toBe(true);
+  });
+
+  it('of small messages take no more memory than one chunk of 32 KiB has', () => {
+    const allocate = jest.spyOn(Buffer, 'allocUnsafeSlow');
+    const publisher = Publisher.on(new MemoryChannel().channel, () => undefined);
+    for (let i = 0; i < 100; i++) publish(publisher);
+    const sizes = allocate.mock.calls.map(([octets]) => octets);
+    allocate.mockRestore();
+    expect(sizes).toEqual([32 * KIB]);
+  });
+
+  it('tell how large a body is, and a frame of it, with all four octets', () => {
+    const bytes = Buffer.alloc(1024);
+    const end = new Templates(513).for(message).write(bytes, 0, 'm', 0x12345678);
+    const [, header] = new FrameDecoder('broker').push(bytes.subarray(0, end));
+    expect(header?.payload.readBigUInt64BE(4)).toBe(0x12345678n);
+    expect(writeBodyHeader(bytes, 3, 0x0201, 0x12345678)).toBe(10);
+    expect(bytes.subarray(3, 10).toString('hex')).toBe('03' + '0201' + '12345678');
   });
 
   it('are compared with those of amqplib once, and not for each channel', () => {

@@ -305,10 +305,10 @@ describe('bodies in several frames', () => {
     if (!receiver) throw new Error('This amqplib is not known.');
     memory.channel.registerConsumer(TAG, () => errors.push('read by amqplib'));
     receiver.register(memory.channel, TAG, ({ content }) => seen.push(content));
-    const fields = { consumerTag: TAG, deliveryTag: 1, redelivered: false, exchange: '', routingKey: 'q' };
     const content = encodeContent(1, {}, BODY, FRAME);
     const headEnd = 8 + content.readUInt32BE(3);
-    const frames: Buffer[] = [Buffer.concat([encodeMethod('basic.deliver', 1, fields), content.subarray(0, headEnd)])];
+    const deliver = encodeMethod('basic.deliver', 1, DELIVERED);
+    const frames: Buffer[] = [Buffer.concat([deliver, content.subarray(0, headEnd)])];
     for (let at = headEnd; at < content.length;) {
       const end = at + 8 + content.readUInt32BE(at + 3);
       frames.push(content.subarray(at, end));
@@ -317,6 +317,21 @@ describe('bodies in several frames', () => {
     return { memory, receiver, seen, frames, errors };
   };
   const BODY = Buffer.alloc(SIZE, 'all of it; ');
+  const DELIVERED = { consumerTag: TAG, deliveryTag: 1, redelivered: false, exchange: '', routingKey: 'q' };
+
+  it('are put together, though they look like frames themselves', () => {
+    const frame = Buffer.from('030001' + '00000002' + '0300' + 'ce', 'hex');
+    const body = Buffer.alloc(SIZE, frame);
+    const content = encodeContent(1, {}, body, FRAME);
+    const headEnd = 8 + content.readUInt32BE(3);
+    for (let size = 1; size <= 40; size++) {
+      const { receiver, seen, errors } = receiving();
+      receiver.read(Buffer.concat([encodeMethod('basic.deliver', 1, DELIVERED), content.subarray(0, headEnd)]));
+      for (let at = headEnd; at < content.length; at += size) receiver.read(content.subarray(at, at + size));
+      expect(errors).toEqual([]);
+      expect(seen.map((one) => body.equals(one))).toEqual([true]);
+    }
+  });
 
   it('are put together in memory of their own, however they are cut', () => {
     const { receiver, seen, frames, errors } = receiving();
@@ -352,6 +367,10 @@ describe('bodies in several frames', () => {
   it.each<[string, (frames: readonly Buffer[]) => Buffer]>([
     ['is longer than its header says', ([head = NONE, first = NONE]) => Buffer.concat([head, first, first, first])],
     ['is followed by another message too early', ([head = NONE, first = NONE]) => Buffer.concat([head, first, head])],
+    [
+      'is followed by the header of another',
+      ([head = NONE, first = NONE]) => Buffer.concat([head, first, encodeContent(1, {}, NONE, FRAME)]),
+    ],
   ])('close their channel, and no other, when one %s', async (_what, bytes) => {
     const { memory, receiver, seen, frames, errors } = receiving();
     receiver.read(bytes(frames));
@@ -370,18 +389,47 @@ describe('bodies in several frames', () => {
     expect(errors.map(String)).toEqual([expect.stringContaining('rame of a body')]);
   });
 
-  it('are dropped when their channel closes meanwhile, and hold up no other', async () => {
-    const { memory, receiver, seen, frames, errors } = receiving();
-    const [head = NONE, first = NONE, ...rest] = frames;
-    receiver.read(Buffer.concat([head, first.subarray(0, 100)]));
-    const closing = memory.channel.close();
-    receiver.read(Buffer.concat([first.subarray(100), ...rest, encodeMethod('channel.close-ok', 1, {})]));
-    await closing;
-    const next = memory.open();
-    receiver.register(next, TAG, ({ content }) => seen.push(content));
-    receiver.read(Buffer.concat(frames));
-    expect({ seen, errors }).toEqual({ seen: [BODY], errors: [] });
+  it('end the connection when a frame is of no known type', () => {
+    const { receiver, seen, frames, errors } = receiving();
+    receiver.read(Buffer.concat([...frames.slice(0, 2), Buffer.from('090001' + '00000001' + '61' + 'ce', 'hex')]));
+    expect({ seen, errors }).toEqual({ seen: [], errors: [new Error('Unknown frame type 9')] });
   });
+
+  it.each(['by the socket', 'by amqplib'])(
+    'are dropped when their channel closes meanwhile, and hold up no other: read %s',
+    async (how) => {
+      const { memory, receiver, seen, frames, errors } = receiving();
+      const read = async (...bytes: readonly Buffer[]): Promise<void> => {
+        if (how === 'by amqplib') await memory.receive([Buffer.concat(bytes)]);
+        else receiver.read(Buffer.concat(bytes));
+      };
+      const [head = NONE, first = NONE, ...rest] = frames;
+      await read(head, first.subarray(0, 100));
+      const closing = memory.channel.close();
+      await read(first.subarray(100), ...rest, encodeMethod('channel.close-ok', 1, {}));
+      await closing;
+      const next = memory.open();
+      receiver.register(next, TAG, ({ content }) => seen.push(content));
+      await read(...frames);
+      expect({ seen, errors }).toEqual({ seen: [BODY], errors: [] });
+    },
+  );
+
+  it.each([1, 2, 3])(
+    'are dropped when their channel begins to close within frame %d, and hold up no other',
+    (number) => {
+      const { memory, receiver, seen, frames, errors } = receiving();
+      const frame = frames[number] ?? NONE;
+      receiver.read(Buffer.concat([...frames.slice(0, number), frame.subarray(0, 100)]));
+      memory.channel.close().catch(() => undefined);
+      const other = memory.open();
+      other.registerConsumer('other', ({ content }) => seen.push(content));
+      const deliver = encodeMethod('basic.deliver', 2, { ...DELIVERED, consumerTag: 'other' });
+      const message = Buffer.concat([deliver, encodeContent(2, {}, Buffer.from('behind'), FRAME)]);
+      receiver.read(Buffer.concat([frame.subarray(100), message]));
+      expect({ seen, errors }).toEqual({ seen: [Buffer.from('behind')], errors: [] });
+    },
+  );
 });
 const NONE = Buffer.alloc(0);
 
