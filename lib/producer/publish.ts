@@ -101,7 +101,7 @@ function push<M>(source: Observable<M>, subscriber: Subscriber<Confirmation>, se
   const pump = (): void => {
     // Asks for the length, not for an item: a source may emit anything, and `send` refuses what is no message.
     while (waiting.length > 0 && sends.room) sends.start(waiting.shift() as M);
-    if (completed && waiting.length === 0) sends.finish();
+    if (completed) sends.finish();
   };
   const sends = sendsFor(subscriber, pump);
   // Also during `subscribe`: a source that emits synchronously has no subscription to end yet.

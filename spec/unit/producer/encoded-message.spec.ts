@@ -2,9 +2,13 @@ import { publishOptions } from '../../../lib/amqp/amqp-properties';
 import fc from 'fast-check';
 import { inspect } from 'node:util';
 import { auto, bytes, json, text, type Codec } from '../../../lib/codec';
+import { defineExchange } from '../../../lib/contract';
+import { DELAY_HEADERS } from '../../../lib/delay/delayed';
 import { PublishError } from '../../../lib/errors';
-import { encode } from '../../../lib/producer/encoded-message';
+import { tableSize } from '../../../lib/field-table';
+import { delayingExchanges, encode } from '../../../lib/producer/encoded-message';
 import type { OutboundMessage } from '../../../lib/producer/outbound-message';
+import { propertiesFrameSize } from '../../support/amqplib/encoder';
 
 const DEFAULTS = { persistent: true, mandatory: true };
 const encoded = (message: OutboundMessage, codec: Codec<unknown> = auto): ReturnType<typeof encode> =>
@@ -63,6 +67,53 @@ describe('a message on its way out', () => {
     expect(encoded({ queue: 'q', body: 1 }).messageId).not.toBe(messageId);
     const own = encoded({ queue: 'q', body: 1, messageId: 'mine', persistent: false, mandatory: false });
     expect(publishOptions(own)).toMatchObject({ persistent: false, mandatory: false, messageId: 'mine' });
+  });
+
+  it('is not mandatory, unless it says so, where an exchange delays it and so returns it at once', () => {
+    const delaying = delayingExchanges({
+      exchanges: [
+        { name: 'late', type: 'x-delayed-message' },
+        { name: 'events', type: 'topic' },
+      ],
+    });
+    const messages = { paid: json() };
+    const late = defineExchange({ name: 'other', type: 'x-delayed-message', messages });
+    const events = defineExchange({ name: 'late', type: 'topic', messages });
+    const isMandatory = (message: object, defaults: object = {}): boolean =>
+      encode(untyped({ routingKey: 'paid', body: 1, ...message }), auto, { ...DEFAULTS, delaying, ...defaults })
+        .mandatory;
+    expect(isMandatory({ exchange: 'late' })).toBe(false);
+    expect(isMandatory({ exchange: 'late', mandatory: true })).toBe(true);
+    expect(isMandatory({ exchange: 'late' }, { delaying: undefined })).toBe(true);
+    expect(isMandatory({ exchange: 'events' })).toBe(true);
+    expect(isMandatory({ exchange: 'events' }, { mandatory: false })).toBe(false);
+    // The type of a contract is its own.
+    expect([isMandatory({ exchange: late }), isMandatory({ exchange: events })]).toEqual([false, true]);
+    expect(delayingExchanges({ exchanges: [{ name: 'events', type: 'topic' }] })).toBeUndefined();
+    expect([delayingExchanges({}), delayingExchanges(undefined)]).toEqual([undefined, undefined]);
+  });
+
+  it.each<[string, object]>([
+    ['none', {}],
+    ['some', { headers: { a: 1 } }],
+  ])('has room for the headers of its delay: beside %s of its own', (_which, given) => {
+    const message = encoded(untyped({ queue: 'q', body: 1, delay: 1e9, expiration: 1000, ...given }));
+    const { delayed, propertiesFrame } = message;
+    if (!delayed) throw new Error('It is not delayed.');
+    message.dress(delayed.wire(delayed.plan, false));
+    expect(propertiesFrameSize(publishOptions(message))).toBeGreaterThan(propertiesFrame - DELAY_HEADERS);
+    expect(propertiesFrameSize(publishOptions(message))).toBeLessThanOrEqual(propertiesFrame);
+    expect(propertiesFrame - encoded(untyped({ queue: 'q', body: 1, ...given })).propertiesFrame).toBe(
+      DELAY_HEADERS + 1 + '1000'.length,
+    );
+  });
+
+  it('may have headers as large as the headers of its delay leave room for', () => {
+    const largest = 65_536 - DELAY_HEADERS - tableSize({ big: '' });
+    const send = (bytes: number): unknown =>
+      encoded(untyped({ queue: 'q', body: 1, delay: 1000, headers: { big: 'x'.repeat(bytes) } }));
+    expect(() => send(largest)).not.toThrow();
+    expect(() => send(largest + 1)).toThrow('they take 65537 bytes, at most 65536 fit. Put large data into the body.');
   });
 
   it('has its filter value in a header, beside those it says', () => {

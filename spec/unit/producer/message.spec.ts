@@ -72,33 +72,35 @@ describe('a message', () => {
     expect(await sends[1]).toMatchObject({ code: 'PUBLISH_CLOSED', messageId: 'new' });
   });
 
-  it.each<[string, (given: Awaited<ReturnType<typeof opened>>) => void, string, string, boolean]>([
+  it.each<[string, (given: Awaited<ReturnType<typeof opened>>) => void, string, boolean, object | undefined]>([
     [
       'on a connection that is down',
       ({ broker }) => broker.disconnect(),
-      'PUBLISH_TIMEOUT',
       'It was not sent; the connection is reconnecting.',
       false,
+      { name: 'ConnectionError' },
     ],
     [
       'that the broker does not confirm',
       ({ broker }) => broker.hold(),
-      'PUBLISH_TIMEOUT',
       'It was sent; the broker may have it.',
       true,
+      undefined,
     ],
-  ])('whose time is up %s is rejected, counted and logged', async (_, prepare, code, where, maybeDelivered) => {
+  ])('whose time is up %s is rejected, counted and logged', async (_, prepare, where, maybeDelivered, cause) => {
     const given = await opened();
     prepare(given);
     await later();
     const sent = rejection(given.producer.send({ ...toQueue, messageId: 'm' }, { timeout: 50 }));
     await later(51);
     expect(await sent).toMatchObject({
-      code,
+      code: 'PUBLISH_TIMEOUT',
       messageId: 'm',
       message: `The message was not confirmed within 50 ms. ${where}`,
       maybeDelivered,
+      ...(cause && { cause }),
     });
+    if (!cause) expect(await sent).not.toHaveProperty('cause');
     expect(given.queue.metrics.timedOut).toBe(1);
     expect(given.producer.outbox.queued).toBe(0);
     given.broker.release();

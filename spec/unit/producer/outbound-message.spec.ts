@@ -1,4 +1,4 @@
-import { OptionsError, type OutboundMessage } from 'instance-queue';
+import { defineExchange, defineQueue, json, OptionsError, type OutboundMessage } from 'instance-queue';
 import { checkMessage, propertiesOf } from '../../../lib/producer/outbound-message';
 
 const TOO_LONG = 'ä'.repeat(128);
@@ -70,6 +70,20 @@ describe('a message', () => {
     expect(() => {
       checkMessage({ body: 1, ...given });
     }).toThrow(sentence);
+  });
+
+  it.each<[string, object]>([
+    ['queue', { queue: defineQueue({ name: 'orders', body: json() }) }],
+    ['exchange', { exchange: defineExchange({ name: 'events', type: 'topic', messages: { paid: json() } }) }],
+  ])('to the %s of a contract is checked as any other', (_which, to) => {
+    const check = (more: object) => (): void => {
+      checkMessage({ ...to, body: 1, ...more });
+    };
+    expect(check({ priority: 9, headers: {} })).not.toThrow();
+    expect(check({ priority: 256 })).toThrow('Expected `priority` to be');
+    expect(check({ messageId: TOO_LONG })).toThrow('Expected `messageId` to be');
+    expect(check({ prio: 1 })).toThrow('Unknown option `prio` for a message.');
+    expect(check({ queue: 'other', exchange: 'other' })).toThrow(/either/);
   });
 
   it.each([

@@ -1,5 +1,5 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
-import { type OutboxState, type ProducerState } from 'instance-queue';
+import type { OutboxState, ProducerOptions, ProducerState, SendOptions } from 'instance-queue';
 import { FakeInstanceQueue } from 'instance-queue/testing';
 import { collect } from '../../support/collect';
 import { opened, producing, toQueue } from '../../support/memory-producer';
@@ -92,6 +92,42 @@ describe('the gauges of a producer', () => {
     await closed;
     expect(await waiting).toEqual(['PUBLISH_CLOSED', 'PUBLISH_CLOSED']);
     expect(gauges.completed).toBe(true);
+  });
+});
+
+describe('an option that cannot be right', () => {
+  it.each<[string, ProducerOptions, string]>([
+    ['unknown', { maxInflight: 5 } as ProducerOptions, 'Unknown option `maxInflight` for a producer. Did you mean'],
+    ['too small', { maxInFlight: 0 }, 'Expected `maxInFlight` to be an integer from 1 to 65535'],
+    ['too large', { maxInFlight: 65_536 }, 'Expected `maxInFlight` to be an integer from 1 to 65535'],
+    ['too short', { timeout: 0 }, 'Expected `timeout` to be a number of milliseconds from 1'],
+    ['no word that it knows', { onNack: 'retry' as never }, "Expected `onNack` to be one of 'resend', 'reject'"],
+    ['no word either', { onUnknown: 'retry' as never }, "Expected `onUnknown` to be one of 'resend', 'reject'"],
+    ['no kind', { delayIn: 'stream' as never }, "Expected `delayIn` to be one of 'quorum', 'classic'"],
+    ['unknown in the outbox', { outbox: { size: 5 } as never }, 'Unknown option `outbox.size` for `outbox`'],
+    ['no room at all', { outbox: { limit: 0 } }, 'Expected `outbox.limit` to be an integer from 1'],
+    ['no byte', { outbox: { bytes: 0 } }, 'Expected `outbox.bytes` to be an integer from 1'],
+    [
+      'no such overflow',
+      { outbox: { overflow: 'drop' as never } },
+      "Expected `outbox.overflow` to be one of 'wait', 'reject', 'drop-oldest'",
+    ],
+    ['a topology that is none', { topology: { queues: [{ name: 5 as never }] } }, 'name'],
+  ])('is refused with a sentence: %s', (_what, options, sentence) => {
+    const { queue } = producing();
+    expect(() => queue.producer(options)).toThrow(sentence);
+  });
+
+  it.each<[string, SendOptions, string]>([
+    ['unknown', { timeOut: 5 } as SendOptions, 'Unknown option `timeOut` for a send. Did you mean `timeout`?'],
+    ['too short', { timeout: 0 }, 'Expected `timeout` to be a number of milliseconds from 1'],
+    ['no signal', { signal: {} as never }, 'Expected `signal` to be an AbortSignal'],
+  ])('of a single send rejects it: %s', async (_what, options, sentence) => {
+    const { producer } = producing();
+    expect(await rejection(producer.send(toQueue, options))).toMatchObject({
+      name: 'OptionsError',
+      message: expect.stringContaining(sentence) as string,
+    });
   });
 });
 

@@ -1,5 +1,9 @@
 import type { Producer, ProducerOptions, PublishError } from 'instance-queue';
-import { FakeInstanceQueue } from 'instance-queue/testing';
+import { FakeInstanceQueue, MemoryBroker } from 'instance-queue/testing';
+import { map, type Observable } from 'rxjs';
+import { MemoryTransport } from '../../../lib/testing/memory/memory-transport';
+import type { Endpoint } from '../../../lib/transport/endpoints';
+import type { Link } from '../../../lib/transport/transport';
 import { closing } from '../../support/closing';
 import { outcomes, publishError } from '../../support/publish-error';
 import { inVirtualTime, later } from '../../support/virtual-time';
@@ -12,6 +16,13 @@ const topology = {
   bindings: [{ exchange: 'events', queue: 'taken' }],
 };
 const toQueue = { queue: 'taken', body: 1 };
+
+/** On whose connections frames are as small as they may be. */
+class SmallFrames extends MemoryTransport {
+  override dial(endpoint: Endpoint): Observable<Link> {
+    return super.dial(endpoint).pipe(map((link) => Object.assign(link, { frameMax: 4096 })));
+  }
+}
 
 let queue: FakeInstanceQueue;
 const newProducer = (options?: ProducerOptions): Producer => queue.producer({ topology, ...options });
@@ -74,6 +85,33 @@ describe('a producer', () => {
     });
     expect(dropped).toEqual(['m']);
     expect(queue.broker.messages('taken')).toHaveLength(1);
+  });
+
+  it('sends a message that no queue may keep (`expiration: 0`), however long that waited here', async () => {
+    const producer = newProducer();
+    await producer.send(toQueue);
+    queue.broker.disconnect();
+    await later();
+    const sent = producer.send({ ...toQueue, expiration: 0 });
+    await later(1000);
+    queue.broker.reconnect();
+    await later();
+    expect(await sent).toMatchObject({ attempts: 1 });
+  });
+
+  it('refuses a message whose properties are larger than a frame, and sends one that fills it', async () => {
+    const broker = new MemoryBroker({ transport: (host) => new SmallFrames(host) });
+    const producer = closing(new FakeInstanceQueue({ broker })).producer({ topology });
+    const of = (size: number) => ({ ...toQueue, messageId: 'm', headers: { big: 'x'.repeat(size) } });
+    const refusal = await publishError(producer.send(of(5000)));
+    const taken = /^The properties of this message take (\d+) bytes; the broker takes frames of 4096\. Put large/.exec(
+      refusal.message,
+    )?.[1];
+    expect(refusal).toMatchObject({ code: 'PUBLISH_INVALID', messageId: 'm', maybeDelivered: false });
+    const room = 4096 - (Number(taken) - 5000);
+    expect(await producer.send(of(room))).toMatchObject({ attempts: 1 });
+    expect(await publishError(producer.send(of(room + 1)))).toMatchObject({ code: 'PUBLISH_INVALID' });
+    expect(await producer.send(toQueue)).toMatchObject({ attempts: 1 });
   });
 
   it('keeps its channel over a nack, and replaces one that does nothing but nack', async () => {

@@ -9,6 +9,10 @@ inVirtualTime();
 
 /** What a caller without a compiler may send. */
 const WRONG: readonly (readonly [what: string, message: () => unknown])[] = [
+  ['nothing', () => undefined],
+  ['a text', () => 'orders'],
+  ['a number', () => 5],
+  ['a list', () => ['orders']],
   ['queue null', () => ({ queue: null, body: 1 })],
   ['exchange null', () => ({ exchange: null, routingKey: 'paid', body: 1 })],
   ['queue a number', () => ({ queue: 5, body: 1 })],

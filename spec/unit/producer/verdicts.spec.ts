@@ -170,9 +170,16 @@ describe('a message that the broker nacks', () => {
   ])('is rejected %s', async (_when, options, message: OutboundMessage, attempts, maybeDelivered) => {
     const { producer, broker } = await started(given(options));
     broker.nackNext(9);
-    const sent = rejection(producer.send(message));
+    const sent = publishError(producer.send(message));
     await jest.advanceTimersByTimeAsync(29_000);
-    expect(await sent).toMatchObject({ code: 'PUBLISH_NACKED', maybeDelivered });
+    const error = await sent;
+    expect(error).toMatchObject({ code: 'PUBLISH_NACKED', maybeDelivered });
+    const tries = `(nack) in ${String(attempts)} attempt${attempts > 1 ? 's' : ''} within \\d+ ms`;
+    const sentence =
+      message === toQueue
+        ? `^The broker did not take the message ${tries}: the queue is full, or has no leader\\.$`
+        : `^A queue behind exchange \`events\` did not take the message ${tries}: it is full, or has no leader\\. Other queues may have it\\.$`;
+    expect(error.message).toMatch(new RegExp(sentence.replace('(nack)', '\\(nack\\)')));
     expect(broker.published).toHaveLength(1 + attempts);
   });
 
