@@ -243,8 +243,7 @@ function filteredHeaders({ headers = {} }: Pick<MessageProperties, 'headers'>, s
 /** The `messageId` of a message, which may be invalid, if it has one. */
 export function givenId(message: unknown): string | undefined {
   try {
-    if (typeof message !== 'object' || message === null || !('messageId' in message)) return undefined;
-    const { messageId } = message;
+    const messageId: unknown = Reflect.get(Object(message), 'messageId');
     return typeof messageId === 'string' ? messageId : undefined;
   } catch {
     // A getter, which throws again where the message is checked.

@@ -113,7 +113,7 @@ function push<M>(source: Observable<M>, subscriber: Subscriber<Confirmation>, se
   source.pipe(takeUntil(stop$)).subscribe({
     next: (message) => {
       waiting.push(message);
-      if (sends.room) pump();
+      pump();
     },
     error: (error: unknown) => {
       subscriber.error(error);

@@ -25,7 +25,7 @@ const TAG_AT = FRAME_HEADER + 4;
 const LEAST_HEADER = 14;
 /** amqplib and its guard handle header frames from this size on. Smaller ones cannot nest deep. */
 const LARGEST_HEADER = 500;
-/** The largest body that is waited for in one frame. RabbitMQ's frames hold less by default. */
+/** The largest body of which a frame is waited for that has begun. RabbitMQ's frames hold less by default. */
 const LARGEST_FRAME = 256 * 1024;
 /** The largest body whose memory is allocated before it has come. */
 const LARGEST_BODY = 64 * 1024 * 1024;
@@ -42,7 +42,7 @@ export class DeliveryFrames {
   end = 0;
   /** Is the message that was last to be parsed as expected so far, and a part of its only body frame still to come? */
   incomplete = false;
-  /** Did the last message end with its header, and is its body, which comes in several frames, still to come? */
+  /** Did the last message end with its header, and is its body, perhaps in several frames, still to come? */
   partial = false;
 
   constructor(channel: number, consumerTag: string, decode: DecodeHeader) {
@@ -77,7 +77,7 @@ export class DeliveryFrames {
     let end = bodyAt;
     if (size > 0) {
       this.incomplete = this.#isCut(bytes, bodyAt, size);
-      this.partial = this.#isInSeveral(bytes, bodyAt, size);
+      this.partial = this.#isToBePutTogether(bytes, bodyAt, size);
       if (!this.partial) end = this.#frameEnd(bytes, bodyAt, BODY);
       if (!this.partial && end - bodyAt - FRAME_OVERHEAD !== size) return undefined;
     }
@@ -98,18 +98,17 @@ export class DeliveryFrames {
   /** Is a part of the body frame at `at`, with all of the body, still to come? */
   #isCut(bytes: Buffer, at: number, size: number): boolean {
     if (size > LARGEST_FRAME || at + FRAME_OVERHEAD + size <= bytes.length) return false;
-    return at + FRAME_HEADER > bytes.length || this.#bodyFrameAt(bytes, at) === size;
+    return this.#bodyFrameAt(bytes, at) === size;
   }
 
-  /** Does the frame at `at` begin a body of several? One whose frame is still to come may be in a single one, too. */
-  #isInSeveral(bytes: Buffer, at: number, size: number): boolean {
-    if (size > LARGEST_BODY) return false;
-    if (at + FRAME_HEADER > bytes.length) return size > LARGEST_FRAME;
-    return this.#bodyFrameAt(bytes, at) < size;
+  /** Does the frame at `at` begin a body of several, or is it still to come? */
+  #isToBePutTogether(bytes: Buffer, at: number, size: number): boolean {
+    return size <= LARGEST_BODY && this.#bodyFrameAt(bytes, at) < size;
   }
 
-  /** What the body frame at `at`, whose header is there, holds; Infinity: it is none of this channel. */
+  /** What the body frame at `at` holds; 0: its header is still to come; Infinity: it is none of this channel. */
   #bodyFrameAt(bytes: Buffer, at: number): number {
+    if (at + FRAME_HEADER > bytes.length) return 0;
     const isBody = bytes[at] === BODY && uint16At(bytes, at + 1) === this.#channel;
     return isBody ? uint32At(bytes, at + SIZE_AT) : Infinity;
   }
@@ -211,7 +210,7 @@ export class Arrival implements InboundMessage {
   }
 }
 
-/** The body of a message in several frames. It is copied from where it was read to where it stays, whatever comes in between. */
+/** The body of a message in several frames, or in one that comes later. It is copied from where it was read to where it stays, whatever comes in between. */
 export class LargeBody {
   readonly channel: number;
   readonly message: Arrival;

@@ -54,6 +54,15 @@ describe('a message on its way out', () => {
     expect(() => encoded({ exchange: 'e', routingKey: 'two\nlines', body: 1 })).not.toThrow();
   });
 
+  it('goes to the exchange of a contract without a routing key, where that has a message of that name', () => {
+    const news = defineExchange({ name: 'news', type: 'fanout', messages: { '': text } });
+    const message = encoded(untyped({ exchange: news, body: 'today' }));
+    expect(message).toMatchObject({ exchange: 'news', routingKey: '', contract: news });
+    expect(message.contentType).toBe('text/plain; charset=utf-8');
+    const events = defineExchange({ name: 'events', type: 'topic', messages: { paid: json() } });
+    expect(refusalOf({ exchange: events, body: 1 }).code).toBe('PUBLISH_INVALID');
+  });
+
   it('is persistent, mandatory and named unless it says otherwise', () => {
     const message = encoded({ queue: 'q', body: 1 });
     const { messageId } = message;
@@ -259,6 +268,26 @@ describe('a message that cannot be sent is refused before the wire', () => {
     expect(refusalOf({ messageId: 'mine', body: 1 }).messageId).toBe('mine');
     expect(refusalOf({ body: 1 }).messageId).toMatch(/^[0-9a-f]{8}-/);
     expect(refusalOf({ messageId: 'x'.repeat(300), queue: 'q', body: 1 }).messageId).toHaveLength(255);
+  });
+
+  it('and the sentence says what is wrong with what', () => {
+    const sentence = (given: object): string => refusalOf({ queue: 'q', body: 1, ...given }).message;
+    expect(sentence({ headers: { work: () => 1 } })).toMatch(
+      /^The headers of this message cannot be sent: `headers\.work` is a function/,
+    );
+    expect(sentence({ headers: { at: new Date(-1) } })).toMatch(
+      /^This message cannot be sent: `headers\.at` is a Date/,
+    );
+    expect(refusalOf({ body: 1 }).message).toMatch(/^This message cannot be sent: /);
+    const failing = {
+      ...json(),
+      encode: () => {
+        throw new Error('quoted');
+      },
+    };
+    expect(refusalOf({ queue: 'q', body: 1 }, failing).message).toBe(
+      'The codec cannot encode the body of this message (see `cause`).',
+    );
   });
 
   it('when its codec returns no Buffer', () => {

@@ -158,6 +158,33 @@ describe('a producer sends nothing', () => {
   });
 });
 
+describe('a message that cannot be written', () => {
+  it('is refused with the reason, and holds up no other', () => {
+    const { channel, pump, publishing, published } = ready();
+    const { publish } = channel;
+    const reason = new TypeError('too exotic');
+    channel.publish = (message) => {
+      if (message.messageId === 'exotic') throw reason;
+      return publish(message);
+    };
+    const exotic = sendOf({ queue: 'orders', messageId: 'exotic' });
+    const next = sendOf({ queue: 'orders', messageId: 'next' });
+    for (const { entry } of [exotic, next]) pump.push(entry, undefined);
+    pump.pump();
+    expect(exotic.settled).toMatchObject([
+      {
+        code: 'PUBLISH_INVALID',
+        messageId: 'exotic',
+        message: 'This message cannot be encoded: too exotic',
+        cause: reason,
+        maybeDelivered: false,
+      },
+    ]);
+    expect(published).toEqual(['next']);
+    expect([publishing.inFlight.size, next.settled]).toEqual([1, []]);
+  });
+});
+
 describe('a message that is sent again', () => {
   it('is counted, told and logged as such, and the first time it is not', () => {
     const { core, events, pump, publishing, push, published, link } = ready();

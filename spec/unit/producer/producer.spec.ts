@@ -95,6 +95,23 @@ describe('the gauges of a producer', () => {
   });
 });
 
+describe('the gauges of a producer that drops the oldest', () => {
+  it('are emitted also where nothing but the bytes has changed', async () => {
+    const { producer, broker } = await opened({ outbox: { limit: 1, overflow: 'drop-oldest' } });
+    broker.disconnect();
+    await later();
+    const sends = [outcomes([producer.send(toQueue)])];
+    const gauges = collect(producer.outbox$);
+    sends.push(outcomes([producer.send({ ...toQueue, body: 'longer' })]));
+    expect(withoutBytes(gauges.values.slice(-1))).toEqual([[1, 0]]);
+    expect(gauges.values.at(-1)).toEqual(producer.outbox);
+    expect(gauges.values.at(-1)?.bytes).toBeGreaterThan(gauges.values[0]?.bytes ?? Infinity);
+    broker.reconnect();
+    await later(5000);
+    expect(await Promise.all(sends)).toEqual([['OUTBOX_FULL'], ['confirmed']]);
+  });
+});
+
 describe('an option that cannot be right', () => {
   it.each<[string, ProducerOptions, string]>([
     ['unknown', { maxInflight: 5 } as ProducerOptions, 'Unknown option `maxInflight` for a producer. Did you mean'],

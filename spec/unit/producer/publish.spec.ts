@@ -141,6 +141,10 @@ describe('publish()', () => {
     expect(sent).toBe(500_000);
   });
 
+  it.each([undefined, null, 5, {}, { send: 'orders' }])('refuses what is no producer at once: %j', (nobody) => {
+    expect(() => publish(nobody as never)).toThrow('Expected `producer` to be a producer or an InstanceQueue');
+  });
+
   it.each<[PublishOptions, string]>([
     [{ concurrency: 0 }, 'Expected `concurrency` to be an integer from 1'],
     [{ timeout: 0 }, 'Expected `timeout` to be a number of milliseconds from 1'],

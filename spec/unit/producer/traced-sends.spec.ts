@@ -1,4 +1,5 @@
 import { tracingChannel } from 'node:diagnostics_channel';
+import { defineExchange, defineQueue, json } from 'instance-queue';
 import { traceSends } from 'instance-queue/opentelemetry';
 import { FakeInstanceQueue } from 'instance-queue/testing';
 import { closing } from '../../support/closing';
@@ -6,6 +7,9 @@ import { collect } from '../../support/collect';
 import { inVirtualTime, later } from '../../support/virtual-time';
 
 inVirtualTime();
+
+const ORDERS = defineQueue({ name: 'orders', body: json() });
+const EVENTS = defineExchange({ name: 'events', type: 'topic', messages: { paid: json() } });
 
 /** What a caller without a compiler may send. */
 const WRONG: readonly (readonly [what: string, message: () => unknown])[] = [
@@ -89,6 +93,54 @@ test('a message whose headers cannot be sent is traced with its error', async ()
   await expect(sent).rejects.toMatchObject({ code: 'PUBLISH_INVALID' });
   channel.unsubscribe(subscribers);
   expect(errors).toEqual([expect.objectContaining({ code: 'PUBLISH_INVALID' })]);
+});
+
+test.each<[string, (queue: FakeInstanceQueue) => Promise<unknown>, object]>([
+  [
+    'a queue',
+    (queue) => queue.send({ queue: ORDERS, body: 1, messageId: 'm' }),
+    { exchange: '', routingKey: 'orders', messageId: 'm', headers: {} },
+  ],
+  [
+    'an exchange',
+    (queue) => queue.send({ exchange: EVENTS, routingKey: 'paid', body: 1, messageId: 'm', headers: { a: 1 } }),
+    { exchange: 'events', routingKey: 'paid', messageId: 'm', headers: { a: 1 } },
+  ],
+  [
+    'a queue without an id, which gets one',
+    (queue) => queue.send({ queue: 'orders', body: 1 }),
+    { exchange: '', routingKey: 'orders', messageId: expect.stringMatching(/^[0-9a-f-]{36}$/) as unknown, headers: {} },
+  ],
+])('a trace says where a message goes: to %s', async (_to, send, said) => {
+  const queue = closing(new FakeInstanceQueue());
+  queue.broker.declare({
+    queues: [{ name: 'orders' }],
+    exchanges: [{ name: 'events', type: 'topic' }],
+    bindings: [{ exchange: 'events', queue: 'orders', routingKey: '#' }],
+  });
+  const seen: object[] = [];
+  const channel = tracingChannel<unknown, { headers: Record<string, unknown> }>('instance-queue:publish');
+  const subscribers = {
+    start: (trace: { headers: Record<string, unknown> }) => {
+      seen.push({ ...trace, headers: { ...trace.headers } });
+      trace.headers['traceparent'] = 'from here';
+    },
+    end: () => undefined,
+    asyncStart: () => undefined,
+    asyncEnd: () => undefined,
+    error: () => undefined,
+  };
+  channel.subscribe(subscribers);
+  const sent = send(queue);
+  await later();
+  const confirmation = await sent;
+  channel.unsubscribe(subscribers);
+  expect(seen).toEqual([said]);
+  const { headers, messageId } = said as { readonly headers: object; readonly messageId: unknown };
+  expect(queue.broker.messages('orders')).toMatchObject([
+    { properties: { messageId, headers: { ...headers, traceparent: 'from here' } } },
+  ]);
+  expect(confirmation).toMatchObject({ messageId });
 });
 
 class Order {

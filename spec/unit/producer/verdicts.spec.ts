@@ -241,9 +241,12 @@ describe('what a producer says of a message that no queue took', () => {
     });
   });
 
-  it('names the queue, which it may not declare', async () => {
+  it.each<[string, OutboundMessage]>([
+    ['as such', { queue: 'missing', body: 1 }],
+    ['behind the default exchange', { exchange: '', routingKey: 'missing', body: 1 }],
+  ])('names the queue, which it may not declare: %s', async (_how, message) => {
     const { queue } = await given();
-    const sent = queue.producer({ declare: false }).send({ queue: 'missing', body: 1 });
+    const sent = queue.producer({ declare: false }).send(message);
     expect(await rejection(sent)).toMatchObject({
       code: 'PUBLISH_RETURNED',
       message:

@@ -27,6 +27,19 @@ describe('own frames', () => {
     expect((await memory.written()).includes('words')).toBe(true);
   });
 
+  it('are written also where something else publishes, but does the same', async () => {
+    const memory = new MemoryChannel();
+    const known: unknown = Reflect.get(memory.channel, 'publish');
+    Reflect.set(memory.channel, 'publish', function (this: object, ...message: readonly unknown[]): unknown {
+      const written: unknown = typeof known === 'function' && Reflect.apply(known, this, message);
+      return written;
+    });
+    const publisher = Publisher.on(memory.channel, () => undefined);
+    // Nothing has changed by the comparison.
+    expect([await memory.written(), Reflect.get(memory.channel, 'unconfirmed')]).toEqual([Buffer.alloc(0), []]);
+    expect(publish(publisher)).toBe(true);
+  });
+
   it.each<[string, (memory: MemoryChannel) => void]>([
     ['has no channel number', ({ channel }) => Reflect.deleteProperty(channel, 'ch')],
     ['has no connection', ({ channel }) => Reflect.set(channel, 'connection', undefined)],
@@ -112,6 +125,16 @@ describe('own frames', () => {
           if (typeof known === 'function') Reflect.apply(known, this, message);
           const connection = Reflect.get(this, 'connection') as { channels: { buffer: { write(b: unknown): void } }[] };
           connection.channels[513]?.buffer.write('words');
+        });
+      },
+    ],
+    [
+      'throws behind what it has written',
+      ({ channel }) => {
+        const known: unknown = Reflect.get(channel, 'publish');
+        Reflect.set(channel, 'publish', function (this: object, ...message: readonly unknown[]) {
+          if (typeof known === 'function') Reflect.apply(known, this, message);
+          throw new Error('not like that');
         });
       },
     ],
@@ -235,7 +258,7 @@ describe('own frames', () => {
     const FRAME_MAX = 4096;
     const name = 'n'.repeat(255);
     const to = { exchange: name, routingKey: name };
-    const given = (more: object) => encode({ ...to, messageId: name, body: '', ...more }, auto, DEFAULTS);
+    const given = (more: object) => encode({ ...to, messageId: name, body: Buffer.alloc(0), ...more }, auto, DEFAULTS);
     const byAmqplib = ({ channel }: MemoryChannel, one: typeof message): void => {
       channel.publish(one.exchange, one.routingKey, one.content, publishOptions(one));
     };
@@ -253,7 +276,7 @@ describe('own frames', () => {
     for (const last of [
       given({}),
       given({ correlationId: name }),
-      given({ body: 'x' }),
+      given({ body: Buffer.from('x') }),
       given({ body: Buffer.alloc(9000) }),
     ])
       for (const end of await endsOf(last))
