@@ -108,10 +108,7 @@ export function tracedSend<M extends OutboundMessage | ContractMessage>(
   if (!trace || !copy) return send(message);
   const { headers, messageId } = trace;
   setOrigin(trace, connection);
-  return sends.tracePromise(
-    () => send({ ...copy, messageId, ...(Object.keys(headers).length > 0 && { headers }) }),
-    trace,
-  );
+  return sends.tracePromise(() => send({ ...copy, messageId, headers }), trace);
 }
 
 /**

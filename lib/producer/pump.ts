@@ -42,8 +42,6 @@ export class Pump {
   readonly #routes: RouteDeclarations;
   readonly #unblocked: Subscription;
   #publishing: PublishingChannel | undefined;
-  /** Did the broker close a channel over a message that is still unknown? */
-  #suspecting = false;
   #pumping = false;
 
   constructor(core: ConnectionCore, options: PumpOptions, events: PumpEvents) {
@@ -127,7 +125,6 @@ export class Pump {
   closed(publishing: PublishingChannel, error: InstanceQueueError): void {
     if (this.#publishing === publishing) this.#publishing = undefined;
     const innocent = this.#lost.judge(publishing, error);
-    this.#suspecting = this.#lost.suspecting;
     if (this.#options.onUnknown === 'resend') this.outbox.restore(innocent);
     else for (const entry of innocent) rejectUnknown(entry, error);
     this.#tell();
@@ -217,8 +214,7 @@ export class Pump {
     const open = this.#publishing === publishing && channel.writable && ensuring === undefined;
     // A link that is lost while blocked is unblocked first. Nothing may be sent on it.
     if (!open || channel.ended || link.lost || this.#core.blocked !== undefined) return false;
-    if (this.#suspecting) this.#suspecting = this.#lost.suspecting;
-    if (inFlight.size >= (this.#suspecting ? 1 : this.#options.maxInFlight)) return false;
+    if (inFlight.size >= (this.#lost.suspecting ? 1 : this.#options.maxInFlight)) return false;
     const entry = this.outbox.peek();
     if (!entry) return false;
     const { message } = entry;

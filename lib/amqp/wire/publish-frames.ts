@@ -249,7 +249,8 @@ function writesTheSame(channel: ConfirmChannel, publish: CallableFunction): bool
       of,
       Object.fromEntries(Object.entries(members).map(([name, value]) => [name, { value, writable: true }])),
     ) as object;
-  const sink = shadow(connection, { channels: { [CHANNEL]: { buffer } }, sentSinceLastCheck: false });
+  // What is set on it, such as that something was sent, becomes its own.
+  const sink = shadow(connection, { channels: { [CHANNEL]: { buffer } } });
   const probe = shadow(channel, { connection: sink, ch: CHANNEL, pushConfirmCallback: () => undefined });
   const { exchange, routingKey, content, properties, ...rest } = SAMPLE;
   const options = { ...rest, ...properties, expiration: EXPIRATION };

@@ -24,12 +24,16 @@ function pumping({ maxInFlight = 10, declare = false } = {}) {
   const pump = new Pump(core as unknown as ConnectionCore, options, events satisfies PumpEvents);
   const { publishing, link } = onLink({ check: () => 'there' });
   const published: string[] = [];
+  const expirations: number[] = [];
   const channel = {
     writable: true,
     ended: false,
     drain$: new Subject<void>(),
     verdicts$: new Subject<Verdict>(),
-    publish: ({ messageId }: { readonly messageId: string }): boolean => published.push(messageId) > 0,
+    publish: ({ messageId }: { readonly messageId: string }, left?: number): boolean => {
+      if (left !== undefined) expirations.push(left);
+      return published.push(messageId) > 0;
+    },
   };
   Object.assign(publishing.channel, channel);
   Object.assign(link, { frameMax: 4096 });
@@ -44,6 +48,7 @@ function pumping({ maxInFlight = 10, declare = false } = {}) {
     publishing,
     link,
     published,
+    expirations,
     push,
     replaced: jest.fn(),
     channel: publishing.channel as unknown as typeof channel,
@@ -202,12 +207,32 @@ describe('a message that is sent again', () => {
   });
 });
 
-describe('a channel', () => {
+describe('as time passes, a channel', () => {
   beforeEach(() => {
     jest.useFakeTimers();
   });
   afterEach(() => {
     jest.useRealTimers();
+  });
+
+  it.each([
+    [0, [100]],
+    [50, [50]],
+    [99.5, [1]],
+    [100, []],
+    [101, []],
+  ])('is given what is left of the 100 ms of a message after %d ms: %p', (passed, left) => {
+    const { block, expirations, events, pump } = ready();
+    block('low on disk');
+    const { entry, settled } = sendOf({ queue: 'orders', messageId: 'm', expiration: 100 });
+    pump.push(entry, undefined);
+    jest.spyOn(performance, 'now').mockReturnValue(entry.since + passed);
+    block(undefined);
+    expect(expirations).toEqual(left);
+    expect(settled).toMatchObject(left.length > 0 ? [] : [{ code: 'PUBLISH_TIMEOUT', maybeDelivered: false }]);
+    expect(events.dropped).toHaveBeenCalledTimes(1 - left.length);
+    jest.restoreAllMocks();
+    pump.stop();
   });
 
   it('is replaced once it has done nothing but nack for half a second, not earlier, and not if it confirmed in between', () => {

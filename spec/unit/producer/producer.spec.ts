@@ -95,6 +95,25 @@ describe('the gauges of a producer', () => {
   });
 });
 
+describe('the gauges of a producer whose outbox is full', () => {
+  it('count nothing of a message that waits for room, also when that is given up', async () => {
+    const { producer, broker } = await opened({ outbox: { limit: 1 } });
+    broker.disconnect();
+    await later();
+    const sends = [outcomes([producer.send(toQueue)])];
+    const full = producer.outbox;
+    const aborting = new AbortController();
+    sends.push(outcomes([producer.send(toQueue, { signal: aborting.signal })]));
+    expect(producer.outbox).toEqual(full);
+    aborting.abort();
+    expect(producer.outbox).toEqual(full);
+    broker.reconnect();
+    await later(5000);
+    expect(await Promise.all(sends)).toEqual([['confirmed'], ['PUBLISH_ABORTED']]);
+    expect(producer.outbox).toEqual({ queued: 0, unconfirmed: 0, bytes: 0 });
+  });
+});
+
 describe('the gauges of a producer that drops the oldest', () => {
   it('are emitted also where nothing but the bytes has changed', async () => {
     const { producer, broker } = await opened({ outbox: { limit: 1, overflow: 'drop-oldest' } });

@@ -87,6 +87,25 @@ describe('a producer', () => {
     expect(queue.broker.messages('taken')).toHaveLength(1);
   });
 
+  it.each([
+    ['sends again what the broker may have', 'resend', 'confirmed', 'confirmed'],
+    ['rejects it, where nothing may come twice', 'reject', 'PUBLISH_UNKNOWN', 'confirmed'],
+  ] as const)('%s when its connection is lost, and sends what it has not', async (_what, onUnknown, first, second) => {
+    const producer = newProducer({ onUnknown, maxInFlight: 1 });
+    await producer.send(toQueue);
+    queue.broker.hold();
+    const sent = [1, 2].map((body) => producer.send({ ...toQueue, body }));
+    const settled = outcomes(sent);
+    await later();
+    queue.broker.disconnect();
+    await later();
+    queue.broker.release();
+    queue.broker.reconnect();
+    await later(5000);
+    expect(await settled).toEqual([first, second]);
+    if (first !== 'confirmed') expect(await rejection(sent[0]!)).toMatchObject({ maybeDelivered: true });
+  });
+
   it('sends a message that no queue may keep (`expiration: 0`), however long that waited here', async () => {
     const producer = newProducer();
     await producer.send(toQueue);

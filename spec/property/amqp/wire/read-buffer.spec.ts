@@ -55,6 +55,14 @@ describe('what a socket has read', () => {
     expect(first.toString()).toBe('read by amqplib, then by us, ');
   });
 
+  it('stays as it is where something older is continued once more', () => {
+    const buffer = new ReadBuffer();
+    const first = buffer.append(Buffer.alloc(0), Buffer.from('one, '), 0);
+    const second = buffer.append(first, Buffer.from('two'), 0);
+    const third = buffer.append(first, Buffer.from('three'), 0);
+    expect([first, second, third].map(String)).toEqual(['one, ', 'one, two', 'one, three']);
+  });
+
   it('copies no more than a small part of a large frame twice', () => {
     const all = frame(100_000, 7);
     const buffer = new ReadBuffer();

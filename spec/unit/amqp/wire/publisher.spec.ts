@@ -34,9 +34,11 @@ describe('own frames', () => {
       const written: unknown = typeof known === 'function' && Reflect.apply(known, this, message);
       return written;
     });
+    Reflect.set(memory.connection, 'sentSinceLastCheck', false);
     const publisher = Publisher.on(memory.channel, () => undefined);
     // Nothing has changed by the comparison.
     expect([await memory.written(), Reflect.get(memory.channel, 'unconfirmed')]).toEqual([Buffer.alloc(0), []]);
+    expect(Reflect.get(memory.connection, 'sentSinceLastCheck')).toBe(false);
     expect(publish(publisher)).toBe(true);
   });
 

@@ -173,6 +173,10 @@ describe('messages', () => {
     const past: string[] = [];
     receiver?.register(memory.channel, TAG, ({ content }) => past.push(content.toString()));
     receiver?.read(Buffer.concat([encodeMethod('channel.close-ok', 1, {})]));
+    const listeners = memory.channel.listenerCount('close');
+    receiver?.register(memory.channel, TAG, ({ content }) => past.push(content.toString()));
+    // It will not close once more.
+    expect(memory.channel.listenerCount('close')).toBe(listeners);
     const byAmqplib: string[] = [];
     memory.open().registerConsumer(TAG, ({ content }) => byAmqplib.push(content.toString()));
     receiver?.read(message('next'));
