@@ -82,6 +82,15 @@ describe('what was nacked', () => {
     expect(delay()).toBe(100);
   });
 
+  it('is kept while it waits, however many routes there are', () => {
+    const all = Array.from({ length: 200 }, (_, order) => order);
+    for (const order of all) backoff.add(nacked(order));
+    expect([backoff.size, orders(backoff.all)]).toEqual([200, all]);
+    jest.advanceTimersByTime(200);
+    expect(again.flat()).toEqual(all);
+    expect([backoff.size, backoff.bytes]).toEqual([0, 0]);
+  });
+
   it('is taken out when it is settled from outside: once, and with its bytes', () => {
     const [one, other] = [to(1, { queue: 'a' }), to(2, { queue: 'a', body: 'longer' })];
     backoff.add(one);

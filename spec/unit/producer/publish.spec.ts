@@ -77,6 +77,18 @@ describe('publish()', () => {
     expect(completed).toBe(true);
   });
 
+  it('goes on while its source does, also when nothing is under way for a while', async () => {
+    const fake = new Fake();
+    const source = new Subject<OutboundMessage>();
+    const done = lastValueFrom(source.pipe(publish(fake), toArray()));
+    for (const [i, message] of messages(1, 2).entries()) {
+      source.next(message);
+      await fake.confirm(i + 1);
+    }
+    source.complete();
+    expect((await done).map(({ messageId }) => messageId)).toEqual(['1', '2']);
+  });
+
   it('has no more under way than `concurrency`', async () => {
     const fake = new Fake();
     const done = firstValueFrom(from(messages(1, 2, 3)).pipe(publish(fake, { concurrency: 2 }), toArray()));

@@ -255,6 +255,30 @@ describe('what a producer says of a message that no queue took', () => {
   });
 });
 
+describe('a return of a message that nobody sent', () => {
+  it('is no return of any other', () => {
+    const { publishing } = onLink();
+    const { entry } = sendOf({ queue: 'q', messageId: 'm' });
+    publishing.inFlight.add(entry);
+    const unused = {} as never;
+    const options = { declare: true, onNack: 'resend', onUnknown: 'resend' } as const;
+    const verdicts = new Verdicts(unused, options, unused, new NackBackoff(() => undefined), () => undefined);
+    const verdict = {
+      kind: 'return',
+      messageId: 'm',
+      exchange: '',
+      routingKey: 'q',
+      replyCode: 312,
+      replyText: 'NO',
+    } as const;
+    for (const other of [{ messageId: 'other' }, { messageId: undefined }, { exchange: 'x' }, { routingKey: 'k' }])
+      verdicts.returned(publishing, { ...verdict, ...other });
+    expect(entry.returned).toBeUndefined();
+    verdicts.returned(publishing, verdict);
+    expect(entry.returned).toEqual({ replyCode: 312, replyText: 'NO' });
+  });
+});
+
 describe('the channel of a message', () => {
   it('has proven itself with the first confirm, and the nacks before it count no more', () => {
     const { publishing } = onLink();

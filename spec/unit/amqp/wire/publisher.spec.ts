@@ -84,6 +84,7 @@ describe('own frames', () => {
     ],
     ['has no method to publish', ({ channel }) => Reflect.set(channel, 'publish', undefined)],
     ['has a connection that is none', ({ channel }) => Reflect.set(channel, 'connection', 'of another kind')],
+    ['says in words how large frames may be', ({ connection }) => Reflect.set(connection, 'frameMax', '131072')],
     ['writes frames that are too small', ({ connection }) => Reflect.set(connection, 'frameMax', 4095)],
     ['does not say which messages are not confirmed', ({ channel }) => Reflect.deleteProperty(channel, 'unconfirmed')],
     ['sends messages of a channel in another way', ({ channel }) => hide(channel, 'sendMessage', undefined)],
