@@ -136,7 +136,8 @@ const TAG_PREFIX = 218;
 const CONSUME: Shape<ConsumeOptions & { noAck: boolean }> = {
   queue: queueOption,
   declare: boolean,
-  topology: (value) => (typeof value === 'object' && value !== null ? undefined : 'a topology'),
+  // `checkTopology` looks at all of it.
+  topology: () => undefined,
   codec,
   prefetch: integer(1, 65_535),
   tagPrefix: shortString(TAG_PREFIX),
@@ -171,7 +172,7 @@ export function resolveConsumeOptions<T>(given: ConsumeOptions<T> | NoAckConsume
         throw expected(name, 'absent beside `noAck`: without acks nothing is settled', Reflect.get(given, name));
     }
   }
-  if (given.topology) checkTopology(given.topology);
+  if (given.topology !== undefined) checkTopology(given.topology);
   if (typeof given.queue !== 'string') checkQueueSpec(given.queue, 'queue');
   const { prefetch, tagPrefix, onUndecodable, declare, checkAfter } = DEFAULTS;
   // No other client knows the name of a queue that the broker names, and each attach makes a new one: it goes with its consumer.

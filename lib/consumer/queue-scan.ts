@@ -57,13 +57,12 @@ export class QueueScan {
   #active = 0;
   #received = 0;
   #acked = 0;
-  #lastTag = 0;
   #firstKept = Infinity;
   #lastKept = 0;
   /** The last message that each consumer but the present one has kept. */
   readonly #marks: number[] = [];
-  /** The consumer: its tag, the first delivery tag it may get, its prefetch, and how many of its messages are kept. */
-  #consumer = { tag: '', from: 1, prefetch: 0, kept: 0, probe: false };
+  /** The consumer: its tag, its prefetch, and how many of its messages are kept. When the next one takes over, none of them is open. */
+  #consumer = { tag: '', prefetch: 0, kept: 0, probe: false };
   readonly #prefix = `instance-queue-scan-${randomUUID()}`;
   #consumers = 0;
   #turning = false;
@@ -143,7 +142,6 @@ export class QueueScan {
     watch.push(ended, silence);
     const onMessage = (message: InboundMessage): void => {
       // Acks make room for more than the limit: the surplus goes back with what is kept.
-      this.#lastTag = message.deliveryTag;
       if (this.#received >= this.#limit || subscriber.closed) {
         this.#firstKept = Math.min(this.#firstKept, message.deliveryTag);
         return;
@@ -182,7 +180,6 @@ export class QueueScan {
     this.#active = performance.now();
     this.#firstKept = Math.min(this.#firstKept, deliveryTag);
     this.#lastKept = Math.max(this.#lastKept, deliveryTag);
-    if (deliveryTag < this.#consumer.from) return;
     this.#consumer.kept++;
     if (this.#full) this.#turn();
   }
@@ -243,11 +240,11 @@ export class QueueScan {
   async #register(onMessage: (message: InboundMessage) => void): Promise<void> {
     this.#onMessage = onMessage;
     // Where each delivery counts, the first one shows whether there may be more.
-    const probe = this.deliveryLimit !== undefined && this.#received === 0 && this.#limit > 1;
+    const probe = this.deliveryLimit !== undefined && this.#received === 0;
     const prefetch = probe ? 1 : Math.min(this.#window, this.#limit - this.#received, 65_535);
     // The broker gives back what several consumers of a channel have in the order of their tags.
     const tag = `${this.#prefix}-${String(this.#consumers++).padStart(6, '0')}`;
-    this.#consumer = { tag, from: this.#lastTag + 1, prefetch, kept: 0, probe };
+    this.#consumer = { tag, prefetch, kept: 0, probe };
     const cancelled = (): void => {
       this.#finish(
         new ConsumerError(
@@ -263,8 +260,8 @@ export class QueueScan {
 
   /** Does the consumer keep as many messages as it may have? A probe makes room whatever becomes of its message. */
   get #full(): boolean {
-    const { probe, from, kept, prefetch } = this.#consumer;
-    return probe ? this.#lastTag >= from && !this.#open.has(from) : kept >= prefetch;
+    const { probe, kept, prefetch } = this.#consumer;
+    return probe ? this.#received > 0 && this.#open.size === 0 : kept >= prefetch;
   }
 
   /** Takes the next consumer, because the present one holds as many messages as it may. */

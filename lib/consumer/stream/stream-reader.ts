@@ -44,7 +44,7 @@ export class StreamReader {
   #askedAt: Moment = moment();
   /** When the first one was, if the start depends on that. */
   #beganAt: Moment | undefined;
-  /** When the stream was found empty, before the first attach. */
+  /** When the stream was found empty, before the first attach of one that starts at 'last'. */
   #emptyAt: Moment | undefined;
   /** The offset that the present attachment asked for, until its first message came. */
   #asked: number | undefined;
@@ -71,7 +71,7 @@ export class StreamReader {
     // before the first message comes.
     if (this.#start === 'next' || intervalOf(this.#start) !== undefined) this.#beganAt ??= this.#askedAt;
     // There was nothing to be the last: the start is whatever came since.
-    else if (this.#start === 'last') this.#beganAt ??= this.#emptyAt;
+    else this.#beganAt ??= this.#emptyAt;
   }
 
   /** Does it depend on whether the stream holds anything now where the reader starts? */

@@ -22,11 +22,11 @@ const position = integer(0, Number.MAX_SAFE_INTEGER);
 const isStart = (value: unknown): value is StreamStart =>
   [named, position, date].some((check) => check(value) === undefined) || intervalOf(value) !== undefined;
 
+const WANTED =
+  "'first', 'last', 'next', an offset (an integer from 0), a valid Date, or an interval: a whole number and one of Y, M, D, h, m and s, such as '7D'";
+
 /** The check of the option `offset`. */
-export const streamStart: Check = (value) =>
-  isStart(value)
-    ? undefined
-    : "'first', 'last', 'next', an offset (an integer from 0), a valid Date, or an interval: a whole number and one of Y, M, D, h, m and s, such as '7D'";
+export const streamStart: Check = (value) => (isStart(value) ? undefined : WANTED);
 
 interface Given {
   readonly offset?: StreamStart;
@@ -86,7 +86,7 @@ function startFrom(argument: unknown): StreamStart {
   const seconds: unknown = isObject(argument) && argument['!'] === 'timestamp' ? argument['value'] : undefined;
   const start = typeof seconds === 'number' ? new Date(seconds * SECOND) : argument;
   if (isStart(start)) return start;
-  throw expected(`arguments.${STREAM_OFFSET}`, streamStart(start) ?? '', argument);
+  throw expected(`arguments.${STREAM_OFFSET}`, WANTED, argument);
 }
 
 /** The argument of `basic.consume`. RabbitMQ's timestamps are in seconds. */

@@ -22,6 +22,14 @@ describe('a queue that is known to be a stream', () => {
   });
 });
 
+describe('a queue whose spec says that it is a stream', () => {
+  it('is refused by get() and purge(), though no topology has it', async () => {
+    const { admin } = closing(new FakeInstanceQueue());
+    for (const ask of [() => admin.get(stream), () => admin.purge(stream)])
+      expect(await rejection(ask())).toMatchObject({ code: 'OPTIONS_INVALID', option: 'queue' });
+  });
+});
+
 describe('the name of a queue or exchange', () => {
   it.each<[string, (admin: FakeInstanceQueue['admin'], name: never) => unknown, string, string]>([
     ['inspect()', (admin, name) => admin.inspect(name), 'queue', 'a queue'],

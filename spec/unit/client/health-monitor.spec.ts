@@ -61,6 +61,28 @@ describe('a consumer at its prefetch', () => {
     expect(stalls()).toHaveLength(1);
   });
 
+  it('of a partitioned queue counts as one, which is stalled if any of its partitions is', async () => {
+    const { queue, stalls } = opened();
+    const parts = queue.partitioned<number>({ name: 'parts', partitions: 3 });
+    const held: Delivery<number>[] = [];
+    parts.consume({ prefetch: 1 }).subscribe((delivery) => void held.push(delivery));
+    await later(1000);
+    expect(queue.health.consumers).toMatchObject([{ queueName: 'parts', status: 'attached' }]);
+    for (const body of [1, 2]) await Promise.all([parts.send({ key: 'a', body }), later()]);
+    expect(held).toHaveLength(1);
+    await later(2 * DOWN_AFTER);
+    expect(queue.health.consumers).toMatchObject([{ queueName: 'parts', stalled: { unsettled: 1, prefetch: 1 } }]);
+    expect(stalls().map(({ fields }) => fields['queue'])).toEqual(['parts']);
+    held[0]!.ack();
+    await later(DOWN_AFTER / 2);
+    expect(queue.health.consumers[0]).not.toHaveProperty('stalled');
+    held[1]!.ack();
+    const closed = parts.close();
+    await later(1000);
+    await closed;
+    expect(queue.health.consumers).toEqual([]);
+  });
+
   it('that was stalled is not while it is paused or detached, and is again some time after it is back', async () => {
     const { broker, queue } = opened();
     for (let i = 0; i < 4; i++) broker.put({ queue: 'orders', body: i });

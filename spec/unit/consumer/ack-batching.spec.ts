@@ -42,6 +42,23 @@ describe('when acks are sent', () => {
     expect(flush).toHaveBeenCalledTimes(1);
   });
 
+  it('those that wait leave with their timer, though nothing was sent for 2 ms when another joins them', () => {
+    const acks = batching(12);
+    acks.ack(0);
+    acks.take(Infinity);
+    jest.runAllTicks();
+    flush.mockClear();
+    jest.advanceTimersByTime(1);
+    acks.ack(1);
+    jest.advanceTimersByTime(1);
+    acks.ack(2);
+    jest.runAllTicks();
+    expect(flush).not.toHaveBeenCalled();
+    jest.advanceTimersByTime(1);
+    expect(flush).toHaveBeenCalledTimes(1);
+    expect(acks.take(Infinity)).toEqual({ upTo: 2, singly: [] });
+  });
+
   it('a quarter of the prefetch leaves at the end of the turn, once, and so does the next', () => {
     const acks = batching(12);
     for (let tag = 1; tag <= 6; tag++) acks.ack(tag);

@@ -245,7 +245,7 @@ describe('an attach', () => {
     const cause = new ChannelError('gone');
     ended.end(cause);
     closed.end(undefined);
-    expect([first.run.error, second.run.error]).toEqual([cause, undefined]);
+    expect([first.run.error, second.run.subscription.closed]).toEqual([cause, false]);
   });
 
   it('that is refused closes its channel', async () => {

@@ -1,6 +1,7 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { type ConsumerState, type LogEntry } from 'instance-queue';
 import { FakeInstanceQueue, MemoryBroker } from 'instance-queue/testing';
-import { BehaviorSubject, NEVER, of, Subject } from 'rxjs';
+import { BehaviorSubject, NEVER, Observable, of, Subject } from 'rxjs';
 import { MemoryInboundChannel } from '../../../lib/testing/memory/memory-channel';
 import { MemoryLink } from '../../../lib/testing/memory/memory-link';
 import { closing } from '../../support/closing';
@@ -73,6 +74,69 @@ describe('a consumer that the broker cancels', () => {
     broker.cancelConsumers('orders');
     await later();
     expect(queue.metrics.reopens).toBe(1);
+  });
+});
+
+describe('a consumer that loses its connection', () => {
+  it('says so in its state, and leaves the log to the connection', async () => {
+    const consumer = queue.consumer({ queue: 'orders' });
+    collect(consumer.deliveries$);
+    await later();
+    broker.disconnect();
+    await later();
+    expect(consumer.state).toMatchObject({ status: 'detached', cause: { code: 'CONNECTION_LOST' } });
+    expect(consumer.state).not.toHaveProperty('retryIn');
+    expect(logged()).toEqual(['info: consumer attached']);
+  });
+});
+
+describe('the events of a consumer', () => {
+  it('tell of each state, also that it is paused', async () => {
+    const pause = new BehaviorSubject(false);
+    const consumer = queue.consumer({ queue: 'orders', pause });
+    const seen: unknown[] = [];
+    for (const name of ['attached', 'paused', 'draining', 'stopped'] as const)
+      consumer.on(name, (state: ConsumerState) => seen.push([name, state.status]));
+    collect(consumer.deliveries$);
+    await later();
+    pause.next(true);
+    await later();
+    await Promise.all([consumer.close(), later()]);
+    expect(seen).toEqual(['attached', 'paused', 'stopped'].map((name) => [name, name]));
+  });
+});
+
+describe('a consumer that is told again not to pause', () => {
+  it('stays as it is', async () => {
+    const pause = new Subject<boolean>();
+    const consumer = queue.consumer({ queue: 'orders', pause });
+    collect(consumer.deliveries$);
+    await later();
+    const attached = consumer.state;
+    pause.next(false);
+    await later();
+    expect([consumer.state, broker.queues[0]?.consumers]).toEqual([attached, 1]);
+  });
+});
+
+describe('the states of a consumer', () => {
+  it('are told on a diagnostics channel, from the first to the last', async () => {
+    const told: unknown[] = [];
+    const listener = (event: unknown): void => void told.push(event);
+    subscribe('instance-queue:state', listener);
+    const { subscription } = collect(queue.consume({ queue: 'orders' }));
+    await later();
+    subscription.unsubscribe();
+    await later();
+    unsubscribe('instance-queue:state', listener);
+    const ofConsumers = told.filter((event) => (event as { readonly of: string }).of === 'consumer');
+    const of = { of: 'consumer', connection: 'instance-queue.consumer', queue: 'orders' };
+    expect(ofConsumers).toMatchObject([
+      { ...of, state: { status: 'detached' } },
+      { ...of, state: { status: 'attached' } },
+      { ...of, state: { status: 'draining', unsettled: 0 } },
+      { ...of, state: { status: 'stopped' } },
+    ]);
   });
 });
 
@@ -219,6 +283,30 @@ describe('a consumer that ends', () => {
     expect(error).toMatchObject({ code: 'CONNECTION_CLOSED' });
     await later(60_000);
     expect(late.state).toMatchObject({ status: 'stopped' });
+  });
+
+  it('when its connection gives up has the cause of that, as have all who come later', async () => {
+    const giving = closing(new FakeInstanceQueue({ broker, reconnect: { attempts: 2, max: 100 } }));
+    const consumer = giving.consumer({ queue: 'orders' });
+    const collected = collect(consumer.deliveries$);
+    await later();
+    expect(consumer.state.status).toBe('attached');
+    broker.disconnect();
+    await later(60_000);
+    expect(giving.state.consumer).toMatchObject({ status: 'closed', cause: expect.any(Error) as Error });
+    expect(collected.error).toBeInstanceOf(Error);
+    expect(consumer.state).toMatchObject({ status: 'stopped', cause: { code: expect.any(String) as string } });
+    expect(collect(consumer.deliveries$).error).toBe((consumer.state as { readonly cause?: unknown }).cause);
+  });
+
+  it('on a closed queue asks for nothing, not even whether it pauses', async () => {
+    const subscribed: string[] = [];
+    const asking = (what: string): Observable<never> => new Observable(() => void subscribed.push(what));
+    await Promise.all([queue.connect(), later()]);
+    const consumer$ = queue.consume({ queue: 'orders', pause: asking('pause'), until: asking('until') });
+    await Promise.all([queue.close(), later(100)]);
+    expect(collect(consumer$).error).toMatchObject({ code: 'CONNECTION_CLOSED' });
+    expect(subscribed).toEqual([]);
   });
 
   it('when `until` has emitted before it begins attaches to nothing', async () => {

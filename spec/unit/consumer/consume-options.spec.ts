@@ -154,7 +154,7 @@ describe('the options of a consumer', () => {
   });
 
   it.each<[object, string, string]>([
-    [{ queue: undefined }, 'queue', 'got nothing'],
+    [{ queue: undefined }, 'queue', 'or an object, got nothing'],
     [{ queue: 5 }, 'queue', 'got `5` (number)'],
     [{ queue: { name: 'q', type: 'odd' } }, 'queue.type', 'got `odd` (string)'],
     [{ declare: 'no' }, 'declare', 'true or false'],

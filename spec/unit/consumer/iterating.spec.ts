@@ -48,6 +48,24 @@ describe('for await over a consumer', () => {
     expect(queue.broker.messages('orders').map(({ body }) => body)).toEqual([1, 2]);
   });
 
+  it('what another subscriber has settled meanwhile is neither handed out nor released', async () => {
+    const ignored: string[] = [];
+    const queue = closing(
+      new FakeInstanceQueue({ logger: ({ message }) => message.includes('ignored') && ignored.push(message) }),
+    );
+    for (let id = 0; id < 4; id++) queue.broker.put({ queue: 'orders', body: id });
+    const consumer = queue.consumer<number>({ queue: 'orders' });
+    consumer.deliveries$.subscribe((delivery) => delivery.body === 2 && delivery.ack());
+    for await (const delivery of consumer) {
+      await eventually(() => queue.metrics.inFlight === 3);
+      delivery.ack();
+      break;
+    }
+    await queue.rest();
+    expect(queue.broker.messages('orders').map(({ body }) => body)).toEqual([1, 3]);
+    expect(ignored).toEqual([]);
+  });
+
   it('messages without acks are all handed out, also when the consumer closes', async () => {
     const queue = closing(new FakeInstanceQueue());
     const options: NoAckConsumeOptions<number> = { queue: 'prices', noAck: true };

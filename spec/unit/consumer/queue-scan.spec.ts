@@ -537,6 +537,10 @@ describe('a scan where each delivery counts', () => {
     await later();
     expect(got).toEqual([1, 2, 3, 4, 5]);
     expect(asked.at(-1)).toBe('consume 1');
+    await closed(scan, 1000);
+    const givenBack =
+      how === 'keep' ? ['release to 1', 'release to 4', 'release to 0'] : ['release to 4', 'release to 0'];
+    expect(asked.filter((one) => one.startsWith('release'))).toEqual(givenBack);
   });
 
   it('leaves the others alone when it wants no more', async () => {

@@ -1,4 +1,4 @@
-import { historyOf } from '../../../lib/consumer/retry-history';
+import { firstRoute, historyOf } from '../../../lib/consumer/retry-history';
 
 describe('the retry history', () => {
   const own = { 'x-instance-queue-attempts': 2, 'x-instance-queue-queue': 'q' };
@@ -43,5 +43,29 @@ describe('the retry history', () => {
 
   it('survives an `x-death` of nothing', () => {
     expect(historyOf({ ...own, 'x-death': [null] }, 'q')?.attempts).toBe(2);
+  });
+});
+
+describe('where a message was first published to', () => {
+  const route = { 'x-instance-queue-exchange': 'shop', 'x-instance-queue-routing-key': 'new' };
+  const here = { ...route, 'x-instance-queue-queue': 'q' };
+  it.each<[string, Readonly<Record<string, unknown>> | undefined, object | undefined]>([
+    ['of one without headers', undefined, undefined],
+    ['of one that says nothing of it', {}, undefined],
+    [
+      'of one that `retry` put back',
+      { ...here, 'x-instance-queue-attempts': 1 },
+      { exchange: 'shop', routingKey: 'new' },
+    ],
+    [
+      'of one that a replay sent back',
+      { ...here, 'x-instance-queue-replays': 1 },
+      { exchange: 'shop', routingKey: 'new' },
+    ],
+    ['of one that was replayed to another queue', { ...route, 'x-instance-queue-replays': 1 }, undefined],
+    ['of one that was never replayed', here, undefined],
+  ])('is known: %s', (_what, headers, expected) => {
+    if (expected) expect(firstRoute(headers, 'q')).toMatchObject(expected);
+    else expect(firstRoute(headers, 'q')).toBeUndefined();
   });
 });

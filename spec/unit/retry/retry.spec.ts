@@ -1,7 +1,9 @@
 import { PublishError, type Message, type RetryOptions } from 'instance-queue';
-import { retry, type Forward } from '../../../lib/retry/retry';
+import { isSpent, retry, type Forward } from '../../../lib/retry/retry';
 import { fakeDelivery } from '../../support/fake-delivery';
+import { TestChannel } from '../../support/test-channel';
 
+const FAILED = { 'x-instance-queue-queue': 'orders' };
 const never: Forward = () => new Promise(() => undefined);
 
 describe('the options of retry', () => {
@@ -39,6 +41,62 @@ describe('the policy', () => {
   it('rejects when no copy can ever be published', async () => {
     const policy = retry({ attempts: 2, delay: 1 }, failing('PUBLISH_INVALID'));
     await expect(policy(new Error('x'), fakeDelivery('a'))).rejects.toMatchObject({ code: 'PUBLISH_INVALID' });
+  });
+
+  it.each<[RetryOptions, number, number | undefined]>([
+    [{ attempts: 4, delay: 5 }, 0, 5],
+    [{ attempts: 4, delay: [1, 2] }, 0, 1],
+    [{ attempts: 4, delay: [1, 2] }, 1, 2],
+    [{ attempts: 4, delay: [1, 2] }, 2, 2],
+    [{ attempts: 4, delay: [1, 2] }, 3, undefined],
+    [{ attempts: 1, delay: 5 }, 0, undefined],
+    [{ attempts: Infinity, delay: 0 }, 1000, 0],
+  ])('of %j lets a message wait that failed %d times before: %p ms', async (options, failures, delay) => {
+    const copies: unknown[] = [];
+    const policy = retry<string>(options, (_copy, { into }) => {
+      copies.push(into?.messageTtl);
+      return Promise.resolve();
+    });
+    // Also one whose headers nobody has written.
+    const headers = failures === 0 ? undefined : { ...FAILED, 'x-instance-queue-attempts': failures };
+    const settlement = await policy(new Error('x'), new TestChannel().deliver('a', { headers }));
+    expect([settlement, copies]).toEqual(delay === undefined ? ['reject', []] : ['ack', [delay]]);
+    expect(isSpent(policy, new TestChannel().deliver('a', { headers }))).toBe(delay === undefined);
+  });
+
+  it('alone can be spent, and not any function', () => {
+    expect(isSpent(() => 'reject', new TestChannel().deliver('a'))).toBe(false);
+  });
+
+  it('moves a message that has no attempt left with what it died of, and no more with what it died of before', async () => {
+    const copies: Parameters<Forward>[] = [];
+    const forward: Forward = (...given) => {
+      copies.push(given);
+      return Promise.resolve();
+    };
+    const policy = retry({ attempts: 1, delay: 1, then: { exchange: 'failed', routingKey: 'key' } }, forward);
+    const headers = {
+      mine: 1,
+      CC: ['a'],
+      BCC: ['b'],
+      'x-instance-queue-moved-x-death': [],
+      'x-death': [{ queue: 'before', reason: 'rejected' }],
+    };
+    expect(await policy(new RangeError('no'), new TestChannel().deliver('a', { headers }))).toBe('ack');
+    const [[copy, { into }]] = copies as [Parameters<Forward>];
+    expect([copy.route, into]).toEqual([{ exchange: 'failed', routingKey: 'key' }, undefined]);
+    expect(copy.properties.headers).toEqual({
+      mine: 1,
+      'x-instance-queue-attempts': 1,
+      'x-instance-queue-queue': 'orders',
+      'x-instance-queue-first-failed': expect.any(String) as string,
+      'x-instance-queue-exchange': '',
+      'x-instance-queue-routing-key': 'orders',
+      'x-instance-queue-error-name': 'RangeError',
+      'x-instance-queue-error-message': 'no',
+      'x-instance-queue-spent': true,
+      'x-instance-queue-x-death': [{ queue: 'before', reason: 'rejected' }],
+    });
   });
 
   it('refuses a message from a stream', async () => {

@@ -134,9 +134,10 @@ describe('a message that fails', () => {
   });
 
   it('waits in a quorum queue of its own if that is asked for', async () => {
-    const { queue, runs } = await retrying({ attempts: 2, delay: MINUTE, waitIn: 'quorum' });
+    const { queue, runs, logged } = await retrying({ attempts: 2, delay: MINUTE, waitIn: 'quorum' });
     await queue.send({ queue: 'orders', body: 1 });
     await jest.advanceTimersByTimeAsync(MINUTE / 2);
+    expect(logged.filter((line) => line.includes('not known to delay'))).toEqual([]);
     const waiting = queue.broker.queues.find(({ name }) => name === `orders.retry.${String(MINUTE)}.quorum`);
     expect(waiting?.messages).toHaveLength(1);
     expect(waiting?.arguments).toMatchObject({ 'x-queue-type': 'quorum', 'x-dead-letter-strategy': 'at-least-once' });
@@ -152,6 +153,30 @@ describe('a message that fails', () => {
     expect(queue.broker.queues.map(({ name }) => name)).toContain(`orders.retry.${String(MINUTE)}.quorum`);
     expect(logged.filter((line) => line.includes('not known to delay retries as asked'))).toHaveLength(1);
   });
+
+  it.each([undefined, { queue: 'failed' }])(
+    'waits in its own queue where that delays as asked, without a copy, and then goes where it should: %j',
+    async (then) => {
+      const spec: QueueSpec = { name: 'orders', type: 'quorum', delayedRetry: { min: MINUTE } };
+      const options: RetryOptions = { attempts: 3, delay: MINUTE, waitIn: 'queue', ...(then && { then }) };
+      const { queue, runs, handled, logged } = await retrying(options, Infinity, spec);
+      await queue.send({ queue: 'orders', body: 1 });
+      await jest.advanceTimersByTimeAsync(HOUR);
+      expect(runs).toHaveLength(3);
+      expect(handled.values.map(({ settlement }) => settlement)).toEqual([
+        'requeue',
+        'requeue',
+        then ? 'ack' : 'reject',
+      ]);
+      expect(queue.broker.messages('failed')).toHaveLength(then ? 1 : 0);
+      if (then) {
+        const { headers } = queue.broker.messages('failed')[0]!.properties;
+        expect(headers).toMatchObject({ 'x-instance-queue-attempts': 3, 'x-instance-queue-spent': true });
+      }
+      expect(queue.broker.queues.filter(({ name }) => name.includes('.retry.'))).toEqual([]);
+      expect(logged.filter((line) => line.includes('not known to delay'))).toEqual([]);
+    },
+  );
 
   it('is moved after its last run, if `then` is a route', async () => {
     const { queue, handled } = await retrying({ attempts: 2, delay: MINUTE, then: { queue: 'failed' } });

@@ -24,4 +24,21 @@ describe('the wait queue', () => {
     else expect(expires).toBeGreaterThan(2 ** 31 - 1);
     expect(Number(expires ?? 0)).toBeLessThan(2 ** 32);
   });
+
+  it('has room for names up to 200 bytes', () => {
+    const edge = 'x'.repeat(200);
+    expect(waitQueue(edge, 5, 'classic').name).toBe(`${edge}.retry.5`);
+    expect(waitQueue(`${edge}x`, 5, 'classic').name).toMatch(/^[\da-f]{64}\.retry\.5$/);
+    expect(waitQueue(`my.amq.${edge}`, 5, 'classic').name).not.toBe(waitQueue(`amq.${edge}`, 5, 'classic').name);
+    expect(waitQueue('my.amq.q', 5, 'classic').name).toBe('my.amq.q.retry.5');
+  });
+
+  it('of the kind `quorum` holds one priority, and turns away what it cannot hold', () => {
+    const names = [undefined, 0, 9].map((priority) => waitQueue('orders', 5, 'quorum', priority).name);
+    expect(new Set(names).size).toBe(3);
+    expect(names[0]).toBe('orders.retry.5.quorum');
+    expect(waitQueue('orders', 5, 'classic', 9).name).toBe('orders.retry.5');
+    expect(waitQueue('orders', 5, 'quorum')).toMatchObject({ durable: true, overflow: 'reject-publish' });
+    expect(waitQueue('orders', 5, 'classic')).toMatchObject({ durable: true, expires: 600_005 });
+  });
 });

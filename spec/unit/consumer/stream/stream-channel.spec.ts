@@ -145,15 +145,17 @@ describe('a stream that is read', () => {
   });
 
   it('stops handing out when a subscriber ends it', () => {
-    const stopping: { at: () => void } = { at: () => undefined };
-    const { channel, take, seen } = attached(read(), 5, () => {
-      stopping.at();
+    const stopping: { at: (offset: number) => void } = { at: () => undefined };
+    const { channel, handed, take, seen } = attached(read(), 2, (offset) => {
+      stopping.at(offset);
     });
+    take(0, 1, 2, 3);
     stopping.at = () => {
       channel.end();
     };
-    take(0, 1);
-    expect(seen()).toHaveLength(1);
+    handed[1]!.ack();
+    handed[0]!.ack();
+    expect(seen().map(([offset]) => offset)).toEqual([0, 1, 2]);
   });
 });
 

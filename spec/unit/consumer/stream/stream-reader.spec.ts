@@ -225,6 +225,13 @@ describe('a reader of a stream', () => {
     expect([offsets, reader.place.position]).toEqual([[], undefined]);
   });
 
+  it('warns of a gap as well where it had been handed nothing of it', () => {
+    const { reader, lines, take } = reading({ offset: 5 });
+    reader.arguments();
+    take(6);
+    expect(lines).toMatchObject([{ message: LATER, fields: { expected: 5, got: 6 } }]);
+  });
+
   it('reports what was settled above that which is gone', () => {
     const { reader, offsets, take } = reading({ offset: 5 });
     take(5, 6, 7);

@@ -1,0 +1,172 @@
+import { json, type Codec, type LogEntry } from 'instance-queue';
+import { FakeInstanceQueue } from 'instance-queue/testing';
+import { closing } from '../../support/closing';
+import { collect } from '../../support/collect';
+import { inVirtualTime, later } from '../../support/virtual-time';
+import { rejection } from '../../support/waiting';
+
+inVirtualTime();
+
+/** One queue that asks and answers. */
+async function opened(codec?: Codec<unknown>) {
+  const lines: LogEntry[] = [];
+  const logger = (line: LogEntry): void => void lines.push(line);
+  const queue = closing(new FakeInstanceQueue({ logger, ...(codec && { producer: { codec } }) }));
+  queue.broker.declare({ name: 'work' });
+  await Promise.all([queue.connect(), later()]);
+  return { queue, broker: queue.broker, warnings: () => lines.filter(({ level }) => level === 'warn') };
+}
+
+describe('a reply', () => {
+  it('to a queue that is gone is dropped, which the log tells, and the work is done all the same', async () => {
+    const { queue, warnings } = await opened();
+    const { values } = collect(queue.respond({ queue: 'work' }, () => 'done'));
+    await Promise.all([queue.send({ queue: 'work', body: 1, replyTo: 'gone', correlationId: 'c' }), later()]);
+    expect(values).toMatchObject([{ settlement: 'ack', value: 'done' }]);
+    expect(warnings().at(-1)).toMatchObject({
+      message: 'reply dropped: its requester is gone',
+      fields: { queue: 'work', correlationId: 'c', err: { code: 'PUBLISH_RETURNED' } },
+    });
+  });
+
+  it('to a requester that waits is returned to nobody', async () => {
+    const { queue, warnings } = await opened();
+    queue.respond({ queue: 'work' }, () => 'done').subscribe();
+    const [reply] = await Promise.all([queue.request({ queue: 'work', body: 1 }), later()]);
+    expect([reply.body, warnings(), queue.metrics.returned]).toEqual(['done', [], 0]);
+  });
+
+  it('of a failure to a queue that is gone is dropped, and the request settled as it should', async () => {
+    const { queue, warnings } = await opened();
+    const { values } = collect(queue.respond({ queue: 'work' }, () => Promise.reject(new Error('no'))));
+    await Promise.all([queue.send({ queue: 'work', body: 1, replyTo: 'gone' }), later()]);
+    expect(values).toMatchObject([{ settlement: 'reject' }]);
+    expect(warnings().map(({ message }) => message)).toContain('reply dropped: its requester is gone');
+  });
+
+  it('that can never be sent fails the work, and the requester hears why', async () => {
+    const { queue } = await opened({ ...json(), contentType: 'x'.repeat(300) });
+    const { values } = collect(queue.respond({ queue: 'work' }, () => 'done'));
+    const message = { queue: 'work', body: 1, contentType: 'application/json' };
+    const [error] = await Promise.all([rejection(queue.request(message, { timeout: 5000 })), later(6000)]);
+    expect(error).toMatchObject({ code: 'REPLY_ERROR' });
+    expect(values).toMatchObject([{ settlement: 'reject', error: { code: 'PUBLISH_INVALID' } }]);
+  });
+
+  it('has the properties of its codec, and none of the request but its correlation id', async () => {
+    const { queue, broker } = await opened();
+    broker.declare({ name: 'answers' });
+    queue.respond({ queue: 'work' }, () => ({ id: 7 })).subscribe();
+    const request = { queue: 'work', body: 1, replyTo: 'answers', correlationId: 'c', type: 't', headers: { mine: 1 } };
+    await Promise.all([queue.send(request), later()]);
+    const [reply] = broker.messages('answers');
+    expect(reply).toMatchObject({ body: { id: 7 }, exchange: '', routingKey: 'answers' });
+    expect(reply!.properties).toMatchObject({ contentType: 'application/json', correlationId: 'c' });
+    expect(reply!.properties).not.toHaveProperty('type');
+    expect(reply!.properties.headers ?? {}).toEqual({});
+  });
+
+  it('is what the work returned, which its caller gets as well', async () => {
+    const { queue } = await opened();
+    const { values } = collect(queue.respond({ queue: 'work' }, () => undefined));
+    const [reply] = await Promise.all([queue.request({ queue: 'work', body: 1 }), later()]);
+    expect(reply.body).toBeNull();
+    expect(values).toMatchObject([{ settlement: 'ack' }]);
+    expect(values[0]!.value).toBeUndefined();
+  });
+
+  it('is not sent by work that was forgotten to be called', async () => {
+    const { queue } = await opened();
+    const forgotten = function* (): Generator<number> {
+      yield 1;
+    };
+    const { values } = collect(queue.respond({ queue: 'work' }, (() => forgotten()) as never));
+    const [error] = await Promise.all([rejection(queue.request({ queue: 'work', body: 1 })), later(100)]);
+    expect(error).toMatchObject({ code: 'REPLY_ERROR' });
+    expect(values).toMatchObject([{ settlement: 'reject' }]);
+  });
+
+  it.each([
+    ['reject', [['reject', 'no']]],
+    [
+      'requeue-once',
+      [
+        ['requeue', 'no'],
+        ['reject', 'no'],
+      ],
+    ],
+  ] as const)('tells of a failure when its request is given up, by the policy %s', async (onError, expected) => {
+    const { queue } = await opened();
+    const work = (): never => {
+      throw new RangeError('no');
+    };
+    const { values } = collect(queue.respond({ queue: 'work' }, work, { onError }));
+    const [error] = await Promise.all([rejection(queue.request({ queue: 'work', body: 1 })), later(100)]);
+    expect(error).toMatchObject({ code: 'REPLY_ERROR', cause: { name: 'RangeError', message: 'no' } });
+    expect(values.map(({ settlement, error: cause }) => [settlement, (cause as Error).message])).toEqual(expected);
+    expect(queue.metrics.unclaimed).toBe(0);
+  });
+
+  it('is none while its responder ends with the first failure: another one replies', async () => {
+    const { queue, broker } = await opened();
+    const failing = collect(
+      queue.respond({ queue: 'work' }, () => Promise.reject(new Error('no')), { onError: 'fail' }),
+    );
+    const asked = queue.request({ queue: 'work', body: 1 }, { timeout: 5000 });
+    await later(100);
+    expect(failing.error).toBeInstanceOf(Error);
+    expect(broker.messages('work')).toHaveLength(1);
+    queue.respond({ queue: 'work' }, () => 'done').subscribe();
+    await later(100);
+    expect((await asked).body).toBe('done');
+  });
+});
+
+describe('the options of a request', () => {
+  it.each<[object, string]>([
+    [{ timeOut: 5 }, 'Unknown option `timeOut` for request(). Did you mean `timeout`?'],
+    [{ idempotent: 'yes' }, 'Expected `idempotent` to be true or false'],
+    [{ codec: {} }, 'Expected `codec` to be a codec'],
+    [{ timeout: 0 }, 'Expected `timeout`'],
+  ])('are refused that cannot be right: %j', async (options, sentence) => {
+    const { queue } = await opened();
+    const error = await rejection(queue.request({ queue: 'work', body: 1 }, options));
+    expect(error).toMatchObject({ code: 'OPTIONS_INVALID' });
+    expect((error as Error).message).toContain(sentence);
+  });
+
+  it('have the timeout of the producer, unless they have their own', async () => {
+    const queue = closing(new FakeInstanceQueue({ producer: { timeout: 300 } }));
+    queue.broker.declare({ name: 'work' });
+    const late = rejection(queue.request({ queue: 'work', body: 1 }));
+    await later(310);
+    expect(await late).toMatchObject({ code: 'REPLY_TIMEOUT' });
+  });
+
+  it('let requests share one channel, and the idempotent ones another', async () => {
+    const { queue, broker } = await opened();
+    queue.respond({ queue: 'work' }, () => 'done').subscribe();
+    const ask = (idempotent: boolean) => queue.request({ queue: 'work', body: 1 }, { idempotent });
+    await Promise.all([ask(false), ask(false), ask(true), later(50)]);
+    const to = broker.published.flatMap(({ properties: { replyTo } }) => (replyTo === undefined ? [] : [replyTo]));
+    expect(to).toHaveLength(3);
+    expect(new Set(to).size).toBe(2);
+  });
+});
+
+describe('a reply that nobody waits for', () => {
+  it.each([
+    ['of another', { correlationId: 'unknown' }],
+    ['without an id', {}],
+  ])('is counted, and logged: %s', async (_what, own) => {
+    const { queue, broker } = await opened();
+    const asked = queue.request({ queue: 'work', body: 1 }, { timeout: 1000 });
+    await later();
+    const { replyTo } = broker.messages('work')[0]!.properties;
+    broker.put({ queue: replyTo!, body: 1, ...own });
+    await later();
+    expect(queue.metrics.unclaimed).toBe(1);
+    const [error] = await Promise.all([rejection(asked), later(1000)]);
+    expect(error).toMatchObject({ code: 'REPLY_TIMEOUT' });
+  });
+});
