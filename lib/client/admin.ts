@@ -237,10 +237,9 @@ export class Admin {
 /** The name of a queue or exchange, given as such, in a spec or by a contract. @throws OptionsError */
 function nameOf(given: string | QueueSpec | ExchangeSpec, option = 'queue'): string {
   const name: unknown = isObject(given) ? given.name : given;
-  const wanted =
-    typeof name === 'string' && name !== ''
-      ? shortString()(name)
-      : `the name of ${option === 'queue' ? 'a queue' : 'an exchange'}`;
-  if (wanted !== undefined || typeof name !== 'string') throw expected(option, wanted ?? 'a string', name);
+  if (typeof name !== 'string' || name === '')
+    throw expected(option, `the name of ${option === 'queue' ? 'a queue' : 'an exchange'}`, name);
+  const wrong = shortString()(name);
+  if (wrong !== undefined) throw expected(option, wrong, name);
   return name;
 }

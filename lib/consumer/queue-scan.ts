@@ -268,7 +268,8 @@ export class QueueScan {
   #turn(): void {
     if (this.#turning || this.#closed || this.#received >= this.#limit) return;
     this.#turning = true;
-    if (this.#lastKept > (this.#marks.at(-1) ?? 0)) this.#marks.push(this.#lastKept);
+    // A probe whose message was acked has kept none.
+    if (this.#lastKept > 0) this.#marks.push(this.#lastKept);
     this.#channel
       .cancel(this.#consumer.tag)
       .then(async () => {

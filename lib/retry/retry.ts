@@ -96,19 +96,19 @@ export function retry<T>(options: RetryOptions, forward: Forward): RetryPolicy<T
     const { headers, priority } = message.properties;
     if (headers?.['x-stream-offset'] !== undefined) throw noStreams(message.queue);
     const runs = runsOf(message);
-    const spent = runs >= attempts;
-    if (spent && then === 'reject') return 'reject';
-    if (!spent && waitIn === 'queue') {
+    const move = (route: Route, into?: QueueSpec): Promise<Settlement> => {
+      const history = historyOf(headers, message.queue);
+      const copy = copyOf(message, route, { error, attempts: runs, history, spent: into === undefined });
+      return forwardThenSettle(message, (signal) => forward(copy, { ...(into && { into }), signal }), 'ack');
+    };
+    if (runs >= attempts) return then === 'reject' ? 'reject' : move(then);
+    if (waitIn === 'queue') {
       if (waitsInQueue(message)) return 'requeue';
       warnOfCopies(message, warned);
     }
     const delay = delays[Math.min(runs, delays.length) - 1] ?? 0;
-    const kind = kindFor(message.queue, waitIn);
-    const into = spent ? undefined : waitQueue(message.queue, delay, kind, priority);
-    const route: Route = into ? { queue: into.name } : then === 'reject' ? { queue: message.queue } : then;
-    const history = historyOf(headers, message.queue);
-    const copy = copyOf(message, route, { error, attempts: runs, history, spent });
-    return forwardThenSettle(message, (signal) => forward(copy, { ...(into && { into }), signal }), 'ack');
+    const into = waitQueue(message.queue, delay, kindFor(message.queue, waitIn), priority);
+    return move({ queue: into.name }, into);
   };
   spentBy.set(policy, (message) => runsOf(message) >= attempts);
   return policy;

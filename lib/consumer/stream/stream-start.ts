@@ -64,11 +64,12 @@ export function resolveStart(
             ? 'arguments'
             : undefined;
   const type = spec && queueTypeOf(spec);
-  if (wanted === undefined && type !== 'stream') return {};
   const refuse = (option: string, sentence: string): never => {
     throw new OptionsError(option, `Queue \`${queueName}\`: ${sentence}`);
   };
-  if (wanted !== undefined && type !== undefined && type !== 'stream') {
+  if (wanted === undefined) {
+    if (type !== 'stream') return {};
+  } else if (type !== undefined && type !== 'stream') {
     const what = wanted === 'arguments' ? STREAM_OFFSET : wanted;
     refuse(wanted, `\`${what}\` is for streams, and the spec says that it is a ${type} queue.`);
   }
