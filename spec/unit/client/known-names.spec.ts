@@ -86,6 +86,12 @@ describe("with names: 'declared'", () => {
     expect(error).toMatchObject({ option });
   });
 
+  it('knows where dead letters go without a routing key: back to their queue', () => {
+    const known = names('declared');
+    known.declare({ queues: [{ name: 'q', arguments: { 'x-dead-letter-exchange': '' } }] });
+    known.check({ queue: 'q' }, 'queue');
+  });
+
   it('knows what was declared later, by a topology or by a spec', () => {
     const known = names('declared');
     known.declare({

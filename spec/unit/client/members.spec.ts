@@ -1,4 +1,4 @@
-import { defineQueue, InstanceQueue, json, text, type InstanceQueueOptions } from 'instance-queue';
+import { defineExchange, defineQueue, InstanceQueue, json, text, type InstanceQueueOptions } from 'instance-queue';
 import { FakeInstanceQueue, type FakeInstanceQueueOptions } from 'instance-queue/testing';
 import { closing } from '../../support/closing';
 import { collect } from '../../support/collect';
@@ -128,6 +128,23 @@ describe("an InstanceQueue with names: 'declared'", () => {
     });
     const topology = { bindings: [{ exchange: 'e', queue: 'q' }] };
     expect(option(() => new FakeInstanceQueue({ names: 'declared', topology }))).toBe('topology.bindings[0].exchange');
+  });
+
+  it('knows the queue and the exchange to which a request goes by their contracts', async () => {
+    const queue = declared();
+    const [work, events] = [
+      defineQueue({ name: 'work', body: json(), reply: json() }),
+      defineExchange({ name: 'events', type: 'fanout', messages: { '': json() } }),
+    ];
+    const asked = [
+      queue.request({ queue: work, body: 1 }, { timeout: 5 }),
+      queue.request({ exchange: events, routingKey: '', body: 1 }, { timeout: 5 }),
+    ];
+    await Promise.all([outcomes(asked), later(50)]);
+    expect(option(() => queue.consume({ queue: 'work' }))).toBeUndefined();
+    expect(option(() => queue.retry({ attempts: 1, delay: 1, then: { exchange: 'events' } }))).toBeUndefined();
+    const lost = defineQueue({ name: 'lost', body: json(), deadLetter: { queue: 'nowhere' } });
+    expect(await rejection(queue.request({ queue: lost, body: 1 }))).toMatchObject({ option: 'queue.deadLetter' });
   });
 
   it('knows what a consumer, a producer or a partitioned queue declares', async () => {

@@ -8,6 +8,7 @@ import { DeliveryLimit } from '../../../lib/consumer/delivery-limit';
 import type { ConnectionCore } from '../../../lib/connection/connection-core';
 import { Counters } from '../../../lib/counters';
 import { loggerFrom } from '../../../lib/log';
+import { NotDecodable } from '../../../lib/not-encodable';
 import { closeAll, closing } from '../../support/closing';
 import { collect } from '../../support/collect';
 import { AskedChannel, inbound } from '../../support/inbound-channel';
@@ -155,6 +156,19 @@ describe('a message that cannot be decoded', () => {
     take(1);
     expect(undecodable[0]?.cause.message).toContain('(content type none, 1 bytes)');
     expect(undecodable[0]?.cause.cause).toEqual(new RangeError('no filter'));
+  });
+
+  it('is told and logged with the reason, if that is known to quote nothing of it', () => {
+    const reason = 'The body has no member `id`.';
+    const decode = (): never => {
+      throw new NotDecodable(reason);
+    };
+    const { take, undecodable, lines } = decoding({
+      codec: { contentType: 'text/x', encode: () => Buffer.alloc(0), decode },
+    });
+    take(1);
+    expect(undecodable[0]?.cause.message).toMatch(/bytes\)\. The body has no member `id`\.$/);
+    expect(lines[0]?.fields).toMatchObject({ reason });
   });
 
   it('because its headers could not be read has that as its cause', () => {

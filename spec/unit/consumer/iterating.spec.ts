@@ -66,6 +66,24 @@ describe('for await over a consumer', () => {
     expect(ignored).toEqual([]);
   });
 
+  it('what is left before its end waits for that, if nothing that it has had is open', async () => {
+    const queue = closing(new FakeInstanceQueue());
+    for (const name of ['settled', 'open']) queue.broker.put({ queue: name, body: 1 });
+    const leaving = async (name: string, leave: (delivery: Delivery<unknown>) => void): Promise<string> => {
+      const consumer = queue.consumer({ queue: name });
+      for await (const delivery of consumer) {
+        leave(delivery);
+        break;
+      }
+      return consumer.state.status;
+    };
+    expect(await leaving('settled', (delivery) => delivery.ack())).toBe('stopped');
+    let open: Delivery<unknown> | undefined;
+    expect(await leaving('open', (delivery) => void (open = delivery))).toBe('draining');
+    expect(open?.ack()).toBe(true);
+    await queue.rest();
+  });
+
   it('messages without acks are all handed out, also when the consumer closes', async () => {
     const queue = closing(new FakeInstanceQueue());
     const options: NoAckConsumeOptions<number> = { queue: 'prices', noAck: true };

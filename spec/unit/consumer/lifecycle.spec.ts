@@ -187,6 +187,7 @@ describe('a consumer that pauses', () => {
     await later();
     expect([values.length, view().consumers]).toEqual([0, 0]);
     pause.next(false);
+    expect(consumer.state).toEqual({ status: 'detached' });
     await later();
     expect(values).toHaveLength(1);
   });
@@ -339,6 +340,16 @@ describe('a consumer that ends', () => {
     await later();
     expect(again).toMatchObject({ values: [], completed: true });
     expect(view()).toEqual({ ready: 1, unsettled: 0, consumers: 0 });
+  });
+
+  it('stays ended: who subscribes again at once when it completes, before it ever attached, gets nothing', async () => {
+    put(1);
+    const consumer = queue.consumer({ queue: 'orders' });
+    let again: ReturnType<typeof collect> | undefined;
+    consumer.deliveries$.subscribe({ complete: () => (again = collect(consumer.deliveries$)) });
+    await Promise.all([consumer.close(), later()]);
+    expect(again).toMatchObject({ values: [], completed: true });
+    expect(view().consumers).toBe(0);
   });
 
   it('cannot begin on a closed queue', async () => {

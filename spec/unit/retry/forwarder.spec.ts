@@ -150,6 +150,25 @@ describe('a copy', () => {
   });
 });
 
+describe('a copy in a queue with a short lease', () => {
+  it.each([
+    [740, 1],
+    [760, 2],
+  ])('may be confirmed when a quarter of that is left beyond its delay: %d ms, sent %d times', async (ms, times) => {
+    const { forward, send } = given();
+    send.mockImplementationOnce(
+      () =>
+        new Promise<void>((resolve) => {
+          setTimeout(resolve, ms);
+        }),
+    );
+    const forwarded = forward({ into: { ...INTO, messageTtl: 400, expires: 1400 } });
+    await later(3000);
+    await forwarded;
+    expect(send).toHaveBeenCalledTimes(times);
+  });
+});
+
 describe('the queue in which copies wait', () => {
   it('is declared once for all that come at once, and again when half of its lease has passed', async () => {
     const { forward, link } = given();
