@@ -96,7 +96,7 @@ export class WaitQueues {
       const lease = await declaring;
       if (this.#declaring.get(name)?.lease === declaring) this.#leases.set(name, lease);
     } catch {
-      this.#leases.delete(name);
+      // The lease before, if there is one, is due to be renewed or of another link.
     }
     if (this.#declaring.get(name)?.lease === declaring) this.#declaring.delete(name);
   }

@@ -1,4 +1,12 @@
-import { defineExchange, defineQueue, InstanceQueue, json, text, type InstanceQueueOptions } from 'instance-queue';
+import {
+  defineExchange,
+  defineQueue,
+  InstanceQueue,
+  json,
+  text,
+  type InstanceQueueOptions,
+  type LogEntry,
+} from 'instance-queue';
 import { FakeInstanceQueue, type FakeInstanceQueueOptions } from 'instance-queue/testing';
 import { closing } from '../../support/closing';
 import { collect } from '../../support/collect';
@@ -99,6 +107,20 @@ describe('what consumes and publishes for an InstanceQueue', () => {
     await Promise.all([queue.request({ queue: 'a', body: 1 }), queue.request({ queue: 'b', body: 1 }), later()]);
     // One of the requests, and one of the replies.
     expect(queue.health.producers).toHaveLength(2);
+  });
+});
+
+describe('a name that nearly is a declared one', () => {
+  it.each([
+    [{ name: 'shop' }, { connection: 'shop' }],
+    [{}, {}],
+  ])('is warned of under the name of its InstanceQueue, if it has one: %j', (options, fields) => {
+    const lines: LogEntry[] = [];
+    const logger = (line: LogEntry): void => void lines.push(line);
+    const queue = given({ ...options, logger, topology: { queues: [{ name: 'orders' }] } });
+    void queue.consume({ queue: 'oredrs' });
+    expect(lines).toMatchObject([{ level: 'warn', message: expect.stringContaining('misspelt?') as string }]);
+    expect(lines[0]!.fields).toEqual({ ...fields, queue: 'oredrs', declared: 'orders' });
   });
 });
 

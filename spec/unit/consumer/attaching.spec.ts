@@ -337,9 +337,10 @@ describe('a consumer that ends', () => {
     await later();
     expect(refused!.state.status).toBe('stopped');
     expect([...pauses, ...untils].map(({ observed }) => observed)).toEqual(Array(8).fill(false));
-    expect(logged().filter((line) => line.startsWith('error'))).toEqual([
-      'error: consumer stopped',
-      'error: consumer stopped',
+    const stopped = lines.filter(({ message }) => message === 'consumer stopped');
+    expect(stopped).toMatchObject([
+      { level: 'error', fields: { queue: 'taken', err: { replyCode: 406 } } },
+      { level: 'error', fields: { queue: 'q2', err: { option: 'pause' } } },
     ]);
   });
 

@@ -71,7 +71,11 @@ describe('a stream filter', () => {
     [{ filter: [] }, 'filter.values', 'at least one filter value'],
     [{ filter: ['eu', 7] }, 'filter.values[1]', 'a string of 1 to 255 bytes of UTF-8, got `7` (number)'],
     [{ filter: {} }, 'filter.values', 'an array, got nothing'],
-    [{ filter: { value: ['eu'] } }, 'filter.value', 'Did you mean `values`?'],
+    [
+      { filter: { value: ['eu'] } },
+      'filter.value',
+      'Unknown option `filter.value` for a stream filter. Did you mean `values`?',
+    ],
     [{ filter: { values: ['eu'], matches: true } }, 'filter.matches', 'a function'],
     [{ filter: 'eu', arguments: { 'x-stream-filter': 'us' } }, 'arguments', 'got both'],
     [{ filter: 'eu', queue: { name: 'q', type: 'quorum' } }, 'filter', '`filter` is for streams'],

@@ -84,6 +84,25 @@ describe('for await over a consumer', () => {
     await queue.rest();
   });
 
+  it('what waits is released when the consumer pauses, and comes again behind that', async () => {
+    const queue = closing(new FakeInstanceQueue());
+    const pause = new Subject<boolean>();
+    for (let id = 0; id < 3; id++) queue.broker.put({ queue: 'orders', body: id });
+    const got: unknown[] = [];
+    for await (const delivery of queue.consumer({ queue: 'orders', pause })) {
+      if (got.length === 0) {
+        await eventually(() => queue.metrics.inFlight === 3);
+        pause.next(true);
+        expect(queue.metrics).toMatchObject({ released: 2, inFlight: 1 });
+        pause.next(false);
+      }
+      delivery.ack();
+      got.push(delivery.body);
+      if (got.length === 3) break;
+    }
+    expect(got).toEqual([0, 1, 2]);
+  });
+
   it('messages without acks are all handed out, also when the consumer closes', async () => {
     const queue = closing(new FakeInstanceQueue());
     const options: NoAckConsumeOptions<number> = { queue: 'prices', noAck: true };

@@ -331,10 +331,10 @@ describe('a scan of a queue', () => {
     expect(inspect).toHaveBeenCalledTimes(1);
   });
 
-  it('waits for 10 s at most', async () => {
+  it('waits for 10 s at most, whenever it closes', async () => {
     const { scan, start } = await scanning(2);
     start();
-    await later();
+    await later(3000);
     jest.spyOn(MemoryLink.prototype, 'inspect').mockResolvedValue({ messages: 0, consumers: 0 });
     let over = false;
     void scan.close().then(() => (over = true));

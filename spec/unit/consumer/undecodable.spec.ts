@@ -44,4 +44,16 @@ describe('a message that cannot be decoded', () => {
     expect(JSON.stringify(warnings)).not.toContain('secret');
     expect(queue.broker.messages(where)).toHaveLength(1);
   });
+
+  it('is an event of its consumer, with its bytes and the error of its codec', async () => {
+    const queue = closing(new FakeInstanceQueue());
+    queue.broker.put({ queue: 'orders', body: Buffer.from('{'), contentType: 'application/json' });
+    const consumer = queue.consumer({ queue: 'orders' });
+    const told: unknown[] = [];
+    consumer.on('undecodable', ({ body, queue: name }, { code, cause }) => told.push([body, name, code, cause]));
+    const { values } = collect(consumer.deliveries$);
+    await later();
+    expect(values).toEqual([]);
+    expect(told).toEqual([[Buffer.from('{'), 'orders', 'UNDECODABLE', expect.any(SyntaxError)]]);
+  });
 });

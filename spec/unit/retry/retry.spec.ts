@@ -64,6 +64,17 @@ describe('the policy', () => {
     expect(isSpent(policy, new TestChannel().deliver('a', { headers }))).toBe(delay === undefined);
   });
 
+  it('lets a message that came on no channel wait in a copy, wherever it was to wait', async () => {
+    const kinds: unknown[] = [];
+    const forward: Forward = (_copy, { into }) => {
+      kinds.push(into?.type);
+      return Promise.resolve();
+    };
+    const policy = retry<string>({ attempts: 2, delay: 5, waitIn: 'queue' }, forward);
+    const message = { ...new TestChannel().deliver('a'), properties: {} };
+    expect([await policy(new Error('x'), message), kinds]).toEqual(['ack', ['quorum']]);
+  });
+
   it('alone can be spent, and not any function', () => {
     expect(isSpent(() => 'reject', new TestChannel().deliver('a'))).toBe(false);
   });

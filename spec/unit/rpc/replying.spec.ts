@@ -1,5 +1,9 @@
-import { json, type Codec, type LogEntry } from 'instance-queue';
-import { FakeInstanceQueue } from 'instance-queue/testing';
+import { auto, json, type Codec, type LogEntry, type PublishError } from 'instance-queue';
+import { fakeDelivery, FakeInstanceQueue } from 'instance-queue/testing';
+import { of } from 'rxjs';
+import { loggerFrom } from '../../../lib/log';
+import type { Forwarded, Forwarder, ForwardOptions } from '../../../lib/retry/forwarder';
+import { respond } from '../../../lib/rpc/reply';
 import { closing } from '../../support/closing';
 import { collect } from '../../support/collect';
 import { inVirtualTime, later } from '../../support/virtual-time';
@@ -119,6 +123,44 @@ describe('a reply', () => {
     queue.respond({ queue: 'work' }, () => 'done').subscribe();
     await later(100);
     expect((await asked).body).toBe('done');
+  });
+});
+
+describe('what is published as a reply', () => {
+  it.each([
+    ['amq.rabbitmq.reply-to.g1h2', false],
+    ['answers', true],
+    ['my.amq.rabbitmq.reply-to.', true],
+    ['amq.rabbitmq.reply-to', true],
+  ])('to %s is stored and has to arrive: %p', async (replyTo, kept) => {
+    const forward = jest.fn<Promise<void>, [Forwarded, ForwardOptions]>(() => Promise.resolve());
+    const message = fakeDelivery('a', { queue: 'work', replyTo, messageId: 'm' });
+    const replies = {
+      codec: auto,
+      log: loggerFrom('silent', {}),
+      forwarder: () => ({ forward }) as Partial<Forwarder> as Forwarder,
+    };
+    const { error } = collect(respond(of(message), replies, () => 'done', {}));
+    await later();
+    expect(error).toBeUndefined();
+    const [[copy]] = forward.mock.calls as [[Forwarded, ForwardOptions]];
+    expect(copy.route).toEqual({ exchange: '', routingKey: replyTo });
+    expect(copy.properties).toMatchObject({ correlationId: 'm', mandatory: kept, persistent: kept });
+  });
+});
+
+describe('a request that the broker declines', () => {
+  it.each([
+    [false, 'PUBLISH_NACKED'],
+    [true, 'done'],
+  ])('is sent again if it is idempotent: %p', async (idempotent, outcome) => {
+    const { queue, broker } = await opened();
+    queue.respond({ queue: 'work' }, () => 'done').subscribe();
+    await later();
+    broker.nackNext();
+    const asked = queue.request<string>({ queue: 'work', body: 1 }, { idempotent });
+    const settled = asked.then(({ body }) => body).catch((error: unknown) => (error as PublishError).code);
+    expect((await Promise.all([settled, later(5000)]))[0]).toBe(outcome);
   });
 });
 

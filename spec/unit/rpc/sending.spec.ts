@@ -140,6 +140,7 @@ describe('a request', () => {
     const { ask } = await opened();
     expect(await rejection(ask({ queue: work, body: 1 }, { codec: json() }))).toMatchObject({
       code: 'OPTIONS_INVALID',
+      option: 'codec',
       message: expect.stringContaining(
         'Expected no `codec`: the contract of the queue says how its replies are read.',
       ) as string,

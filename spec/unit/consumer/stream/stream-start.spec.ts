@@ -32,6 +32,7 @@ describe('where a consumer starts in a stream', () => {
   it('comes once', () => {
     const resolve = (): unknown => resolveStart({ offset: 1, arguments: { [START]: 2 } }, stream);
     expect(resolve).toThrow('Expected the start in stream `events` once');
+    expect(refusedOption(resolve)).toBe('arguments');
   });
 
   it('goes to the broker in seconds, if it is a time', () => {
