@@ -96,9 +96,7 @@ Example:
 async function diff(session: Session, file: string): Promise<number> {
   const { terminal, queue, management } = session;
   const topology = await read(file);
-  const compared = await compareTopology(queue, topology, {
-    management: { url: management.url, vhost: management.vhost ?? '/' },
-  });
+  const compared = await compareTopology(queue, topology, { management });
   const differs = compared.some(({ state }) => state === 'missing' || state === 'different' || state === 'extra');
   const unknown = compared.filter(({ state }) => state === 'unknown').length;
   if (terminal.json) terminal.printJson({ same: !differs, unknown, compared });

@@ -14,9 +14,9 @@ import { type Surroundings, whenClosed } from './terminal';
 
 const EXAMPLES = `
 Something is wrong, and you do not know what:
-  instance-queue check                       can a service connect at all?
-  instance-queue dead list orders.dead       what died of what?  (dead --help goes on from there)
-  instance-queue topology diff topology.json is everything declared as it should be?
+  instance-queue check                        can a service connect at all?
+  instance-queue dead list orders.dead        what died of what?  (dead --help goes on from there)
+  instance-queue topology diff topology.json  is everything declared as it should be?
 
 The broker: --url, or AMQP_URL in the environment. Credentials are never printed.`;
 

@@ -180,7 +180,7 @@ async function optionsFor(
   if (!depth)
     throw new ChannelError(`There is no exchange and no queue \`${name}\` in this virtual host.`, { replyCode: 404 });
   if (key) throw unused('--key', 'an exchange', 'a queue');
-  return { queue: name, management: { url: management.url, vhost: management.vhost ?? '/' }, ...start };
+  return { queue: name, management, ...start };
 }
 
 /** AMQP says nothing about the bindings of a queue: what to do instead. */

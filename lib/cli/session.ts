@@ -45,7 +45,7 @@ export class Session {
   }
 
   /** The management API: as given, or on its usual port of the same host, with the same user. */
-  get management(): ManagementOptions & { readonly given: boolean } {
+  get management(): Required<ManagementOptions> {
     const { management } = this.#options;
     const amqp = parsed(this.url, '--url', 'amqp://user:password@host/vhost');
     const vhost = amqp.pathname.length > 1 ? decoded(amqp.pathname.slice(1)) : '/';
@@ -57,7 +57,7 @@ export class Session {
       base.username = amqp.username === '' ? 'guest' : amqp.username;
       base.password = amqp.username === '' ? 'guest' : amqp.password;
     }
-    return { url: base.href, vhost, given: management !== undefined };
+    return { url: base.href, vhost };
   }
 
   async close(): Promise<void> {

@@ -1,5 +1,5 @@
 import type { InstanceQueue } from '../client/instance-queue';
-import { ChannelError, sentenceOf } from '../errors';
+import { ChannelError, ConnectionError, sentenceOf } from '../errors';
 import { checkOptions, object, type Shape } from '../options';
 import type { Arguments } from '../properties';
 import type { BindingSpec, ExchangeSpec, QueueSpec, Topology } from '../topology';
@@ -168,6 +168,7 @@ async function compare(
       if (property !== argument) unknown.push(`${argument}: the broker does not compare it`);
     }
   } catch (error) {
+    if (error instanceof ConnectionError) throw error;
     unknown.push(sentenceOf(error));
   }
   return result(details.length > 0 ? 'different' : unknown.length > 0 ? 'unknown' : 'same');

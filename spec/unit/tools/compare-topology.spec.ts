@@ -157,12 +157,17 @@ describe('a comparison', () => {
     expect(asked).toEqual([]);
   });
 
-  it('is unknown without a connection, and refuses what is no topology', async () => {
-    const { queue } = await answering(new ConnectionError('CONNECTION_LOST', 'here', 'The link is gone.'));
-    expect(await compare(queue, { queues: [{ name: 'orders' }] })).toMatchObject({
-      state: 'unknown',
-      details: ['The link is gone.'],
-    });
+  it.each<[string, Topology]>([
+    ['a queue', { queues: [{ name: 'orders' }] }],
+    ['an exchange', { exchanges: [{ name: 'events', type: 'topic' }] }],
+  ])('is none without a connection: of %s', async (_, topology) => {
+    const lost = new ConnectionError('CONNECTION_LOST', 'here', 'The link is gone.');
+    const { queue } = await answering(lost);
+    expect(await rejection(compareTopology(queue, topology))).toBe(lost);
+  });
+
+  it('has no unknown options', async () => {
+    const { queue } = await answering();
     const wrong = compareTopology(queue, {}, { managment: { url: 'http://localhost' } } as never);
     expect(String(await rejection(wrong))).toContain('Unknown option `managment` for compareTopology()');
   });
