@@ -1,7 +1,7 @@
 import { FakeInstanceQueue } from 'instance-queue/testing';
 import { execFileSync } from 'node:child_process';
-import { DeadLetters, type DeadLetterReport } from 'instance-queue/tools';
-import { EMPTY, of } from 'rxjs';
+import { type DeadLetterGroups, DeadLetters, type DeadLetterReport } from 'instance-queue/tools';
+import { concat, EMPTY, type Observable, of, throwError } from 'rxjs';
 import { deadCommand } from '../../../lib/cli/dead-commands';
 import { closeAll, closing } from '../../support/closing';
 import { type RunOptions, runOver, surroundings } from '../../support/surroundings';
@@ -80,6 +80,33 @@ describe('dead list', () => {
   it('is one document of JSON with --json', async () => {
     const { out } = await dead(await filled(2), ['list', 'orders.dead'], { json: true });
     expect(JSON.parse(out)).toMatchObject({ name: 'orders.dead', found: 2, read: 2, matched: 2, others: 0 });
+  });
+
+  it('says what the looks have cost the letters, and that it ended early for that', async () => {
+    const found: DeadLetterGroups = { found: 3, read: 2, matched: 0, groups: [], others: 0, highestCount: 1 };
+    const groups = jest.spyOn(DeadLetters.prototype, 'groups').mockReturnValue(of(found));
+    const list = async (isTTY: boolean): Promise<string> =>
+      (await dead(await filled(0), ['list', 'orders.dead'], { around: surroundings({ isTTY }) })).err;
+    const hint = 'the most delivered of these letters was delivered 1 time; see --help\n';
+    const warning = 'warning: the look ended early at a letter that is near its delivery limit; see --help\n';
+    expect(await list(true)).toContain(hint);
+    expect(await list(false)).toBe('');
+    groups.mockReturnValue(of({ ...found, highestCount: 0, stopped: 'delivery-limit' }));
+    expect(await list(true)).not.toContain('the most delivered');
+    expect(await list(false)).toBe(warning);
+    groups.mockRestore();
+  });
+
+  it.each([
+    ['1', 1],
+    ['all', 3],
+  ])('shows as progress how many it has read, of those that it will: --limit %s', async (limit, total) => {
+    const around = surroundings({ isTTY: true, columns: 120 });
+    const { err } = await dead(await filled(3), ['list', 'orders.dead', '--limit', limit], { around });
+    expect(err).toContain('reading ');
+    expect(err).toContain(` ${String(total)}/${String(total)} `);
+    // The cursor is back.
+    expect(err.lastIndexOf('\u001b[?25h')).toBeGreaterThan(err.lastIndexOf('\u001b[?25l'));
   });
 
   it('of a queue that does not exist is refused', async () => {
@@ -282,12 +309,98 @@ describe('letters that do not come, as those of a stream', () => {
     taken.mockRestore();
   });
 
+  it('are none of dead list either', async () => {
+    const found: DeadLetterGroups = { found: 2, read: 0, matched: 0, groups: [], others: 0, highestCount: 0 };
+    const groups = jest.spyOn(DeadLetters.prototype, 'groups').mockReturnValue(of(found));
+    const queue = await filled(2);
+    expect(await dead(queue, ['list', 'orders.dead'])).toMatchObject({ code: 0, err: WARNING });
+    expect(await dead(queue, ['list', 'orders.dead'], { json: true })).toMatchObject({ code: 0, err: '' });
+    for (const more of [{ found: 0 }, { read: 2 }]) {
+      groups.mockReturnValue(of({ ...found, ...more }));
+      expect(await dead(queue, ['list', 'orders.dead'])).toMatchObject({ code: 0, err: '' });
+    }
+    groups.mockRestore();
+  });
+
   it('are not taken for letters that do not match', async () => {
     const look = jest.spyOn(DeadLetters.prototype, 'look').mockReturnValue(EMPTY);
     const queue = await filled(2);
     expect((await dead(queue, ['show', 'orders.dead'])).err).toBe(WARNING);
     expect((await dead(queue, ['show', 'orders.dead', '--id', 'x'])).err).toMatch(/^no letter matches/);
+    expect((await dead(await filled(0), ['show', 'orders.dead'])).err).toMatch(/^no letter matches/);
+    const interrupted = AbortSignal.abort();
+    expect(await dead(queue, ['show', 'orders.dead'], { interrupted })).toEqual({ code: 130, out: '', err: '' });
     look.mockRestore();
+  });
+});
+
+describe('a transfer of letters', () => {
+  const some: DeadLetterReport = {
+    found: 9,
+    read: 4,
+    matched: 3,
+    done: 1,
+    kept: { noOrigin: 0, unroutable: 1, refused: 0 },
+    targets: {},
+  };
+  const replaying = async (report$: Observable<DeadLetterReport>, args: readonly string[], options?: RunOptions) => {
+    const replay = jest.spyOn(DeadLetters.prototype, 'replay').mockReturnValue(report$);
+    const ended = await dead(await filled(0), ['replay', 'orders.dead', ...args], options);
+    const asked = replay.mock.lastCall;
+    replay.mockRestore();
+    return { ...ended, asked: asked?.[0] };
+  };
+
+  it('that fails says what it did all the same', async () => {
+    const failing$ = concat(
+      of(some),
+      throwError(() => new Error('The link is gone.')),
+    );
+    const { code, out, err } = await replaying(failing$, []);
+    expect([code, err]).toEqual([1, 'error: The link is gone.\n']);
+    expect(out).toMatch(/^replayed: 1 of 3 that match; 4 of 9 read\n/);
+    expect(
+      await replaying(
+        throwError(() => new Error('refused')),
+        [],
+      ),
+    ).toMatchObject({ code: 1, out: '' });
+  });
+
+  it.each<[string, Partial<DeadLetterReport>, number]>([
+    ['done', {}, 0],
+    ['done in part where a letter stayed', { kept: { noOrigin: 0, unroutable: 0, refused: 1 } }, 7],
+    ['done in part where it ended early', { stopped: 'delivery-limit' }, 7],
+    ['interrupted, whatever stayed', { stopped: 'aborted', kept: { noOrigin: 1, unroutable: 0, refused: 0 } }, 130],
+  ])('is %s', async (_, more, code) => {
+    const kept = { noOrigin: 0, unroutable: 0, refused: 0 };
+    expect((await replaying(of({ ...some, kept, ...more }), [])).code).toBe(code);
+  });
+
+  it('shows as progress the letters with which it has nothing more to do, of those that it will read', async () => {
+    const progress = async (...args: string[]): Promise<string> =>
+      (await replaying(of(some), args, { around: surroundings({ isTTY: true, columns: 120 }) })).err;
+    expect(await progress()).toContain('replayed ');
+    // One did not match, one is done, one stays; the fourth is under way.
+    expect(await progress()).toContain(' 3/9 ');
+    expect(await progress('--limit', '5')).toContain(' 3/5 ');
+  });
+
+  it('takes what it was told, and no more', async () => {
+    const all = ['--id', 'm1', '--limit', '3', '--delivery-limit', '-1', '--rate', '0.5', '--dry-run'];
+    const { asked } = await replaying(of(some), all);
+    expect(asked).toEqual({
+      where: { messageId: 'm1' },
+      limit: 3,
+      deliveryLimit: -1,
+      rate: 0.5,
+      dryRun: true,
+      to: 'queue',
+      signal: expect.any(AbortSignal) as unknown,
+    });
+    expect(Object.keys((await replaying(of(some), [])).asked ?? {}).sort()).toEqual(['signal', 'to', 'where']);
+    const exchange = await replaying(of(some), ['--to-exchange', 'again']);
+    expect(exchange.asked).toMatchObject({ to: { exchange: 'again', routingKey: '' } });
   });
 });
 

@@ -1,9 +1,12 @@
 import { FakeInstanceQueue } from 'instance-queue/testing';
+import { ChannelError } from 'instance-queue';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { sendCommand, tailCommand } from '../../../lib/cli/message-commands';
 import { closeAll, closing } from '../../support/closing';
+import { listening } from '../../support/listening';
 import { type RunOptions, runOver, surroundings } from '../../support/surroundings';
 import { eventually } from '../../support/waiting';
 
@@ -96,6 +99,17 @@ describe('send', () => {
   });
 });
 
+it('a send that the broker does not confirm ends by Ctrl-C', async () => {
+  const queue = await given();
+  await queue.admin.declare({ queues: [{ name: 'full', maxLength: 1, overflow: 'reject-publish' }] });
+  await queue.send({ queue: 'full', body: 'there' });
+  const interrupted = new AbortController();
+  const ended = runOver(queue, sendCommand, ['--queue', 'full', '--body', 'x'], { interrupted: interrupted.signal });
+  await eventually(() => queue.metrics.nacked > 0);
+  interrupted.abort();
+  expect(await ended).toEqual({ code: 130, out: '', err: '' });
+});
+
 describe('tail', () => {
   const tail = (queue: FakeInstanceQueue, args: string[], options?: RunOptions) =>
     runOver(queue, tailCommand, args, options);
@@ -183,6 +197,43 @@ describe('tail', () => {
     });
     const told = await tail(queue, ['events', '--queue'], { management: 'http://127.0.0.1:1' });
     expect(told.err).toContain('`events` is a queue');
+  });
+
+  it('of a name that may not be looked up is refused as that', async () => {
+    const queue = await given();
+    const denied = new ChannelError("ACCESS_REFUSED - access to exchange 'events' refused", { replyCode: 403 });
+    jest.spyOn(queue.admin, 'declare').mockRejectedValue(denied);
+    const { code, out, err } = await tail(queue, ['events']);
+    expect([code, out]).toEqual([5, '']);
+    expect(err).toContain('ACCESS_REFUSED');
+  });
+
+  it('of a queue is of what goes to it through its bindings', async () => {
+    const queue = await given();
+    const asked: string[] = [];
+    const server = createServer((request, response) => {
+      asked.push(request.url ?? '');
+      const row = { source: 'events', destination: 'orders', destination_type: 'queue', routing_key: 'order.*' };
+      const isList = request.url?.endsWith('/bindings') === true;
+      response.end(JSON.stringify(isList ? [{ ...row, arguments: {} }] : { name: 'orders', type: 'classic' }));
+    });
+    const options = { json: true, url: 'amqp://localhost/shop', management: await listening(server) };
+    const ended = tail(queue, ['orders', '--limit', '1'], options);
+    await publish(queue, 'order.paid');
+    const { code, out, err } = await ended;
+    expect([code, err]).toEqual([0, '']);
+    expect(JSON.parse(out)).toMatchObject({ exchange: 'events', routingKey: 'order.paid' });
+    expect(asked[0]).toBe('/api/queues/shop/orders');
+  });
+
+  it('of a queue that no exchange leads to is refused as that', async () => {
+    const server = createServer((request, response) => {
+      response.end(request.url?.endsWith('/bindings') === true ? '[]' : '{"type":"classic"}');
+    });
+    const { code, err } = await tail(await given(), ['orders'], { management: await listening(server) });
+    expect(code).toBe(2);
+    expect(err).toContain('Queue `orders` has no binding that could be copied');
+    expect(err).not.toContain('AMQP does not tell');
   });
 
   it('of a queue says what to do where its bindings cannot be read', async () => {
