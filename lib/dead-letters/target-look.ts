@@ -1,4 +1,4 @@
-import { MissingTarget, presenceOf } from '../delay/delay-levels';
+import { MissingTarget, obstacleTo } from '../delay/delay-levels';
 import type { Link } from '../transport/transport';
 import type { Target } from './dead-letter';
 
@@ -21,6 +21,6 @@ export class TargetLook {
   }
 
   async #ask(target: { readonly queue: string } | { readonly exchange: string }): Promise<MissingTarget | undefined> {
-    return (await presenceOf(await this.#link(), target)) === 'missing' ? new MissingTarget(target) : undefined;
+    return (await obstacleTo(await this.#link(), target)) === 'missing' ? new MissingTarget(target) : undefined;
   }
 }

@@ -227,18 +227,18 @@ class Transfer {
     this.#leave();
   }
 
-  /** Starts the work at once, or when its turn comes. */
+  /** Starts the work at once, or with a rate when its turn comes. */
   #pace(work: () => Promise<void>): void {
     this.#underWay++;
     const { rate } = this.#options;
-    const now = performance.now();
-    const wait = this.#next - now;
-    if (rate !== undefined) this.#next = Math.max(now, this.#next) + 1000 / rate;
-    if (rate === undefined || wait <= 0) {
+    if (rate === undefined) {
       void work();
       return;
     }
-    const turn = timer(wait).subscribe(() => {
+    const now = performance.now();
+    const at = Math.max(now, this.#next);
+    this.#next = at + 1000 / rate;
+    const turn = timer(at - now).subscribe(() => {
       this.#waiting.delete(turn);
       void work();
     });

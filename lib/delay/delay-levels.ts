@@ -118,9 +118,9 @@ export class DelayLevels {
         for (const level of missing) levels.add(level);
       }
       if (!isReady) {
-        const presence = mandatory ? await presenceOf(link, target) : 'trusted';
-        if (presence === 'missing' && !isEnsured) throw new MissingTarget(target);
-        if (presence === 'locked') standing.volatile.add(nameOf(target));
+        const obstacle = mandatory ? await obstacleTo(link, target) : undefined;
+        if (obstacle === 'missing' && !isEnsured) throw new MissingTarget(target);
+        if (obstacle === 'locked') standing.volatile.add(nameOf(target));
         await this.#lead(link, delayed);
         standing.targets.add(keyOf(kind, target));
       }
@@ -180,17 +180,17 @@ function levelsTopology({ kind, set }: Delayed, levels: readonly number[]): Topo
   return parts.reduce(mergeTopologies);
 }
 
-/** `locked`: a queue of another connection. Rejects: ChannelError. */
-export async function presenceOf(link: Link, target: Target): Promise<'trusted' | 'missing' | 'locked'> {
+/** Undefined: it is there, or has to be trusted. `locked`: a queue of another connection. Rejects: ChannelError. */
+export async function obstacleTo(link: Link, target: Target): Promise<'missing' | 'locked' | undefined> {
   try {
-    if ('queue' in target) return (await link.check(target.queue)) === 'missing' ? 'missing' : 'trusted';
+    if ('queue' in target) return (await link.check(target.queue)) === 'missing' ? 'missing' : undefined;
     await link.declare({ exchanges: [{ name: target.exchange, type: 'direct', passive: true }] });
-    return 'trusted';
+    return undefined;
   } catch (error) {
     const code = error instanceof ChannelError ? error.replyCode : undefined;
     if (code === NOT_FOUND) return 'missing';
     if (code === RESOURCE_LOCKED) return 'locked';
-    if (code === ACCESS_REFUSED) return 'trusted';
+    if (code === ACCESS_REFUSED) return undefined;
     throw error;
   }
 }

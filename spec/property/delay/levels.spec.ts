@@ -44,6 +44,19 @@ describe('the levels of a delay', () => {
     );
   });
 
+  it.each([
+    [1, 4],
+    [2047, 4],
+    [2048, 5],
+    [32_767, 8],
+    [32_768, 9],
+    [2 ** 22 - 1, 9],
+    [2 ** 22, 10],
+    [LONGEST_DELAY, 10],
+  ])('of %i ms resolve to 2 to the power of %i', (ms, exponent) => {
+    expect(resolutionOf(ms)).toBe(exponent);
+  });
+
   it('each have a header that leads there, or past it, down to the exit', () => {
     fc.assert(
       fc.property(delay, (ms) => {

@@ -1,0 +1,145 @@
+import { OptionsError } from 'instance-queue';
+import { FakeInstanceQueue } from 'instance-queue/testing';
+import { deadLetters, type DeadLetterReport } from 'instance-queue/tools';
+import { lastValueFrom, tap, toArray } from 'rxjs';
+import { OWN } from '../../../lib/own-headers';
+import { closeAll, closing } from '../../support/closing';
+import { eventually, rejection } from '../../support/waiting';
+
+afterEach(closeAll);
+
+async function given(...names: readonly string[]): Promise<FakeInstanceQueue> {
+  const queue = closing(new FakeInstanceQueue());
+  await queue.admin.declare({ queues: [{ name: 'dead' }, ...names.map((name) => ({ name }))] });
+  return queue;
+}
+/** Puts letters into the dead-letter queue, as if each had failed in a queue of that name. */
+async function failedIn(queue: FakeInstanceQueue, ...names: readonly string[]): Promise<void> {
+  for (const name of names) await queue.send({ queue: 'dead', body: name, headers: { [OWN.queue]: name } });
+}
+const bodies = (queue: FakeInstanceQueue, name: string): unknown[] =>
+  queue.broker.messages(name).map(({ body }) => body);
+
+describe('the name of a dead-letter queue', () => {
+  it.each<[string, unknown]>([
+    ['the name of a queue', ''],
+    ['the name of a queue', 5],
+    ['the name of a queue', undefined],
+    ['255 bytes', 'q'.repeat(256)],
+  ])('is %s, and not %j', (words, name) => {
+    const made = (): unknown => deadLetters(closing(new FakeInstanceQueue()), name as string);
+    expect(made).toThrow(OptionsError);
+    expect(made).toThrow('`name`');
+    expect(made).toThrow(words);
+  });
+
+  it('is the one that was given', () => {
+    expect(deadLetters(closing(new FakeInstanceQueue()), 'orders.dead').name).toBe('orders.dead');
+  });
+});
+
+describe('a report', () => {
+  it('counts a hundred places by their names, and the rest together', async () => {
+    const queue = await given();
+    const names = Array.from({ length: 103 }, (_, i) => `q${String(i)}`);
+    await failedIn(queue, ...names, 'q0');
+    const { done, targets } = await lastValueFrom(deadLetters(queue, 'dead').replay({ dryRun: true }));
+    expect(done).toBe(104);
+    expect(Object.keys(targets)).toHaveLength(101);
+    expect(targets).toMatchObject({ q0: 2, q1: 1, q99: 1, '…': 3 });
+  });
+
+  it('names an exchange with the routing key', async () => {
+    const queue = await given('orders');
+    await queue.admin.declare({
+      exchanges: [{ name: 'again', type: 'direct' }],
+      bindings: [{ exchange: 'again', queue: 'orders', routingKey: 'k' }],
+    });
+    await failedIn(queue, 'orders');
+    const to = { exchange: 'again', routingKey: 'k' };
+    expect((await lastValueFrom(deadLetters(queue, 'dead').move(to))).targets).toEqual({ 'again → k': 1 });
+  });
+
+  it('says why letters stay, each for its own reason', async () => {
+    const queue = await given('orders');
+    await failedIn(queue, 'orders', 'none', 'dead');
+    await queue.send({ queue: 'dead', body: 'from nowhere' });
+    const report = await lastValueFrom(deadLetters(queue, 'dead').replay());
+    expect(report).toMatchObject({
+      found: 4,
+      read: 4,
+      matched: 4,
+      done: 1,
+      kept: { noOrigin: 2, unroutable: 1, refused: 0 },
+      targets: { orders: 1 },
+      problem: expect.stringContaining('none') as string,
+    });
+    expect(report).not.toHaveProperty('stopped');
+    expect(bodies(queue, 'orders')).toEqual(['orders']);
+    expect(bodies(queue, 'dead')).toEqual(['none', 'dead', 'from nowhere']);
+  });
+
+  it('says nothing of problems where there were none', async () => {
+    const queue = await given('orders');
+    await failedIn(queue, 'orders');
+    expect(await lastValueFrom(deadLetters(queue, 'dead').drop())).toEqual({
+      found: 1,
+      read: 1,
+      matched: 1,
+      done: 1,
+      kept: { noOrigin: 0, unroutable: 0, refused: 0 },
+      targets: {},
+    });
+    expect(bodies(queue, 'dead')).toEqual([]);
+  });
+
+  it('comes behind what it counts, in order, and last of all', async () => {
+    const queue = await given('orders');
+    await failedIn(queue, ...Array.from({ length: 5 }, () => 'orders'));
+    const done: number[] = [];
+    const replay$ = deadLetters(queue, 'dead').replay({ limit: 3 });
+    const reports = await lastValueFrom(
+      replay$.pipe(
+        tap(({ done: now }) => done.push(now)),
+        toArray(),
+      ),
+    );
+    expect(done).toEqual([...done].sort((a, b) => a - b));
+    expect(reports.at(-1)).toMatchObject({ found: 5, read: 3, matched: 3, done: 3 });
+    expect(bodies(queue, 'dead')).toHaveLength(2);
+  });
+});
+
+describe('a dry run', () => {
+  it('of a drop counts, and leaves all where they are', async () => {
+    const queue = await given();
+    await failedIn(queue, 'orders', 'invoices');
+    const report = await lastValueFrom(deadLetters(queue, 'dead').drop({ dryRun: true, where: { queue: 'orders' } }));
+    expect(report).toMatchObject({ read: 2, matched: 1, done: 1, targets: {} });
+    expect(bodies(queue, 'dead')).toEqual(['orders', 'invoices']);
+  });
+});
+
+describe('letters at a rate', () => {
+  it('go one after the other, the first at once', async () => {
+    const queue = await given('orders');
+    await failedIn(queue, 'orders', 'orders', 'orders');
+    const began = performance.now();
+    const report = await lastValueFrom(deadLetters(queue, 'dead').replay({ rate: 100 }));
+    const took = performance.now() - began;
+    expect(report).toMatchObject({ done: 3 });
+    expect(took).toBeGreaterThanOrEqual(19);
+  });
+});
+
+it('a replay fails with its connection, behind a last report', async () => {
+  const queue = await given('orders');
+  await failedIn(queue, 'orders', 'orders');
+  const reports: DeadLetterReport[] = [];
+  const replay$ = deadLetters(queue, 'dead').replay({ rate: 0.01 });
+  const failed = rejection(lastValueFrom(replay$.pipe(tap((report) => reports.push(report)))));
+  await eventually(() => bodies(queue, 'orders').length === 1);
+  await queue.close();
+  expect(await failed).toMatchObject({ code: 'CHANNEL_CLOSED' });
+  expect(reports.at(-1)).toMatchObject({ found: 2, done: 1 });
+});
