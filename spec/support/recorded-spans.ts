@@ -11,8 +11,7 @@ export function recordedSpans(): { readonly exporter: InMemorySpanExporter; read
   beforeEach(() => {
     exporter.reset();
   });
-  afterAll(async () => {
-    await provider.shutdown();
+  afterAll(() => {
     trace.disable();
     context.disable();
     propagation.disable();
