@@ -149,8 +149,9 @@ async function compare(
   try {
     if (!(await exists())) return result('missing');
     for (let tries = 0; passive !== true && tries < TRIES; tries++) {
-      const [property, received, current] = await refusal(declare(flags, args));
-      if (property === undefined || received === undefined || current === undefined) break;
+      const refused = await refusal(declare(flags, args));
+      if (!refused) break;
+      const { property, received, current } = refused;
       if (objections.has(property)) {
         unknown.push('what else differs is unknown: the broker refuses what it says is there');
         break;
@@ -164,8 +165,8 @@ async function compare(
     for (const argument of open) {
       // What is compared is missed.
       const { [argument]: _, ...others } = args;
-      const [property] = await refusal(declare(flags, others)).catch(() => []);
-      if (property !== argument) unknown.push(`${argument}: the broker does not compare it`);
+      const refused = await refusal(declare(flags, others)).catch(unlessLost);
+      if (refused?.property !== argument) unknown.push(`${argument}: the broker does not compare it`);
     }
   } catch (error) {
     if (error instanceof ConnectionError) throw error;
@@ -174,15 +175,29 @@ async function compare(
   return result(details.length > 0 ? 'different' : unknown.length > 0 ? 'unknown' : 'same');
 }
 
-/** The property that differs, what was declared and what is there, in the broker's words. Empty: nothing differs. */
-async function refusal(asked: Promise<void>): Promise<(string | undefined)[]> {
+/** A declaration without an argument may be refused for itself. */
+function unlessLost(error: unknown): undefined {
+  if (error instanceof ConnectionError) throw error;
+  return undefined;
+}
+
+interface Difference {
+  readonly property: string;
+  /** What was declared, and what is there, in the broker's words. */
+  readonly received: string;
+  readonly current: string;
+}
+
+/** The property that differs. Undefined: nothing does. */
+async function refusal(asked: Promise<void>): Promise<Difference | undefined> {
   try {
     await asked;
-    return [];
+    return undefined;
   } catch (error) {
-    const [, ...parts] = INEQUIVALENT.exec(sentenceOf(error)) ?? [];
-    if (parts.length === 0) throw error;
-    return parts;
+    const match = INEQUIVALENT.exec(sentenceOf(error));
+    if (!match) throw error;
+    const [, property = '', received = '', current = ''] = match;
+    return { property, received, current };
   }
 }
 

@@ -1,9 +1,10 @@
+import { metrics } from '@opentelemetry/api';
 import { MeterProvider, MetricReader, type DataPoint, type Histogram } from '@opentelemetry/sdk-metrics';
 import { OptionsError } from 'instance-queue';
 import { meter, type MeterOptions } from 'instance-queue/opentelemetry';
 import { FakeInstanceQueue } from 'instance-queue/testing';
 import { closeAll, closing } from '../../support/closing';
-import { rejection } from '../../support/waiting';
+import { eventually, rejection } from '../../support/waiting';
 
 afterEach(closeAll);
 
@@ -145,6 +146,58 @@ it('a delivery counts when it is handed out, and again by how it was settled; on
     { attributes: { ...common, 'error.type': 'reject' }, count: 1 },
   ]);
   expect(processed[0]?.attributes).not.toHaveProperty(['error.type']);
+});
+
+it('a delivery that is lost is a failure of that kind', async () => {
+  const { reader, queue } = measured();
+  await queue.admin.declare({ queues: [{ name: 'orders' }] });
+  let handed = 0;
+  queue.consume({ queue: 'orders' }).subscribe((delivery) => {
+    if (handed++ > 0) delivery.ack();
+  });
+  await queue.send({ queue: 'orders', body: 1 });
+  await eventually(() => handed === 1);
+  queue.broker.disconnect();
+  queue.broker.reconnect();
+  await eventually(() => handed === 2);
+  await queue.rest();
+  expect(await reader.points('messaging.process.duration')).toMatchObject([
+    { attributes: { 'error.type': 'lost' }, count: 1 },
+    { attributes: { 'messaging.operation.name': 'process' }, count: 1 },
+  ]);
+});
+
+it('the server is that of the connection at the time, also one with an IPv6 address', async () => {
+  const { reader, queue } = measured();
+  await queue.admin.declare({ queues: [{ name: 'orders' }] });
+  const { state } = queue;
+  const at = (endpoint?: string) => ({ ...state, producer: { status: 'disconnected', endpoint } }) as typeof state;
+  const present = jest.spyOn(queue, 'state', 'get');
+  for (const endpoint of [undefined, 'rabbit-1:5673/shop', '[::1]:5674/', undefined]) {
+    present.mockReturnValue(at(endpoint));
+    await queue.send({ queue: 'orders', body: 1 });
+  }
+  present.mockRestore();
+  const server = (address: unknown, port: unknown) => ({ 'server.address': address, 'server.port': port });
+  expect(await reader.points('messaging.client.sent.messages')).toEqual([
+    { attributes: expect.not.objectContaining(server(expect.anything(), expect.anything())) as unknown, count: 1 },
+    { attributes: expect.objectContaining(server('rabbit-1', 5673)) as unknown, count: 1 },
+    // The last that was known.
+    { attributes: expect.objectContaining(server('::1', 5674)) as unknown, count: 2 },
+  ]);
+});
+
+it('metrics go to the global provider where no other is given', async () => {
+  const reader = new Reader();
+  metrics.setGlobalMeterProvider(new MeterProvider({ readers: [reader] }));
+  try {
+    const queue = closing(new FakeInstanceQueue());
+    closing({ close: meter(queue) });
+    await queue.send({ queue: 'orders', body: 1 });
+    expect(await reader.points('messaging.client.sent.messages')).toMatchObject([{ count: 1 }]);
+  } finally {
+    metrics.disable();
+  }
 });
 
 it('a queue with a generated name has a template instead of a name', async () => {

@@ -1,12 +1,13 @@
 import { SpanKind, SpanStatusCode, context, trace } from '@opentelemetry/api';
 import type { ReadableSpan } from '@opentelemetry/sdk-trace-node';
-import { ConsumerError, type Message } from 'instance-queue';
+import { ConsumerError, handle, type Message, OptionsError } from 'instance-queue';
 import { traced, traceSends } from 'instance-queue/opentelemetry';
 import { FakeInstanceQueue } from 'instance-queue/testing';
-import { isObservable, lastValueFrom, Observable, of, throwError } from 'rxjs';
+import { defer, isObservable, lastValueFrom, map, Observable, of, throwError, timer } from 'rxjs';
+import { collect } from '../../support/collect';
 import { closeAll, closing } from '../../support/closing';
 import { recordedSpans } from '../../support/recorded-spans';
-import { rejection } from '../../support/waiting';
+import { eventually, rejection } from '../../support/waiting';
 
 const { exporter, provider } = recordedSpans();
 afterEach(closeAll);
@@ -87,6 +88,124 @@ describe('the work on a message', () => {
       { attributes: { 'error.type': 'CONSUMER_CANCELLED' } },
       { status: { message: 'only text' }, events: [{ attributes: { 'exception.message': 'only text' } }] },
     ]);
+  });
+});
+
+describe('a traced worker', () => {
+  const traceparent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01';
+  const activeSpan = (): string | undefined => trace.getActiveSpan()?.spanContext().spanId;
+
+  it.each<[string, (note: () => void) => unknown]>([
+    [
+      'as it begins',
+      (note) => {
+        note();
+      },
+    ],
+    ['behind an await', (note) => Promise.resolve().then(note)],
+    ['in an Observable', (note) => defer(() => (note(), timer(1))).pipe(map(note))],
+  ])('runs in its span %s', async (_, work) => {
+    const seen: unknown[] = [];
+    await outcome(traced(() => work(() => seen.push(activeSpan())))(message, never));
+    const [span] = spans();
+    expect(seen.length).toBeGreaterThan(0);
+    expect(new Set(seen)).toEqual(new Set([span?.spanContext().spanId]));
+  });
+
+  it('continues the trace of the message, and no other', () => {
+    const own = provider.getTracer('app').startSpan('own');
+    const run = (headers: Readonly<Record<string, unknown>> | undefined): void => {
+      const properties = headers === undefined ? {} : { headers };
+      void context.with(trace.setSpan(context.active(), own), () => traced(() => 5)({ ...message, properties }, never));
+    };
+    const inherited = Object.create({ traceparent }) as Readonly<Record<string, unknown>>;
+    for (const headers of [{ traceparent }, { traceparent: 5 }, inherited, undefined]) run(headers);
+    expect(spans().map(({ parentSpanContext }) => parentSpanContext?.spanId)).toEqual([
+      'b7ad6b7169203331',
+      undefined,
+      undefined,
+      undefined,
+    ]);
+  });
+
+  it.each<[Partial<Message<string>>, string, object]>([
+    [{ exchange: '', routingKey: 'orders' }, 'process orders', { 'messaging.destination.name': 'orders' }],
+    [{ routingKey: '' }, 'process orders', { 'messaging.destination.name': 'events:orders' }],
+    [
+      { queue: 'amq.gen-AbC123' },
+      'process amq.gen-*',
+      {
+        'messaging.destination.name': 'events:order.paid:amq.gen-AbC123',
+        'messaging.destination.template': 'amq.gen-*',
+      },
+    ],
+    [{ redelivered: true }, 'process orders', { 'instance_queue.redelivered': true }],
+  ])('is named by where the message was: %j', (more, name, attributes) => {
+    void traced(() => 5)({ ...message, properties: {}, ...more }, never);
+    const [span] = spans();
+    expect(span).toMatchObject({ name, attributes });
+    expect('messaging.message.id' in (span?.attributes ?? {})).toBe(false);
+    expect('messaging.destination.template' in (span?.attributes ?? {})).toBe(name.includes('*'));
+    expect('messaging.rabbitmq.destination.routing_key' in (span?.attributes ?? {})).toBe(more.routingKey !== '');
+  });
+
+  it('fails with a thenable that throws', async () => {
+    const thenable = {
+      then: () => {
+        throw new RangeError('broken');
+      },
+    };
+    const failed = await rejection(Promise.resolve(traced(() => thenable as unknown as Promise<void>)(message, never)));
+    expect(failed).toMatchObject({ message: 'broken' });
+    expect(spans()).toMatchObject([{ attributes: { 'error.type': 'RangeError' } }]);
+  });
+
+  it('is made of a function alone', () => {
+    expect(() => traced('work' as never)).toThrow(OptionsError);
+  });
+
+  it('gives its trace to what is published for the message: the copy of a retry, and a reply', async () => {
+    const queue = closing(new FakeInstanceQueue());
+    await queue.admin.declare({ queues: [{ name: 'orders' }, { name: 'asked' }] });
+    const work = traced<unknown, string>(({ deliveryCount }) => {
+      if (deliveryCount === 0) throw new Error('not yet');
+      return 'done';
+    });
+    const onError = queue.retry({ attempts: 2, delay: 1 });
+    collect(queue.consume({ queue: 'orders' }).pipe(handle(work, { onError })));
+    await queue.send({ queue: 'orders', body: 1 });
+    const [first, second] = await eventually(() => (spans().length === 2 ? spans() : undefined));
+    expect(second?.parentSpanContext?.spanId).toBe(first?.spanContext().spanId);
+    exporter.reset();
+    closing({ close: traceSends() });
+    const answer = traced(() => 'answer');
+    collect(queue.respond({ queue: 'asked' }, answer));
+    await queue.request({ queue: 'asked', body: 1 });
+    const spansOf = (kind: SpanKind): ReadableSpan[] => spans().filter((span) => span.kind === kind);
+    const [asked] = await eventually(() =>
+      spansOf(SpanKind.CONSUMER).length === 1 ? spansOf(SpanKind.CONSUMER) : undefined,
+    );
+    const sent = await eventually(() =>
+      spansOf(SpanKind.PRODUCER).length === 2 ? spansOf(SpanKind.PRODUCER) : undefined,
+    );
+    expect(sent.map(({ parentSpanContext }) => parentSpanContext?.spanId)).toContain(asked?.spanContext().spanId);
+  });
+
+  it('is where an error policy is decided on', async () => {
+    const queue = closing(new FakeInstanceQueue());
+    const active: unknown[] = [];
+    const onError = async (): Promise<'reject'> => {
+      active.push(activeSpan());
+      await new Promise((resolve) => setImmediate(resolve));
+      active.push(activeSpan());
+      return 'reject';
+    };
+    const work = traced(() => Promise.reject(new Error('no')));
+    collect(queue.consume({ queue: 'orders' }).pipe(handle(work, { onError })));
+    await queue.send({ queue: 'orders', body: 1 });
+    await eventually(() => active.length === 2);
+    const id = spans()[0]?.spanContext().spanId;
+    expect(active).toEqual([id, id]);
   });
 });
 

@@ -115,6 +115,15 @@ describe('a FakeInstanceQueue while the clock stands still', () => {
     expect(queue.broker.queues.map(({ name }) => name)).toEqual(['used']);
   });
 
+  it('deletes them also while nobody is connected: whoever comes then finds none', async () => {
+    queue.broker.declare({ name: 'unused', expires: HOUR });
+    await jest.advanceTimersByTimeAsync(HOUR - 1);
+    const other = new FakeInstanceQueue({ broker: queue.broker });
+    await jest.advanceTimersByTimeAsync(1);
+    expect(await other.admin.inspect('unused')).toBeUndefined();
+    await other.close();
+  });
+
   it('waits for nothing on behalf of a broker that nobody is connected to, and for all as soon as somebody is', async () => {
     queue.broker.declare({ name: 'dead' });
     queue.broker.declare({ name: 'mayflies', deadLetter: { queue: 'dead' } });
