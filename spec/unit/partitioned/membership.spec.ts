@@ -83,6 +83,38 @@ describe('a member', () => {
     expect(told()).toHaveLength(1);
   });
 
+  it('heeds nothing that is no announcement: anyone may publish to its exchange', async () => {
+    const { broker, told, orders, other, present, id } = await alone(2);
+    present(OLDER);
+    told();
+    const member = { id: OLDER, address: `queue of ${OLDER}`, holding: [] };
+    const wiser = plan(OLDER, 9, OLDER, OLDER);
+    const nonsense: unknown[] = [
+      null,
+      'hello',
+      [],
+      {},
+      { member: null },
+      { member: OLDER },
+      ...(['id', 'address', 'holding'] as const).map((name) => ({ member: { ...member, [name]: 5 } })),
+      { member, gone: 'all' },
+      { member, plan: 'none' },
+      { member, plan: null },
+      ...(['version', 'by', 'owners'] as const).map((name) => ({ member, plan: { ...wiser, [name]: 0.5 } })),
+      { member, plan: { ...wiser, owners: [OLDER, 5] } },
+    ];
+    for (const body of nonsense) broker.put({ exchange: EVERYONE, body: { hello: true, ...Object(body) } as unknown });
+    for (const body of nonsense) broker.put({ exchange: EVERYONE, body });
+    await later(300);
+    expect(told().filter(({ to }) => to !== EVERYONE)).toEqual([]);
+    expect(orders.assignment).toEqual([0, 1]);
+    // One that were known would be the oldest, to which the next plan is left.
+    present(YOUNGER);
+    other(YOUNGER);
+    await later(10);
+    expect(told().find(({ to }) => to === EVERYONE)?.plan).toEqual(plan(id, 2, id, YOUNGER));
+  });
+
   it('answers the hello of another one to it alone, and nothing else', async () => {
     const { told, other, present, id } = await alone(2);
     present(YOUNGER);

@@ -183,6 +183,94 @@ describe('a FaultProxy', () => {
     await eventually(() => read === 50_000_000);
   });
 
+  it('makes a broker wait whose bytes it does not read, and no client', async () => {
+    const { proxy, url, sockets } = await through();
+    const client = await clientOf(proxy.url(url));
+    const seen: string[] = [];
+    proxy.onBytes((direction) => seen.push(direction));
+    proxy.stopReading('broker');
+    client.socket.write('a');
+    await eventually(() => sockets[0]?.bytesWritten === 1);
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(seen).toEqual(['toBroker']);
+    await proxy.restore();
+    await eventually(() => client.received() === 'a');
+    expect(seen).toEqual(['toBroker', 'toClient']);
+    proxy.stopReading();
+    client.socket.write('b');
+    await proxy.restore();
+    await eventually(() => client.received() === 'ab');
+  });
+
+  it('tells of each link and its bytes by their number, to those who still listen', async () => {
+    const { proxy, url } = await through();
+    const links: number[] = [];
+    const bytes: string[] = [];
+    const next = proxy.nextLink();
+    const stop = [
+      proxy.onLink((link) => links.push(link)),
+      proxy.onBytes((direction, chunk, link) => bytes.push(`${String(link)} ${direction} ${chunk.toString()}`)),
+    ];
+    const clients = [await clientOf(proxy.url(url)), await clientOf(proxy.url(url))];
+    for (const [i, client] of clients.entries()) {
+      client.socket.write(String(i));
+      await eventually(() => client.received() === String(i));
+    }
+    expect(await next).toBe(1);
+    expect(links).toEqual([1, 2]);
+    expect(bytes).toEqual(['1 toBroker 0', '1 toClient 0', '2 toBroker 1', '2 toClient 1']);
+    for (const end of stop) end();
+    const later = proxy.nextLink();
+    const third = await clientOf(proxy.url(url));
+    third.socket.write('2');
+    await eventually(() => third.received() === '2');
+    expect([await later, links.length, bytes.length]).toEqual([3, 2, 4]);
+  });
+
+  it('keeps what a client left in a black hole, until it is swept', async () => {
+    const { proxy, url, sockets } = await through();
+    const [gone, there] = [await clientOf(proxy.url(url)), await clientOf(proxy.url(url))];
+    await eventually(() => sockets.length === 2);
+    expect(proxy.sweep()).toBe(0);
+    proxy.blackHole();
+    gone.socket.destroy();
+    await eventually(() => proxy.sweep() === 1);
+    await eventually(() => proxy.links === 1 && sockets.filter(({ destroyed }) => destroyed).length === 1);
+    await proxy.restore({ reset: false });
+    expect([proxy.links, there.end()]).toEqual([1, undefined]);
+    // It stays silent, as after a real one; what comes now goes through.
+    const newcomer = await clientOf(proxy.url(url));
+    there.socket.write('lost');
+    newcomer.socket.write('through');
+    await eventually(() => newcomer.received() === 'through');
+    expect(there.received()).toBe('');
+  });
+
+  it('passes an end and a reset on, in both directions', async () => {
+    const { proxy, url, sockets } = await through();
+    const [ending, resetting, ended] = [
+      await clientOf(proxy.url(url)),
+      await clientOf(proxy.url(url)),
+      await clientOf(proxy.url(url)),
+    ];
+    await eventually(() => sockets.length === 3);
+    ending.socket.end('last');
+    await eventually(() => ending.end() === 'finished');
+    expect(ending.received()).toBe('last');
+    resetting.socket.resetAndDestroy();
+    await eventually(() => sockets.filter(({ destroyed }) => destroyed).length === 2);
+    sockets.find(({ destroyed }) => !destroyed)?.resetAndDestroy();
+    await eventually(() => ended.end() === 'reset');
+  });
+
+  it('delays a share of the chunks alone, which may be none', async () => {
+    const { proxy, url } = await through();
+    const client = await clientOf(proxy.url(url));
+    proxy.delay(60_000, 0);
+    client.socket.write('a');
+    await eventually(() => client.received() === 'a');
+  });
+
   it('leaves nothing behind when it is closed', async () => {
     const { proxy, url } = await through();
     const client = await clientOf(proxy.url(url));
