@@ -1,6 +1,6 @@
 import { handle, type Message } from 'instance-queue';
 import { FakeInstanceQueue } from 'instance-queue/testing';
-import { timer } from 'rxjs';
+import { type Observable, timer } from 'rxjs';
 import { collect } from '../../support/collect';
 
 const HOUR = 3_600_000;
@@ -31,11 +31,15 @@ describe('a FakeInstanceQueue while the clock stands still', () => {
     void queue.send({ queue: 'orders', body: 1 });
     await queue.rest();
     expect(messages.values).toHaveLength(1);
-    queue
-      .consume({ queue: 'slow' })
-      .pipe(handle(() => timer(HOUR)))
-      .subscribe();
+    const begun = new Promise<void>((begin) => {
+      const work = (): Observable<unknown> => {
+        begin();
+        return timer(HOUR);
+      };
+      queue.consume({ queue: 'slow' }).pipe(handle(work)).subscribe();
+    });
     void queue.send({ queue: 'slow', body: 1 });
+    await begun;
     await expect(queue.rest(50)).rejects.toThrow(
       'Not at rest within 50 ms: work on 1 message under way. The clock is held: move it, for what waits for a timer.',
     );
