@@ -124,13 +124,17 @@ async function read(file: string): Promise<Topology> {
       // Editors of Windows begin a file with a byte order mark.
       return JSON.parse(readFileSync(file, 'utf8').replace(/^\ufeff/, '')) as Topology;
     }
-    const module = (await import(pathToFileURL(resolve(file)).href)) as Readonly<Record<string, unknown>>;
-    const found: unknown = module['topology'] ?? unwrapped(module['default']);
-    if (typeof found !== 'object' || found === null) throw new Error('it exports no topology');
-    return found;
+    return topologyIn((await import(pathToFileURL(resolve(file)).href)) as Readonly<Record<string, unknown>>);
   } catch (error) {
     throw new UsageError(`${file}: ${error instanceof Error ? error.message : String(error)}`);
   }
+}
+
+/** The topology that a module exports. @throws Error if there is none */
+export function topologyIn(module: Readonly<Record<string, unknown>>): Topology {
+  const found: unknown = module['topology'] ?? unwrapped(module['default']);
+  if (typeof found !== 'object' || found === null) throw new Error('it exports no topology');
+  return found;
 }
 
 /** A CommonJS module is the default export of itself. */

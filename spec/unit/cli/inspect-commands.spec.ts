@@ -5,7 +5,7 @@ import { createServer } from 'node:http';
 import { type AddressInfo, createServer as createTcp } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { checkCommand, topologyCommand } from '../../../lib/cli/inspect-commands';
+import { checkCommand, topologyCommand, topologyIn } from '../../../lib/cli/inspect-commands';
 import { closeAll, closing } from '../../support/closing';
 import { FakeBroker, type FakeClient } from '../../support/fake-broker/fake-broker';
 import { listening } from '../../support/listening';
@@ -101,6 +101,29 @@ describe('topology diff', () => {
     const { code, out } = await diff(JSON.stringify(TOPOLOGY), { management: await listening(server) });
     expect([code, out]).toEqual([7, expect.stringMatching(/\nextra {5}binding {2}events → orders \(a\)\n$/)]);
   });
+
+  it.each([
+    ['only missing', [{ name: 'others' }]],
+    ['only different', [{ name: 'orders', maxLength: 5 }]],
+  ])('is done in part where what there is is %s', async (_, queues) => {
+    expect(await diff(JSON.stringify({ queues }))).toMatchObject({ code: 7, err: '' });
+  });
+
+  it.each<[string, Readonly<Record<string, unknown>>]>([
+    ['its `topology`', { topology: TOPOLOGY, default: { queues: [] } }],
+    ['its default export', { default: TOPOLOGY }],
+    ['the `topology` of a CommonJS module', { default: { topology: TOPOLOGY, default: { queues: [] } } }],
+    ['the default export of a CommonJS module', { default: { default: TOPOLOGY, __esModule: true } }],
+  ])('reads of a module %s', (_, module) => {
+    expect(topologyIn(module)).toBe(TOPOLOGY);
+  });
+
+  it.each([[{}], [{ default: null }], [{ default: 'orders' }], [{ topology: 5 }]])(
+    'refuses a module that exports no topology: %j',
+    (module) => {
+      expect(() => topologyIn(module)).toThrow('it exports no topology');
+    },
+  );
 
   it('refuses a file that is no JSON with its name', async () => {
     const { code, out, err } = await diff('{', { name: 'bad.json' });
