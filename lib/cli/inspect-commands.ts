@@ -5,7 +5,7 @@ import { pathToFileURL } from 'node:url';
 import { Command } from 'commander';
 import { lastValueFrom, tap, toArray } from 'rxjs';
 import type { Topology } from '../index';
-import { checkConnection, compareTopology, type CheckStep, type TopologyComparison } from '../tools/index';
+import { checkConnection, compareTopology, type TopologyComparison } from '../tools/index';
 import { EXIT, UsageError, exitCodeOf } from './exit-codes';
 import { seconds } from './options';
 import type { Running, Session } from './session';
@@ -49,7 +49,7 @@ async function check(session: Session, { queue, timeout }: CheckOptions): Promis
     ),
   );
   const failed = steps.find(({ status }) => status === 'failed');
-  const code = failed ? codeOf(failed) : EXIT.done;
+  const code = failed ? exitCodeOf(failed.error) : EXIT.done;
   if (failed?.name === 'tls')
     terminal.note('In the URL: ?cacertfile=/path/to/ca.pem gives a CA, &server_name_indication=NAME a host name.');
   if (terminal.json) {
@@ -60,11 +60,6 @@ async function check(session: Session, { queue, timeout }: CheckOptions): Promis
     });
   }
   return code;
-}
-
-function codeOf({ name, error }: CheckStep): number {
-  if (name === 'dns' || name === 'tcp' || name === 'tls') return EXIT.unreachable;
-  return exitCodeOf(error);
 }
 
 /** `instance-queue topology …` */

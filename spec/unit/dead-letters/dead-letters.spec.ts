@@ -1,8 +1,10 @@
 import { OptionsError } from 'instance-queue';
 import { FakeInstanceQueue } from 'instance-queue/testing';
 import { deadLetters, type DeadLetterReport } from 'instance-queue/tools';
-import { lastValueFrom, tap, toArray } from 'rxjs';
+import { from, lastValueFrom, map, tap, toArray } from 'rxjs';
+import type { QueueScan } from '../../../lib/consumer/queue-scan';
 import { OWN } from '../../../lib/own-headers';
+import type { InboundMessage } from '../../../lib/transport/transport';
 import { closeAll, closing } from '../../support/closing';
 import { eventually, rejection } from '../../support/waiting';
 
@@ -129,6 +131,73 @@ describe('letters at a rate', () => {
     const took = performance.now() - began;
     expect(report).toMatchObject({ done: 3 });
     expect(took).toBeGreaterThanOrEqual(19);
+  });
+});
+
+describe('where each look counts, at a letter that is near its delivery limit,', () => {
+  /** A queue whose letters were delivered so often, on a broker that drops them at 20. */
+  function counting(...counts: readonly number[]) {
+    const queue = closing(new FakeInstanceQueue());
+    const kept: number[] = [];
+    const message$ = from(counts).pipe(
+      map((count, i): InboundMessage => {
+        const headers = { 'x-delivery-count': count };
+        const route = { deliveryTag: i + 1, redelivered: true, exchange: '', routingKey: 'dead' };
+        const more = { contentType: undefined, contentEncoding: undefined, unreadable: undefined };
+        return { content: Buffer.from(''), headers, properties: { headers }, ...route, ...more };
+      }),
+    );
+    const scan = {
+      found: counts.length,
+      deliveryLimit: 20,
+      message$,
+      ending: new AbortController().signal,
+      keep: (tag: number) => kept.push(tag),
+      close: () => Promise.resolve(),
+    };
+    jest.spyOn(queue.admin, 'scan').mockResolvedValue(scan as unknown as QueueScan);
+    return { letters: deadLetters(queue, 'dead'), kept };
+  }
+
+  it('groups end behind it, and say so', async () => {
+    const { letters, kept } = counting(1, 18, 1);
+    expect(await lastValueFrom(letters.groups())).toMatchObject({
+      found: 3,
+      read: 2,
+      matched: 2,
+      highestCount: 18,
+      stopped: 'delivery-limit',
+    });
+    expect(kept).toEqual([1, 2]);
+    const whole = await lastValueFrom(counting(1, 17, 1).letters.groups());
+    expect(whole).toMatchObject({ read: 3, highestCount: 17 });
+    expect(whole).not.toHaveProperty('stopped');
+  });
+
+  it('a look ends behind it', async () => {
+    const { letters, kept } = counting(1, 18, 1);
+    expect(await lastValueFrom(letters.look().pipe(toArray()))).toHaveLength(2);
+    expect(kept).toEqual([1, 2]);
+  });
+
+  it('a transfer ends behind it, if it stays', async () => {
+    const { letters, kept } = counting(1, 18, 1);
+    expect(await lastValueFrom(letters.drop({ where: () => false }))).toMatchObject({
+      read: 2,
+      matched: 0,
+      stopped: 'delivery-limit',
+    });
+    expect(kept).toEqual([1, 2]);
+  });
+
+  it('neither a look nor a transfer begins', async () => {
+    for (const work of [
+      counting(18).letters.groups(),
+      counting(18).letters.look(),
+      counting(18).letters.drop({ dryRun: true }),
+    ])
+      expect(await rejection(lastValueFrom<unknown>(work))).toMatchObject({ option: 'deliveryLimit' });
+    expect(await lastValueFrom(counting(18).letters.groups({ deliveryLimit: 100 }))).toMatchObject({ read: 1 });
   });
 });
 

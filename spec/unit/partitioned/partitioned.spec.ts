@@ -1,7 +1,9 @@
+import type { Codec } from 'instance-queue';
 import { MemoryBroker, FakeInstanceQueue } from 'instance-queue/testing';
 import { type ChannelError, ConnectionError, PublishError } from '../../../lib/errors';
 import { channelRefused } from '../../../lib/transport/link-errors';
 import { firstValueFrom, timer } from 'rxjs';
+import { closing } from '../../support/closing';
 import { fixture } from '../../support/fixtures/fixture';
 import { memoryBroker } from '../../support/laws/memory-broker';
 import { partitionLaws } from '../../support/laws/partitions';
@@ -135,4 +137,22 @@ describe.each(['the queue', 'the partitioned queue'] as const)('closing %s', (wh
     expect(await rejection(orders.send({ key: 'b', body: 4 }))).toMatchObject({ code: 'PUBLISH_CLOSED' });
     await queue.close();
   });
+});
+
+it('its messages are encoded by its codec, and by that of its InstanceQueue where it has none', async () => {
+  const counting = (prefix: string): Codec<number> => ({
+    contentType: 'text/x-number',
+    encode: (body) => Buffer.from(`${prefix}${String(body)}`),
+    decode: (content) => Number(content.toString().slice(prefix.length)),
+  });
+  const broker = new MemoryBroker();
+  const queue = closing(new FakeInstanceQueue({ broker, producer: { codec: counting('own ') } }));
+  const encoded: string[] = [];
+  for (const codec of [counting('given '), undefined]) {
+    const orders = queue.partitioned<number>({ name: 'orders', partitions: 1, ...(codec && { codec }) });
+    await orders.send({ key: 'k', body: 5 });
+    encoded.push(broker.published.at(-1)?.content.toString() ?? '');
+    await orders.close();
+  }
+  expect(encoded).toEqual(['given 5', 'own 5']);
 });
