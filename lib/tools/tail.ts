@@ -72,9 +72,9 @@ export function tail(queue: InstanceQueue, options: TailOptions): Observable<Mes
         );
       return (keys ?? ['#']).map((routingKey): Copied => ({ exchange, routingKey }));
     }).pipe(switchMap((bindings) => follow(queue, bindings)));
-  if (!management) throw expected('management', `given, to read the bindings of queue \`${copied ?? ''}\``, undefined);
-  const api = new Management(management);
   const name = copied ?? '';
+  if (!management) throw expected('management', `given, to read the bindings of queue \`${name}\``, undefined);
+  const api = new Management(management);
   return defer(async () => {
     if ((await api.queueType(name)) === 'stream') return tailStream(queue, name, offset);
     const bindings = bindingsOf(await api.bindingsOf(name), name);
@@ -90,22 +90,22 @@ const TYPE = /inequivalent arg 'type' for exchange '.*' in vhost '.*': received 
 
 /**
  * The type of an exchange, of which one more binding takes no messages from the others. AMQP does not tell types, except of an exchange
- * that is declared as another one, and refused: as fanout, none that anyone uses is internal and goes with its last binding. Undefined:
+ * that is declared as another one, and refused: as fanout, none that anyone uses is internal and goes with its last binding. '':
  * unknown. @throws OptionsError if it would take messages
  */
-async function typeOf({ admin }: InstanceQueue, exchange: string): Promise<string | undefined> {
+async function typeOf({ admin }: InstanceQueue, exchange: string): Promise<string> {
   try {
     await admin.declare({ exchanges: [{ name: exchange, type: 'fanout', internal: true, autoDelete: true }] });
   } catch (error) {
     // Without the permission to declare it the type stays unknown.
-    const [, type] = TYPE.exec(sentenceOf(error)) ?? [];
-    if (type === undefined || !SHARING.has(type)) return type;
+    const [, type = ''] = TYPE.exec(sentenceOf(error)) ?? [];
+    if (!SHARING.has(type)) return type;
     throw new OptionsError(
       'exchange',
       `Exchange \`${exchange}\` is of the type \`${type}\`, which gives each message to one of its bindings alone: what is followed would be missing elsewhere.`,
     );
   }
-  return undefined;
+  return '';
 }
 
 type Copied = Pick<BindingSpec, 'exchange' | 'routingKey' | 'arguments'>;

@@ -158,15 +158,16 @@ describe('a queue, by what the management API says of it,', () => {
   });
 
   it.each([
-    [[], 'has no binding that could be copied'],
-    [[bound('', 'orders')], 'has no binding that could be copied'],
-    [[bound('events', 'a')], 'is of the type `x-random`'],
-  ])('is refused with the bindings %j', async (rows, words) => {
+    [[], 'has no binding that could be copied', 'queue'],
+    [[bound('', 'orders')], 'has no binding that could be copied', 'queue'],
+    [[bound('events', 'a')], 'is of the type `x-random`', 'exchange'],
+  ])('is refused with the bindings %j', async (rows, words, option) => {
     const queue = await given();
     typed(queue, refusedExchange(inequivalent('x-random')));
     const options = { queue: 'orders', management: await management('classic', rows) };
     const refused = await rejection(lastValueFrom(tail(queue, options)));
     expect(refused).toBeInstanceOf(OptionsError);
+    expect(refused).toMatchObject({ option });
     expect(String(refused)).toContain(words);
   });
 });
