@@ -87,11 +87,15 @@ describe('simulate()', () => {
     expect([...lost]).toEqual(['transient in plain']);
   });
 
-  it('gives the process its clock back', async () => {
+  it('gives the process its clock back, and leaves no listener behind', async () => {
     const { setTimeout: before } = globalThis;
     const { now } = performance;
+    const listeners = (): number[] =>
+      ['unhandledRejection', 'uncaughtException'].map((event) => process.listenerCount(event));
+    const heard = listeners();
     await rejection(simulate(() => Promise.reject(new Error('no')), { seeds: 1 }));
     expect([globalThis.setTimeout, performance.now]).toEqual([before, now]);
+    expect(listeners()).toEqual(heard);
   });
 
   const before = new Date(0);
@@ -118,6 +122,15 @@ describe('simulate()', () => {
         refreshed.refresh();
         await promisify(setTimeout)(100);
         expect(run).not.toHaveBeenCalled();
+      },
+    ],
+    [
+      'timers of one time, which run in the order in which they were set',
+      async () => {
+        const runs: number[] = [];
+        for (let i = 0; i < 10; i++) setTimeout(() => runs.push(i), 50);
+        await promisify(setTimeout)(100);
+        expect(runs).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
       },
     ],
     [

@@ -8,13 +8,15 @@ import { rejection } from '../../support/waiting';
 afterEach(closeAll);
 
 /** A server that answers like the management API, or like something else. Gives its address, and what it was asked for. */
-async function serving(status: number, body: string): Promise<{ readonly url: string; readonly asked: string[] }> {
+async function serving(status: number, body: string) {
   const asked: string[] = [];
+  const authorized: (string | undefined)[] = [];
   const server = createServer((request, response) => {
     asked.push(request.url ?? '');
+    authorized.push(request.headers.authorization);
     response.writeHead(status).end(body);
   });
-  return { url: await listening(server), asked };
+  return { url: await listening(server), asked, authorized };
 }
 
 describe('the management API', () => {
@@ -23,6 +25,20 @@ describe('the management API', () => {
     await new Management({ url: `${url}${path}` }).bindingsFrom('events');
     expect(asked).toEqual([`${path.replace(/\/$/, '')}/api/exchanges/%2F/events/bindings/source`]);
   });
+
+  it.each([
+    ['shop:geheim', 'shop:geheim'],
+    ['a%40b:c%3Ad%25', 'a@b:c:d%'],
+    ['shop', 'shop:'],
+  ])(
+    'is asked as the user of its URL, with the password, which are not in what is asked: %s',
+    async (user, credentials) => {
+      const { url, asked, authorized } = await serving(200, '[]');
+      await new Management({ url: url.replace('//', `//${user}@`) }).bindingsOf('orders');
+      expect(authorized).toEqual([`Basic ${Buffer.from(credentials).toString('base64')}`]);
+      expect(asked).toEqual(['/api/queues/%2F/orders/bindings']);
+    },
+  );
 
   it('says that there is no exchange and no queue: no bindings, and no type', async () => {
     const { url } = await serving(404, '{"error":"Object Not Found","reason":"Not Found"}');
