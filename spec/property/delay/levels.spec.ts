@@ -1,5 +1,13 @@
 import fc from 'fast-check';
-import { HIGHEST, LONGEST_DELAY, LOWEST, levelHeaders, planOf, resolutionOf } from '../../../lib/delay/levels';
+import {
+  HIGHEST,
+  LONGEST_DELAY,
+  LOWEST,
+  landingOf,
+  levelHeaders,
+  planOf,
+  resolutionOf,
+} from '../../../lib/delay/levels';
 
 const sumOf = (levels: readonly number[]): number => levels.reduce((sum, level) => sum + 2 ** level, 0);
 /** Each order of magnitude has its share. */
@@ -73,4 +81,16 @@ describe('the levels of a delay', () => {
       }),
     );
   });
+});
+
+it('the queue before a target is named after it, and after longer names by what fits into 255 bytes, each another', () => {
+  const [short, long] = ['q'.repeat(200), 'ü'.repeat(101)];
+  expect(landingOf({ queue: short })).toBe(`instance-queue.delay.v1.quorum.to-queue.${short}`);
+  expect(landingOf({ exchange: short })).toBe(`instance-queue.delay.v1.quorum.to-exchange.${short}`);
+  const names = [long, `${long}ü`, 'q'.repeat(255)].map((queue) => landingOf({ queue }));
+  for (const name of names) {
+    expect(Buffer.byteLength(name)).toBeLessThanOrEqual(255);
+    expect(name).toMatch(/^instance-queue\.delay\.v1\.quorum\.to-queue\.[0-9a-f]{64}$/);
+  }
+  expect(new Set(names).size).toBe(3);
 });
