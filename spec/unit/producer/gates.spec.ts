@@ -12,7 +12,13 @@ function pumping({ maxInFlight = 10, declare = false } = {}) {
   const counters = { sent: 0, resent: 0, confirmed: 0, nacked: 0, returned: 0, timedOut: 0, dropped: 0 };
   const log = { debug: jest.fn(), warn: jest.fn(), error: jest.fn() };
   const core = { blocked$, blocked: undefined as string | undefined, counters, log };
-  const events = { confirmed: jest.fn(), resent: jest.fn(), returned: jest.fn(), dropped: jest.fn() };
+  const events = {
+    confirmed: jest.fn(),
+    resent: jest.fn(),
+    returned: jest.fn(),
+    dropped: jest.fn(),
+    declined: jest.fn(),
+  };
   const options = {
     declare,
     topology: () => ({}),
