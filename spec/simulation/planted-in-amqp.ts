@@ -4,13 +4,13 @@ import type { Patch } from './threads';
 const PATCHES: Readonly<Record<string, Patch>> = {
   'a-frame-is-read-one-octet-early': {
     file: 'lib/amqp/wire/delivery-frames.ts',
-    search: 'return end <= bytes.length && bytes[end - 1] === FRAME_END ? end : 0;',
-    replace: 'return end <= bytes.length + 1 && (end > bytes.length || bytes[end - 1] === FRAME_END) ? end : 0;',
+    search: 'return bytes[end - 1] === FRAME_END ? end : 0;',
+    replace: 'return end === bytes.length + 1 || bytes[end - 1] === FRAME_END ? end : 0;',
   },
   'a-body-in-two-frames-is-cut-short': {
     file: 'lib/amqp/wire/delivery-frames.ts',
-    search: 'if (end === 0 || end - bodyAt - FRAME_OVERHEAD !== size) return undefined;',
-    replace: 'if (end === 0) return undefined;',
+    search: 'if (!this.partial && end - bodyAt - FRAME_OVERHEAD !== size) return undefined;',
+    replace: 'if (!this.partial && end === 0) return undefined;',
   },
   'messages-read-to-the-last-octet-are-read-again': {
     file: 'lib/amqp/wire/receiver.ts',

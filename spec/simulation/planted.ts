@@ -34,8 +34,8 @@ export const PLANTED: Readonly<Record<string, Patch>> = {
   },
   'a-nacked-message-is-forgotten': {
     file: 'lib/producer/verdicts.ts',
-    search: 'if (this.#mayResend(entry)) this.#later.add(entry);',
-    replace: 'if (this.#mayResend(entry)) void entry;',
+    search: '    this.#later.add(entry);\n    this.#events.declined(entry);',
+    replace: '    this.#events.declined(entry);',
   },
   'a-return-is-missed': {
     file: 'lib/producer/verdicts.ts',

@@ -42,8 +42,8 @@ describe('the name of a dead-letter queue', () => {
 
 describe('a report', () => {
   it('counts a hundred places by their names, and the rest together', async () => {
-    const queue = await given();
     const names = Array.from({ length: 103 }, (_, i) => `q${String(i)}`);
+    const queue = await given(...names);
     await failedIn(queue, ...names, 'q0');
     const { done, targets } = await lastValueFrom(deadLetters(queue, 'dead').replay({ dryRun: true }));
     expect(done).toBe(104);
