@@ -166,7 +166,9 @@ test('an event is settled by what its handler does; one without a handler is rej
 });
 
 test('a request whose reply does not come in time is rejected', async () => {
-  const asking = closing(new InstanceQueueClient({ url, queue: name, logger: 'silent', request: { timeout: 100 } }));
+  const asking = closing(new InstanceQueueClient({ url, queue: name, logger: 'silent', request: { timeout: 500 } }));
+  // Or the request might not be confirmed in time.
+  await asking.connect();
   await expect(lastValueFrom(asking.send('price', {}))).rejects.toMatchObject({ code: 'REPLY_TIMEOUT' });
 });
 
