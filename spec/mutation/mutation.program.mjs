@@ -5,6 +5,7 @@
  * `--survivors FILE` those again that an earlier run left there. `--seeds` adds the seeds of the simulator to the tests.
  */
 import { Stryker } from '@stryker-mutator/core';
+import { accessSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { availableParallelism } from 'node:os';
 import process from 'node:process';
@@ -27,6 +28,8 @@ const { values } = parseArgs({
     concurrency: { type: 'string', default: String(availableParallelism()) },
   },
 });
+// At once, and not after the tests have run without mutants.
+if (values.survivors !== undefined) accessSync(values.survivors);
 const partial = values.sample !== undefined || values.survivors !== undefined;
 const report = `${CACHE}/${partial ? 'sample' : 'mutation'}.json`;
 // For the processes that Stryker starts.
