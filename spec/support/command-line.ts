@@ -7,7 +7,9 @@ import { bundled } from './bundled';
 
 const ROOT = join(__dirname, '..', '..');
 const IN_PROCESS = process.env.COMMANDS === 'in-process';
-const COMMAND = IN_PROCESS ? [] : [process.execPath, bundled('lib/cli/bin.ts')];
+const BIN = 'lib/cli/bin.ts';
+// A shell starts a process in any case, of the code as it is then.
+const COMMAND = [process.execPath, ...(IN_PROCESS ? ['-r', 'esbuild-register', join(ROOT, BIN)] : [bundled(BIN)])];
 
 export interface Result {
   readonly code: number | null;

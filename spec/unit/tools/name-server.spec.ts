@@ -1,11 +1,11 @@
 import { checkConnection } from 'instance-queue/tools';
-import { lookup } from 'node:dns/promises';
+import { promises } from 'node:dns';
 import { lastValueFrom, toArray } from 'rxjs';
 
-jest.mock('node:dns/promises', () => ({ lookup: jest.fn() }));
+afterEach(() => jest.restoreAllMocks());
 
 test('a check gives up a name server that does not answer, as it does any other step', async () => {
-  jest.mocked(lookup).mockReturnValue(new Promise(() => undefined) as never);
+  jest.spyOn(promises, 'lookup').mockReturnValue(new Promise(() => undefined));
   const steps$ = checkConnection({ url: 'amqp://shop:geheim@rabbit.internal/orders', timeout: 20 });
   const steps = await lastValueFrom(steps$.pipe(toArray()));
   expect(steps).toMatchObject([{ name: 'dns', status: 'failed' }]);
