@@ -41,9 +41,11 @@ export function erlCall(
   });
 }
 
-/** In a function, so that no variable of the expression meets one of ours. */
+/** In a function, so that no variable of the expression meets one of ours. `erl_call` reads bytes: characters beyond ASCII are escaped. */
 function evaluation(expression: string, notation: Notation): string {
-  const body = expression.replace(/\.\s*$/, '');
+  const body = expression
+    .replace(/\.\s*$/, '')
+    .replace(/[^\p{ASCII}]/gu, (character) => `\\x{${(character.codePointAt(0) ?? 0).toString(16)}}`);
   return (
     `try (fun() -> ${body} end)() of Value -> ${WRITTEN[notation]} ` +
     `catch Class:Reason -> io:format("~tp: ~tp", [Class, Reason]) end.\n`

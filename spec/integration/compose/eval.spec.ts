@@ -6,6 +6,7 @@ describe('an Erlang expression that a broker evaluates', () => {
   it.each([
     ['1 + 1.', '2'],
     ['{ok, <<"text">>, [a, 2.5]}.', '{ok,<<"text">>,[a,2.5]}'],
+    ['size(<<"ä€😀"/utf8>>).', '9'],
     ['Value = 1, Class = 2, Value + Class.', '3'],
   ])('is written as an Erlang term: %s', async (expression, term) => {
     expect((await broker.ctl('eval', expression)).trim()).toBe(term);
