@@ -2,7 +2,7 @@ import { publishOptions } from '../../../lib/amqp/amqp-properties';
 import fc from 'fast-check';
 import { inspect } from 'node:util';
 import { auto, bytes, json, text, type Codec } from '../../../lib/codec';
-import { defineExchange } from '../../../lib/contract';
+import { defineExchange, defineQueue } from '../../../lib/contract';
 import { DELAY_HEADERS } from '../../../lib/delay/delayed';
 import { PublishError } from '../../../lib/errors';
 import { tableSize } from '../../../lib/field-table';
@@ -52,6 +52,13 @@ describe('a message on its way out', () => {
     expect(refusalOf(message)).toMatchObject({ code: 'PUBLISH_INVALID' });
     expect(refusalOf(message).message).toContain('a name without line breaks');
     expect(() => encoded({ exchange: 'e', routingKey: 'two\nlines', body: 1 })).not.toThrow();
+  });
+
+  it('carries the contract of its queue, from which the queue is declared', () => {
+    const orders = defineQueue({ name: 'orders', type: 'quorum', body: json() });
+    const message = encoded(untyped({ queue: orders, body: { id: 1 } }));
+    expect(message).toMatchObject({ queue: 'orders', routingKey: 'orders', exchange: '' });
+    expect(message.contract).toBe(orders);
   });
 
   it('goes to the exchange of a contract without a routing key, where that has a message of that name', () => {
