@@ -9,8 +9,8 @@ const PATCHES: Readonly<Record<string, Patch>> = {
   },
   'a-body-in-two-frames-is-cut-short': {
     file: 'lib/amqp/wire/delivery-frames.ts',
-    search: 'if (!this.partial && end - bodyAt - FRAME_OVERHEAD !== size) return undefined;',
-    replace: 'if (!this.partial && end === 0) return undefined;',
+    search: 'if (end - bodyAt - FRAME_OVERHEAD !== size) return undefined;',
+    replace: 'if (end === 0) return undefined;',
   },
   'messages-read-to-the-last-octet-are-read-again': {
     file: 'lib/amqp/wire/receiver.ts',

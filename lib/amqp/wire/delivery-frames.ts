@@ -25,7 +25,7 @@ const TAG_AT = FRAME_HEADER + 4;
 const LEAST_HEADER = 14;
 /** amqplib and its guard handle header frames from this size on. Smaller ones cannot nest deep. */
 const LARGEST_HEADER = 500;
-/** The largest body of which a frame is waited for that has begun. RabbitMQ's frames hold less by default. */
+/** The largest body for which the rest of its frame is waited for. RabbitMQ's frames hold less by default. */
 const LARGEST_FRAME = 256 * 1024;
 /** The largest body whose memory is allocated before it has come. */
 const LARGEST_BODY = 64 * 1024 * 1024;
@@ -63,11 +63,11 @@ export class DeliveryFrames {
     const tagAt = start + TAG_AT;
     const deliveryTagAt = tagAt + 1 + this.#tag.length;
     if (bytes[tagAt] !== this.#tag.length || !liesAt(bytes, tagAt + 1, deliveryTagAt, this.#tag)) return undefined;
-    // Behind the tag: its number, `redelivered`, and the names, which end where the frame does: not at 0.
+    // Behind the consumer tag come the delivery tag, `redelivered` and the names. They end where the frame ends, so never at 0.
     if (!this.#readRoute(bytes, deliveryTagAt + 9, headerAt - 1)) return undefined;
 
     const bodyAt = this.#frameEnd(bytes, headerAt, HEADER);
-    // Negative, if it is no such frame.
+    // Negative if the frame is not a header frame, or not complete.
     const headerSize = bodyAt - headerAt - FRAME_OVERHEAD;
     if (headerSize < LEAST_HEADER || headerSize >= LARGEST_HEADER) return undefined;
     if (uint16At(bytes, headerAt + FRAME_HEADER) !== BASIC || uint32At(bytes, headerAt + BODY_SIZE_AT) !== 0)
@@ -78,8 +78,10 @@ export class DeliveryFrames {
     if (size > 0) {
       this.incomplete = this.#isCut(bytes, bodyAt, size);
       this.partial = this.#isToBePutTogether(bytes, bodyAt, size);
-      if (!this.partial) end = this.#frameEnd(bytes, bodyAt, BODY);
-      if (!this.partial && end - bodyAt - FRAME_OVERHEAD !== size) return undefined;
+      if (!this.partial) {
+        end = this.#frameEnd(bytes, bodyAt, BODY);
+        if (end - bodyAt - FRAME_OVERHEAD !== size) return undefined;
+      }
     }
     const content = this.partial ? Buffer.allocUnsafeSlow(size) : bytes.subarray(bodyAt + FRAME_HEADER, end - 1);
     this.end = end;

@@ -18,7 +18,7 @@ import { uint16At, uint32At } from './read-buffer';
 const DEEPEST = 100;
 /** The largest `max_message_size` that RabbitMQ allows, bytes. https://www.rabbitmq.com/docs/configure#config-items */
 const LARGEST = 512 * 1024 * 1024;
-/** The least that so many levels take, bytes: for each, the tag and the length of an array. */
+/** Headers that nest this deep take at least so many bytes: each level has the tag and the length of an array. */
 const LEAST_DEEP = DEEPEST * 5;
 /** The types `L` and `l` of a 64-bit integer. */
 const LONG = 0x4c;
