@@ -1,9 +1,15 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import { askAmqp } from './amqp-answer';
 import { ControlledBroker, type Broker } from './control';
 import { localHost, newNode } from './local-broker';
 import { newCookie, prepareNode, removeNodes, type Extras, type LocalNode } from './local-node';
 import { freePort } from './ports';
 import { postWarden } from './post-warden';
+
+/** ms in which each node has to see all others once all answer. */
+const TOGETHER_WITHIN = 30_000;
+/** ms between two looks. */
+const LOOK_EVERY = 100;
 
 /** One node, with the levers of a broker but for the last: the cluster is ended as a whole. */
 export interface ClusterNode extends Omit<Broker, 'stop'> {
@@ -52,9 +58,17 @@ async function bringUp(node: LocalNode): Promise<ClusterNode> {
   return Object.assign(new ControlledBroker({ how: 'local', url, version, node }, host), { name: node.name });
 }
 
-/** A node that found nobody would have founded a cluster of its own, and would look well. */
+/**
+ * A node that found nobody would have founded a cluster of its own, and would look well. One that has joined may answer clients a moment
+ * before the others count it as running.
+ */
 async function assertTogether(node: ClusterNode, size: number): Promise<void> {
-  const seen = Number(await node.ctl('eval', 'length(rabbit_nodes:all_running()).'));
-  if (seen !== size)
-    throw new Error(`Expected node ${node.name} to see ${size} running nodes, itself included, but it sees ${seen}`);
+  const deadline = performance.now() + TOGETHER_WITHIN;
+  for (;;) {
+    const seen = Number(await node.ctl('eval', 'length(rabbit_nodes:all_running()).'));
+    if (seen === size) return;
+    if (performance.now() > deadline)
+      throw new Error(`Expected node ${node.name} to see ${size} running nodes, itself included, but it sees ${seen}`);
+    await pause(LOOK_EVERY);
+  }
 }

@@ -233,7 +233,7 @@ const tagged = (deliveryTag: number): AmqpMessage => ({
 /** The channel of one consumer, on amqplib. */
 class AmqpInboundChannel extends AmqpChannel implements InboundChannel {
   async consume(request: ConsumeRequest, listener: ConsumeListener): Promise<void> {
-    const { queue, tag, prefetch, noAck, exclusive, priority, arguments: args } = request;
+    const { queue, tag, prefetch, noAck, exclusive, priority, channelPrefetch, arguments: args } = request;
     const options = {
       consumerTag: tag,
       noAck,
@@ -253,6 +253,7 @@ class AmqpInboundChannel extends AmqpChannel implements InboundChannel {
           },
           options,
         ),
+        channelPrefetch === undefined || channel.prefetch(channelPrefetch, true),
       ]),
     );
     this.host.receiver?.register(this.channel, tag, listener.message);

@@ -18,7 +18,9 @@ import { Reopening } from '../connection/reopening';
 import type { Up } from '../connection/supervisor';
 import { ChannelError, ConsumerError, type InstanceQueueError, isInstanceQueueError } from '../errors';
 import { LONGEST } from '../options';
+import { queueTypeOf } from '../topology';
 import type { Link, QueuePresence } from '../transport/transport';
+import { CancelNotice } from './cancel-notice';
 import { type AttachListener, type Attached, attach, rehearseAttach } from './attach';
 import type { ResolvedConsumeOptions } from './consume-options';
 import { ConsumerChannel } from './consumer-channel';
@@ -43,6 +45,7 @@ export class AttachLoop<T> {
   readonly #decoder: DeliveryDecoder<T>;
   readonly #reopening: Reopening;
   readonly #check: QueueCheck;
+  readonly #notice: CancelNotice;
   readonly #stream: StreamReader | undefined;
   readonly #lost = new Subject<Message<unknown>>();
   #present: ConsumerChannel | undefined;
@@ -64,8 +67,9 @@ export class AttachLoop<T> {
       waiting: listeners.detached,
       rehearse: (link) => rehearseAttach(core, link, options),
     });
-    const { offset, declare, checkAfter } = options;
+    const { offset, declare, checkAfter, spec } = options;
     this.#check = new QueueCheck(declare ? checkAfter : 0);
+    this.#notice = new CancelNotice(offset === undefined ? spec && queueTypeOf(spec) : 'stream');
     if (offset !== undefined) this.#stream = new StreamReader({ ...options, offset }, core.log);
   }
 
@@ -114,7 +118,9 @@ export class AttachLoop<T> {
   #attachOn(up: Up<Link>): Observable<never> {
     return this.#reopening.on(up.link, () => {
       const options = this.#stream ? { ...this.#options, stream: this.#stream } : this.#options;
-      const attached$ = attach(this.#core, up.link, options, (attached) => this.#onAttached(up, attached));
+      const attached$ = attach(this.#core, up.link, options, this.#notice, (attached) =>
+        this.#onAttached(up, attached),
+      );
       // The check opens another channel, and a broker that limits channels closes the connection over one too many.
       const look = async (queue: string) => (this.#core.channelsLimited ? 'there' : await up.link.check(queue));
       const missing$ = this.#check.watch(look, () => this.#present?.queue);

@@ -6,6 +6,7 @@ import { ChannelError, ConsumerError } from '../errors';
 import type { QueueSpec, Topology } from '../topology';
 import { consumeRefusal } from '../transport/broker-version';
 import type { InboundChannel, InboundMessage, Link, QueuePresence } from '../transport/transport';
+import { isRefusal, type CancelNotice } from './cancel-notice';
 import type { ResolvedConsumeOptions } from './consume-options';
 import type { StreamReader } from './stream/stream-reader';
 
@@ -47,12 +48,18 @@ export function attach(
   core: Pick<ConnectionCore, 'warnOnce'>,
   link: Link,
   options: AttachOptions,
+  notice: CancelNotice,
   onAttached: (attached: Attached) => AttachListener,
 ): Observable<never> {
   return new Observable((subscriber) => {
     let attached = false;
 
-    const consume = async (channel: InboundChannel, queue: string): Promise<void> => {
+    const consume = async ({ channel, queue }: Declared): Promise<void> => {
+      channel.ended$.subscribe((error) => {
+        // Then it consumes again without what was refused.
+        if (error && !isRefusal(error)) subscriber.error(error);
+      });
+      if (subscriber.closed) return;
       const { tagPrefix, noAck, prefetch, exclusive, priority, stream } = options;
       const tag = `${tagPrefix}-${randomUUID()}`;
       let listener: AttachListener | undefined;
@@ -64,7 +71,7 @@ export function attach(
       };
       const args = stream ? { ...options.arguments, ...stream.arguments() } : options.arguments;
       await channel.consume(
-        { queue, tag, prefetch, noAck, exclusive, priority, arguments: args },
+        notice.on(link.broker, { queue, tag, prefetch, noAck, exclusive, priority, arguments: args }),
         {
           message: (message) => {
             arrived();
@@ -72,6 +79,7 @@ export function attach(
             if (wrong) subscriber.error(wrong);
           },
           cancelled: () => {
+            notice.queueGone();
             arrived();
             listener?.cancelled();
             subscriber.error(cancelledByBroker(queue));
@@ -88,13 +96,16 @@ export function attach(
         const refusal = consumeRefusal(link.broker, options.queueName, options);
         if (refusal) throw refusal;
         declared = await declareOn(core, link, options);
-        const { channel, queue } = declared;
-        channel.ended$.subscribe((error) => {
-          if (error) subscriber.error(error);
-        });
-        if (!subscriber.closed) await consume(channel, queue);
+        try {
+          await consume(declared);
+        } catch (error) {
+          if (!notice.refusedBy(error)) throw error;
+          declared = { ...declared, channel: await firstValueFrom(link.openInbound()) };
+          await consume(declared);
+        }
       } catch (error) {
         gone = error instanceof ChannelError && error.replyCode === 404;
+        if (gone) notice.queueGone();
         subscriber.error(error);
       }
       // Unsubscribed or refused: what was made for this consumer alone has no further use.

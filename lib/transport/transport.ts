@@ -133,6 +133,11 @@ export interface ConsumeRequest {
   readonly exclusive: boolean;
   readonly priority?: number | undefined;
   readonly arguments: Arguments;
+  /**
+   * A prefetch of the channel as a whole (`global`), set behind the registration. Undefined: none.
+   * https://www.rabbitmq.com/docs/consumer-prefetch
+   */
+  readonly channelPrefetch?: number | undefined;
 }
 
 /** Called by the channel, in the order of arrival. */

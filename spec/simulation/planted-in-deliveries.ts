@@ -30,6 +30,11 @@ export const PLANTED_IN_DELIVERIES: Readonly<Record<string, Patch>> = {
     search: '{ queue, tag, prefetch, noAck,',
     replace: '{ queue, tag, prefetch: prefetch + 1, noAck,',
   },
+  'a-consumer-may-be-moved-to-another-queue-unheard': {
+    file: 'lib/consumer/attach.ts',
+    search: 'notice.on(link.broker, {',
+    replace: 'notice.on(undefined, {',
+  },
   'a-delivery-is-handed-out-late': {
     file: 'lib/consumer/delivery-decoder.ts',
     search: 'else this.#subscriber.next(message as Delivery<T>);',

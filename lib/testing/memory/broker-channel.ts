@@ -1,6 +1,7 @@
 import { timer, type Subscription } from 'rxjs';
 import type { InboundMessage, Settlement } from '../../transport/transport';
 import type { BrokerQueue } from './broker-queue';
+import { MovedConsumers } from './moved-consumers';
 import { QueueConsumer, type QueueConsumerOptions } from './queue-consumer';
 import { Refusal } from './refusal';
 import { delivered, type QueuedMessage, type StoredMessage } from './stored-message';
@@ -34,11 +35,21 @@ export class BrokerChannel {
   #deliveries = 0;
   #replies: { readonly address: string; readonly end: () => void } | undefined;
   #ended = false;
+  readonly #moved: MovedConsumers;
 
   constructor(vhost: Vhost, connection: object, client: ChannelClient) {
     this.#vhost = vhost;
     this.#connection = connection;
     this.#client = client;
+    this.#moved = new MovedConsumers({
+      version: vhost.version,
+      find: (name) => vhost.find(name),
+      registered: (consumer, queue) => void this.#consumers.set(consumer.options.tag, { queue, consumer }),
+      cancelled: (consumerTag) => {
+        this.#consumers.delete(consumerTag);
+        client.cancelled(consumerTag);
+      },
+    });
   }
 
   get ended(): boolean {
@@ -61,8 +72,7 @@ export class BrokerChannel {
         else this.#client.deliver(consumerTag, this.#deliverFor(timeout, unsettled, consumerTag));
       },
       cancelled: () => {
-        this.#consumers.delete(consumerTag);
-        this.#client.cancelled(consumerTag);
+        this.#moved.left(queue, options);
       },
     });
     queue.attach(consumer);
@@ -70,6 +80,11 @@ export class BrokerChannel {
     return () => {
       queue.dispatch();
     };
+  }
+
+  /** The channel gets a prefetch of its own (`basic.qos` with `global`). It limits nothing: no client here asks for a small one. */
+  limit(): void {
+    this.#moved.limited = true;
   }
 
   /** Registers the consumer of direct replies. */
@@ -131,6 +146,7 @@ export class BrokerChannel {
   end(): void {
     this.stop();
     this.#settleAll([...this.#unsettled.keys()], 'requeue', true);
+    this.#moved.end();
     for (const queue of this.#left) if (this.#vhost.find(queue.name) === queue) queue.dispatch();
     this.#left.clear();
   }

@@ -22,3 +22,12 @@ export function quorumRank(version: string, priority = 4): number {
 
 /** From 4.0 to 4.2 a quorum queue serves one message of the low rank after two of the high one. Since 4.3 ranks are strict. */
 export const servesRanksInTurns = (version: string): boolean => isSince(version, '4.0') && !isSince(version, '4.3');
+
+/**
+ * Before 4.0 the consumer of a deleted queue is registered with one of the same name if there is one a moment later, and hears nothing
+ * from it (`CancelNotice`). An argument that classic queues alone know prevents it.
+ */
+export const movesConsumers = (version: string): boolean => !isSince(version, '4.0');
+
+/** The argument of a consumer that is never moved. Types that do not know it refuse it where it has a meaning. */
+export const NEVER_MOVED = 'x-cancel-on-ha-failover';

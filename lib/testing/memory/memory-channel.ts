@@ -260,6 +260,7 @@ export class MemoryInboundChannel extends MemoryChannel implements InboundChanne
       `Cannot consume from queue \`${queue}\``,
       () => {
         begin = this.broker.consume(queue, tag, { noAck, exclusive, priority, prefetch, arguments: args });
+        if (request.channelPrefetch !== undefined) this.broker.limit();
       },
       {
         arrived: () => this.#listeners.set(tag, listener),

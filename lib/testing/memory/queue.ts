@@ -4,6 +4,7 @@ import type { QueueDeclaration } from '../../topology-arguments';
 import type { BrokerQueue, QueueHost } from './broker-queue';
 import type { DeathReason } from './dead-letter';
 import { quorumRank, releaseCounts, servesRanksInTurns } from './generation';
+import { checkNeverMoved } from './moved-consumers';
 import type { QueueConsumer, QueueConsumerOptions } from './queue-consumer';
 import { limitsOf, type Limits } from './queue-limits';
 import { ReadyMessages } from './ready-messages';
@@ -125,7 +126,8 @@ export class MemoryQueue implements BrokerQueue {
     else this.#delayed.set(message, performance.now() + delay);
   }
 
-  accept({ exclusive, arguments: args }: QueueConsumerOptions): void {
+  accept(options: QueueConsumerOptions): void {
+    const { exclusive, arguments: args } = options;
     const what = `queue '${this.name}' in vhost '/'`;
     if (exclusive && this.singleActiveConsumer) throw new Refusal(403, `${what} in exclusive use`);
     for (const name of ['x-stream-offset', 'x-stream-filter', 'x-stream-match-unfiltered', 'x-consumer-timeout']) {
@@ -133,6 +135,7 @@ export class MemoryQueue implements BrokerQueue {
       const type = this.counts ? 'quorum' : 'classic';
       throw new Refusal(406, `invalid arg '${name}' for ${what} of queue type rabbit_${type}_queue`);
     }
+    if (this.counts) checkNeverMoved(this, this.host.version, options);
   }
 
   attach(consumer: QueueConsumer): void {

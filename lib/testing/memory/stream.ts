@@ -4,6 +4,7 @@ import type { Arguments } from '../../properties';
 import type { QueueDeclaration } from '../../topology-arguments';
 import { describeField } from './field-table';
 import type { BrokerQueue, QueueHost } from './broker-queue';
+import { checkNeverMoved } from './moved-consumers';
 import type { QueueConsumer, QueueConsumerOptions } from './queue-consumer';
 import { Refusal } from './refusal';
 import type { QueuedMessage, StoredMessage } from './stored-message';
@@ -105,12 +106,14 @@ export class MemoryStream implements BrokerQueue {
     this.settled(message);
   }
 
-  accept({ noAck, prefetch, arguments: args }: QueueConsumerOptions): void {
+  accept(options: QueueConsumerOptions): void {
+    const { noAck, prefetch, arguments: args } = options;
     const what = `queue '${this.name}' in vhost '/'`;
     if (noAck) throw new Refusal(540, `automatic acknowledgement not supported by stream ${what}`);
     if (args['x-consumer-timeout'] !== undefined) {
       throw new Refusal(406, `invalid arg 'x-consumer-timeout' for ${what} of queue type rabbit_stream_queue`);
     }
+    checkNeverMoved(this, this.host.version, options);
     if (prefetch === 0) throw new Refusal(406, `consumer prefetch count is not set for stream ${what}`);
     this.#start(args);
   }

@@ -15,7 +15,9 @@ export type Fault = { readonly at: number } & (
   | { readonly kind: 'silence' | 'refused-dials' | 'unanswered-dials' | 'restart' | 'alarm'; readonly ms: number }
   | { readonly kind: 'channel-closed'; readonly replyCode: 403 | 404 | 405 | 406 | 541 }
   | { readonly kind: 'nacks'; readonly count: number }
-  | { readonly kind: 'cancelled' | 'queue-deleted'; readonly queue: number }
+  | { readonly kind: 'cancelled'; readonly queue: number }
+  /** `again`: another client declares it again at once. */
+  | { readonly kind: 'queue-deleted'; readonly queue: number; readonly again?: boolean }
   | { readonly kind: 'election' | 'denied'; readonly queue: number; readonly ms: number }
   /** Meanwhile the broker blocks publishers whenever its queues hold more than that. */
   | { readonly kind: 'memory-limit'; readonly bytes: number; readonly ms: number }
@@ -61,8 +63,9 @@ export function drawFaults(
       case 'nacks':
         return { at, kind, count: random.integer(1, 6) };
       case 'cancelled':
-      case 'queue-deleted':
         return { at, kind, queue };
+      case 'queue-deleted':
+        return { at, kind, queue, again: random.chance(0.5) };
       case 'election':
       case 'denied':
         return { at, kind, queue, ms };
@@ -91,6 +94,9 @@ export interface FaultyNetwork {
   /** The broker shuts down, and is back after `ms`. */
   restart(ms: number): void;
 }
+
+/** A connection of another client. */
+const ANOTHER = {};
 
 /** Makes a fault happen now. */
 export function inflict(fault: Fault, broker: MemoryBroker, network: FaultyNetwork): void {
@@ -131,9 +137,14 @@ export function inflict(fault: Fault, broker: MemoryBroker, network: FaultyNetwo
     case 'cancelled':
       broker.cancelConsumers(name);
       break;
-    case 'queue-deleted':
+    case 'queue-deleted': {
+      const { declaration, owner } = vhost.find(name) ?? {};
       broker.deleteQueue(name);
+      // The other client may have no permission, and never an exclusive queue.
+      const may = owner === undefined && !vhost.denied.has(name);
+      if (fault.again === true && declaration && may) vhost.declareQueue(name, declaration, ANOTHER);
       break;
+    }
     case 'election': {
       const queue = vhost.find(name);
       if (!(queue instanceof MemoryQueue)) break;

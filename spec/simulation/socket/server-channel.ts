@@ -212,7 +212,8 @@ export class ServerChannel {
         this.#settle(fields, flag(fields, 'requeue') ? 'requeue' : 'reject');
         break;
       case 'basic.qos':
-        this.#prefetch = Number(fields['prefetchCount']);
+        if (flag(fields, 'global')) this.#channel.limit();
+        else this.#prefetch = Number(fields['prefetchCount']);
         this.#send('basic.qos-ok');
         break;
       case 'basic.consume':

@@ -92,6 +92,33 @@ export function generationLaws(given: { readonly broker: BrokerUnderTest }): voi
     });
   });
 
+  describe.each(['classic', 'quorum', 'stream'] as const)(
+    'a %s queue that is deleted and declared again at once',
+    (type) => {
+      it.each(['declares it', 'knows its name alone'])(
+        'has its consumer again, which RabbitMQ before 4.0 would forget: one that %s',
+        async (how) => {
+          const name = given.broker.freeQueueName();
+          const spec = { name, type };
+          const [queue, other] = [given.broker.newClient(), given.broker.newClient()];
+          await other.admin.declare({ queues: [spec] });
+          const offset = type === 'stream' ? ({ offset: 'first' } as const) : {};
+          const deliveries = collect(queue.consume({ queue: how === 'declares it' ? spec : name, ...offset }));
+          await other.send({ queue: name, body: 'old' });
+          await eventually(() => deliveries.values.length === 1);
+          await other.admin.delete({ queue: name });
+          // A consumer that knows the name alone may be first, and declares a classic queue.
+          await other.admin.declare({ queues: [spec] }).catch((error: unknown) => {
+            expect([how, error]).toEqual(['knows its name alone', expect.objectContaining({ replyCode: 406 })]);
+          });
+          await other.send({ queue: name, body: 'new' });
+          await eventually(() => deliveries.values.length === 2);
+          expect(deliveries.values.map(({ body }) => body)).toEqual(['old', 'new']);
+        },
+      );
+    },
+  );
+
   describe('a delayed retry of a quorum queue (RabbitMQ 4.3)', () => {
     const there = (): boolean => isAtLeast(given.broker, '4.3');
     const DELAY = 400;

@@ -1,6 +1,7 @@
 import { of, Subject } from 'rxjs';
 import { ChannelError, ConnectionError, ConsumerError } from '../../../lib/errors';
 import { attach, rehearseAttach, type AttachOptions } from '../../../lib/consumer/attach';
+import { CancelNotice } from '../../../lib/consumer/cancel-notice';
 import type { StreamReader } from '../../../lib/consumer/stream/stream-reader';
 import type {
   ConsumeListener,
@@ -31,7 +32,6 @@ class Asked {
   #channels = 0;
 
   readonly link = {
-    broker: { product: 'RabbitMQ', version: '4.2.0' },
     openInbound: () => of(this.#channel(`channel ${String(++this.#channels)}`)),
     deleteQueue: (queue: string, conditions: object) => {
       this.log.push(`delete ${queue} ${JSON.stringify(conditions)}`);
@@ -39,7 +39,8 @@ class Asked {
     },
   } as Partial<Link> as Link;
 
-  constructor() {
+  constructor(broker = { product: 'RabbitMQ', version: '4.2.0' }) {
+    Object.assign(this.link, { broker });
     Object.defineProperty(this.link, 'lost', { get: () => this.lost });
   }
 
@@ -92,7 +93,7 @@ const OPTIONS: AttachOptions = {
   arguments: { 'x-mine': 1 },
 };
 
-function attaching(asked: Asked, options: Partial<AttachOptions> = {}) {
+function attaching(asked: Asked, options: Partial<AttachOptions> = {}, notice = new CancelNotice(undefined)) {
   const told: unknown[] = [];
   let wrong: ChannelError | undefined;
   const onAttached = ({ queue, tag }: { readonly queue: string; readonly tag: string }) => {
@@ -105,7 +106,7 @@ function attaching(asked: Asked, options: Partial<AttachOptions> = {}) {
       cancelled: () => void told.push('cancelled'),
     };
   };
-  const run = collect(attach(core, asked.link, { ...OPTIONS, ...options }, onAttached));
+  const run = collect(attach(core, asked.link, { ...OPTIONS, ...options }, notice, onAttached));
   return { run, told, refuse: (error: ChannelError) => void (wrong = error) };
 }
 const stream = (given: Partial<StreamReader>): StreamReader =>
@@ -237,6 +238,59 @@ describe('an attach', () => {
       expect(asked.log).not.toContain('channel 1: close');
     },
   );
+
+  describe('at a broker that refuses the argument for a cancel', () => {
+    const refusal = new ChannelError("406 PRECONDITION_FAILED - invalid arg 'x-cancel-on-ha-failover'", {
+      replyCode: 406,
+    });
+    const refusing = (): Asked => {
+      const asked = new Asked({ product: 'RabbitMQ', version: '3.10.8' });
+      asked.consumed = () => {
+        if (asked.requests.length > 1) return Promise.resolve();
+        asked.end(refusal);
+        return Promise.reject(refusal);
+      };
+      return asked;
+    };
+
+    it('consumes without it, on another channel, and remembers that', async () => {
+      const asked = refusing();
+      const notice = new CancelNotice(undefined);
+      const { run, told } = attaching(asked, {}, notice);
+      await answered();
+      expect(asked.log.slice(2)).toEqual(['channel 1: consume orders', 'open channel 2', 'channel 2: consume orders']);
+      expect(asked.requests.map(({ arguments: args, channelPrefetch }) => [args, channelPrefetch])).toEqual([
+        [{ 'x-mine': 1, 'x-cancel-on-ha-failover': true }, undefined],
+        [{ 'x-mine': 1 }, 65_535],
+      ]);
+      expect([run.error, told[0]]).toEqual([undefined, 'attached to orders']);
+      asked.listener?.cancelled();
+      const next = new Asked({ product: 'RabbitMQ', version: '3.10.8' });
+      attaching(next, {}, notice);
+      await answered();
+      expect(next.requests[0]?.arguments).toHaveProperty('x-cancel-on-ha-failover', true);
+    });
+
+    it('ends with the refusal if the user asked for it', async () => {
+      const asked = refusing();
+      asked.consumed = () => Promise.reject(refusal);
+      const { run } = attaching(asked, { arguments: { 'x-cancel-on-ha-failover': true } });
+      await answered();
+      expect([run.error, asked.log.at(-1)]).toEqual([refusal, 'channel 2: close']);
+    });
+
+    it('closes the other channel, and consumes no more, if it is given up meanwhile', async () => {
+      const asked = refusing();
+      const { run, told } = attaching(asked);
+      const consumed = asked.consumed;
+      asked.consumed = (listener) => {
+        run.subscription.unsubscribe();
+        return consumed(listener);
+      };
+      await answered();
+      expect([asked.requests.length, asked.log.at(-1), told]).toEqual([1, 'channel 2: close', []]);
+    });
+  });
 
   it('ends with its channel, if that ends with an error', async () => {
     const [ended, closed] = [new Asked(), new Asked()];

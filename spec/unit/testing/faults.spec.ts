@@ -60,6 +60,28 @@ describe('a fault', () => {
     expect(told).toEqual([...begun, ...over]);
   });
 
+  it.each([true, false])('of a queue that is declared again at once, or not: %s', (again) => {
+    const { broker, inflicted } = given();
+    jest.restoreAllMocks();
+    const names = (): readonly string[] => broker.vhost.queues.map(({ name }) => name).sort();
+    broker.put({ queue: 'b', body: 1 });
+    const [, old] = broker.vhost.queues;
+    inflicted({ at: 0, kind: 'queue-deleted', queue: 1, again });
+    expect(names()).toEqual(again ? ['a', 'b'] : ['a']);
+    const now = broker.vhost.find('b');
+    expect([now === old, now?.declaration, now?.ready.length]).toEqual(
+      again ? [false, old?.declaration, 0] : [false, undefined, undefined],
+    );
+  });
+
+  it('of a queue that is deleted, and that nobody may declare again, is not undone', () => {
+    const { broker, inflicted } = given();
+    jest.restoreAllMocks();
+    broker.vhost.denied.add('b');
+    inflicted({ at: 0, kind: 'queue-deleted', queue: 1, again: true });
+    expect(broker.vhost.find('b')).toBeUndefined();
+  });
+
   it('of a queue without a leader, or that the user may not use, is over in time', async () => {
     const { broker, inflicted } = given();
     const { vhost } = broker;
@@ -121,7 +143,7 @@ describe('faults that are drawn', () => {
     ['channel-closed', ['replyCode']],
     ['nacks', ['count']],
     ['cancelled', ['queue']],
-    ['queue-deleted', ['queue']],
+    ['queue-deleted', ['queue', 'again']],
     ['election', ['queue', 'ms']],
     ['denied', ['queue', 'ms']],
     ['memory-limit', ['bytes', 'ms']],
