@@ -60,7 +60,7 @@ export class Membership {
     this.#producer = new Producer(
       options.producing,
       { declare: false, onUnknown: 'reject', onNack: 'reject', persistent: false, timeout: SEND_WITHIN },
-      { untraced: true },
+      { internal: true },
     );
   }
 

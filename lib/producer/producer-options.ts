@@ -116,8 +116,8 @@ export function resolveProducerOptions<T>(given: ProducerOptions<T>): ResolvedPr
 
 /** What an `InstanceQueue` adds to its producers. */
 export interface ProducerInside {
-  /** The library sends for itself: no trace shows it. */
-  readonly untraced?: boolean | undefined;
+  /** The library sends for itself: neither traces nor metrics show it. */
+  readonly internal?: boolean | undefined;
   readonly prepare?: Prepare | undefined;
   /** The names that its messages may name; without it, any. */
   readonly names?: RouteNames | undefined;

@@ -1,5 +1,6 @@
 import { type Observable, Subject, Subscription, filter, firstValueFrom, skip } from 'rxjs';
 import { Deadlines } from '../collections/deadlines';
+import { Counters } from '../counters';
 import { type Connection, coreOf } from '../connection/connection';
 import type { ConnectionCore } from '../connection/connection-core';
 import { drainTimeoutOf } from '../connection/connection-options';
@@ -54,7 +55,7 @@ export class Producer<T = unknown> extends TypedEmitter<ProducerEvents> implemen
   readonly #deadlines: Deadlines<PendingSend>;
   readonly #topology: Topology | undefined;
   readonly #prepare: Prepare | undefined;
-  readonly #untraced: boolean;
+  readonly #internal: boolean;
   readonly #state = new StateSubject<ProducerState>(Object.freeze({ status: 'idle' }));
   readonly #closed = new Subject<never>();
   readonly #unregister: () => void;
@@ -81,11 +82,12 @@ export class Producer<T = unknown> extends TypedEmitter<ProducerEvents> implemen
     this.#encoder = new MessageEncoder(this.#core, codec, defaults, inside.names);
     this.#timeout = timeout;
     this.#prepare = inside.prepare;
-    this.#untraced = inside.untraced ?? false;
+    this.#internal = inside.internal ?? false;
+    const counters = this.#internal ? new Counters() : this.#core.counters;
     this.#topology = declare ? topology : undefined;
     this.#pump = new Pump(
       this.#core,
-      { ...rest, declare, outbox, topology: () => connection.core.known(topology) },
+      { ...rest, declare, outbox, counters, topology: () => connection.core.known(topology) },
       this.#events,
     );
     this.#deadlines = new Deadlines((entry) => {
@@ -178,7 +180,7 @@ export class Producer<T = unknown> extends TypedEmitter<ProducerEvents> implemen
 
   /** @internal `send`, where the compiler has checked the message before, or cannot. */
   sendUnchecked(message: OutboundMessage<T> | ContractMessage, options?: SendOptions): Promise<Confirmation> {
-    if (this.#untraced || !areSendsTraced()) return this.#send(message, options);
+    if (this.#internal || !areSendsTraced()) return this.#send(message, options);
     return tracedSend(message, this.#core, (traced) => this.#send(traced, options));
   }
 

@@ -1,5 +1,6 @@
 import { Subject, distinctUntilChanged, map, startWith, type Observable, type Subscription } from 'rxjs';
 import type { ConnectionCore } from '../connection/connection-core';
+import type { Counters } from '../counters';
 import { ChannelError, PublishError, sentenceOf, type InstanceQueueError } from '../errors';
 import { onAbort } from '../reactive/abort';
 import type { Topology } from '../topology';
@@ -13,6 +14,7 @@ import { aborted, droppedForNewer, outboxFull, timedOut, topologyRefused } from 
 import { NackBackoff, Verdicts } from './verdicts';
 
 export interface PumpOptions {
+  readonly counters: Counters;
   readonly declare: boolean;
   readonly topology: () => Topology;
   readonly maxInFlight: number;
@@ -197,7 +199,7 @@ export class Pump {
       if (!oldest) return;
       const cause = droppedForNewer(oldest);
       if (!oldest.reject(cause)) continue;
-      this.#core.counters.dropped++;
+      this.#options.counters.dropped++;
       this.#core.log.warn({ messageId: cause.messageId, err: cause }, 'message dropped: the outbox is full');
       this.#events.dropped(cause);
     }
@@ -276,19 +278,19 @@ export class Pump {
     // The return of an earlier attempt says nothing about this one.
     entry.returned = undefined;
     tellPublished(entry, publishing.epoch);
-    const { counters, log } = this.#core;
+    const { counters } = this.#options;
     if (entry.attempts === 1) counters.sent++;
     else {
       const { messageId } = entry.message;
       counters.resent++;
-      log.debug({ messageId, attempt: entry.attempts, epoch: publishing.epoch }, 'resent');
+      this.#core.log.debug({ messageId, attempt: entry.attempts, epoch: publishing.epoch }, 'resent');
       this.#events.resent(messageId, entry.attempts);
     }
   }
 
   #rejectLate(entry: PendingSend, cause: PublishError): boolean {
     if (!entry.reject(cause)) return false;
-    this.#core.counters.timedOut++;
+    this.#options.counters.timedOut++;
     this.#core.log.warn({ messageId: cause.messageId, err: cause }, 'message timed out');
     return true;
   }

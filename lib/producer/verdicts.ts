@@ -1,6 +1,7 @@
 import { timer, type Subscription } from 'rxjs';
 import { backoffDelay } from '../connection/backoff';
 import type { ConnectionCore } from '../connection/connection-core';
+import type { Counters } from '../counters';
 import { forgetDelays } from '../delay/delay-levels';
 import { PublishError } from '../errors';
 import type { Verdict } from '../transport/transport';
@@ -11,14 +12,17 @@ import type { PublishingChannel } from './publishing-channel';
 
 type Returned = Extract<Verdict, { kind: 'return' }>;
 
+export interface VerdictOptions {
+  readonly counters: Counters;
+  readonly declare: boolean;
+  readonly onNack: 'resend' | 'reject';
+  readonly onUnknown: 'resend' | 'reject';
+}
+
 /** Settles messages by the verdicts of the broker: ack, nack, return. */
 export class Verdicts {
   readonly #core: ConnectionCore;
-  readonly #options: {
-    readonly declare: boolean;
-    readonly onNack: 'resend' | 'reject';
-    readonly onUnknown: 'resend' | 'reject';
-  };
+  readonly #options: VerdictOptions;
   readonly #events: PumpEvents;
   readonly #later: NackBackoff;
   readonly #atOnce: (entry: PendingSend) => void;
@@ -26,11 +30,7 @@ export class Verdicts {
   /** Messages to be sent again go into `later`, or to `atOnce`: ahead of everything sent after them. */
   constructor(
     core: ConnectionCore,
-    options: {
-      readonly declare: boolean;
-      readonly onNack: 'resend' | 'reject';
-      readonly onUnknown: 'resend' | 'reject';
-    },
+    options: VerdictOptions,
     events: PumpEvents,
     later: NackBackoff,
     atOnce: (entry: PendingSend) => void,
@@ -68,7 +68,7 @@ export class Verdicts {
     const confirmation = entry.confirm(publishing.epoch);
     // A late confirm: the deadline has passed, and the `send` has rejected.
     if (!confirmation) return;
-    this.#core.counters.confirmed++;
+    this.#options.counters.confirmed++;
     this.#events.confirmed(confirmation);
     tellConfirmed(entry, confirmation);
   }
@@ -78,7 +78,7 @@ export class Verdicts {
    * put it into other queues, and does not report that. https://www.rabbitmq.com/docs/confirms#when-publishes-are-confirmed
    */
   nacked(publishing: PublishingChannel, entry: PendingSend): void {
-    this.#core.counters.nacked++;
+    this.#options.counters.nacked++;
     entry.nacks++;
     // A returned message reached no queue.
     if (entry.toOneQueue || entry.returned) entry.declined++;
@@ -110,7 +110,7 @@ export class Verdicts {
     entry.returned = undefined;
     entry.declined++;
     if (entry.settled) return;
-    this.#core.counters.returned++;
+    this.#options.counters.returned++;
     const isEnsured = (queue !== undefined && this.#options.declare) || delayed?.waits === true;
     if (isEnsured && !entry.ensuredAgain) {
       // The queue, or a level of the delay, was deleted: declare it again, and send once more.

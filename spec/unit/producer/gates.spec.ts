@@ -1,5 +1,6 @@
 import { BehaviorSubject, Subject } from 'rxjs';
 import type { ConnectionCore } from '../../../lib/connection/connection-core';
+import { Counters } from '../../../lib/counters';
 import { ChannelError } from '../../../lib/errors';
 import type { PumpEvents } from '../../../lib/producer/producer-events';
 import { Pump } from '../../../lib/producer/pump';
@@ -9,9 +10,9 @@ import { lost, onLink, sendOf } from '../../support/publishing-channel';
 /** What a test can do to a channel, its link and its connection. */
 function pumping({ maxInFlight = 10, declare = false } = {}) {
   const blocked$ = new BehaviorSubject<string | undefined>(undefined);
-  const counters = { sent: 0, resent: 0, confirmed: 0, nacked: 0, returned: 0, timedOut: 0, dropped: 0 };
+  const counters = new Counters();
   const log = { debug: jest.fn(), warn: jest.fn(), error: jest.fn() };
-  const core = { blocked$, blocked: undefined as string | undefined, counters, log };
+  const core = { blocked$, blocked: undefined as string | undefined, log };
   const events = {
     confirmed: jest.fn(),
     resent: jest.fn(),
@@ -20,6 +21,7 @@ function pumping({ maxInFlight = 10, declare = false } = {}) {
     declined: jest.fn(),
   };
   const options = {
+    counters,
     declare,
     topology: () => ({}),
     maxInFlight,
@@ -49,6 +51,7 @@ function pumping({ maxInFlight = 10, declare = false } = {}) {
   };
   return {
     core,
+    counters,
     events,
     pump,
     publishing,
@@ -198,16 +201,16 @@ describe('a message that cannot be written', () => {
 
 describe('a message that is sent again', () => {
   it('is counted, told and logged as such, and the first time it is not', () => {
-    const { core, events, pump, publishing, push, published, link } = ready();
+    const { core, counters, events, pump, publishing, push, published, link } = ready();
     push('a');
-    expect(core.counters).toMatchObject({ sent: 1, resent: 0 });
+    expect(counters).toMatchObject({ sent: 1, resent: 0 });
     expect(events.resent).not.toHaveBeenCalled();
     expect(core.log.debug).not.toHaveBeenCalled();
     pump.closed(publishing, lost());
     link.lost = undefined;
     pump.opened(publishing, () => undefined);
     expect(published).toEqual(['a', 'a']);
-    expect(core.counters).toMatchObject({ sent: 1, resent: 1 });
+    expect(counters).toMatchObject({ sent: 1, resent: 1 });
     expect(events.resent.mock.calls).toEqual([['a', 2]]);
     expect(core.log.debug.mock.calls).toEqual([[{ messageId: 'a', attempt: 2, epoch: 1 }, 'resent']]);
   });

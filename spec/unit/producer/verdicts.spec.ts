@@ -2,6 +2,7 @@ import type { OutboundMessage, Producer, ProducerOptions } from 'instance-queue'
 import { FakeInstanceQueue, MemoryBroker } from 'instance-queue/testing';
 import { delay, filter, map, merge, tap, type Observable } from 'rxjs';
 import type { ConnectionCore } from '../../../lib/connection/connection-core';
+import { Counters } from '../../../lib/counters';
 import type { PumpEvents } from '../../../lib/producer/producer-events';
 import { NackBackoff, Verdicts } from '../../../lib/producer/verdicts';
 import { MemoryTransport } from '../../../lib/testing/memory/memory-transport';
@@ -261,7 +262,7 @@ describe('a return of a message that nobody sent', () => {
     const { entry } = sendOf({ queue: 'q', messageId: 'm' });
     publishing.inFlight.add(entry);
     const unused = {} as never;
-    const options = { declare: true, onNack: 'resend', onUnknown: 'resend' } as const;
+    const options = { counters: new Counters(), declare: true, onNack: 'resend', onUnknown: 'resend' } as const;
     const verdicts = new Verdicts(unused, options, unused, new NackBackoff(() => undefined), () => undefined);
     const verdict = {
       kind: 'return',
@@ -285,15 +286,15 @@ describe('the channel of a message', () => {
     const { entry } = sendOf({ queue: 'q' });
     const later = new NackBackoff(() => undefined);
     const events = { confirmed: () => undefined } as unknown as PumpEvents;
-    const counted = { counters: { confirmed: 0 } } as unknown as ConnectionCore;
-    const options = { declare: true, onNack: 'resend', onUnknown: 'resend' } as const;
-    const verdicts = new Verdicts(counted, options, events, later, () => undefined);
+    const counters = new Counters();
+    const options = { counters, declare: true, onNack: 'resend', onUnknown: 'resend' } as const;
+    const verdicts = new Verdicts({} as ConnectionCore, options, events, later, () => undefined);
     publishing.nackingSince = 5;
     expect(publishing.proven).toBe(false);
     verdicts.acked(publishing, entry);
     expect(publishing).toMatchObject({ proven: true, nackingSince: undefined });
-    expect([entry.settled, counted.counters.confirmed]).toEqual([true, 1]);
+    expect([entry.settled, counters.confirmed]).toEqual([true, 1]);
     verdicts.acked(publishing, entry);
-    expect(counted.counters.confirmed).toBe(1);
+    expect(counters.confirmed).toBe(1);
   });
 });
