@@ -5,7 +5,7 @@ import { FAULTS, type FaultName } from '../lab/comparison/faults/all';
 import { cell, summarise } from '../lab/comparison/summary';
 
 /** The short faults. Gaps are measured by `npm run faults`, on an idle machine. */
-const SHORT: readonly FaultName[] = ['cut', 'deleted', 'missing-exchange'];
+const SHORT: readonly FaultName[] = ['cut', 'deleted', 'declared-again', 'missing-exchange'];
 
 describe('our client in the comparison', () => {
   const broker = privateBroker();
