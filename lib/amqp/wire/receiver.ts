@@ -105,9 +105,7 @@ export class Receiver {
     // A channel may have many consumers, one after the other.
     if (known) return;
     channel.once('close', () => {
-      if (this.#byChannel.get(number)?.channel !== channel) return;
-      this.#byChannel.delete(number);
-      this.#bodies.delete(number);
+      if (this.#byChannel.get(number)?.channel === channel) this.#byChannel.delete(number);
     });
   }
 
@@ -183,7 +181,9 @@ export class Receiver {
         const isOther = type === BODY ? uint32At(bytes, at + SIZE_AT) === 0 : type !== METHOD && type !== HEADER;
         if (isOther) break;
         this.#bodies.delete(body.channel);
-        closeWithError(to.channel, UNEXPECTED_FRAME, new Error('Expected the next frame of a body.'));
+        // While closing, amqplib drops frames without a look at their order.
+        if (this.#isOpen(to.channel, body.channel))
+          closeWithError(to.channel, UNEXPECTED_FRAME, new Error('Expected the next frame of a body.'));
         break;
       }
       at = body.take(bytes, at);

@@ -40,6 +40,17 @@ describe('chunks', () => {
     expect(chunks.take(100 * KIB) === large).toBe(true);
   });
 
+  it('of just the size that is asked for are large enough', () => {
+    const chunks = new Chunks();
+    const chunk = chunks.take(900 * KIB);
+    chunks.give(chunk, 1);
+    chunks.confirmed(2, 3);
+    expect(chunks.take(900 * KIB + 1) === chunk).toBe(false);
+    const next = chunks.take(900 * KIB);
+    chunks.give(next, 1);
+    expect(chunks.take(900 * KIB) === next).toBe(true);
+  });
+
   /** So many given, the last of message `count`; the places of those that come back. */
   const back = (count: number, confirmed: number, written: number): number[] => {
     const chunks = new Chunks();

@@ -137,6 +137,10 @@ describe('what amqplib reads behind the guard', () => {
     expect(await why(nestedTable(101))).toEqual([new Error(reason)]);
     expect(await why(nestedTable(100))).toEqual([undefined]);
     expect(await why(nestedList(101))).toEqual([new Error(reason)]);
+    // Whatever stands beside them.
+    const beside = named('plain', Buffer.from('t\x01'));
+    const members = nestedTable(101).subarray(4);
+    expect(await why(table(beside, members, beside))).toEqual([new Error(reason)]);
     expect(await why(nestedList(100))).toEqual([undefined]);
   });
 

@@ -2,6 +2,8 @@ import { encodeContent, encodeMethod } from '../../../support/frames/methods';
 import { guardFrames } from '../../../../lib/amqp/wire/frame-guard';
 import { Receiver } from '../../../../lib/amqp/wire/receiver';
 import { MemoryChannel } from '../../../support/amqplib/memory-channel';
+import { collectGarbage } from '../../../support/memory';
+import { eventually } from '../../../support/waiting';
 
 const TAG = 'mine';
 
@@ -200,6 +202,47 @@ describe('messages', () => {
     memory.channel.close().catch(() => undefined);
     receiver?.read(Buffer.concat([encodeMethod('channel.close-ok', 1, {}), message('a')]));
     expect([first, second, byAmqplib]).toEqual([[], ['a'], []]);
+  });
+
+  it('hold on to no channel that has closed', async () => {
+    const memory = new MemoryChannel();
+    const receiver = Receiver.on(memory.model);
+    const closed = (): WeakRef<object> => {
+      const channel = memory.open();
+      receiver?.register(channel, TAG, () => undefined);
+      channel.close().catch(() => undefined);
+      receiver?.read(encodeMethod('channel.close-ok', 2, {}));
+      return new WeakRef(channel);
+    };
+    const channels = [closed(), closed()];
+    await eventually(() => {
+      collectGarbage();
+      return channels.every((channel) => channel.deref() === undefined);
+    }, 5000);
+    expect(receiver).toBeDefined();
+  });
+
+  it('whose properties amqplib does not decode say so where those are read, and have all else', () => {
+    const { connection, channel, model } = new MemoryChannel();
+    const known = Object.getPrototypeOf(connection) as object;
+    const receive: unknown = Reflect.get(known, 'recvFrame');
+    let decoding = true;
+    const recvFrame = function (this: object): unknown {
+      return decoding && typeof receive === 'function' ? (Reflect.apply(receive, this, []) as unknown) : false;
+    };
+    Object.setPrototypeOf(
+      connection,
+      Object.create(known, { recvFrame: { value: recvFrame, writable: true } }) as object,
+    );
+    const receiver = Receiver.on(model);
+    const seen: unknown[] = [];
+    receiver?.register(channel, TAG, (one) => {
+      expect(() => one.properties).toThrow('amqplib did not decode the properties of a message.');
+      seen.push(one.content.toString());
+    });
+    decoding = false;
+    receiver?.read(message('words'));
+    expect(seen).toEqual(['words']);
   });
 
   it('of the consumer that follows on the same channel are its own', () => {
@@ -430,6 +473,37 @@ describe('bodies in several frames', () => {
       expect({ seen, errors }).toEqual({ seen: [Buffer.from('behind')], errors: [] });
     },
   );
+
+  it.each([1, 2, 3])(
+    'are dropped when the broker has closed their channel behind %d frames, as amqplib does',
+    (count) => {
+      const { memory, receiver, seen, frames, errors } = receiving();
+      receiver.read(Buffer.concat(frames.slice(0, count)));
+      memory.channel.close().catch((error: unknown) => errors.push(error));
+      receiver.read(encodeMethod('channel.close-ok', 1, {}));
+      const next = memory.open();
+      receiver.register(next, TAG, ({ content }) => seen.push(content));
+      receiver.read(Buffer.concat(frames));
+      expect({ seen, errors }).toEqual({ seen: [BODY], errors: [] });
+    },
+  );
+
+  it('are whole though a frame of another channel was cut in front of what looks like a part of them', () => {
+    const { memory, receiver, seen, frames, errors } = receiving();
+    const other = memory.open();
+    other.registerConsumer('other', ({ content }) => seen.push(content));
+    const inside = Buffer.concat([Buffer.from('it holds '), frames[1] ?? NONE]).subarray(0, 4000);
+    const message = Buffer.concat([
+      encodeMethod('basic.deliver', 2, { ...DELIVERED, consumerTag: 'other' }),
+      encodeContent(2, {}, inside, FRAME),
+    ]);
+    const cut = message.indexOf('it holds ') + 'it holds '.length;
+    const [head = NONE, ...body] = frames;
+    for (const read of [head, message.subarray(0, cut), message.subarray(cut)]) receiver.read(read);
+    receiver.read(Buffer.concat(body));
+    expect(errors).toEqual([]);
+    expect(seen.map((one) => [inside, BODY].findIndex((known) => known.equals(one)))).toEqual([0, 1]);
+  });
 });
 const NONE = Buffer.alloc(0);
 
@@ -489,6 +563,19 @@ describe('confirms', () => {
     receiver?.read(Buffer.concat([encodeMethod('basic.ack', 1, fields).subarray(0, -1), Buffer.of(0)]));
     expect(errors).toHaveLength(1);
     expect(emitted).toEqual([]);
+  });
+
+  it('of a channel that was closed before it is registered are left to amqplib', () => {
+    const { memory, receiver, read } = producing();
+    memory.channel.close().catch(() => undefined);
+    receiver?.read(encodeMethod('channel.close-ok', 1, {}));
+    const listeners = memory.channel.listenerCount('close');
+    receiver?.registerConfirms(memory.channel);
+    // It will not close once more.
+    expect(memory.channel.listenerCount('close')).toBe(listeners);
+    memory.open();
+    receiver?.read(encodeMethod('basic.ack', 1, fields));
+    expect(read).toHaveLength(2);
   });
 
   it('of a channel that is closing are dropped, as amqplib does', () => {
