@@ -46,12 +46,18 @@ describe('a message on its way out', () => {
 
   it.each([
     ['queue', { queue: 'two\nlines', body: 1 }],
+    ['queue', { queue: 'two\rlines', body: 1 }],
     ['queue', { queue: 'two\rlines', body: 1, priority: 1 }],
     ['exchange', { exchange: 'two\nlines', routingKey: 'k', body: 1 }],
   ])('is refused when the name of its %s has a line break: RabbitMQ would declare another one', (_what, message) => {
     expect(refusalOf(message)).toMatchObject({ code: 'PUBLISH_INVALID' });
     expect(refusalOf(message).message).toContain('a name without line breaks');
     expect(() => encoded({ exchange: 'e', routingKey: 'two\nlines', body: 1 })).not.toThrow();
+  });
+
+  it('has no properties beside those that every message has, if it says nothing more', () => {
+    expect(encoded({ queue: 'q', body: 'x', messageId: 'm', contentType: 'text/csv' }).properties).toBeUndefined();
+    expect(encoded({ queue: 'q', body: 1, type: 'created' }).properties).toEqual({ type: 'created' });
   });
 
   it('carries the contract of its queue, from which the queue is declared', () => {

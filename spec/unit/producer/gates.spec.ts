@@ -1,14 +1,20 @@
 import { BehaviorSubject, Subject } from 'rxjs';
 import type { ConnectionCore } from '../../../lib/connection/connection-core';
 import { Counters } from '../../../lib/counters';
-import { ChannelError } from '../../../lib/errors';
+import { ChannelError, type PublishError } from '../../../lib/errors';
 import type { PumpEvents } from '../../../lib/producer/producer-events';
-import { Pump } from '../../../lib/producer/pump';
+import { Pump, type PumpOptions } from '../../../lib/producer/pump';
 import type { Verdict } from '../../../lib/transport/transport';
-import { lost, onLink, sendOf } from '../../support/publishing-channel';
+import { lost, onLink, refused, sendOf } from '../../support/publishing-channel';
+
+interface Options {
+  readonly maxInFlight?: number;
+  readonly declare?: boolean;
+  readonly outbox?: Partial<PumpOptions['outbox']>;
+}
 
 /** What a test can do to a channel, its link and its connection. */
-function pumping({ maxInFlight = 10, declare = false } = {}) {
+function pumping({ maxInFlight = 10, declare = false, outbox = {} }: Options = {}) {
   const blocked$ = new BehaviorSubject<string | undefined>(undefined);
   const counters = new Counters();
   const log = { debug: jest.fn(), warn: jest.fn(), error: jest.fn() };
@@ -27,7 +33,7 @@ function pumping({ maxInFlight = 10, declare = false } = {}) {
     maxInFlight,
     onUnknown: 'resend',
     onNack: 'resend',
-    outbox: { limit: 100, bytes: 1e6, overflow: 'wait' },
+    outbox: { limit: 100, bytes: 1e6, overflow: 'wait', ...outbox },
   } as const;
   const pump = new Pump(core as unknown as ConnectionCore, options, events satisfies PumpEvents);
   const { publishing, link } = onLink({ check: () => 'there' });
@@ -67,6 +73,9 @@ function pumping({ maxInFlight = 10, declare = false } = {}) {
     },
     confirm: (number: number): void => {
       channel.verdicts$.next({ kind: 'ack', number, multiple: false });
+    },
+    nack: (number: number): void => {
+      channel.verdicts$.next({ kind: 'nack', number, multiple: false });
     },
   };
 }
@@ -160,6 +169,24 @@ describe('a producer sends nothing', () => {
     expect(pump.gauges).toMatchObject({ queued: 2, unconfirmed: 0 });
   });
 
+  it('beside a message that may be the one over which its last channel was closed', () => {
+    const { confirm, link, pump, publishing, published, push } = ready();
+    for (const id of ['a', 'b', 'c']) push(id);
+    pump.closed(publishing, refused(406));
+    published.splice(0);
+    pump.opened(publishing, () => undefined);
+    for (const [number, sent] of [
+      [4, ['a']],
+      [5, ['a', 'b']],
+      [6, ['a', 'b', 'c']],
+    ] as const) {
+      push(`behind ${String(number)}`);
+      expect([published, link.lost]).toEqual([sent, undefined]);
+      confirm(number);
+    }
+    expect(published.slice(3)).toEqual(['behind 4', 'behind 5', 'behind 6']);
+  });
+
   it('ahead of a message whose queue is being looked for', async () => {
     const { published, push, publishing } = ready({ declare: true });
     publishing.ensured.add('others');
@@ -196,6 +223,82 @@ describe('a message that cannot be written', () => {
     ]);
     expect(published).toEqual(['next']);
     expect([publishing.inFlight.size, next.settled]).toEqual([1, []]);
+  });
+});
+
+describe('a message that waits for another attempt', () => {
+  beforeEach(() => {
+    jest.useFakeTimers();
+  });
+  afterEach(() => {
+    jest.useRealTimers();
+  });
+  const nacked = (outbox: NonNullable<Options['outbox']>): Given & { readonly bytes: number } => {
+    const given = ready({ outbox });
+    const { entry } = sendOf({ queue: 'orders', messageId: 'nacked' });
+    given.pump.push(entry, undefined);
+    given.pump.pump();
+    given.nack(1);
+    expect(given.pump.gauges).toEqual({ queued: 1, unconfirmed: 0, bytes: entry.bytes });
+    return { ...given, bytes: entry.bytes };
+  };
+
+  it.each<[string, (bytes: number) => NonNullable<Options['outbox']>, number]>([
+    ['a limit of 1', () => ({ limit: 1 }), 0],
+    ['a limit of 3', () => ({ limit: 3 }), 2],
+    ['room for its own bytes', (bytes) => ({ bytes }), 0],
+    ['room for twice its bytes', (bytes) => ({ bytes: 2 * bytes }), 1],
+    ['room for a byte less than three times its bytes', (bytes) => ({ bytes: 3 * bytes - 1 }), 1],
+  ])('takes a place, and its bytes, in an outbox that rejects: %s', (_what, bounds, room) => {
+    const { bytes: size } = sendOf({ queue: 'orders', messageId: 'nacked' }).entry;
+    const { pump, bytes } = nacked({ overflow: 'reject', ...bounds(size) });
+    const check = (count: number) => (): void => {
+      pump.checkRoom('m', { bytes: count * bytes, largest: 1, count });
+    };
+    if (room > 0) expect(check(room)).not.toThrow();
+    expect(check(room + 1)).toThrow(`The outbox is full: it holds 1 messages, ${String(bytes)} bytes`);
+    pump.stop();
+  });
+
+  it('does not make an outbox refuse what may wait there', () => {
+    const { pump, bytes } = nacked({ limit: 1, overflow: 'wait' });
+    expect(() => {
+      pump.checkRoom('m', { bytes });
+    }).not.toThrow();
+    pump.stop();
+  });
+
+  it('is dropped for a newer one only if no older message waits for the wire', () => {
+    const { block, events, nack, pump, push } = ready({ outbox: { limit: 2, overflow: 'drop-oldest' } });
+    push('older', 'one');
+    nack(1);
+    jest.advanceTimersByTime(50);
+    push('newer', 'another');
+    nack(2);
+    block('low on disk');
+    // The older one is back in the outbox, and the newer one still waits for its time.
+    jest.advanceTimersByTime(60);
+    const dropped = (): unknown => events.dropped.mock.calls.flat().map((cause: PublishError) => cause.messageId);
+    push('third');
+    expect(dropped()).toEqual(['older']);
+    push('fourth');
+    expect(dropped()).toEqual(['older', 'newer']);
+    pump.stop();
+  });
+
+  it('reached no queue if it was returned, and then the next attempt counts', () => {
+    const { channel, confirm, nack, pump, published } = ready();
+    const { entry, settled } = sendOf({ exchange: 'events', routingKey: 'paid', messageId: 'm' });
+    pump.push(entry, undefined);
+    pump.pump();
+    const route = { exchange: 'events', routingKey: 'paid', messageId: 'm' };
+    channel.verdicts$.next({ kind: 'return', ...route, replyCode: 312, replyText: 'NO_ROUTE' });
+    nack(1);
+    expect([entry.maybeDelivered, settled]).toEqual([false, []]);
+    jest.advanceTimersByTime(200);
+    confirm(2);
+    expect([published, settled]).toEqual([['m', 'm'], [{ messageId: 'm', attempts: 2, epoch: 1 }]]);
+    pump.stop();
   });
 });
 
@@ -245,10 +348,7 @@ describe('as time passes, a channel', () => {
   });
 
   it('is replaced once it has done nothing but nack for half a second, not earlier, and not if it confirmed in between', () => {
-    const { channel, confirm, pump, push, replaced } = ready();
-    const nack = (number: number): void => {
-      channel.verdicts$.next({ kind: 'nack', number, multiple: false });
-    };
+    const { confirm, nack, pump, push, replaced } = ready();
     for (const id of ['1', '2', '3', '4', '5']) push(id);
     nack(1);
     jest.advanceTimersByTime(300);

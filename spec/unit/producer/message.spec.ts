@@ -1,6 +1,8 @@
+import { getEventListeners } from 'node:events';
 import { FakeInstanceQueue } from 'instance-queue/testing';
 import { opened, toQueue } from '../../support/memory-producer';
 import { closing } from '../../support/closing';
+import { outcomes } from '../../support/publish-error';
 import { inVirtualTime, later } from '../../support/virtual-time';
 import { rejection } from '../../support/waiting';
 
@@ -25,6 +27,26 @@ describe('a message', () => {
       maybeDelivered,
     });
     expect(broker.published).toHaveLength(maybeDelivered ? 2 : 1);
+    broker.release();
+  });
+
+  it.each([
+    ['confirmed', 'confirmed'],
+    ['returned', 'PUBLISH_RETURNED'],
+    ['out of time', 'PUBLISH_TIMEOUT'],
+    ['aborted', 'PUBLISH_ABORTED'],
+  ])('leaves no listener on its signal once it is %s', async (what, outcome) => {
+    const { producer, broker } = await opened();
+    if (what === 'returned') broker.returnNext();
+    else if (what !== 'confirmed') broker.hold();
+    const aborting = new AbortController();
+    const { signal } = aborting;
+    const sent = outcomes([producer.send({ exchange: '', routingKey: 'orders', body: 1 }, { signal, timeout: 50 })]);
+    expect(getEventListeners(signal, 'abort')).toHaveLength(1);
+    if (what === 'aborted') aborting.abort();
+    await later(60);
+    expect(await sent).toEqual([outcome]);
+    expect(getEventListeners(signal, 'abort')).toEqual([]);
     broker.release();
   });
 

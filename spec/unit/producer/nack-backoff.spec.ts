@@ -77,6 +77,7 @@ describe('what was nacked', () => {
     backoff.add(to(3, { queue: 'a' }));
     backoff.taken(to(4, { queue: 'b' }));
     backoff.taken(to(4, { queue: 'a' }));
+    expect([backoff.size, orders(backoff.all)]).toEqual([1, [3]]);
     expect(delay()).toBe(338);
     backoff.add(to(5, { queue: 'a' }));
     expect(delay()).toBe(100);

@@ -1,6 +1,11 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import type { OutboxState, ProducerOptions, ProducerState, SendOptions } from 'instance-queue';
-import { FakeInstanceQueue } from 'instance-queue/testing';
+import { FakeInstanceQueue, MemoryBroker } from 'instance-queue/testing';
+import { map, throwError, type Observable } from 'rxjs';
+import { ChannelError } from '../../../lib/errors';
+import { MemoryTransport } from '../../../lib/testing/memory/memory-transport';
+import type { Endpoint } from '../../../lib/transport/endpoints';
+import type { Link } from '../../../lib/transport/transport';
 import { collect } from '../../support/collect';
 import { opened, producing, toQueue } from '../../support/memory-producer';
 import { outcomes } from '../../support/publish-error';
@@ -9,6 +14,14 @@ import { inVirtualTime, later } from '../../support/virtual-time';
 import { rejection } from '../../support/waiting';
 
 inVirtualTime();
+
+/** On whose connections no channel for publishing opens. */
+class WithoutChannels extends MemoryTransport {
+  override dial(endpoint: Endpoint): Observable<Link> {
+    const openOutbound = (): Observable<never> => throwError(() => new ChannelError('No channel is left.'));
+    return super.dial(endpoint).pipe(map((link) => Object.assign(link, { openOutbound })));
+  }
+}
 
 const withoutBytes = (values: readonly OutboxState[]) => values.map(({ queued, unconfirmed }) => [queued, unconfirmed]);
 
@@ -241,11 +254,31 @@ describe('a producer that is closed', () => {
       maybeDelivered: false,
     });
     expect(given.state).toMatchObject({ status: 'stopped', cause: { code: 'CONNECT_FAILED' } });
-    // And so is what comes later, at once.
-    expect(await rejection(given.send({ ...toQueue, messageId: 'm' }))).toMatchObject({
+    // And so is what comes later, at once, also behind a close.
+    for (let times = 0; times < 2; times++) {
+      expect(await rejection(given.send({ ...toQueue, messageId: 'm' }))).toMatchObject({
+        code: 'PUBLISH_CLOSED',
+        messageId: 'm',
+        cause: { code: 'CONNECT_FAILED' },
+      });
+      expect(await given.close()).toEqual({ unsettled: 0, unconfirmed: 0 });
+    }
+    expect(given.state).toMatchObject({ status: 'stopped', cause: { code: 'CONNECT_FAILED' } });
+  });
+
+  it('rejects what waits when its channel cannot be opened again as often as it may, with the reason', async () => {
+    const refusing = new MemoryBroker({ transport: (host) => new WithoutChannels(host) });
+    const queue = closing(new FakeInstanceQueue({ broker: refusing, reopen: { attempts: 2, min: 10, max: 10 } }));
+    const given = queue.producer();
+    const sent = rejection(given.send(toQueue));
+    await later(1000);
+    const reason = 'Gave up opening a channel for publishing after 2 failed attempts. No channel is left.';
+    expect(await sent).toMatchObject({
       code: 'PUBLISH_CLOSED',
-      messageId: 'm',
-      cause: { code: 'CONNECT_FAILED' },
+      message: `The producer is closed. ${reason}`,
+      cause: { name: 'ChannelError', message: reason },
+      maybeDelivered: false,
     });
+    expect(given.state).toMatchObject({ status: 'stopped', cause: { name: 'ChannelError', message: reason } });
   });
 });

@@ -44,6 +44,7 @@ class Fake {
   }
 }
 const messages = (...bodies: number[]): OutboundMessage[] => bodies.map((body) => ({ queue: 'q', body }));
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 const ids = map(({ messageId }: Confirmation) => messageId);
 
 describe('publish()', () => {
@@ -158,11 +159,33 @@ describe('publish()', () => {
   });
 
   it.each<[PublishOptions, string]>([
+    [null as never, 'publish()'],
+    ['orders' as never, 'publish()'],
     [{ concurrency: 0 }, 'Expected `concurrency` to be an integer from 1'],
     [{ timeout: 0 }, 'Expected `timeout` to be a number of milliseconds from 1'],
     [{ concurency: 5 } as PublishOptions, 'Did you mean `concurrency`?'],
   ])('refuses wrong options at once: %j', (options, sentence) => {
     expect(() => NEVER.pipe(publish(new Fake(), options))).toThrow(sentence);
+  });
+});
+
+describe('publish() of what cannot be let go', () => {
+  it.each(['at once', 'later'])('fetches nothing more from it once unsubscribed: what comes %s', async (when) => {
+    const fake = new Fake();
+    let fetched = 0;
+    const next = (): unknown => {
+      const result = { done: false, value: { queue: 'q', body: ++fetched } };
+      return when === 'at once' ? result : Promise.resolve(result);
+    };
+    const source =
+      when === 'at once' ? { [Symbol.iterator]: () => ({ next }) } : { [Symbol.asyncIterator]: () => ({ next }) };
+    const first$ = publish(fake, source as unknown as Iterable<OutboundMessage>, { concurrency: 2 }).pipe(take(1));
+    const first = lastValueFrom(first$);
+    await turn();
+    await fake.confirm(1);
+    expect(await first).toMatchObject({ messageId: '1' });
+    await turn();
+    expect([fetched, fake.sent.length]).toEqual([2, 2]);
   });
 });
 
@@ -194,8 +217,6 @@ const KINDS = {
     },
   }),
 };
-const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
-
 describe.each(Object.entries(KINDS))('publish() of an %s', (_kind, make) => {
   it('fetches a message when there is room for one, and not before', async () => {
     const fake = new Fake();

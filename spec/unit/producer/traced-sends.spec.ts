@@ -1,7 +1,7 @@
 import { tracingChannel } from 'node:diagnostics_channel';
-import { defineExchange, defineQueue, json } from 'instance-queue';
+import { Connection, Producer, defineExchange, defineQueue, json } from 'instance-queue';
 import { traceSends } from 'instance-queue/opentelemetry';
-import { FakeInstanceQueue } from 'instance-queue/testing';
+import { FakeInstanceQueue, MemoryBroker } from 'instance-queue/testing';
 import { closing } from '../../support/closing';
 import { collect } from '../../support/collect';
 import { inVirtualTime, later } from '../../support/virtual-time';
@@ -167,4 +167,20 @@ test('a message whose members are getters of its class is sent whole, traced or 
   const stop = traceSends();
   expect(await sent()).toEqual([2, { id: 7 }, 'order 7']);
   stop();
+});
+
+test('what the library sends for itself is in no trace', async () => {
+  const broker = new MemoryBroker();
+  broker.declare({ name: 'orders' });
+  const connection = closing(new Connection('amqp://in-memory', broker.transport));
+  const producers = [{ untraced: true }, {}].map((inside) => closing(new Producer(connection, {}, inside)));
+  const seen: unknown[] = [];
+  const subscribers = { start: ({ messageId }: { messageId: string }) => void seen.push(messageId) } as never;
+  const channel = tracingChannel('instance-queue:publish');
+  channel.subscribe(subscribers);
+  const sent = producers.map((producer, i) => producer.send({ queue: 'orders', body: 1, messageId: String(i) }));
+  await later();
+  channel.unsubscribe(subscribers);
+  expect(await Promise.all(sent)).toMatchObject([{ messageId: '0' }, { messageId: '1' }]);
+  expect(seen).toEqual(['1']);
 });
