@@ -125,7 +125,7 @@ export class Pump {
 
   /** The channel ended. The state of its messages in flight is unknown, except for one that made the broker close it. */
   closed(publishing: PublishingChannel, error: InstanceQueueError): void {
-    if (this.#publishing === publishing) this.#publishing = undefined;
+    this.#publishing = undefined;
     const innocent = this.#lost.judge(publishing, error);
     if (this.#options.onUnknown === 'resend') this.outbox.restore(innocent);
     else for (const entry of innocent) rejectUnknown(entry, error);

@@ -269,6 +269,7 @@ describe('a message that waits for another attempt', () => {
   });
 
   it('is dropped for a newer one only if no older message waits for the wire', () => {
+    jest.spyOn(Math, 'random').mockReturnValue(1);
     const { block, events, nack, pump, push } = ready({ outbox: { limit: 2, overflow: 'drop-oldest' } });
     push('older', 'one');
     nack(1);
@@ -284,6 +285,7 @@ describe('a message that waits for another attempt', () => {
     push('fourth');
     expect(dropped()).toEqual(['older', 'newer']);
     pump.stop();
+    jest.restoreAllMocks();
   });
 
   it('reached no queue if it was returned, and then the next attempt counts', () => {

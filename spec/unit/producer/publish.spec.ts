@@ -174,7 +174,7 @@ describe('publish() of what cannot be let go', () => {
     const fake = new Fake();
     let fetched = 0;
     const next = (): unknown => {
-      const result = { done: false, value: { queue: 'q', body: ++fetched } };
+      const result = { done: fetched === 9, value: { queue: 'q', body: ++fetched } };
       return when === 'at once' ? result : Promise.resolve(result);
     };
     const source =
