@@ -3,7 +3,7 @@ import { isObject } from '../../options';
 import type { InboundMessage } from '../../transport/transport';
 import { DeliveryFrames, LargeBody } from './delivery-frames';
 import { retriedReadably } from './frame-guard';
-import { BASIC, BODY, FRAME_END, FRAME_HEADER, FRAME_OVERHEAD, HEADER, METHOD, SIZE_AT } from './frames';
+import { BASIC, FRAME_END, FRAME_HEADER, FRAME_OVERHEAD, METHOD, SIZE_AT } from './frames';
 import { ReadBuffer, uint16At, uint32At } from './read-buffer';
 
 /** A channel of a consumer. */
@@ -176,14 +176,8 @@ export class Receiver {
     for (let coming = this.#comingAt(bytes, at); coming; coming = this.#comingAt(bytes, at)) {
       const { body, to } = coming;
       if (!body.within && !body.expects(bytes, at)) {
-        const type = bytes[at];
-        // The guard refuses an empty frame; what is no part of a message is amqplib's.
-        const isOther = type === BODY ? uint32At(bytes, at + SIZE_AT) === 0 : type !== METHOD && type !== HEADER;
-        if (isOther) break;
-        this.#bodies.delete(body.channel);
-        // While closing, amqplib drops frames without a look at their order.
-        if (this.#isOpen(to.channel, body.channel))
-          closeWithError(to.channel, UNEXPECTED_FRAME, new Error('Expected the next frame of a body.'));
+        // amqplib refuses all other frames itself: it knows of no message that they could be a part of.
+        if (bytes[at] === METHOD) this.#abandon(coming);
         break;
       }
       at = body.take(bytes, at);
@@ -194,6 +188,13 @@ export class Receiver {
       if (this.#isOpen(to.channel, body.channel)) this.#hand(to, body.message);
     }
     return at;
+  }
+
+  /** The method of another message, or any other, comes too early. While closing, amqplib drops frames without a look at their order. */
+  #abandon({ body, to }: Coming): void {
+    this.#bodies.delete(body.channel);
+    if (this.#isOpen(to.channel, body.channel))
+      closeWithError(to.channel, UNEXPECTED_FRAME, new Error('Expected the next frame of a body.'));
   }
 
   /** The body in several frames that goes on at `at`; undefined: what is there is no part of one, or not there yet. */
@@ -253,13 +254,9 @@ type Properties = ConsumeMessage['properties'];
 function headerDecoder(connection: object): (frame: Buffer) => Properties {
   const prototype: unknown = Object.getPrototypeOf(connection);
   const receive: unknown = isObject(prototype) ? Reflect.get(prototype, 'recvFrame') : undefined;
-  const shadow = Object.create(connection) as object;
   const nothing = { read: () => null };
-  for (const [name, value] of Object.entries({ stream: nothing, rest: Buffer.alloc(0) })) {
-    Object.defineProperty(shadow, name, { value, writable: true });
-  }
   // amqplib's own method, not the one that the frame guard has installed on this connection.
-  Object.defineProperty(shadow, 'recvFrame', { value: receive });
+  const shadow = Object.create(connection, { stream: { value: nothing }, recvFrame: { value: receive } }) as object;
   const decode = (frame: Buffer): unknown => {
     Reflect.set(shadow, 'rest', frame);
     return typeof receive === 'function' ? Reflect.apply(receive, shadow, []) : undefined;

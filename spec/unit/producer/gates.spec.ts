@@ -5,16 +5,17 @@ import { ChannelError, type PublishError } from '../../../lib/errors';
 import type { PumpEvents } from '../../../lib/producer/producer-events';
 import { Pump, type PumpOptions } from '../../../lib/producer/pump';
 import type { Verdict } from '../../../lib/transport/transport';
-import { lost, onLink, refused, sendOf } from '../../support/publishing-channel';
+import { lost, onLink, refused, sendOf, type Answers } from '../../support/publishing-channel';
 
 interface Options {
   readonly maxInFlight?: number;
   readonly declare?: boolean;
+  readonly answers?: Answers;
   readonly outbox?: Partial<PumpOptions['outbox']>;
 }
 
 /** What a test can do to a channel, its link and its connection. */
-function pumping({ maxInFlight = 10, declare = false, outbox = {} }: Options = {}) {
+function pumping({ maxInFlight = 10, declare = false, outbox = {}, answers }: Options = {}) {
   const blocked$ = new BehaviorSubject<string | undefined>(undefined);
   const counters = new Counters();
   const log = { debug: jest.fn(), warn: jest.fn(), error: jest.fn() };
@@ -36,7 +37,7 @@ function pumping({ maxInFlight = 10, declare = false, outbox = {} }: Options = {
     outbox: { limit: 100, bytes: 1e6, overflow: 'wait', ...outbox },
   } as const;
   const pump = new Pump(core as unknown as ConnectionCore, options, events satisfies PumpEvents);
-  const { publishing, link } = onLink({ check: () => 'there' });
+  const { publishing, link } = onLink(answers ?? { check: () => 'there' });
   const published: string[] = [];
   const expirations: number[] = [];
   const channel = {
@@ -223,6 +224,42 @@ describe('a message that cannot be written', () => {
     ]);
     expect(published).toEqual(['next']);
     expect([publishing.inFlight.size, next.settled]).toEqual([1, []]);
+  });
+});
+
+describe('a message that is not sent', () => {
+  it('because it has expired holds up no other', () => {
+    const { block, published, pump, push } = ready();
+    block('low on disk');
+    const { entry, settled } = sendOf({ queue: 'orders', messageId: 'late', expiration: 100 });
+    pump.push(entry, undefined);
+    push('behind it');
+    jest.spyOn(performance, 'now').mockReturnValue(entry.since + 100);
+    block(undefined);
+    jest.restoreAllMocks();
+    expect(published).toEqual(['behind it']);
+    expect(settled).toMatchObject([{ code: 'PUBLISH_TIMEOUT', messageId: 'late' }]);
+  });
+
+  it('because its delay cannot be declared for now waits for another attempt, and holds up no other', async () => {
+    jest.useFakeTimers();
+    let refusing = true;
+    const declare = (): void => {
+      if (refusing) throw refused(541);
+    };
+    const { pump, published, push } = ready({ answers: { declare, check: () => 'there' } });
+    const { entry, settled } = sendOf({ queue: 'orders', messageId: 'delayed', delay: 3_600_000 });
+    pump.push(entry, undefined);
+    push('behind it');
+    await jest.advanceTimersByTimeAsync(10);
+    expect([published, settled]).toEqual([['behind it'], []]);
+    expect(pump.gauges).toEqual({ queued: 1, unconfirmed: 1, bytes: entry.bytes });
+    refusing = false;
+    await jest.advanceTimersByTimeAsync(5000);
+    expect([published, settled]).toEqual([['behind it', 'delayed'], []]);
+    expect(entry.message.exchange).not.toBe('');
+    pump.stop();
+    jest.useRealTimers();
   });
 });
 

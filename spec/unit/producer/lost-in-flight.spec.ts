@@ -71,6 +71,21 @@ describe('the messages in flight on a channel that ended', () => {
     expect(judging.suspecting).toBe(false);
   });
 
+  it.each<[string, object, string]>([
+    ['size', { body: 'x'.repeat(18) }, 'PRECONDITION_FAILED - message size 20 is larger than configured max size 16'],
+    [
+      'user id',
+      { userId: 'alice' },
+      "PRECONDITION_FAILED - user_id property set to 'alice' but authenticated user was 'guest'",
+    ],
+  ])('is refused where the broker names its %s; the others are innocent', (_what, more, sentence) => {
+    const { end, judging } = given();
+    const guilty = sendOf({ queue: 'orders', messageId: 'b', ...more });
+    expect(end([queued('a'), guilty, queued('c')], refused(406, sentence))).toEqual(['a', 'c']);
+    expect(guilty.settled).toMatchObject([{ code: 'PUBLISH_REFUSED', messageId: 'b', replyCode: 406 }]);
+    expect(judging.suspecting).toBe(false);
+  });
+
   it('is refused, by its queue, if it was alone', () => {
     const { end } = given();
     const alone = queued('a');

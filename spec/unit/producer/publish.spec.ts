@@ -169,6 +169,45 @@ describe('publish()', () => {
   });
 });
 
+describe('publish() of an iterator', () => {
+  /** What ends behind so many messages, and how often it was let go. */
+  const counted = (size: number, fetching: (body: number) => void = () => undefined) => {
+    let fetched = 0;
+    const returned = jest.fn(() => ({ done: true, value: undefined }));
+    const next = () => {
+      const body = ++fetched;
+      fetching(body);
+      return { done: body > size, value: { queue: 'q', body } };
+    };
+    const source = { [Symbol.iterator]: () => ({ next, return: returned }) } as unknown as Iterable<OutboundMessage>;
+    return { source, returned };
+  };
+
+  it('does not let go of one that has ended', async () => {
+    const fake = new Fake();
+    const { source, returned } = counted(1);
+    const done = lastValueFrom(publish(fake, source));
+    await fake.confirm(1);
+    expect(await done).toMatchObject({ messageId: '1' });
+    expect(returned).not.toHaveBeenCalled();
+  });
+
+  it('lets go of it once, when it has answered, if that is what unsubscribes', async () => {
+    const fake = new Fake();
+    const subscription = new Subscription();
+    const atAnswer: number[] = [];
+    const { source, returned } = counted(3, (body) => {
+      if (body !== 2) return;
+      subscription.unsubscribe();
+      atAnswer.push(returned.mock.calls.length);
+    });
+    subscription.add(publish(fake, source, { concurrency: 1 }).subscribe());
+    await fake.confirm(1);
+    await turn();
+    expect([atAnswer, returned.mock.calls.length, fake.sent.length]).toEqual([[0], 1, 1]);
+  });
+});
+
 describe('publish() of what cannot be let go', () => {
   it.each(['at once', 'later'])('fetches nothing more from it once unsubscribed: what comes %s', async (when) => {
     const fake = new Fake();

@@ -141,6 +141,11 @@ describe('what a socket has read', () => {
       22 + 50_008,
     ],
     [
+      'as much with something else in between',
+      Buffer.concat([FULL, announcing(50_000), typed(8, 0), typed(3, 50_000)]).subarray(0, 30_000),
+      22 + 8 + 50_008,
+    ],
+    [
       'no more for a body in several frames, which is copied out of it',
       Buffer.concat([FULL, announcing(300_000), typed(3, 100_000)]).subarray(0, 30_000),
       SLAB,

@@ -1,3 +1,4 @@
+import type { Readable } from 'node:stream';
 import { encodeContent, encodeMethod } from '../../../support/frames/methods';
 import { guardFrames } from '../../../../lib/amqp/wire/frame-guard';
 import { Receiver } from '../../../../lib/amqp/wire/receiver';
@@ -145,6 +146,31 @@ describe('messages', () => {
       Object.create(known, { recvFrame: { value: recvFrame, writable: true } }) as object,
     );
     expect(Receiver.on(model)).toBeUndefined();
+  });
+
+  it('are taken past an amqplib that looks at its stream first, and nothing is taken from that for it', () => {
+    const { connection, channel, model } = new MemoryChannel();
+    const known = Object.getPrototypeOf(connection) as object;
+    const receive: unknown = Reflect.get(known, 'recvFrame');
+    const read = jest.spyOn(Reflect.get(connection, 'stream') as Readable, 'read');
+    const recvFrame = function (this: { readonly stream: Readable }): unknown {
+      if (this.stream.read() !== null) throw new Error('It holds nothing.');
+      return typeof receive === 'function' && (Reflect.apply(receive, this, []) as unknown);
+    };
+    Object.setPrototypeOf(
+      connection,
+      Object.create(known, { recvFrame: { value: recvFrame, writable: true } }) as object,
+    );
+    const receiver = Receiver.on(model);
+    const ids: unknown[] = [];
+    receiver?.register(channel, TAG, (one) => ids.push(one.properties.messageId));
+    const before = read.mock.calls.length;
+    const content = encodeContent(1, { messageId: 'm' }, Buffer.from('body'), 4096);
+    const fields = { consumerTag: TAG, deliveryTag: 1, redelivered: false, exchange: '', routingKey: 'q' };
+    receiver?.read(Buffer.concat([encodeMethod('basic.deliver', 1, fields), content.subarray(0, -1)]));
+    receiver?.read(content.subarray(-1));
+    expect(ids).toEqual(['m']);
+    expect(read).toHaveBeenCalledTimes(before);
   });
 
   it('tell amqplib that the broker is alive', () => {
