@@ -248,28 +248,31 @@ describe('messages', () => {
     expect(receiver).toBeDefined();
   });
 
-  it('whose properties amqplib does not decode say so where those are read, and have all else', () => {
-    const { connection, channel, model } = new MemoryChannel();
-    const known = Object.getPrototypeOf(connection) as object;
-    const receive: unknown = Reflect.get(known, 'recvFrame');
-    let decoding = true;
-    const recvFrame = function (this: object): unknown {
-      return decoding && typeof receive === 'function' ? (Reflect.apply(receive, this, []) as unknown) : false;
-    };
-    Object.setPrototypeOf(
-      connection,
-      Object.create(known, { recvFrame: { value: recvFrame, writable: true } }) as object,
-    );
-    const receiver = Receiver.on(model);
-    const seen: unknown[] = [];
-    receiver?.register(channel, TAG, (one) => {
-      expect(() => one.properties).toThrow('amqplib did not decode the properties of a message.');
-      seen.push(one.content.toString());
-    });
-    decoding = false;
-    receiver?.read(message('words'));
-    expect(seen).toEqual(['words']);
-  });
+  it.each([false, undefined, { fields: null }, { fields: 'words' }])(
+    'whose properties amqplib decodes to %j say so where those are read, and have all else',
+    (decoded) => {
+      const { connection, channel, model } = new MemoryChannel();
+      const known = Object.getPrototypeOf(connection) as object;
+      const receive: unknown = Reflect.get(known, 'recvFrame');
+      let decoding = true;
+      const recvFrame = function (this: object): unknown {
+        return decoding && typeof receive === 'function' ? (Reflect.apply(receive, this, []) as unknown) : decoded;
+      };
+      Object.setPrototypeOf(
+        connection,
+        Object.create(known, { recvFrame: { value: recvFrame, writable: true } }) as object,
+      );
+      const receiver = Receiver.on(model);
+      const seen: unknown[] = [];
+      receiver?.register(channel, TAG, (one) => {
+        expect(() => one.properties).toThrow('amqplib did not decode the properties of a message.');
+        seen.push(one.content.toString());
+      });
+      decoding = false;
+      receiver?.read(message('words'));
+      expect(seen).toEqual(['words']);
+    },
+  );
 
   it('of the consumer that follows on the same channel are its own', () => {
     const memory = new MemoryChannel();
