@@ -1,5 +1,5 @@
 import { checkOptions, duration, expected, func, integer, oneOf, type Check, type Shape } from '../../options';
-import { sentenceOf } from '../../errors';
+import { keepName, sentenceOf } from '../../errors';
 import { drawFaults, FAULT_KINDS, type FaultKind } from './faults';
 import { Random } from './random';
 import { Universe } from './universe';
@@ -29,7 +29,7 @@ export interface SimulationReport {
 /** A simulated run failed. The same seed fails in the same way. */
 export class SimulationError extends Error {
   static {
-    Object.defineProperty(this, 'name', { value: 'SimulationError' });
+    keepName(this, 'SimulationError');
   }
   readonly seed: number;
   /** What happened in the run, with times: faults, and what the app noted. */
@@ -39,6 +39,7 @@ export class SimulationError extends Error {
     const repeat = `Repeat it with { from: ${String(seed)}, seeds: 1 }.`;
     const events = timeline.slice(-LAST).join('\n');
     super(`Seed ${String(seed)} failed: ${sentenceOf(cause)}\n${repeat}\n${events}`, { cause });
+    this.name = new.target.name;
     this.seed = seed;
     this.timeline = timeline;
   }

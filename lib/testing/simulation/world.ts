@@ -1,5 +1,6 @@
 import crypto from 'node:crypto';
 import { promisify } from 'node:util';
+import { LONGEST } from '../../options';
 import { Random } from './random';
 import { SimulatedTimer, type TimerOwner, Timers } from './simulated-timers';
 
@@ -172,11 +173,10 @@ export class World implements TimerOwner {
   }
 
   #replace(): () => void {
-    const ms = (given: unknown): number => Math.min(2 ** 31 - 1, Math.max(1, Math.trunc(Number(given)) || 1));
     const start =
       (repeats: boolean) =>
       (callback: Callback, after: unknown, ...args: unknown[]): SimulatedTimer =>
-        this.#add(bound(callback, args), repeats, ms(after));
+        this.#add(bound(callback, args), repeats, msOf(after));
     const stop = (given: unknown): void => {
       const timer = typeof given === 'number' || typeof given === 'string' ? this.#numbered.get(Number(given)) : given;
       if (timer instanceof SimulatedTimer) timer.close();
@@ -185,6 +185,12 @@ export class World implements TimerOwner {
       this.#add(bound(callback, args), false, 0);
     const later = (after: unknown, value: unknown): Promise<unknown> =>
       new Promise((resolve) => start(false)(resolve, after, value));
+    const randomBytes = (size: number, callback?: Callback): Buffer | undefined => {
+      const bytes = Buffer.from(Array.from({ length: size }, () => this.random.integer(0, 255)));
+      if (!callback) return bytes;
+      immediate(callback, null, bytes);
+      return undefined;
+    };
     const today = (): number => EPOCH + Math.floor(this.#now);
     // A proxy, so that dates that were made outside are instances of it as well.
     const SimulatedDate = new Proxy(RealDate, {
@@ -209,11 +215,7 @@ export class World implements TimerOwner {
       [performance, 'timeOrigin', EPOCH],
       [Math, 'random', () => this.random.next()],
       [crypto, 'randomUUID', () => this.random.uuid()],
-      [
-        crypto,
-        'randomBytes',
-        (size: number) => Buffer.from(Array.from({ length: size }, () => this.random.integer(0, 255))),
-      ],
+      [crypto, 'randomBytes', randomBytes],
     ];
     const before = replaced.map(
       ([object, name]) => [object, name, Object.getOwnPropertyDescriptor(object, name)] as const,
@@ -223,7 +225,7 @@ export class World implements TimerOwner {
       // What was added last goes first: so the objects stay as fast as they were.
       for (const [object, name, descriptor] of before.reverse()) {
         if (!descriptor) Reflect.deleteProperty(object, name);
-        else if ('value' in descriptor) put(object, name, descriptor.value);
+        else if (descriptor.writable === true) put(object, name, descriptor.value);
         else Object.defineProperty(object, name, descriptor);
       }
     };
@@ -232,13 +234,14 @@ export class World implements TimerOwner {
 
 /** Replaces a value, and leaves the property as it is otherwise: code that was compiled for it stays valid. */
 function put(object: object, name: string, value: unknown): void {
-  const {
-    writable = false,
-    configurable = true,
-    enumerable = true,
-  } = Object.getOwnPropertyDescriptor(object, name) ?? {};
-  if (writable) Reflect.set(object, name, value);
-  else Object.defineProperty(object, name, { value, configurable, writable: true, enumerable });
+  if (Object.getOwnPropertyDescriptor(object, name)?.writable === true) Reflect.set(object, name, value);
+  else Object.defineProperty(object, name, { value, configurable: true, writable: true, enumerable: true });
+}
+
+/** As Node takes a duration: what is too short or too long for it is 1 ms. https://nodejs.org/api/timers.html */
+function msOf(given: unknown): number {
+  const ms = Number(given);
+  return ms >= 1 && ms <= LONGEST ? Math.trunc(ms) : 1;
 }
 
 /** Most callbacks come without arguments. */

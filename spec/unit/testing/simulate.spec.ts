@@ -1,6 +1,7 @@
 import { promisify } from 'node:util';
-import { handle, type Message } from 'instance-queue';
-import { simulate, SimulationError, type Universe } from 'instance-queue/testing';
+import { handle, type InstanceQueue, type Message } from 'instance-queue';
+import { simulate, type SimulateOptions, SimulationError, type Universe } from 'instance-queue/testing';
+import { FAULT_KINDS } from '../../../lib/testing/simulation/faults';
 import { rejection } from '../../support/waiting';
 
 interface Sale {
@@ -175,9 +176,105 @@ describe('simulate()', () => {
     });
   });
 
+  it('gives up an app that goes on for an hour beyond its faults', async () => {
+    const seen: number[] = [];
+    const ticking = (): Promise<void> => {
+      setInterval(() => seen.push(Date.now()), 600_000);
+      return new Promise(() => undefined);
+    };
+    expect(await rejection(simulate(ticking, { seeds: 1, faults: 0 }))).toMatchObject({
+      seed: 1,
+      message: expect.stringContaining('did not end') as string,
+    });
+    expect(seen.length).toBe(5);
+  });
+
+  it('fails for a rejection that nobody hears', async () => {
+    const error = new RangeError('unheard');
+    const app = async (universe: Universe): Promise<void> => {
+      // As Node does it; the process of a test is told by nobody.
+      setTimeout(() => process.emit('unhandledRejection', error, Promise.resolve()), 10);
+      await universe.sleep(20);
+    };
+    expect(await rejection(simulate(app, { seeds: 1 }))).toMatchObject({ seed: 1, cause: error });
+  });
+
+  it('closes what an app that fails has connected', async () => {
+    let queue: InstanceQueue | undefined;
+    const failing = async (universe: Universe): Promise<void> => {
+      queue = universe.connect();
+      await queue.connect();
+      throw new RangeError('no');
+    };
+    await rejection(simulate(failing, { seeds: 1, faults: 0 }));
+    expect(queue?.state.producer.status).toBe('closed');
+  });
+
+  it('runs the seeds that it is told to, and tells of a failure its seed, its cause and the last of what happened', async () => {
+    let runs = 0;
+    const counting = (): Promise<void> => {
+      runs++;
+      return Promise.resolve();
+    };
+    expect(await simulate(counting, { from: 7, seeds: 3, faults: 0 })).toMatchObject({ seeds: 3 });
+    expect(runs).toBe(3);
+    expect(await simulate(counting, { faults: 0 })).toMatchObject({ seeds: 100 });
+    const cause = new RangeError('sold out');
+    const failing = async (universe: Universe): Promise<void> => {
+      if (runs++ === 105) for (let i = 1; i <= 40; i++) universe.note(`event ${String(i)}`);
+      await universe.sleep(1);
+      if (runs === 106) throw cause;
+    };
+    const error = await rejection(simulate(failing, { from: 7, faults: 0 }));
+    if (!(error instanceof SimulationError)) throw error;
+    expect([error.name, error.seed, error.cause]).toEqual(['SimulationError', 9, cause]);
+    const [first, second, ...events] = error.message.split('\n');
+    expect([first, second]).toEqual(['Seed 9 failed: sold out', 'Repeat it with { from: 9, seeds: 1 }.']);
+    expect(error.timeline).toHaveLength(40);
+    expect(events).toEqual(error.timeline.slice(10));
+    expect(events.at(-1)).toMatch(/ event 40$/);
+  });
+
+  it('draws faults of the kinds, up to the number, and within the time that it is told', async () => {
+    const kindsOf = async (options: SimulateOptions): Promise<readonly (readonly string[])[]> => {
+      const runs: string[][] = [];
+      const app = async (universe: Universe): Promise<void> => {
+        expect(universe.faultsOver).toBeLessThanOrEqual(options.duration ?? 30_000);
+        await universe.sleep(universe.faultsOver + 1);
+        runs.push(universe.timeline.flatMap((line) => /fault: kind ([a-z-]+)/.exec(line)?.[1] ?? []));
+      };
+      await simulate(app, options);
+      return runs;
+    };
+    const some = await kindsOf({ seeds: 60, faults: 3, duration: 1000, kinds: ['cut', 'nacks'] });
+    expect(new Set(some.map(({ length }) => length))).toEqual(new Set([0, 1, 2, 3]));
+    expect(new Set(some.flat())).toEqual(new Set(['cut', 'nacks']));
+    const usual = await kindsOf({ seeds: 60, from: 0 });
+    expect(Math.max(...usual.map(({ length }) => length))).toBe(4);
+    const all = FAULT_KINDS.filter((kind) => kind !== 'queue-deleted' && kind !== 'denied');
+    expect(new Set(usual.flat())).toEqual(new Set(all));
+    expect(new Set((await kindsOf({ seeds: 10, kinds: [] })).flat())).toEqual(new Set());
+  });
+
   it('refuses options that cannot be right', async () => {
     const app = (): Promise<void> => Promise.resolve();
-    expect(await rejection(simulate(app, { seeds: 0 }))).toMatchObject({ option: 'seeds' });
-    expect(await rejection(simulate(app, { kinds: ['flood' as 'cut'] }))).toMatchObject({ option: 'kinds' });
+    const wrong: [SimulateOptions, string, string?][] = [
+      [{ seeds: 0 }, 'seeds'],
+      [{ from: -1 }, 'from'],
+      [{ from: 2 ** 32 }, 'from'],
+      [{ duration: 999 }, 'duration'],
+      [{ faults: 1001 }, 'faults'],
+      [{ kinds: ['cut', 'flood' as 'cut'] }, 'kinds', "`kinds` to be a list, each one of 'cut', "],
+      [{ kinds: 'cut' as unknown as [] }, 'kinds'],
+      [{ seed: 1 } as SimulateOptions, 'seed', 'for simulate()'],
+    ];
+    for (const [options, option, words = option] of wrong)
+      expect(await rejection(simulate(app, options))).toMatchObject({
+        code: 'OPTIONS_INVALID',
+        option,
+        message: expect.stringContaining(words) as string,
+      });
+    const nothing: unknown = { app };
+    expect(await rejection(simulate(nothing as typeof app))).toMatchObject({ option: 'app' });
   });
 });
