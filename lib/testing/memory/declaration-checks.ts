@@ -27,10 +27,16 @@ const whole =
 const length = whole(0, Infinity, '');
 const groupSize = whole(1, Infinity, '');
 
-function wrongAge(value: unknown): string | undefined {
-  if (typeof value !== 'string') return `{unacceptable_type,${describeField(value).type}}`;
-  return /^\d+[YMDhms]$/.test(value) ? undefined : 'invalid_max_age';
-}
+const unacceptable = (value: unknown): string => `{unacceptable_type,${describeField(value).type}}`;
+
+const text =
+  (fits: (value: string, all: Arguments) => boolean, otherwise: string): ArgumentRule['wrong'] =>
+  (value, all) => {
+    if (typeof value !== 'string') return unacceptable(value);
+    return fits(value, all) ? undefined : otherwise;
+  };
+const oneOf = (values: readonly string[], otherwise: string): ArgumentRule['wrong'] =>
+  text((value) => values.includes(value), otherwise);
 
 /** In RabbitMQ's order: of several faults it names the first. https://www.rabbitmq.com/docs/queues#optional-arguments */
 const QUEUE_ARGUMENTS: Readonly<Record<string, ArgumentRule>> = {
@@ -39,11 +45,11 @@ const QUEUE_ARGUMENTS: Readonly<Record<string, ArgumentRule>> = {
   'x-dead-letter-exchange': { types: QUEUES, wrong: () => undefined },
   'x-dead-letter-routing-key': {
     types: QUEUES,
-    wrong: (_, all) => (all['x-dead-letter-exchange'] === undefined ? 'routing_key_but_no_dlx_defined' : undefined),
+    wrong: text((_, all) => all['x-dead-letter-exchange'] !== undefined, 'routing_key_but_no_dlx_defined'),
   },
   'x-dead-letter-strategy': {
     types: ['quorum'],
-    wrong: (value) => (['at-most-once', 'at-least-once'].includes(String(value)) ? undefined : 'invalid_dlx_strategy'),
+    wrong: oneOf(['at-most-once', 'at-least-once'], 'invalid_dlx_strategy'),
   },
   'x-max-length': { types: QUEUES, wrong: length },
   'x-max-length-bytes': { types: ALL, wrong: length },
@@ -51,38 +57,34 @@ const QUEUE_ARGUMENTS: Readonly<Record<string, ArgumentRule>> = {
   'x-max-priority': { types: ['classic'], wrong: whole(0, 255, 'max_value_exceeded') },
   'x-overflow': {
     types: QUEUES,
-    wrong: (value) =>
-      ['drop-head', 'reject-publish', 'reject-publish-dlx'].includes(String(value)) ? undefined : 'invalid_overflow',
+    wrong: oneOf(['drop-head', 'reject-publish', 'reject-publish-dlx'], 'invalid_overflow'),
   },
   'x-queue-mode': { types: ['classic'], wrong: () => undefined },
   'x-single-active-consumer': {
     types: QUEUES,
-    wrong: (value) => (typeof value === 'boolean' ? undefined : `{unacceptable_type,${describeField(value).type}}`),
+    wrong: (value) => (typeof value === 'boolean' ? undefined : unacceptable(value)),
   },
   'x-consumer-timeout': { types: ['quorum'], wrong: length },
   'x-queue-type': { types: ALL, wrong: () => undefined },
   'x-quorum-initial-group-size': { types: ['quorum'], wrong: groupSize },
-  'x-max-age': { types: ['stream'], wrong: wrongAge },
+  'x-max-age': { types: ['stream'], wrong: text((value) => /^0*[1-9]\d*[YMDhms]$/.test(value), 'invalid_max_age') },
   'x-stream-max-segment-size-bytes': { types: ['stream'], wrong: length },
   'x-initial-cluster-size': { types: ['stream'], wrong: groupSize },
   'x-queue-leader-locator': {
     types: ALL,
-    wrong: (value) => (['client-local', 'balanced'].includes(String(value)) ? undefined : 'invalid_queue_locator_arg'),
+    // The last two are those of RabbitMQ 3.10, and still taken.
+    wrong: oneOf(['client-local', 'balanced', 'random', 'least-leaders'], 'invalid_queue_locator_arg'),
   },
   // RabbitMQ does not look at their values, and switches the retries off if they make no sense.
   'x-delayed-retry-type': { types: ['quorum'], wrong: () => undefined },
   'x-delayed-retry-min': { types: ['quorum'], wrong: () => undefined },
   'x-delayed-retry-max': { types: ['quorum'], wrong: () => undefined },
 };
-const STRINGS = ['x-dead-letter-exchange', 'x-dead-letter-routing-key'];
-
 /** The type of queue that arguments ask for. */
 function queueType(what: string, { 'x-queue-type': type = 'classic' }: Arguments): QueueType {
   if (type === 'classic' || type === 'quorum' || type === 'stream') return type;
-  throw new Refusal(
-    406,
-    `invalid arg 'x-queue-type' for ${what}: "unsupported queue type '${describeField(type).value}'"`,
-  );
+  const fault = typeof type === 'string' ? `"unsupported queue type '${type}'"` : unacceptable(type);
+  throw new Refusal(406, `invalid arg 'x-queue-type' for ${what}: ${fault}`);
 }
 
 /** Refuses a new queue that RabbitMQ would refuse. */
@@ -91,20 +93,24 @@ export function checkNewQueue(
   { durable, exclusive, autoDelete, arguments: args }: QueueDeclaration,
 ): void {
   const what = `queue '${name}' in vhost '/'`;
+  const { 'x-dead-letter-exchange': exchange = '' } = args;
+  if (typeof exchange !== 'string') {
+    throw new Refusal(
+      406,
+      `invalid type '${describeField(exchange).type}' for arg 'x-dead-letter-exchange' in ${what}`,
+    );
+  }
   const type = queueType(what, args);
-  const rules = Object.entries(QUEUE_ARGUMENTS).filter(([key]) => args[key] !== undefined);
-  for (const [key, { wrong }] of rules) {
+  const rules = Object.entries(QUEUE_ARGUMENTS);
+  for (const [key, { types, wrong }] of rules) {
     const value = args[key];
-    if (STRINGS.includes(key) && typeof value !== 'string') {
-      throw new Refusal(406, `invalid type '${describeField(value).type}' for arg '${key}' in ${what}`);
-    }
-    const fault = wrong(value, args);
+    const fault = value !== undefined && types.includes(type) ? wrong(value, args) : undefined;
     if (fault !== undefined) throw new Refusal(406, `invalid arg '${key}' for ${what}: ${fault}`);
   }
-  for (const [key, { types }] of rules) {
-    if (!types.includes(type)) {
-      throw new Refusal(406, `invalid arg '${key}' for ${what} of queue type rabbit_${type}_queue`);
-    }
+  const others = new Set(rules.flatMap(([key, { types }]) => (types.includes(type) ? [] : [key])));
+  const foreign = Object.keys(args).find((key) => others.has(key) && args[key] !== undefined);
+  if (foreign !== undefined) {
+    throw new Refusal(406, `invalid arg '${foreign}' for ${what} of queue type rabbit_${type}_queue`);
   }
   if (type === 'classic') return;
   const refuse = (property: string): never => {

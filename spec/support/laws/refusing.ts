@@ -98,6 +98,20 @@ export function refusingLaws(given: { readonly broker: BrokerUnderTest }): void 
       'x-queue-type',
       "received 'classic' but current is 'quorum'",
     ],
+    [
+      'another type than classic',
+      { type: 'classic' },
+      { type: 'quorum' },
+      'x-queue-type',
+      "received 'quorum' but current is 'classic'",
+    ],
+    [
+      'other segments of a stream',
+      { type: 'stream', segmentSize: 1_000_000 },
+      { type: 'stream', segmentSize: 2_000_000 },
+      'x-stream-max-segment-size-bytes',
+      "received '2000000' but current is '1000000'",
+    ],
   ])('a queue is not declared again with %s', async (_, declared, asked, argument, rest) => {
     const name = await given.broker.declareQueue(declared);
     expect(await refusal({ ...asked, name })).toMatchObject(inequivalent(name, argument, rest));
@@ -105,6 +119,8 @@ export function refusingLaws(given: { readonly broker: BrokerUnderTest }): void 
 
   it.each<[string, Spec, Spec]>([
     ['a type that it has anyway', {}, { type: 'classic' }],
+    ['no type, if it is a classic one', { type: 'classic', messageTtl: 5000 }, { messageTtl: 5000 }],
+    ['priorities, if it is a quorum one', { type: 'quorum' }, { type: 'quorum', arguments: { 'x-max-priority': 5 } }],
     [
       'arguments that the broker does not know',
       { arguments: { 'x-mine': 1 } },
@@ -183,6 +199,101 @@ export function refusingLaws(given: { readonly broker: BrokerUnderTest }): void 
       'an end with its last consumer, as a quorum one',
       { autoDelete: true, arguments: { 'x-queue-type': 'quorum' } },
       "invalid property 'auto-delete' for NAME in vhost '/'",
+    ],
+    [
+      'an end with its connection, as a quorum one',
+      { exclusive: true, arguments: { 'x-queue-type': 'quorum' } },
+      "invalid property 'exclusive-owner' for NAME in vhost '/'",
+    ],
+    [
+      'an end with its last consumer, as a stream',
+      { autoDelete: true, arguments: { 'x-queue-type': 'stream' } },
+      "invalid property 'auto-delete' for NAME in vhost '/'",
+    ],
+    [
+      'a TTL in fractions',
+      { arguments: { 'x-message-ttl': 1.5 } },
+      `invalid arg 'x-message-ttl' for NAME in vhost '/': "expected integer, got double"`,
+    ],
+    [
+      'a TTL of more than ten years',
+      { arguments: { 'x-message-ttl': 315_360_000_001 } },
+      "invalid arg 'x-message-ttl' for NAME in vhost '/': {value_too_large,315360000001}",
+    ],
+    [
+      'several faults at once',
+      { arguments: { 'x-overflow': 'nope', 'x-max-length': -1 } },
+      "invalid arg 'x-max-length' for NAME in vhost '/': {value_negative,-1}",
+    ],
+    [
+      'an overflow in numbers',
+      { arguments: { 'x-overflow': 5 } },
+      "invalid arg 'x-overflow' for NAME in vhost '/': {unacceptable_type,byte}",
+    ],
+    [
+      'an unknown place of its leader, as a quorum one',
+      { arguments: { 'x-queue-type': 'quorum', 'x-queue-leader-locator': 'far away' } },
+      "invalid arg 'x-queue-leader-locator' for NAME in vhost '/': invalid_queue_locator_arg",
+    ],
+    [
+      'a dead-letter key in numbers',
+      { arguments: { 'x-dead-letter-exchange': '', 'x-dead-letter-routing-key': 5 } },
+      "invalid arg 'x-dead-letter-routing-key' for NAME in vhost '/': {unacceptable_type,byte}",
+    ],
+    [
+      'an unknown strategy of dead letters, as a quorum one',
+      { arguments: { 'x-queue-type': 'quorum', 'x-dead-letter-strategy': 'twice' } },
+      "invalid arg 'x-dead-letter-strategy' for NAME in vhost '/': invalid_dlx_strategy",
+    ],
+    [
+      'no members, as a quorum one',
+      { arguments: { 'x-queue-type': 'quorum', 'x-quorum-initial-group-size': 0 } },
+      "invalid arg 'x-quorum-initial-group-size' for NAME in vhost '/': {value_zero,0}",
+    ],
+    [
+      'priorities that are too many, as a quorum one, which knows none',
+      { arguments: { 'x-queue-type': 'quorum', 'x-max-priority': 256 } },
+      "invalid arg 'x-max-priority' for NAME in vhost '/' of queue type rabbit_quorum_queue",
+    ],
+    [
+      'a TTL, as a stream',
+      { arguments: { 'x-queue-type': 'stream', 'x-message-ttl': 5000 } },
+      "invalid arg 'x-message-ttl' for NAME in vhost '/' of queue type rabbit_stream_queue",
+    ],
+    [
+      'an age without a unit, as a stream',
+      { arguments: { 'x-queue-type': 'stream', 'x-max-age': '5' } },
+      "invalid arg 'x-max-age' for NAME in vhost '/': invalid_max_age",
+    ],
+    [
+      'an age of nothing, as a stream',
+      { arguments: { 'x-queue-type': 'stream', 'x-max-age': '0D' } },
+      "invalid arg 'x-max-age' for NAME in vhost '/': invalid_max_age",
+    ],
+    [
+      'an age in numbers, as a stream',
+      { arguments: { 'x-queue-type': 'stream', 'x-max-age': 5 } },
+      "invalid arg 'x-max-age' for NAME in vhost '/': {unacceptable_type,byte}",
+    ],
+    [
+      'segments of less than nothing, as a stream',
+      { arguments: { 'x-queue-type': 'stream', 'x-stream-max-segment-size-bytes': -1 } },
+      "invalid arg 'x-stream-max-segment-size-bytes' for NAME in vhost '/': {value_negative,-1}",
+    ],
+    [
+      'arguments of others, the first of which is named',
+      { arguments: { 'x-queue-type': 'quorum', 'x-queue-mode': 'lazy', 'x-max-priority': 5 } },
+      "invalid arg 'x-queue-mode' for NAME in vhost '/' of queue type rabbit_quorum_queue",
+    ],
+    [
+      'a dead-letter exchange in numbers, whatever else is wrong',
+      { arguments: { 'x-expires': 0, 'x-dead-letter-exchange': 5 } },
+      "invalid type 'byte' for arg 'x-dead-letter-exchange' in NAME in vhost '/'",
+    ],
+    [
+      'a type in numbers',
+      { arguments: { 'x-queue-type': 5 } },
+      "invalid arg 'x-queue-type' for NAME in vhost '/': {unacceptable_type,byte}",
     ],
   ])('a queue is not made with %s', async (_, spec, sentence) => {
     const name = given.broker.freeQueueName();
