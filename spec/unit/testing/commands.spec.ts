@@ -54,6 +54,7 @@ describe('a FakeInstanceQueue', () => {
     const queue = closing(new FakeInstanceQueue());
     queue.broker.declare({ name: 'orders', exclusive: true });
     queue.consume({ queue: 'orders' }).subscribe();
+    await until(queue.health$, ({ consumers }) => consumers.some((one) => one.status === 'detached' && one.cause));
     await expect(queue.rest(20)).rejects.toThrow(/attaching the consumer of `orders` \(.*405 RESOURCE_LOCKED/);
   });
 });
