@@ -26,7 +26,11 @@ export class TestChannel implements DeliveryChannel {
     return this.#listeners.size;
   }
 
-  deliver(body: string, { redelivered = false, headers }: Partial<InboundMessage> = {}): Delivery<string> {
+  deliver(
+    body: string,
+    { redelivered = false, headers }: Partial<InboundMessage> = {},
+    partition?: number,
+  ): Delivery<string> {
     const deliveryTag = ++this.#tags;
     const message: InboundMessage = {
       content: Buffer.from(body),
@@ -40,7 +44,7 @@ export class TestChannel implements DeliveryChannel {
       properties: headers ? { headers } : {},
       unreadable: undefined,
     };
-    const delivery = new ChannelDelivery(this, message, body);
+    const delivery = new ChannelDelivery(this, message, body, undefined, partition);
     this.#deliveries.set(deliveryTag, delivery);
     return delivery;
   }

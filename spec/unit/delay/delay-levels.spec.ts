@@ -2,6 +2,7 @@ import { ChannelError, type InstanceQueueError, type Topology } from 'instance-q
 import { DelayLevels, forgetDelays, isFinal, isOfDelays, MissingTarget } from '../../../lib/delay/delay-levels';
 import { Delayed } from '../../../lib/delay/delayed';
 import type { DelayKind } from '../../../lib/delay/levels';
+import type { MessageProperties } from '../../../lib/properties';
 import type { Link } from '../../../lib/transport/transport';
 
 const PREFIX = 'instance-queue.delay.v1.';
@@ -44,10 +45,11 @@ function delayed(
   target: { queue?: string; exchange?: string } = { queue: 'orders' },
   delay = 100_000,
   kind: DelayKind = 'classic',
+  properties: MessageProperties = {},
 ) {
   const one = new Delayed({ delay }, kind, undefined);
   const { queue, exchange = '' } = target;
-  one.belongsTo({ queue, exchange, routingKey: queue ?? 'key', properties: {}, mandatory: true });
+  one.belongsTo({ queue, exchange, routingKey: queue ?? 'key', properties, mandatory: true });
   return one;
 }
 const knowing = { mandatory: true, isEnsured: false };
@@ -77,6 +79,34 @@ describe('the levels of a message', () => {
     expect(own()).toEqual(named(6, 7, 8, 9, 10, 11, 12));
     await levels.ensure(link, delayed({ queue: 'orders' }, 100_000), knowing);
     expect(own().slice(7)).toEqual(named(13, 14, 15, 16));
+  });
+
+  it('of each kind and priority are declared by themselves, on one way out per kind', async () => {
+    const { link, levels, declared, queues } = scripted();
+    const [plain, urgent, classic] = [
+      delayed({ queue: 'orders' }, 5000, 'quorum'),
+      delayed({ queue: 'orders' }, 5000, 'quorum', { priority: 9 }),
+      delayed({ queue: 'orders' }, 5000, 'classic', { priority: 9 }),
+    ];
+    for (const message of [plain, urgent, classic]) await levels.ensure(link, message, knowing);
+    const sets = new Set(queues().flatMap((name) => /^(.+)\.\d+$/.exec(name)?.[1] ?? []));
+    expect([...sets]).toEqual([plain.set, urgent.set, classic.set]);
+    expect(sets.size).toBe(3);
+    expect(queues().filter((name) => name.endsWith('.stranded'))).toEqual(
+      ['quorum', 'classic'].map((kind) => `${PREFIX}${kind}.stranded`),
+    );
+    // A kind leads to a target once, from whatever level.
+    expect(declared.filter(({ queues: all }) => all?.some(({ name }) => name.includes('to-queue')))).toHaveLength(1);
+    for (const message of [plain, urgent, classic]) expect(levels.ensure(link, message, knowing)).toBeUndefined();
+  });
+
+  it('stay declared when more of them are needed', async () => {
+    const { link, levels, declared } = scripted();
+    for (const delay of [5000, 100_000]) await levels.ensure(link, delayed({ queue: 'orders' }, delay), knowing);
+    const before = declared.length;
+    for (const delay of [5000, 20_000, 100_000])
+      expect(levels.ensure(link, delayed({ queue: 'orders' }, delay), knowing)).toBeUndefined();
+    expect(declared).toHaveLength(before);
   });
 
   it('are none for a message whose time has come, or that cannot wait', () => {
@@ -118,8 +148,10 @@ describe('the levels of a message', () => {
 
   it('hide no error that is not the broker’s', async () => {
     const bug = new TypeError('a bug');
-    const { link, levels } = scripted({ declare: { [`${PREFIX}classic.9`]: bug } });
-    await expect(levels.ensure(link, delayed(), knowing)).rejects.toBe(bug);
+    for (const lost of [false, true]) {
+      const { link, levels } = scripted({ lost, declare: { [`${PREFIX}classic.9`]: bug } });
+      await expect(levels.ensure(link, delayed(), knowing)).rejects.toBe(bug);
+    }
   });
 });
 
@@ -174,6 +206,40 @@ describe('the target of a message', () => {
     expect(declared.at(-1)).toEqual({
       bindings: [{ exchange: `${PREFIX}classic.queues`, routingKey: 'orders', queue: 'orders' }],
     });
+  });
+
+  it('is one of its kind: a queue and an exchange of one name are two', async () => {
+    const { link, levels, declared } = scripted();
+    await levels.ensure(link, delayed({ queue: 'orders' }), knowing);
+    const before = declared.length;
+    await levels.ensure(link, delayed({ exchange: 'orders' }), knowing);
+    // It is looked for, and bound.
+    expect(declared.slice(before)).toEqual([
+      { exchanges: [{ name: 'orders', type: 'direct', passive: true }] },
+      {
+        bindings: [
+          {
+            exchange: `${PREFIX}classic.exit`,
+            toExchange: 'orders',
+            arguments: { 'x-match': 'all', 'iq-delay-to': 'exchange', 'iq-delay-exchange': 'orders' },
+          },
+        ],
+      },
+    ]);
+    for (const target of [{ queue: 'orders' }, { exchange: 'orders' }])
+      expect(levels.ensure(link, delayed(target), knowing)).toBeUndefined();
+  });
+
+  it.each([
+    [403, undefined],
+    [404, 404],
+    [541, 541],
+  ])('is an exchange, and looking for it is answered with %i', async (replyCode, expected) => {
+    const { link, levels, declared } = scripted({ declare: { events: refused(replyCode) } });
+    const message = delayed({ exchange: 'events' });
+    await levels.ensure(link, message, knowing);
+    expect(code(message.refusal)).toBe(expected);
+    expect(declared.flatMap(({ exchanges = [] }) => exchanges).some(({ name }) => name === 'events')).toBe(true);
   });
 
   it('of quorum levels has a queue before it, which is refused like any other', async () => {

@@ -1,5 +1,6 @@
 import { batch, handle } from 'instance-queue';
 import { FakeInstanceQueue } from 'instance-queue/testing';
+import { BehaviorSubject } from 'rxjs';
 import { closing } from '../../support/closing';
 import { inVirtualTime, later } from '../../support/virtual-time';
 
@@ -17,7 +18,7 @@ function given() {
   );
   queue.broker.declare({ name: 'orders' });
   queue.broker.put({ queue: 'orders', body: 1 });
-  return { warnings, delivery$: queue.consume({ queue: 'orders', prefetch: 3 }) };
+  return { warnings, queue, delivery$: queue.consume({ queue: 'orders', prefetch: 3 }) };
 }
 
 describe('more than the prefetch lets arrive', () => {
@@ -39,5 +40,18 @@ describe('more than the prefetch lets arrive', () => {
     delivery$.pipe(handle(() => 'done', { concurrency })).subscribe();
     await later(20);
     expect(warnings).toMatchObject(expected.map((message) => ({ message, prefetch: 3 })));
+  });
+
+  it('is warned of once, and again when a concurrency that changes is above it', async () => {
+    const { warnings, delivery$, queue } = given();
+    const concurrency = new BehaviorSubject(4);
+    delivery$.pipe(handle(() => 'done', { concurrency })).subscribe();
+    queue.broker.put({ queue: 'orders', body: 2 });
+    await later(20);
+    const warned = (...numbers: number[]): object[] => numbers.map((number) => ({ concurrency: number, prefetch: 3 }));
+    expect(warnings).toMatchObject(warned(4));
+    for (const limit of [3, 5, Infinity]) concurrency.next(limit);
+    expect(warnings).toMatchObject(warned(4, 5));
+    expect(warnings).toHaveLength(2);
   });
 });

@@ -1,8 +1,10 @@
-import { NEVER, Subject, of, throwError, type Observable } from 'rxjs';
-import { handle, type Handled, type Message } from 'instance-queue';
+import { BehaviorSubject, NEVER, Subject, of, throwError, type Observable } from 'rxjs';
+import { handle, type Delivery, type Handled, type Message } from 'instance-queue';
 import { KeyedQueue } from '../../../lib/operators/delivery-queue';
+import { collect } from '../../support/collect';
 import { deliveries, fakeDelivery, type FakeDelivery } from '../../support/fake-delivery';
 import { marbles } from '../../support/marbles';
+import { TestChannel } from '../../support/test-channel';
 import { bodies, source } from './delivering';
 
 /** a and A have the same key. */
@@ -182,6 +184,43 @@ describe('handle by key', () => {
       .pipe(handle(({ body }) => (body === 'a' ? throwError(() => new Error('a')) : of('fine')), { key }))
       .subscribe((handled) => seen.push(told(handled)));
     expect(seen).toEqual(['requeue a', 'ack A']);
+  });
+});
+
+describe('handle without a key, of messages of a partitioned queue', () => {
+  it('works on each partition in order, on others beside it, and on messages of none at once', () => {
+    const channel = new TestChannel();
+    const source$ = new Subject<Delivery<string>>();
+    const gates = new Map<string, Subject<string>>();
+    const started: string[] = [];
+    const work = ({ body }: Message<string>): Observable<string> => {
+      started.push(body);
+      const gate = new Subject<string>();
+      gates.set(body, gate);
+      return gate;
+    };
+    const concurrency = new BehaviorSubject(0);
+    const handled = collect(source$.pipe(handle(work, { concurrency })));
+    const deliver = (...bodies: readonly string[]): void => {
+      // Its digit is its partition.
+      for (const body of bodies) source$.next(channel.deliver(body, {}, body[1] ? Number(body[1]) : undefined));
+    };
+    deliver('a', 'b', 'c0', 'd0', 'e1', 'f', 'g0', 'h1');
+    expect(started).toEqual([]);
+    concurrency.next(4);
+    expect(started).toEqual(['a', 'b', 'c0', 'e1']);
+    concurrency.next(9);
+    expect(started.slice(4)).toEqual(['f']);
+    gates.get('c0')?.complete();
+    gates.get('e1')?.complete();
+    expect(started.slice(5)).toEqual(['d0', 'h1']);
+    channel.drain();
+    expect(channel.settled).toEqual(['ack c0', 'ack e1', 'release g0']);
+    gates.get('d0')?.complete();
+    expect(started).toHaveLength(7);
+    source$.complete();
+    for (const gate of gates.values()) gate.complete();
+    expect([handled.values.length, handled.completed]).toEqual([7, true]);
   });
 });
 
