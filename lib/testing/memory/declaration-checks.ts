@@ -1,7 +1,9 @@
 import { isDeepStrictEqual } from 'node:util';
+import { intervalOf } from '../../interval';
 import type { Arguments } from '../../properties';
 import type { ExchangeDeclaration, QueueDeclaration } from '../../topology-arguments';
 import { describeField, sameField } from './field-table';
+import { comparesAges } from './generation';
 import { Refusal } from './refusal';
 
 type QueueType = 'classic' | 'quorum' | 'stream';
@@ -122,7 +124,12 @@ export function checkNewQueue(
 }
 
 /** Refuses to declare a queue anew as something else. Arguments that RabbitMQ does not know do not count. */
-export function checkSameQueue(name: string, current: QueueDeclaration, received: QueueDeclaration): void {
+export function checkSameQueue(
+  name: string,
+  current: QueueDeclaration,
+  received: QueueDeclaration,
+  version: string,
+): void {
   if (isSame(current, received)) return;
   const what = `queue '${name}' in vhost '/'`;
   checkSame(what, 'durable', current.durable, received.durable);
@@ -131,9 +138,10 @@ export function checkSameQueue(name: string, current: QueueDeclaration, received
   for (const [key, { types }] of Object.entries(QUEUE_ARGUMENTS)) {
     // Since RabbitMQ 4.0 a queue declared without a type has the default one.
     const absent = key === 'x-queue-type' ? 'classic' : undefined;
-    if (types.includes(type)) {
-      checkSameArgument(what, key, current.arguments[key] ?? absent, received.arguments[key] ?? absent);
-    }
+    if (!types.includes(type)) continue;
+    const [one, other] = [current, received].map(({ arguments: args }) => args[key] ?? absent);
+    const ages = key === 'x-max-age' && comparesAges(version) ? [one, other].map(intervalOf) : [];
+    checkSameArgument(what, key, ages[0] ?? one, ages[1] ?? other);
   }
 }
 

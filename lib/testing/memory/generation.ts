@@ -23,6 +23,9 @@ export function quorumRank(version: string, priority = 4): number {
 /** From 4.0 to 4.2 a quorum queue serves one message of the low rank after two of the high one. Since 4.3 ranks are strict. */
 export const servesRanksInTurns = (version: string): boolean => isSince(version, '4.0') && !isSince(version, '4.3');
 
+/** Since 4.3 the ages of a stream are compared, and shown, in ms: `7D` is `168h`. (4.0 compares their words.) */
+export const comparesAges = (version: string): boolean => isSince(version, '4.3');
+
 /**
  * Before 4.0 the consumer of a deleted queue is registered with one of the same name if there is one a moment later, and hears nothing
  * from it (`CancelNotice`). An argument that classic queues alone know prevents it.

@@ -101,7 +101,7 @@ export class Vhost implements QueueHost {
     const present = this.find(name);
     if (present && !this.#undeclared.has(name)) {
       if (present.owner !== owner) throw locked(name);
-      checkSameQueue(name, present.declaration, declaration);
+      checkSameQueue(name, present.declaration, declaration, this.version);
       present.used();
       return present;
     }

@@ -1,5 +1,6 @@
 import type { QueueSpec, Topology } from 'instance-queue';
 import { lastValueFrom } from 'rxjs';
+import { isAtLeast } from '../brokers/version';
 import { publishError } from '../publish-error';
 import { eventually, rejection, until } from '../waiting';
 import type { BrokerUnderTest } from './broker-under-test';
@@ -137,6 +138,23 @@ export function refusingLaws(given: { readonly broker: BrokerUnderTest }): void 
     const queue = given.broker.newClient();
     queue.consume({ queue: { ...asked, name } }).subscribe();
     await until(queue.health$, ({ status }) => status === 'up');
+  });
+
+  it('the age of a stream is compared by its words, and since RabbitMQ 4.3 by what they mean', async () => {
+    const name = await given.broker.declareQueue({ type: 'stream', maxAge: '7D' });
+    const differs = (received: string, current: string) =>
+      inequivalent(name, 'x-max-age', `received '${received}' but current is '${current}'`);
+    const byMeaning = isAtLeast(given.broker, '4.3');
+    expect(await refusal({ name, type: 'stream', maxAge: '8D' })).toMatchObject(
+      byMeaning ? differs('691200000', '604800000') : differs('8D', '7D'),
+    );
+    const hours = { queues: [{ name, type: 'stream', maxAge: '168h' }] } as const;
+    const again = await given.broker
+      .newClient()
+      .admin.declare(hours)
+      .catch((error: unknown) => error);
+    if (byMeaning) expect(again).toBeUndefined();
+    else expect(again).toMatchObject({ message: containing("received '168h' but current is '7D'") });
   });
 
   it.each<[string, Spec, string]>([
