@@ -4,6 +4,7 @@ import type { Arguments } from '../../properties';
 import type { ExchangeDeclaration, QueueDeclaration } from '../../topology-arguments';
 import { describeField, sameField } from './field-table';
 import { comparesAges } from './generation';
+import { PRIORITY } from './queue-consumer';
 import { Refusal } from './refusal';
 
 type QueueType = 'classic' | 'quorum' | 'stream';
@@ -26,6 +27,7 @@ const whole =
     if (value < from) return value === 0 ? '{value_zero,0}' : `{value_negative,${String(value)}}`;
     return value > to ? `{${tooMuch},${String(value)}}` : undefined;
   };
+const anyWhole = whole(-Infinity, Infinity, '');
 const length = whole(0, Infinity, '');
 const groupSize = whole(1, Infinity, '');
 
@@ -118,9 +120,9 @@ export function checkNewQueue(
   const refuse = (property: string): never => {
     throw new Refusal(406, `invalid property '${property}' for ${what}`);
   };
-  if (!durable) refuse('non-durable');
   if (autoDelete) refuse('auto-delete');
   if (exclusive) refuse('exclusive-owner');
+  if (!durable) refuse('non-durable');
 }
 
 /** Refuses to declare a queue anew as something else. Arguments that RabbitMQ does not know do not count. */
@@ -154,6 +156,12 @@ export function checkSameExchange(name: string, current: ExchangeDeclaration, re
   checkSame(what, 'internal', current.internal, received.internal);
   const key = 'alternate-exchange';
   checkSameArgument(what, key, current.arguments[key], received.arguments[key]);
+}
+
+/** Refuses the priority of a consumer that is none. `what`: its queue. */
+export function checkPriority(what: string, { [PRIORITY]: priority }: Arguments): void {
+  const fault = priority === undefined ? undefined : anyWhole(priority);
+  if (fault !== undefined) throw new Refusal(406, `invalid arg '${PRIORITY}' for ${what}: ${fault}`);
 }
 
 /** Is it the same for sure? */

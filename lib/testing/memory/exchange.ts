@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Arguments } from '../../properties';
 import type { ExchangeDeclaration } from '../../topology-arguments';
-import { sameField } from './field-table';
+import { describeField, sameField } from './field-table';
 import { Refusal } from './refusal';
 
 /** Where a binding leads. */
@@ -44,10 +44,11 @@ export class MemoryExchange {
   ) {
     const { type, arguments: args } = declaration;
     const match = MATCHES[type];
-    if (!match) throw new Refusal(406, `unknown exchange type '${type}'`);
+    if (!match) throw new Refusal(503, `unknown exchange type '${type}'`);
     const alternate = args['alternate-exchange'];
     if (alternate !== undefined && typeof alternate !== 'string') {
-      throw new Refusal(406, `invalid type for arg 'alternate-exchange' in exchange '${name}' in vhost '/'`);
+      const { type: given } = describeField(alternate);
+      throw new Refusal(406, `invalid type '${given}' for arg 'alternate-exchange' in exchange '${name}' in vhost '/'`);
     }
     this.#match = match;
   }

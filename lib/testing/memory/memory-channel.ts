@@ -13,6 +13,7 @@ import type {
   Settlement,
 } from '../../transport/transport';
 import { BrokerChannel, type ChannelClient } from './broker-channel';
+import { PRIORITY } from './queue-consumer';
 import { declareTopology } from './declare-topology';
 import { Refusal, refused } from './refusal';
 import type { Replies, Requests } from './reply-line';
@@ -254,12 +255,13 @@ export class MemoryInboundChannel extends MemoryChannel implements InboundChanne
   }
 
   consume(request: ConsumeRequest, listener: ConsumeListener): Promise<void> {
-    const { queue, tag, prefetch, noAck, exclusive, arguments: args, priority = priorityIn(args) } = request;
+    const { queue, tag, prefetch, noAck, exclusive, priority } = request;
+    const args = priority === undefined ? request.arguments : { ...request.arguments, [PRIORITY]: priority };
     let begin = (): void => undefined;
     return this.request(
       `Cannot consume from queue \`${queue}\``,
       () => {
-        begin = this.broker.consume(queue, tag, { noAck, exclusive, priority, prefetch, arguments: args });
+        begin = this.broker.consume(queue, tag, { noAck, exclusive, prefetch, arguments: args });
         if (request.channelPrefetch !== undefined) this.broker.limit();
       },
       {
@@ -292,8 +294,4 @@ export class MemoryInboundChannel extends MemoryChannel implements InboundChanne
     // Gone with its channel, the consumer is cancelled, too.
     await cancelled.catch(() => undefined);
   }
-}
-
-function priorityIn({ 'x-priority': priority }: ConsumeRequest['arguments']): number {
-  return typeof priority === 'number' ? priority : 0;
 }

@@ -6,11 +6,13 @@ export interface QueueConsumerOptions {
   readonly noAck: boolean;
   /** The queue serves no other consumer beside it. */
   readonly exclusive: boolean;
-  readonly priority: number;
   /** Unsettled messages at most; 0: no limit. */
   readonly prefetch: number;
   readonly arguments: Arguments;
 }
+
+/** The argument that says how early a consumer has its turn. https://www.rabbitmq.com/docs/consumer-priority */
+export const PRIORITY = 'x-priority';
 
 interface Channel {
   readonly deliver: (message: QueuedMessage) => void;
@@ -30,6 +32,11 @@ export class QueueConsumer {
   ) {
     this.deliver = deliver;
     this.cancelled = cancelled;
+  }
+
+  get priority(): number {
+    const { [PRIORITY]: priority = 0 } = this.options.arguments;
+    return Number(priority);
   }
 
   /** Can it take one more message? */

@@ -4,6 +4,7 @@ import type { QueueDeclaration } from '../../topology-arguments';
 import type { BrokerQueue, QueueHost } from './broker-queue';
 import type { DeathReason } from './dead-letter';
 import { quorumRank, releaseCounts, servesRanksInTurns } from './generation';
+import { checkPriority } from './declaration-checks';
 import { checkNeverMoved } from './moved-consumers';
 import type { QueueConsumer, QueueConsumerOptions } from './queue-consumer';
 import { limitsOf, type Limits } from './queue-limits';
@@ -130,6 +131,7 @@ export class MemoryQueue implements BrokerQueue {
     const { exclusive, arguments: args } = options;
     const what = `queue '${this.name}' in vhost '/'`;
     if (exclusive && this.singleActiveConsumer) throw new Refusal(403, `${what} in exclusive use`);
+    checkPriority(what, args);
     for (const name of ['x-stream-offset', 'x-stream-filter', 'x-stream-match-unfiltered', 'x-consumer-timeout']) {
       if (args[name] === undefined || (name === 'x-consumer-timeout' && this.counts)) continue;
       const type = this.counts ? 'quorum' : 'classic';
@@ -223,7 +225,7 @@ export class MemoryQueue implements BrokerQueue {
     if (this.singleActiveConsumer) return this.consumers.slice(0, 1).find(({ ready }) => ready);
     let next: QueueConsumer | undefined;
     for (const one of this.consumers) {
-      if (one.ready && (!next || one.options.priority > next.options.priority)) next = one;
+      if (one.ready && (!next || one.priority > next.priority)) next = one;
     }
     if (next && this.consumers.length > 1)
       this.consumers.push(...this.consumers.splice(this.consumers.indexOf(next), 1));

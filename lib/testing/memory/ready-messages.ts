@@ -42,7 +42,7 @@ export class ReadyMessages {
   /** Takes those for which it holds, in order. */
   remove(holds: (message: QueuedMessage) => boolean): readonly QueuedMessage[] {
     const removed = this.#sorted.filter(holds);
-    if (removed.length > 0) this.#sorted = this.#sorted.filter((message) => !holds(message));
+    this.#sorted = this.#sorted.filter((message) => !holds(message));
     return removed;
   }
 

@@ -5,7 +5,7 @@ import type { QueueDeclaration } from '../../topology-arguments';
 import { describeField } from './field-table';
 import type { BrokerQueue, QueueHost } from './broker-queue';
 import { checkNeverMoved } from './moved-consumers';
-import type { QueueConsumer, QueueConsumerOptions } from './queue-consumer';
+import { PRIORITY, type QueueConsumer, type QueueConsumerOptions } from './queue-consumer';
 import { Refusal } from './refusal';
 import type { QueuedMessage, StoredMessage } from './stored-message';
 
@@ -110,8 +110,9 @@ export class MemoryStream implements BrokerQueue {
     const { noAck, prefetch, arguments: args } = options;
     const what = `queue '${this.name}' in vhost '/'`;
     if (noAck) throw new Refusal(540, `automatic acknowledgement not supported by stream ${what}`);
-    if (args['x-consumer-timeout'] !== undefined) {
-      throw new Refusal(406, `invalid arg 'x-consumer-timeout' for ${what} of queue type rabbit_stream_queue`);
+    for (const name of [PRIORITY, 'x-consumer-timeout']) {
+      if (args[name] === undefined) continue;
+      throw new Refusal(406, `invalid arg '${name}' for ${what} of queue type rabbit_stream_queue`);
     }
     checkNeverMoved(this, this.host.version, options);
     if (prefetch === 0) throw new Refusal(406, `consumer prefetch count is not set for stream ${what}`);

@@ -252,10 +252,8 @@ export class ServerChannel {
       this.#send('basic.consume-ok', { consumerTag });
       return;
     }
-    const args = table(fields);
-    const priority = Number(args['x-priority'] ?? 0);
     const [noAck, exclusive] = [flag(fields, 'noAck'), flag(fields, 'exclusive')];
-    const options = { noAck, exclusive, priority, prefetch: this.#prefetch, arguments: args };
+    const options = { noAck, exclusive, prefetch: this.#prefetch, arguments: table(fields) };
     const begin = this.#channel.consume(queue, consumerTag, options);
     this.#send('basic.consume-ok', { consumerTag });
     begin();

@@ -244,6 +244,12 @@ export function linkingLaws(dial: () => Promise<Link>): void {
     expect(await link.check(uniqueName())).toBe('missing');
   });
 
+  it('a consumer with a prefetch of 0 gets everything at once', async () => {
+    const { messages } = await consumer(await filled('a', 'b', 'c'), { prefetch: 0 });
+    await eventually(() => messages.length === 3);
+    expect(messages.map(text)).toEqual(['a', 'b', 'c']);
+  });
+
   it('a cancelled consumer gets nothing more, and keeps what it has', async () => {
     const name = await filled('a', 'b');
     const { channel, messages, cancelled } = await consumer(name, { prefetch: 1 });
@@ -379,6 +385,13 @@ export function linkingLaws(dial: () => Promise<Link>): void {
     expect(link.lost).toMatchObject({ code: 'CONNECTION_LOST', replyCode: 540 });
     expect(link.lost?.message).toContain(`the broker closed it: 540 ${reason}`);
     expect(opening.error).toMatchObject({ code: 'CHANNEL_CLOSED', replyCode: 540 });
+  });
+
+  it('an exchange of a type that the broker does not know ends the link, with the reason', async () => {
+    const exchanges = [{ name: uniqueName('exchange'), type: 'nope' }];
+    expect(await rejection(link.declare({ exchanges }))).toMatchObject({ code: 'CHANNEL_CLOSED', replyCode: 503 });
+    expect(link.lost).toMatchObject({ code: 'CONNECTION_LOST', replyCode: 503 });
+    expect(link.lost?.message).toContain("503 COMMAND_INVALID - unknown exchange type 'nope'");
   });
 
   it('another secret is taken while messages flow, and none after the link is closed', async () => {

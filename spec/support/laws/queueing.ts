@@ -317,6 +317,30 @@ export function queueingLaws(given: { readonly broker: BrokerUnderTest }): void 
     expect((await given.broker.takeMessages(many, 2)).map(({ body }) => body)).toEqual(['none', 'one']);
   });
 
+  it('exchanges that are bound in a circle route a message once', async () => {
+    const [one, other] = [given.broker.freeQueueName(), given.broker.freeQueueName()];
+    const name = await given.broker.declareQueue();
+    const exchanges = [one, other].map((exchange) => ({ name: exchange, type: 'fanout', autoDelete: true }) as const);
+    const bindings = [
+      { exchange: one, toExchange: other },
+      { exchange: other, toExchange: one },
+      { exchange: one, queue: name },
+      { exchange: other, queue: name },
+    ];
+    const queue = given.broker.newClient({ topology: { exchanges, bindings } });
+    for (const [body, exchange] of [one, other, one].entries()) await queue.send({ exchange, body });
+    expect((await given.broker.takeMessages(name, 3)).map(({ body }) => body)).toEqual([0, 1, 2]);
+    for (const exchange of [one, other]) await given.broker.deleteExchange(exchange);
+  });
+
+  it('a message whose alternate exchange is missing is returned', async () => {
+    const exchange = given.broker.freeQueueName();
+    const spec = { name: exchange, type: 'direct', alternateExchange: given.broker.freeQueueName() } as const;
+    const queue = given.broker.newClient({ topology: { exchanges: [spec] } });
+    await expect(queue.send({ exchange, body: 1 })).rejects.toMatchObject({ code: 'PUBLISH_RETURNED' });
+    await given.broker.deleteExchange(exchange);
+  });
+
   it('an exchange that is deleted with its last binding takes the bindings to it along', async () => {
     const [near, far, name] = [
       given.broker.freeQueueName(),

@@ -1,4 +1,4 @@
-import type { QueueSpec, Topology } from 'instance-queue';
+import type { ConsumeOptions, QueueSpec, Topology } from 'instance-queue';
 import { lastValueFrom } from 'rxjs';
 import { isAtLeast } from '../brokers/version';
 import { publishError } from '../publish-error';
@@ -224,6 +224,11 @@ export function refusingLaws(given: { readonly broker: BrokerUnderTest }): void 
       "invalid property 'exclusive-owner' for NAME in vhost '/'",
     ],
     [
+      'an end with its connection, as a quorum one that does not last either',
+      { exclusive: true, durable: false, arguments: { 'x-queue-type': 'quorum' } },
+      "invalid property 'exclusive-owner' for NAME in vhost '/'",
+    ],
+    [
       'an end with its last consumer, as a stream',
       { autoDelete: true, arguments: { 'x-queue-type': 'stream' } },
       "invalid property 'auto-delete' for NAME in vhost '/'",
@@ -368,6 +373,24 @@ export function refusingLaws(given: { readonly broker: BrokerUnderTest }): void 
     });
   });
 
+  it.each<[string, Spec, Omit<ConsumeOptions, 'queue'>, string]>([
+    ['a priority in words', {}, { arguments: { 'x-priority': 'high' } }, ': "expected integer, got longstr"'],
+    [
+      'a priority in fractions, by a quorum queue',
+      { type: 'quorum' },
+      { arguments: { 'x-priority': 1.5 } },
+      ': "expected integer, got double"',
+    ],
+    ['a priority, by a stream', { type: 'stream' }, { priority: 5 }, ' of queue type rabbit_stream_queue'],
+  ])('a consumer is not taken with %s', async (_, spec, options, rest) => {
+    const name = await given.broker.declareQueue(spec);
+    const error = await rejection(lastValueFrom(given.broker.newClient(once).consume({ queue: name, ...options })));
+    expect(error).toMatchObject({
+      replyCode: 406,
+      message: containing(`406 PRECONDITION_FAILED - invalid arg 'x-priority' for queue '${name}' in vhost '/'${rest}`),
+    });
+  });
+
   it('publishing to an exchange that is missing, or internal, is refused', async () => {
     const [missing, internal] = [given.broker.freeQueueName(), given.broker.freeQueueName()];
     const queue = given.broker.newClient({
@@ -408,6 +431,10 @@ export function refusingLaws(given: { readonly broker: BrokerUnderTest }): void 
       [
         { exchanges: [{ ...spec, alternateExchange: 'amq.topic' }] },
         differs('alternate-exchange', "received 'amq.topic' but current is 'amq.fanout'"),
+      ],
+      [
+        { exchanges: [{ name: missing, type: 'direct', arguments: { 'alternate-exchange': 5 } }] },
+        `406 PRECONDITION_FAILED - invalid type 'byte' for arg 'alternate-exchange' in exchange '${missing}' in vhost '/'`,
       ],
       [
         { exchanges: [{ name: missing, type: 'direct', passive: true }] },
