@@ -20,7 +20,7 @@ interface Script {
 /** A link that agrees to everything but what is in the script, and the levels over it. */
 function scripted(script: Script = {}) {
   const declared: Topology[] = [];
-  const warned: string[] = [];
+  const warned: unknown[][] = [];
   const checked: string[] = [];
   const link = {
     lost: script.lost === true ? new Error('gone') : undefined,
@@ -36,7 +36,7 @@ function scripted(script: Script = {}) {
       return check instanceof Error ? Promise.reject(check) : Promise.resolve(check);
     },
   } as unknown as Link;
-  const levels = new DelayLevels({ warnOnce: (about) => warned.push(about) });
+  const levels = new DelayLevels({ warnOnce: (...words) => warned.push(words) });
   const queues = (): string[] => declared.flatMap(({ queues: all = [] }) => all.map(({ name }) => name));
   return { link, levels, declared, warned, checked, queues };
 }
@@ -118,10 +118,14 @@ describe('the levels of a message', () => {
   });
 
   it('are trusted to be there where the user must not declare them, which is said once', async () => {
-    const { link, levels, warned } = scripted({ declare: { [`${PREFIX}classic.exit`]: refused(403) } });
+    const err = refused(403);
+    const { link, levels, warned } = scripted({ declare: { [`${PREFIX}classic.exit`]: err } });
     const message = delayed();
     await levels.ensure(link, message, knowing);
-    expect([message.refusal, new Set(warned)]).toEqual([undefined, new Set(['delays'])]);
+    expect(message.refusal).toBeUndefined();
+    const sentence = 'cannot declare the queues and exchanges of delays: trusted';
+    for (const words of warned) expect(words).toEqual(['delays', { err }, sentence]);
+    expect(warned.length).toBeGreaterThan(0);
   });
 
   it.each([
@@ -228,6 +232,8 @@ describe('the target of a message', () => {
     ]);
     for (const target of [{ queue: 'orders' }, { exchange: 'orders' }])
       expect(levels.ensure(link, delayed(target), knowing)).toBeUndefined();
+    expect(levels.ensure(link, delayed({ exchange: 'events' }), knowing)).toBeDefined();
+    expect(levels.ensure(link, delayed({ queue: 'invoices' }), knowing)).toBeDefined();
   });
 
   it.each([

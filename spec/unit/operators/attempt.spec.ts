@@ -52,6 +52,7 @@ describe('work whose result would never run', () => {
 
   it.each<[string, unknown]>([
     ['an array', [1, 2]],
+    ['null', null],
     ['an iterator of an array', [1, 2].values()],
     ['a Map', new Map([[1, 2]])],
     ['a function', () => 1],

@@ -1,4 +1,4 @@
-import { EMPTY, lastValueFrom, of, throwError, toArray, type Observable } from 'rxjs';
+import { EMPTY, Subject, config, lastValueFrom, of, throwError, toArray, type Observable } from 'rxjs';
 import {
   batch,
   handle,
@@ -8,6 +8,7 @@ import {
   type Settlement,
   type Work,
 } from 'instance-queue';
+import { collect } from '../../support/collect';
 import { fakeDelivery, type FakeDelivery } from '../../support/fake-delivery';
 import { TestChannel } from '../../support/test-channel';
 import { rejection } from '../../support/waiting';
@@ -211,6 +212,26 @@ describe('a delivery that was settled before its turn', () => {
   });
 });
 
+describe('a delivery that was settled on its way', () => {
+  it('is passed over while others wait', async () => {
+    const [running, waiting, settled] = ['a', 'b', 'c'].map((body) => fakeDelivery(body));
+    const gate = new Subject<void>();
+    const unhandled: unknown[] = [];
+    config.onUnhandledError = (error) => unhandled.push(error);
+    try {
+      settled!.ack();
+      const handled = collect(of(running!, waiting!, settled!).pipe(handle(() => gate, { concurrency: 1 })));
+      gate.complete();
+      expect(handled.values.map(({ message }) => message.body)).toEqual(['a', 'b']);
+      expect(handled.completed).toBe(true);
+      await new Promise((resolve) => setTimeout(resolve, 0));
+    } finally {
+      config.onUnhandledError = null;
+    }
+    expect(unhandled).toEqual([]);
+  });
+});
+
 describe('what cannot be settled', () => {
   const { body, content, queue } = fakeDelivery('a');
   const operators: Readonly<Record<string, (source$: Observable<FakeDelivery>) => Observable<unknown>>> = {
@@ -227,7 +248,8 @@ describe('what cannot be settled', () => {
     for (const [name, operator] of Object.entries(operators)) {
       const error = await rejection(lastValueFrom(operator(of(value as FakeDelivery))));
       expect(error).toMatchObject({ code: 'OPTIONS_INVALID', option: 'noAck' });
-      expect((error as Error).message).toMatch(new RegExp(`^${name}\\(\\) .*\`noAck\``));
+      const instead = name === 'handle' ? 'mergeMap' : 'bufferTime';
+      expect((error as Error).message).toMatch(new RegExp(`^${name}\\(\\) .*\`noAck\`.* use \`${instead}\`\\.$`));
     }
   });
 });

@@ -1,5 +1,6 @@
 import type { DelayedRetry } from 'instance-queue';
 import { FakeInstanceQueue } from 'instance-queue/testing';
+import { MemoryQueue } from '../../../lib/testing/memory/queue';
 import { closing } from '../../support/closing';
 import { collect } from '../../support/collect';
 import { inVirtualTime, later } from '../../support/virtual-time';
@@ -62,6 +63,25 @@ describe('a queue in memory', () => {
     expect(deliveries.values).toHaveLength(2);
   });
 
+  it('hands out what waits as soon as it has a leader again', async () => {
+    const queue = closing(new FakeInstanceQueue());
+    queue.broker.declare({ name: 'q', type: 'quorum' });
+    queue.broker.put({ queue: 'q', body: 1 });
+    const inside = queue.broker.vhost.find('q');
+    if (!(inside instanceof MemoryQueue)) throw new Error('Expected a queue.');
+    inside.leaderless = true;
+    const deliveries = collect(queue.consume({ queue: 'q' }));
+    await later(1000);
+    expect([queue.health.status, deliveries.values, queue.broker.put({ queue: 'q', body: 2 })]).toEqual([
+      'up',
+      [],
+      false,
+    ]);
+    inside.leaderless = false;
+    await later(1);
+    expect(deliveries.values).toMatchObject([{ body: 1 }]);
+  });
+
   it('takes back what its consumers do not settle in the time that it gives them', async () => {
     const queue = closing(new FakeInstanceQueue());
     const seen: unknown[] = [];
@@ -77,4 +97,22 @@ describe('a queue in memory', () => {
       [1, true, 1],
     ]);
   });
+});
+
+it('an exchange in memory that goes with its last binding waits for its first', async () => {
+  const queue = closing(new FakeInstanceQueue());
+  const events = { name: 'events', type: 'topic', autoDelete: true } as const;
+  await queue.admin.declare({ exchanges: [events], queues: [{ name: 'other' }, { name: 'orders' }] });
+  const there = async (): Promise<boolean> => {
+    const declared = queue.admin.declare({ exchanges: [{ ...events, passive: true }] });
+    return declared.then(() => true).catch(() => false);
+  };
+  queue.broker.deleteQueue('other');
+  expect(await there()).toBe(true);
+  const binding = { exchange: 'events', queue: 'orders', routingKey: 'a' };
+  await queue.admin.declare({ bindings: [binding, { ...binding, routingKey: 'b' }] });
+  await queue.admin.unbind(binding);
+  expect(await there()).toBe(true);
+  await queue.admin.unbind({ ...binding, routingKey: 'b' });
+  expect(await there()).toBe(false);
 });
