@@ -72,21 +72,3 @@ describe('entries that were given up behind one that stays', () => {
     expect(ordersIn(outbox)).toEqual([0, 1]);
   });
 });
-
-describe('entries that are given up among many that stay', () => {
-  it('take time that grows with their number, and no faster', () => {
-    const COUNT = 10_000;
-    const outbox = new Outbox<Sized>({ limit: COUNT, bytes: 10 * COUNT });
-    const all = Array.from({ length: COUNT }, (_, order) => entry(order));
-    for (const one of all) outbox.push(one);
-    const began = performance.now();
-    for (const one of all) {
-      if (one.order % 2 === 0) continue;
-      Object.assign(one, { settled: true });
-      outbox.settled(one);
-    }
-    expect(performance.now() - began).toBeLessThan(1000);
-    expect(ordersIn(outbox).every((order) => order % 2 === 0)).toBe(true);
-    expect([outbox.queued, ordersIn(outbox).length]).toEqual([COUNT / 2, COUNT / 2]);
-  });
-});

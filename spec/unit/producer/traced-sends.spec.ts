@@ -173,7 +173,7 @@ test('what the library sends for itself is in no trace', async () => {
   const broker = new MemoryBroker();
   broker.declare({ name: 'orders' });
   const connection = closing(new Connection('amqp://in-memory', broker.transport));
-  const producers = [{ untraced: true }, {}].map((inside) => closing(new Producer(connection, {}, inside)));
+  const producers = [{ internal: true }, {}].map((inside) => closing(new Producer(connection, {}, inside)));
   const seen: unknown[] = [];
   const subscribers = { start: ({ messageId }: { messageId: string }) => void seen.push(messageId) } as never;
   const channel = tracingChannel('instance-queue:publish');
