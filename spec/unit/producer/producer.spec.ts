@@ -128,6 +128,29 @@ describe('the gauges of a producer whose outbox is full', () => {
 });
 
 describe('the gauges of a producer that drops the oldest', () => {
+  it('are emitted also where nothing but the number of messages has changed', async () => {
+    const body = 'short';
+    const { producer: empty, broker: down } = await opened();
+    down.disconnect();
+    await later();
+    const sends = [outcomes([empty.send({ ...toQueue, body })])];
+    const { bytes } = empty.outbox;
+    const { producer, broker } = await opened({ outbox: { bytes: 2 * bytes, overflow: 'drop-oldest' } });
+    broker.disconnect();
+    await later();
+    for (let times = 0; times < 2; times++) sends.push(outcomes([producer.send({ ...toQueue, body })]));
+    const gauges = collect(producer.outbox$);
+    // As large as the two together.
+    sends.push(outcomes([producer.send({ ...toQueue, body: body.padEnd(body.length + bytes) })]));
+    expect(gauges.values).toEqual([
+      { queued: 2, unconfirmed: 0, bytes: 2 * bytes },
+      { queued: 1, unconfirmed: 0, bytes: 2 * bytes },
+    ]);
+    for (const one of [down, broker]) one.reconnect();
+    await later(5000);
+    expect((await Promise.all(sends)).flat()).toEqual(['confirmed', 'OUTBOX_FULL', 'OUTBOX_FULL', 'confirmed']);
+  });
+
   it('are emitted also where nothing but the bytes has changed', async () => {
     const { producer, broker } = await opened({ outbox: { limit: 1, overflow: 'drop-oldest' } });
     broker.disconnect();
@@ -237,6 +260,15 @@ describe('a producer that is closed', () => {
       cause: { code: 'CONNECTION_CLOSED' },
     });
     expect(late.state).toMatchObject({ status: 'stopped', cause: { code: 'CONNECTION_CLOSED' } });
+  });
+
+  it('has been closed behind the block that uses it', async () => {
+    const { producer } = await opened();
+    {
+      await using used = producer;
+      expect(used.state).toMatchObject({ status: 'open' });
+    }
+    expect(producer.state).toEqual({ status: 'stopped' });
   });
 
   it('rejects what waits when its connection gives up, with the reason', async () => {

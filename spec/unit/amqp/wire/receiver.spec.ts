@@ -211,6 +211,16 @@ describe('messages', () => {
     expect({ past, byAmqplib }).toEqual({ past: [], byAmqplib: ['next'] });
   });
 
+  it('of a channel that has the number of another on its own connection are left to amqplib', () => {
+    const memory = new MemoryChannel();
+    const seen: string[] = [];
+    memory.channel.registerConsumer(TAG, ({ content }) => seen.push(`${content.toString()} by amqplib`));
+    const receiver = Receiver.on(memory.model);
+    receiver?.register(new MemoryChannel().channel, TAG, () => seen.push('to another connection'));
+    receiver?.read(message('a'));
+    expect(seen).toEqual(['a by amqplib']);
+  });
+
   it('of the next channel with the same number belong to its own consumer', () => {
     const memory = new MemoryChannel();
     const receiver = Receiver.on(memory.model);
