@@ -391,6 +391,22 @@ export function refusingLaws(given: { readonly broker: BrokerUnderTest }): void 
     });
   });
 
+  it('a queue of single active consumers is not consumed exclusively, and not read without one if it is quorum', async () => {
+    const classic = await given.broker.declareQueue({ singleActiveConsumer: true });
+    const quorum = await given.broker.declareQueue({ type: 'quorum', singleActiveConsumer: true });
+    const queue = given.broker.newClient(once);
+    expect(await rejection(lastValueFrom(queue.consume({ queue: classic, exclusive: true })))).toMatchObject({
+      replyCode: 403,
+      message: containing(`403 ACCESS_REFUSED - queue '${classic}' in vhost '/' in exclusive use`),
+    });
+    expect(await rejection(queue.admin.get(quorum))).toMatchObject({
+      replyCode: 405,
+      message: containing(
+        `405 RESOURCE_LOCKED - cannot obtain access to locked queue '${quorum}' in vhost '/'. basic.get operations are not supported by quorum queues with single active consumer`,
+      ),
+    });
+  });
+
   it('publishing to an exchange that is missing, or internal, is refused', async () => {
     const [missing, internal] = [given.broker.freeQueueName(), given.broker.freeQueueName()];
     const queue = given.broker.newClient({

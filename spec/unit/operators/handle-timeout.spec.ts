@@ -1,5 +1,18 @@
-import { NEVER, concat, fromEvent, of, takeUntil, type Observable } from 'rxjs';
+import {
+  NEVER,
+  concat,
+  fromEvent,
+  lastValueFrom,
+  map,
+  mergeMap,
+  of,
+  takeUntil,
+  throwError,
+  timer,
+  type Observable,
+} from 'rxjs';
 import { ConsumerError, handle, type Handled } from 'instance-queue';
+import { collect } from '../../support/collect';
 import { fakeDelivery } from '../../support/fake-delivery';
 import { marbles } from '../../support/marbles';
 
@@ -145,3 +158,18 @@ function deferred(): { readonly promise: Promise<void>; readonly resolve: () => 
   });
   return { promise, resolve };
 }
+
+it('a policy is asked once about work that took too long, though it fails as well while the policy decides', async () => {
+  jest.useFakeTimers();
+  try {
+    const onError = jest.fn(() => lastValueFrom(timer(100).pipe(map(() => 'reject' as const))));
+    const work = (): Promise<never> =>
+      lastValueFrom(timer(50).pipe(mergeMap(() => throwError(() => new Error('late')))));
+    const handled = collect(of(fakeDelivery('a')).pipe(handle(work, { timeout: 5, onError })));
+    await jest.advanceTimersByTimeAsync(1000);
+    expect(onError).toHaveBeenCalledTimes(1);
+    expect(handled.values).toMatchObject([{ settlement: 'reject', sent: true, error: { code: 'WORK_TIMEOUT' } }]);
+  } finally {
+    jest.useRealTimers();
+  }
+});

@@ -60,6 +60,13 @@ describe('fakeDelivery', () => {
     expect([acked?.calls, lost?.calls]).toEqual([['ack', 'reject'], ['ack']]);
   });
 
+  it('cannot be settled by who hears that it is lost', () => {
+    const settled: boolean[] = [];
+    const delivery = fakeDelivery(1, { onSettled: () => settled.push(delivery.ack()) });
+    delivery.lose();
+    expect([settled, delivery.settled, delivery.calls]).toEqual([[false], 'lost', ['ack']]);
+  });
+
   it('has empty headers where none are given, like a message from RabbitMQ', () => {
     expect(fakeDelivery(1).properties).toEqual({ contentType: 'application/json', headers: {} });
   });

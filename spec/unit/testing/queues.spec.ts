@@ -19,10 +19,10 @@ describe('a queue in memory', () => {
     const consumers = [1, 2].map(() => collect(queue.consume({ queue: 'passing' })));
     await later(10);
     expect(queue.broker.queues).toMatchObject([{ consumers: 2 }]);
-    consumers[0]?.subscription.unsubscribe();
-    await later(10);
-    expect(names()).toEqual(['passing']);
     consumers[1]?.subscription.unsubscribe();
+    await later(10);
+    expect(queue.broker.queues).toMatchObject([{ name: 'passing', consumers: 1 }]);
+    consumers[0]?.subscription.unsubscribe();
     await later(10);
     expect(names()).toEqual([]);
   });
