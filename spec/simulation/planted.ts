@@ -270,8 +270,8 @@ export const PLANTED: Readonly<Record<string, Patch>> = {
   'a-returned-message-may-be-at-the-broker': {
     file: 'lib/producer/verdicts.ts',
     search:
-      'entry.returned = undefined;\n    entry.declined++;\n    if (entry.settled) return;\n    this.#core.counters.returned++;',
-    replace: 'entry.returned = undefined;\n    if (entry.settled) return;\n    this.#core.counters.returned++;',
+      'entry.returned = undefined;\n    entry.declined++;\n    if (entry.settled) return;\n    this.#options.counters.returned++;',
+    replace: 'entry.returned = undefined;\n    if (entry.settled) return;\n    this.#options.counters.returned++;',
   },
   'expiration-starts-anew-with-each-attempt': {
     file: 'lib/producer/pump.ts',
