@@ -2,6 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Arguments } from '../../properties';
 import type { ExchangeDeclaration } from '../../topology-arguments';
 import { describeField, sameField } from './field-table';
+import { unknownTypeCode } from './generation';
 import { Refusal } from './refusal';
 
 /** Where a binding leads. */
@@ -41,10 +42,11 @@ export class MemoryExchange {
   constructor(
     readonly name: string,
     readonly declaration: ExchangeDeclaration,
+    version: string,
   ) {
     const { type, arguments: args } = declaration;
     const match = MATCHES[type];
-    if (!match) throw new Refusal(503, `unknown exchange type '${type}'`);
+    if (!match) throw new Refusal(unknownTypeCode(version), `unknown exchange type '${type}'`);
     const alternate = args['alternate-exchange'];
     if (alternate !== undefined && typeof alternate !== 'string') {
       const { type: given } = describeField(alternate);

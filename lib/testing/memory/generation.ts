@@ -34,3 +34,6 @@ export const movesConsumers = (version: string): boolean => !isSince(version, '4
 
 /** The argument of a consumer that is never moved. Types that do not know it refuse it where it has a meaning. */
 export const NEVER_MOVED = 'x-cancel-on-ha-failover';
+
+/** How an exchange of an unknown type is refused: since 4.0 its channel is closed, before that the connection (seen on 3.10, 4.0 and 4.3). */
+export const unknownTypeCode = (version: string): 406 | 503 => (isSince(version, '4.0') ? 406 : 503);

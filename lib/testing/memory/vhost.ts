@@ -45,7 +45,7 @@ export class Vhost implements QueueHost {
     this.#awake = awake;
     for (const type of PREDECLARED) {
       const declaration = { type, durable: true, autoDelete: false, internal: false, arguments: {} };
-      this.#exchanges.set(`amq.${type}`, new MemoryExchange(`amq.${type}`, declaration));
+      this.#exchanges.set(`amq.${type}`, new MemoryExchange(`amq.${type}`, declaration, version));
     }
   }
 
@@ -141,7 +141,7 @@ export class Vhost implements QueueHost {
     if (present) checkSameExchange(name, present.declaration, declaration);
     else if (name.startsWith('amq.')) {
       throw new Refusal(403, `exchange name '${name}' contains reserved prefix 'amq.*'`);
-    } else this.#exchanges.set(name, new MemoryExchange(name, declaration));
+    } else this.#exchanges.set(name, new MemoryExchange(name, declaration, this.version));
   }
 
   deleteExchange(name: string, { ifUnused }: Pick<DeleteConditions, 'ifUnused'> = {}): void {
