@@ -59,8 +59,8 @@ async function bringUp(node: LocalNode): Promise<ClusterNode> {
 }
 
 /**
- * A node that found nobody would have founded a cluster of its own, and would look well. One that has joined may answer clients a moment
- * before the others count it as running.
+ * Waits until a node sees all others. A node that found none of them starts a cluster of its own, and answers clients all the same. One that
+ * joined may answer clients a moment before the others count it as running.
  */
 async function assertTogether(node: ClusterNode, size: number): Promise<void> {
   const deadline = performance.now() + TOGETHER_WITHIN;

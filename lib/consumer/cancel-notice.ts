@@ -14,7 +14,7 @@ const PRECONDITION_FAILED = 406;
 /**
  * Makes the broker cancel a consumer whose queue is deleted and declared again at once. RabbitMQ before 4.0 tries first to register such
  * a consumer with a queue of the same name, as behind the failover of a mirrored queue. If there is one by then, it registers it there,
- * and drops all that this queue ever sends to it: nothing arrives, and nobody is notified (`rabbit_channel.erl` of 3.8 to 3.13,
+ * and drops all that this queue sends to it from then on. The client gets neither messages nor an error (`rabbit_channel.erl` of 3.8 to 3.13,
  * `handle_consuming_queue_down_or_eol`; seen on 3.10.8). A classic queue takes an argument against it. The new registration fails at a
  * quorum queue if the channel has a prefetch of its own, which these queues do not support; the consumer is cancelled then.
  */

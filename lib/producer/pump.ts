@@ -1,6 +1,5 @@
 import { Subject, distinctUntilChanged, map, startWith, type Observable, type Subscription } from 'rxjs';
 import type { ConnectionCore } from '../connection/connection-core';
-import type { Counters } from '../counters';
 import { ChannelError, PublishError, sentenceOf, type InstanceQueueError } from '../errors';
 import { onAbort } from '../reactive/abort';
 import type { Topology } from '../topology';
@@ -11,15 +10,11 @@ import type { PendingSend } from './pending-send';
 import type { OutboxState } from './producer-state';
 import { LostInFlight, RouteDeclarations, rejectUnknown, type PublishingChannel } from './publishing-channel';
 import { aborted, droppedForNewer, outboxFull, timedOut, topologyRefused } from './send-errors';
-import { NackBackoff, Verdicts } from './verdicts';
+import { NackBackoff, Verdicts, type VerdictOptions } from './verdicts';
 
-export interface PumpOptions {
-  readonly counters: Counters;
-  readonly declare: boolean;
+export interface PumpOptions extends VerdictOptions {
   readonly topology: () => Topology;
   readonly maxInFlight: number;
-  readonly onUnknown: 'resend' | 'reject';
-  readonly onNack: 'resend' | 'reject';
   readonly outbox: Bounds & { readonly overflow: 'wait' | 'reject' | 'drop-oldest' };
 }
 

@@ -12,6 +12,7 @@ import type { PublishingChannel } from './publishing-channel';
 
 type Returned = Extract<Verdict, { kind: 'return' }>;
 
+/** What decides about a message that the broker did not take, and where the verdicts are counted. */
 export interface VerdictOptions {
   readonly counters: Counters;
   readonly declare: boolean;

@@ -39,7 +39,7 @@ export class MovedConsumers {
     else this.#channel.cancelled(options.tag);
   }
 
-  /** The channel is gone: what nobody heard of goes back. */
+  /** The channel is gone: the messages that did not arrive go back to their queues. */
   end(): void {
     this.#moving.unsubscribe();
     for (const { queue, message } of this.#unheard.splice(0)) {
