@@ -52,4 +52,21 @@ describe('a consumer whose queue is deleted and declared again before its channe
     expect(states[1]).toMatchObject({ cause: { code: 'CONSUMER_CANCELLED', queue: name } });
     expect(values.map(({ body }) => body)).toEqual(['in queue 1', 'in queue 2']);
   });
+
+  it('leaves no channel and no consumer behind if some of many are closed while they attach', async () => {
+    const { broker, bystander } = given;
+    const name = await bystander.declareQueue({ arguments: { 'x-queue-type': 'quorum' } });
+    const connection = given.newConnection({ name, reopen: { min: 5, max: 20 } });
+    await connection.connect();
+    const all = Array.from({ length: 12 }, () => new Consumer(connection, { queue: name }));
+    const stayed = all.filter((_, i) => i % 2 === 0).map((consumer) => closing(consumer));
+    for (const consumer of all) collect(consumer.deliveries$);
+    await Promise.all(all.filter((_, i) => i % 2 === 1).map((consumer) => consumer.close()));
+    await Promise.all(stayed.map((consumer) => until(consumer.state$, ({ status }) => status === 'attached')));
+    await eventually(async () => {
+      const channels = (await broker.channels()).filter((channel) => channel.connection === name);
+      return channels.length === stayed.length && channels.every(({ consumers }) => consumers === 1);
+    });
+    expect(connection.state).toMatchObject({ status: 'connected', epoch: 1 });
+  });
 });
