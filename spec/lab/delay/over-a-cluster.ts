@@ -14,11 +14,17 @@ export const confirmingWithin = (ms: number): Extras => ({
 export interface Raid {
   /** Messages per second. */
   readonly rate: number;
+  /** ms for which the last messages may be late before they count as lost. */
+  readonly patience: number;
   readonly say: (line: string) => void;
 }
 
 /** Delays on a cluster, of which each node is killed once meanwhile, and started again. */
-export async function overACluster(cluster: Cluster, given: readonly number[], { rate, say }: Raid): Promise<Lateness> {
+export async function overACluster(
+  cluster: Cluster,
+  given: readonly number[],
+  { rate, patience, say }: Raid,
+): Promise<Lateness> {
   const url = [...cluster.urls];
   const queue = new InstanceQueue({ url, reconnect: { max: 500 }, reopen: { max: 500 } });
   const name = `delayed-${String(process.pid)}`;
@@ -36,9 +42,13 @@ export async function overACluster(cluster: Cluster, given: readonly number[], {
         say(`${node.name} is back`);
       }
     };
-    const all = delays(queue, name, given, { rate, patience: 420_000 });
+    const all = delays(queue, name, given, { rate, patience });
     struck = strike();
     const [lateness] = await Promise.all([all, struck]);
+    if (lateness.lost > 0) {
+      say(`health: ${JSON.stringify(queue.health)}`);
+      say(await cluster.nodes[0]!.ctl('list_queues', '--silent', 'name', 'leader', 'messages', 'consumers'));
+    }
     return lateness;
   } finally {
     await struck.catch(() => undefined);

@@ -27,9 +27,15 @@ interface Body {
 /** The number of messages that do not count. */
 const WARM_UP = -1;
 
-/** Has all levels up to this delay declared, which happens once per virtual host. */
+/**
+ * Has all levels up to this delay declared, which happens once per virtual host. RabbitMQ before 3.12.11 starts the server of a quorum queue
+ * wrongly on a node that was down when the queue was declared: when it leads, what the queue sends is understood by nobody.
+ * https://github.com/rabbitmq/rabbitmq-server/issues/10007
+ */
 export async function warmUp(queue: InstanceQueue, name: string, longest: number): Promise<void> {
-  for (let delay = 100; delay < longest; delay *= 2) await queue.send({ queue: name, body: { i: WARM_UP }, delay });
+  const body: Body = { i: WARM_UP };
+  for (let delay = 100; delay < longest; delay *= 2) await queue.send({ queue: name, body, delay });
+  await queue.send({ queue: name, body, delay: longest });
 }
 
 /** Sends messages and keeps account of when they were due and when they came. Both by the clock of this process. */
