@@ -141,7 +141,8 @@ describe('a fault is locked while it runs, shows how long recovery took, and los
       80_000,
     );
     expect(await watched.epochs()).toEqual({ producer: producer + 1, consumer: consumer + 1 });
-    expect(await watched.lastOutage('producer')).toMatch(/CONNECTION.FORCED/);
+    // A broker that ends may reset the connection before what it says of that has been read.
+    expect(await watched.lastOutage('producer')).toMatch(/CONNECTION.FORCED|dropped it/);
   });
 });
 

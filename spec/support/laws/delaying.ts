@@ -143,12 +143,13 @@ export function delayingLaws(given: { readonly broker: BrokerUnderTest }): void 
     const name = await given.broker.declareQueue();
     const queue = client('classic');
     const arrivals = consuming(queue, name);
-    await queue.send({ queue: name, body: 'warm', delay: 1000 });
+    await queue.send({ queue: name, body: 'warm', delay: 2000 });
     await eventually(() => arrivals.length === 1);
-    // What is left of it when it is written takes the levels of 512 and of 256 ms, unless that takes 230 ms.
+    // What is left of it when it is written takes the levels of 1024 and of 512 ms, unless that takes 464 ms. The first lasts long enough
+    // for the second to be deleted meanwhile.
     const messageId = uniqueName();
-    await queue.send({ queue: name, body: 1, delay: 1000, messageId });
-    await given.broker.deleteQueue(`${PREFIX}classic.8`);
+    await queue.send({ queue: name, body: 1, delay: 2000, messageId });
+    await given.broker.deleteQueue(`${PREFIX}classic.9`);
     expect(await stranded(messageId)).toMatchObject({ body: 1 });
     expect(arrivals).toHaveLength(1);
   });
@@ -157,7 +158,8 @@ export function delayingLaws(given: { readonly broker: BrokerUnderTest }): void 
     const name = await given.broker.declareQueue();
     const queue = client('classic');
     const messageId = uniqueName();
-    await queue.send({ queue: name, body: 'late', delay: 400, messageId });
+    // Long enough for the queue to be deleted before the message is in it.
+    await queue.send({ queue: name, body: 'late', delay: 2000, messageId });
     await given.broker.deleteQueue(name);
     expect(await stranded(messageId)).toMatchObject({ body: 'late' });
   });
