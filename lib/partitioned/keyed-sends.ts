@@ -14,10 +14,10 @@ import { type CloseReport, Closing } from '../connection/member';
 import { ChannelError, ConnectionError, type InstanceQueueError, isError, PublishError, sentenceOf } from '../errors';
 import { checkOptions } from '../options';
 import { newMessageId } from '../producer/outbound-message';
-import type { Confirmation } from '../producer/pending-send';
+import { attemptsBefore, type Confirmation } from '../producer/pending-send';
 import type { Producer } from '../producer/producer';
 import { SEND, type SendOptions } from '../producer/producer-options';
-import { aborted, producerClosed, topologyRefused } from '../producer/send-errors';
+import { aborted, maybeDeliveredBefore, producerClosed, topologyRefused } from '../producer/send-errors';
 import { firstUnlessAborted } from '../reactive/abort';
 import { type KeyedMessage, take, type Taken } from './keyed-message';
 import { partitionOf } from './partition-of';
@@ -145,6 +145,7 @@ export class KeyedSends<T> {
       deadline,
       signal: options?.signal,
       closed$: this.#closed,
+      maybeDelivered: false,
     });
     const turn = before?.settled.catch(nothing);
     // Earlier messages of this key settle before this deadline, unless their own is later.
@@ -181,11 +182,16 @@ export class KeyedSends<T> {
     began: number,
   ): Promise<Confirmation> {
     const deadline = this.#deadline(options, began);
-    let error = first;
+    let failed = first;
     let declared = false;
+    let attempts = 0;
+    let maybeDelivered = false;
     for (let delay = AGAIN_AFTER.min; ; delay = Math.min(2 * delay, AGAIN_AFTER.max)) {
-      if (!(error instanceof PublishError)) throw error;
-      const { code, messageId, maybeDelivered } = error;
+      if (!(failed instanceof PublishError)) throw failed;
+      attempts += attemptsBefore(failed);
+      const error: PublishError = maybeDelivered ? maybeDeliveredBefore(failed) : failed;
+      const { code, messageId } = error;
+      maybeDelivered = error.maybeDelivered;
       const limits = { messageId, deadline, signal: options?.signal, closed$: this.#closed, maybeDelivered };
       if (isMissing(error) && !declared) {
         // A queue was deleted, or all of them were made anew in another number.
@@ -194,20 +200,23 @@ export class KeyedSends<T> {
       } else if (code !== 'PUBLISH_NACKED' || performance.now() + delay > deadline) throw error;
       else await within(limits, timer(delay), 'No queue took it in time.');
       try {
-        return await this.#publish({ key, said: { ...said, messageId } }, { ...options, timeout: remaining(deadline) });
+        const again = { key, said: { ...said, messageId } };
+        const confirmation = await this.#publish(again, { ...options, timeout: remaining(deadline) });
+        return { ...confirmation, attempts: attempts + confirmation.attempts };
       } catch (next) {
-        error = next;
+        failed = next;
       }
     }
   }
 
   /** Rejects: PublishError PUBLISH_REFUSED, PUBLISH_CLOSED, PUBLISH_TIMEOUT, PUBLISH_ABORTED; OptionsError. */
   async #declare(again: boolean, limits: Limits): Promise<void> {
+    const { messageId, maybeDelivered } = limits;
     try {
       await within(limits, this.#options.declare(again), 'The partitions could not be declared in time.');
     } catch (error) {
-      if (error instanceof ChannelError) throw topologyRefused(limits.messageId, error);
-      if (error instanceof ConnectionError) throw producerClosed(limits.messageId, error);
+      if (error instanceof ChannelError) throw topologyRefused(messageId, error, maybeDelivered);
+      if (error instanceof ConnectionError) throw producerClosed(messageId, error, maybeDelivered);
       throw error;
     }
     this.#ready = true;
@@ -223,19 +232,20 @@ interface Limits {
   readonly deadline: number;
   readonly signal: AbortSignal | undefined;
   readonly closed$: Observable<InstanceQueueError | undefined>;
-  /** Was it sent before? */
-  readonly maybeDelivered?: boolean;
+  /** May the broker have it from an earlier attempt? */
+  readonly maybeDelivered: boolean;
 }
 
 /** Rejects: as `awaited` does; PublishError PUBLISH_TIMEOUT, with this reason; PublishError PUBLISH_ABORTED, PUBLISH_CLOSED. */
 async function within(
-  { messageId, deadline, signal, closed$, maybeDelivered = false }: Limits,
+  { messageId, deadline, signal, closed$, maybeDelivered }: Limits,
   awaited: ObservableInput<unknown>,
   why: string,
 ): Promise<void> {
   const late$ = timer(Math.max(1, deadline - performance.now())).pipe(
     map(() => {
-      throw new PublishError('PUBLISH_TIMEOUT', messageId, `${why} The message was not sent.`);
+      const sentence = `${why} ${maybeDelivered ? 'The broker may have the message from an earlier attempt.' : 'The message was not sent.'}`;
+      throw new PublishError('PUBLISH_TIMEOUT', messageId, sentence, { maybeDelivered });
     }),
   );
   const over$ = closed$.pipe(

@@ -17,6 +17,11 @@ export type Settle<Outcome> = (outcome: Outcome, entry: PendingSend) => void;
 
 const RELEASED = Buffer.alloc(0);
 
+const attemptsOf = new WeakMap<PublishError, number>();
+
+/** How often a message was published before it was rejected with this error. */
+export const attemptsBefore = (error: PublishError): number => attemptsOf.get(error) ?? 0;
+
 /** A message from `send` to its settlement, which happens exactly once. */
 export class PendingSend implements Sized, Suspect {
   readonly order: number;
@@ -97,6 +102,7 @@ export class PendingSend implements Sized, Suspect {
 
   reject(error: PublishError): boolean {
     if (!this.#settle()) return false;
+    attemptsOf.set(error, this.attempts);
     this.#reject(error, this);
     return true;
   }

@@ -83,7 +83,7 @@ export class RouteDeclarations {
     }
     delayed.refusal = undefined;
     this.#core.log.warn({ messageId, err: refusal }, 'a delayed message cannot wait at the broker');
-    if (isFinal(refusal)) entry.reject(cannotWait(messageId, refusal));
+    if (isFinal(refusal)) entry.reject(cannotWait(entry, refusal));
     return false;
   }
 
@@ -212,7 +212,7 @@ export class LostInFlight {
 }
 
 /** The target of a delayed message is missing, or the queues in which it would wait cannot be declared. */
-function cannotWait(messageId: string, cause: InstanceQueueError): PublishError {
+function cannotWait({ message: { messageId }, maybeDelivered }: PendingSend, cause: InstanceQueueError): PublishError {
   const { replyCode } = cause;
   const isMissingQueue = cause instanceof MissingTarget && cause.isQueue;
   const message = isMissingQueue
@@ -221,6 +221,7 @@ function cannotWait(messageId: string, cause: InstanceQueueError): PublishError 
   return new PublishError(isMissingQueue ? 'PUBLISH_RETURNED' : 'PUBLISH_REFUSED', messageId, message, {
     cause,
     replyCode,
+    maybeDelivered,
   });
 }
 

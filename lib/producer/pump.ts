@@ -169,7 +169,7 @@ export class Pump {
   refuseAll(cause: InstanceQueueError): void {
     this.#core.log.error({ err: cause }, 'topology refused');
     for (const entry of this.unsettled)
-      if (entry.reject(topologyRefused(entry.message.messageId, cause))) this.settled(entry);
+      if (entry.reject(topologyRefused(entry.message.messageId, cause, entry.maybeDelivered))) this.settled(entry);
   }
 
   /** Messages that wait for another attempt count: a full queue must not fill memory. */

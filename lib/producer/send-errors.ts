@@ -57,19 +57,28 @@ function whyNacked(entry: PendingSend): string {
 
 const waited = (entry: PendingSend): string => `${String(Math.round(performance.now() - entry.since))} ms`;
 
-export const topologyRefused = (messageId: string, cause: InstanceQueueError): PublishError =>
+export const topologyRefused = (messageId: string, cause: InstanceQueueError, maybeDelivered: boolean): PublishError =>
   new PublishError('PUBLISH_REFUSED', messageId, `The broker refused the topology of this producer. ${cause.message}`, {
     cause,
     replyCode: cause.replyCode,
+    maybeDelivered,
   });
 
 export function producerClosed(
   messageId: string,
   cause: InstanceQueueError | undefined,
-  maybeDelivered = false,
+  maybeDelivered: boolean,
 ): PublishError {
   return new PublishError('PUBLISH_CLOSED', messageId, `The producer is closed.${cause ? ` ${cause.message}` : ''}`, {
     cause,
     maybeDelivered,
   });
+}
+
+/** The same error, of a message that the broker may have from an earlier attempt. */
+export function maybeDeliveredBefore(error: PublishError): PublishError {
+  if (error.maybeDelivered) return error;
+  const { code, messageId, message, cause, replyCode, retryable } = error;
+  const sentence = `${message} The broker may have it from an earlier attempt.`;
+  return new PublishError(code, messageId, sentence, { cause, replyCode, retryable, maybeDelivered: true });
 }

@@ -198,6 +198,50 @@ describe('a keyed message', () => {
     },
   );
 
+  it('whose queue was deleted is sent once more, and its confirmation counts both attempts', async () => {
+    const { broker, queue, orders } = given();
+    await orders.send({ key: 'a', body: 0 });
+    for (const name of ['orders.0', 'orders.1']) broker.deleteQueue(name);
+    const sent = orders.send({ key: 'a', body: 1 });
+    await later(1000);
+    expect(await sent).toMatchObject({ attempts: 2 });
+    expect(queue.metrics.returned).toBe(1);
+  });
+
+  it.each<[string, string, (broker: MemoryBroker) => void]>([
+    ['the broker blocks', 'PUBLISH_TIMEOUT', (broker) => broker.block()],
+    [
+      'the partitions cannot be declared',
+      'PUBLISH_REFUSED',
+      (broker) => {
+        broker.deleteExchange('orders');
+        broker.declare({ exchanges: [{ name: 'orders', type: 'fanout' }] });
+      },
+    ],
+    [
+      'the partitions cannot be declared in time',
+      'PUBLISH_TIMEOUT',
+      (broker) => {
+        for (const name of ['orders.0', 'orders.1']) broker.deleteQueue(name);
+        broker.returnNext(1);
+        broker.disconnect();
+      },
+    ],
+  ])('may be at the broker from an attempt before %s', async (_, code, fail) => {
+    const broker = new MemoryBroker();
+    const queue = closing(new FakeInstanceQueue({ broker, producer: { onNack: 'reject' } }));
+    const orders = queue.partitioned<number>({ name: 'orders', partitions: 2 });
+    await orders.send({ key: 'a', body: 0 });
+    broker.nackNext();
+    const failed = rejection(orders.send({ key: 'a', body: 1, messageId: 'm' }, { timeout: 3000 }));
+    await later(20);
+    fail(broker);
+    await later(5000);
+    const error = await failed;
+    expect(error).toMatchObject({ code, messageId: 'm', maybeDelivered: true });
+    expect(String(error)).not.toMatch(/was not sent\.$/);
+  });
+
   it('that has waited for those in front of it has the rest of its time', async () => {
     const { broker, orders } = given();
     await orders.send({ key: 'a', body: 0 });

@@ -180,12 +180,13 @@ describe('the exchanges of contracts', () => {
 
 describe('a delayed message', () => {
   const HOUR = 3_600_000;
-  const given = async (message: object, answers: Answers, ensured: readonly string[] = []) => {
+  const given = async (message: object, answers: Answers, ensured: readonly string[] = [], attempts = 0) => {
     const { core: connection, ...logged } = core();
     const routes = new RouteDeclarations(connection, () => ({}));
     const on = onLink(answers);
     for (const queue of ensured) on.publishing.ensured.add(queue);
     const send = sendOf({ messageId: 'm', delay: HOUR, ...message });
+    send.entry.attempts = attempts;
     await routes.ensureDelay(on.publishing, send.entry.message);
     const dressed = routes.dress(on.publishing, send.entry);
     return { ...on, ...logged, ...send, dressed, routes };
@@ -246,15 +247,19 @@ describe('a delayed message', () => {
     expect([dressed, settled]).toEqual([true, []]);
   });
 
-  it('is rejected if its levels are refused for good', async () => {
+  it.each([
+    ['and the broker does not have it', 0, false],
+    ['and the broker may have it from an earlier attempt', 1, true],
+  ])('is rejected if its levels are refused for good, %s', async (_, attempts, maybeDelivered) => {
     const err = refused(406, 'PRECONDITION_FAILED');
-    const { settled } = await given({ queue: 'orders' }, { declare: throwing(err) });
+    const { settled } = await given({ queue: 'orders' }, { declare: throwing(err) }, [], attempts);
     expect(settled).toMatchObject([
       {
         code: 'PUBLISH_REFUSED',
         message: `The message cannot wait at the broker. ${err.message}`,
         cause: err,
         replyCode: 406,
+        maybeDelivered,
       },
     ]);
   });
