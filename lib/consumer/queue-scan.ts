@@ -56,6 +56,8 @@ export class QueueScan {
   /** When a message came or was settled, by the clock of `performance`. */
   #active = 0;
   #received = 0;
+  /** Messages beyond the limit that were delivered all the same. */
+  #surplus = 0;
   #acked = 0;
   #firstKept = Infinity;
   #lastKept = 0;
@@ -143,6 +145,7 @@ export class QueueScan {
     const onMessage = (message: InboundMessage): void => {
       // Acks make room for more than the limit: the surplus goes back with what is kept.
       if (this.#received >= this.#limit || subscriber.closed) {
+        this.#surplus++;
         this.#firstKept = Math.min(this.#firstKept, message.deliveryTag);
         return;
       }
@@ -163,6 +166,11 @@ export class QueueScan {
   /** Aborted when the connection is about to close, with the error: what is not under way should not begin. */
   get ending(): AbortSignal {
     return this.#ending.signal;
+  }
+
+  /** How many messages came into the queue since it was opened, at least: those on their way to this consumer do not count. */
+  async arrivals(): Promise<number> {
+    return (await this.#ready()) + this.#received + this.#surplus - this.found;
   }
 
   /** The broker may delete this message. */
@@ -246,13 +254,8 @@ export class QueueScan {
     const tag = `${this.#prefix}-${String(this.#consumers++).padStart(6, '0')}`;
     this.#consumer = { tag, prefetch, kept: 0, probe };
     const cancelled = (): void => {
-      this.#finish(
-        new ConsumerError(
-          'CONSUMER_CANCELLED',
-          this.#queue,
-          `The broker cancelled the scan of queue \`${this.#queue}\`.`,
-        ),
-      );
+      const sentence = `The broker cancelled the scan of queue \`${this.#queue}\`.`;
+      this.#finish(new ConsumerError('CONSUMER_CANCELLED', this.#queue, sentence));
     };
     const request = { queue: this.#queue, tag, prefetch, noAck: false, exclusive: false, arguments: {} };
     await this.#channel.consume(request, { message: onMessage, cancelled });

@@ -2,10 +2,10 @@ import { asyncScheduler, interval, Observable, type Subscription, timer } from '
 import type { Producer } from '../producer/producer';
 import type { QueueScan } from '../consumer/queue-scan';
 import { isError, PublishError, sentenceOf } from '../errors';
-import { declinedBy } from '../producer/producer-events';
 import type { InboundMessage } from '../transport/transport';
 import { readDeadLetter, sentAgain, type DeadLetter, type Target } from './dead-letter';
 import { nameOf, type DeadLetterReport } from './dead-letter-report';
+import { FullTargets } from './full-targets';
 import type { DeliveryGuard } from './letter-scan';
 import type { TargetLook } from './target-look';
 
@@ -37,7 +37,7 @@ const NOT_CONFIRMED =
 /**
  * Takes letters out of their queue: each is acked once the broker has confirmed its copy, so that a process that is killed in
  * between leaves two with one `messageId`, and never none. Ends with the letters that were there at the start: those that fail
- * again come in behind them.
+ * again come in behind them, and stay there. Ends early where a full target dead-letters what it refuses.
  *
  * Cold. Emits: reports, ten a second at most, then the last. Completes: behind it. Errors: as the scan and `send` do, after a last
  * report. Unsubscribe: takes no more; what is under way is finished.
@@ -91,7 +91,7 @@ class Transfer {
   #done = 0;
   #underWay = 0;
   #problem: string | undefined;
-  #declined: DeadLetterReport['declined'];
+  #full: FullTargets | undefined;
   #stopped: DeadLetterReport['stopped'];
   #isGivenUp = false;
   #readAll = false;
@@ -140,16 +140,15 @@ class Transfer {
     });
     if (signal?.aborted === true) abort();
     if (!producer) return;
-    const declined = declinedBy(producer).subscribe(({ message, since }) => {
-      const left = options.timeout - (performance.now() - since);
-      this.#declined ??= { target: nameOf(message), until: new Date(Date.now() + left) };
-    });
-    void settled.then(() => {
-      declined.unsubscribe();
-    });
+    const stop = (error: Error): void => {
+      this.#fail(error);
+      this.#giveUp();
+    };
+    this.#full = new FullTargets(producer, scan, { ...options, stop });
   }
 
   report(): DeadLetterReport {
+    const declined = this.#underWay > 0 ? this.#full?.declined : undefined;
     return {
       found: this.#scan.found,
       read: this.#read,
@@ -158,7 +157,7 @@ class Transfer {
       kept: { ...this.#kept },
       targets: Object.fromEntries(this.#targets),
       ...(this.#problem !== undefined && { problem: this.#problem }),
-      ...(this.#declined && this.#underWay > 0 && { declined: this.#declined }),
+      ...(declined && { declined }),
       ...(this.#stopped && { stopped: this.#stopped }),
     };
   }
@@ -251,7 +250,7 @@ class Transfer {
       await this.#producer?.send({ ...sentAgain(letter, anew, route), ...route, body: letter.message.content });
       this.#scan.ack(tag);
       this.#done++;
-      this.#declined = undefined;
+      this.#full?.taken();
       this.#count(route);
     } catch (error) {
       const code = error instanceof PublishError ? error.code : undefined;
@@ -292,6 +291,7 @@ class Transfer {
   }
 
   async #close(): Promise<void> {
+    this.#full?.close();
     await this.#scan.close();
     await this.#producer?.close();
     if (this.#error !== undefined) throw this.#error;

@@ -14,7 +14,8 @@ export async function request(app: AppRun, plan: RequesterPlan, index: number): 
   const { takes, fails, idempotent, timeout } = plan;
   await universe.sleep(plan.at);
   if (app.isOver()) return;
-  const deletes = app.plan.faults.some(({ kind }) => kind === 'queue-deleted');
+  // The request is deleted with its queue; or the reply is refused for good with the topology, and the request with it.
+  const excused = app.plan.faults.some(({ kind }) => kind === 'queue-deleted' || kind === 'denied');
   let stopped = false;
   const answered = new Map<number, number>();
   client
@@ -47,7 +48,7 @@ export async function request(app: AppRun, plan: RequesterPlan, index: number): 
         findings.note(`app: request ${String(body.id)} rejects: ${String(error)}`);
         const quiet = universe.now - Math.max(sentAt, universe.faultsOver);
         const late = error instanceof PublishError && error.code === 'REPLY_TIMEOUT' && quiet > IN_TIME;
-        if (late && !stopped && !deletes) findings.violate('a-request-is-answered-in-time', String(body.id));
+        if (late && !stopped && !excused) findings.violate('a-request-is-answered-in-time', String(body.id));
         const tells = error instanceof PublishError;
         if (!tells) findings.violate('errors-are-for-people', `request rejected with ${String(error)}`);
         else if (!error.maybeDelivered && answered.has(body.id) && error.code !== 'REPLY_ERROR') {

@@ -410,6 +410,26 @@ export function deadLetterQueueLaws(given: { readonly broker: BrokerUnderTest })
     expect((await given.broker.count(full)).ready).toBe(1);
   });
 
+  it.each([1, 5])(
+    'a full target that dead-letters what it refuses ends a replay of %d, and no letter is lost',
+    async (count) => {
+      const desk = await opened();
+      const client = given.broker.newClient();
+      const name = given.broker.freeQueueName();
+      const deadLetter = { queue: desk.dead };
+      const full = { name, maxLength: 1, overflow: 'reject-publish-dlx', deadLetter } as const;
+      await client.admin.declare({ queues: [full] });
+      await client.send({ queue: name, body: 'there' });
+      await fail(desk, ...numbered(count));
+      const error = await rejection(lastValueFrom(deadLetters(client, desk.dead).replay({ to: { queue: name } })));
+      expect(error).toMatchObject({ code: 'PUBLISH_NACKED', message: expect.stringContaining(desk.dead) as string });
+      // Each attempt left a copy, and it takes three to tell them from other letters. The letters themselves are back as well.
+      const ids = (await given.broker.takeMessages(desk.dead, count + 3)).map(({ messageId }) => messageId);
+      expect(new Set(ids)).toEqual(new Set(numbered(count).map(({ messageId }) => messageId)));
+      expect((await given.broker.count(name)).ready).toBe(1);
+    },
+  );
+
   it('letters are chosen by an age of months', async () => {
     const desk = await opened();
     await fail(desk, ...numbered(1));
