@@ -173,6 +173,7 @@ function withBursts(plan: Plan): Plan {
       };
     }),
     consumers: plan.consumers.map((one) => ({ ...one, prefetch: 20, fails: 0, hangs: 0, takes: 0 })),
+    ...(plan.readers && { readers: plan.readers.map((one) => ({ ...one, prefetch: 20, fails: 0, takes: 0 })) }),
   };
 }
 

@@ -153,7 +153,10 @@ export class StreamOracle {
     this.#filterValueOf = filterValueOf;
     this.#universe = universe;
     this.#findings = findings;
-    this.#startsOver = plan.faults.some(({ kind }) => kind === 'queue-deleted');
+    // A channel that ends with 404 while its reader asks for the stream says the same as a stream that is missing.
+    this.#startsOver = plan.faults.some(
+      (fault) => fault.kind === 'queue-deleted' || (fault.kind === 'channel-closed' && fault.replyCode === 404),
+    );
     this.#streams = new Set(plan.queues.filter(({ type }) => type === 'stream').map(({ name }) => name));
   }
 
