@@ -58,7 +58,8 @@ export class DeliveryDecoder<T> {
     const { noAck, onUndecodable, filter, internal = false } = this.#options;
     const { queue } = attachment;
     const raw = undelayed(arrived);
-    if (attachment.ended) return;
+    // After an unsubscribe there is nobody for a message that the broker has forgotten.
+    if (attachment.ended || (noAck && this.#subscriber.closed)) return;
     if (attachment.draining && !noAck) {
       attachment.refuse(raw, 'release');
       return;

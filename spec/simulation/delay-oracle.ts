@@ -51,9 +51,11 @@ export class DelayOracle {
     this.#retries.set(message, now + Number(delay));
     const { plan: sender } = this.#sent(id) ?? {};
     const spec = this.#plan.queues.find(({ name }) => name === origin);
+    // A consumer that declares nothing does not know what its queue does with a retry.
+    const isForeign = this.#plan.foreign !== undefined && this.#plan.queues[this.#plan.foreign.queue] === spec;
     const retries = this.#plan.consumers.filter(({ queue }) => this.#plan.queues[queue] === spec);
     const failures = Math.max(...retries.map(({ retry }) => (retry?.attempts ?? Infinity) - 1));
-    if (spec?.delayedRetry && failures <= (spec.deliveryLimit ?? 0)) {
+    if (spec?.delayedRetry && !isForeign && failures <= (spec.deliveryLimit ?? 0)) {
       this.#findings.violate('a-retry-in-its-queue-makes-no-copy', `message ${String(id)}`);
     }
     const known = retries.some(({ retry }) => (retry?.delay ?? [100, 1000]).includes(Number(delay)));

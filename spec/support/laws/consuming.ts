@@ -150,6 +150,22 @@ export function consumingLaws(given: { readonly broker: BrokerUnderTest }): void
     expect((await given.broker.count(name)).ready).toBe(0);
   });
 
+  it('with noAck a message that arrives after the unsubscribe was not delivered', async () => {
+    const name = await given.broker.declareQueue();
+    const queue = given.broker.newClient();
+    const got: unknown[] = [];
+    const subscription = queue.consume({ queue: name, noAck: true }).subscribe(({ body }) => got.push(body));
+    await sent(name, 1);
+    await eventually(() => got.length === 1);
+    given.broker.hold();
+    await sent(name, 2);
+    await eventually(async () => (await given.broker.count(name)).ready === 0);
+    subscription.unsubscribe();
+    given.broker.release();
+    await queue.close();
+    expect([got, queue.metrics.delivered]).toEqual([[1], 1]);
+  });
+
   it('when the connection is lost, work on a delivery is aborted, and the message is redelivered', async () => {
     const name = await given.broker.declareQueue();
     const queue = given.broker.newClient();
