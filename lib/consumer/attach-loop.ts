@@ -173,6 +173,8 @@ export class AttachLoop<T> {
       cancelled: () => {
         this.#check.received();
         attachment.abandon();
+        // Of a stream the broker says so when it is deleted, and not when a leader or a replica is lost.
+        this.#stream?.missing();
       },
     };
   }

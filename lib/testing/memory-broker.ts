@@ -171,7 +171,10 @@ export class MemoryBroker {
     this.#vhost.deleteExchange(exchange);
   }
 
-  /** Cancels the consumers of a queue, as when its node goes: their unsettled deliveries return once they noticed. */
+  /**
+   * Cancels the consumers of a queue, as when its node goes: their unsettled deliveries return once they noticed. To readers of a stream it
+   * means that the stream is deleted.
+   */
   cancelConsumers(queue: string): void {
     this.#vhost.find(queue)?.cancelAll();
   }

@@ -135,7 +135,8 @@ export function inflict(fault: Fault, broker: MemoryBroker, network: FaultyNetwo
       broker.nackNext(fault.count);
       break;
     case 'cancelled':
-      broker.cancelConsumers(name);
+      // Readers of a stream are only cancelled when it is deleted.
+      if (vhost.find(name) instanceof MemoryQueue) broker.cancelConsumers(name);
       break;
     case 'queue-deleted': {
       const { declaration, owner } = vhost.find(name) ?? {};

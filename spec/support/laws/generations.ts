@@ -106,6 +106,8 @@ export function generationLaws(given: { readonly broker: BrokerUnderTest }): voi
           const deliveries = collect(queue.consume({ queue: how === 'declares it' ? spec : name, ...offset }));
           await other.send({ queue: name, body: 'old' });
           await eventually(() => deliveries.values.length === 1);
+          // The place in a stream moves on.
+          deliveries.values[0]?.ack();
           await other.admin.delete({ queue: name });
           // A consumer that knows the name alone may be first, and declares a classic queue.
           await other.admin.declare({ queues: [spec] }).catch((error: unknown) => {
