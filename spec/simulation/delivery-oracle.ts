@@ -85,7 +85,11 @@ export class DeliveryOracle {
   /** A message left its queue for good. */
   died(message: StoredMessage, queue: string): void {
     this.#seen.add(message);
-    for (const same of this.#queues.get(queue)?.ranks.values() ?? []) same.delete(message);
+    const waiting = this.#queues.get(queue);
+    if (!waiting) return;
+    // One that expires counts among the two of the high rank.
+    waiting.passed = false;
+    for (const same of waiting.ranks.values()) same.delete(message);
   }
 
   /** The broker hands a message to a consumer. */
