@@ -96,8 +96,9 @@ export class DelayOracle {
 
   /** Everything had time to arrive. */
   calm(): void {
-    // What is left over of a deleted queue, or where its level was, is in the queue of stranded messages.
-    if (this.#plan.faults.some(({ kind }) => kind === 'queue-deleted')) return;
+    // In the queue of stranded messages is what is left over of a deleted queue, or where its level was; and what was sent on trust, since
+    // the way to its queue must not be declared.
+    if (this.#plan.faults.some(({ kind }) => kind === 'queue-deleted' || kind === 'denied')) return;
     for (const { name, ready } of this.#universe.broker.vhost.queues) {
       if (!name.startsWith(LEVELS) || ready.length === 0) continue;
       this.#findings.violate('nothing-waits-beyond-its-delay', `${String(ready.length)} messages are in ${name}`);

@@ -151,7 +151,8 @@ export function inflict(fault: Fault, broker: MemoryBroker, network: FaultyNetwo
       if (!(queue instanceof MemoryQueue)) break;
       queue.leaderless = true;
       setTimeout(() => {
-        queue.leaderless = false;
+        // One that was deleted meanwhile keeps no timer.
+        if (vhost.find(name) === queue) queue.leaderless = false;
       }, fault.ms);
       break;
     }
