@@ -58,7 +58,7 @@ export class DeliveryDecoder<T> {
     const { noAck, onUndecodable, filter, internal = false } = this.#options;
     const { queue } = attachment;
     const raw = undelayed(arrived);
-    // After an unsubscribe there is nobody for a message that the broker has forgotten.
+    // The app has unsubscribed, and the broker has forgotten this message: it is not delivered.
     if (attachment.ended || (noAck && this.#subscriber.closed)) return;
     if (attachment.draining && !noAck) {
       attachment.refuse(raw, 'release');

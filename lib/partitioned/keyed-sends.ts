@@ -43,6 +43,7 @@ const COARSE = 100;
 const AGAIN_AFTER = { min: 50, max: 2000 };
 /** https://www.rabbitmq.com/amqp-0-9-1-reference#constants */
 const NOT_FOUND = 404;
+const MAYBE_THERE = 'The broker may have the message from an earlier attempt.';
 
 /** The last message of a key that is under way. */
 interface Last {
@@ -189,7 +190,7 @@ export class KeyedSends<T> {
     for (let delay = AGAIN_AFTER.min; ; delay = Math.min(2 * delay, AGAIN_AFTER.max)) {
       if (!(failed instanceof PublishError)) throw failed;
       attempts += attemptsBefore(failed);
-      const error: PublishError = maybeDelivered ? maybeDeliveredBefore(failed) : failed;
+      const error: PublishError = maybeDelivered ? maybeDeliveredBefore(failed, MAYBE_THERE) : failed;
       const { code, messageId } = error;
       maybeDelivered = error.maybeDelivered;
       const limits = { messageId, deadline, signal: options?.signal, closed$: this.#closed, maybeDelivered };
@@ -244,7 +245,7 @@ async function within(
 ): Promise<void> {
   const late$ = timer(Math.max(1, deadline - performance.now())).pipe(
     map(() => {
-      const sentence = `${why} ${maybeDelivered ? 'The broker may have the message from an earlier attempt.' : 'The message was not sent.'}`;
+      const sentence = `${why} ${maybeDelivered ? MAYBE_THERE : 'The message was not sent.'}`;
       throw new PublishError('PUBLISH_TIMEOUT', messageId, sentence, { maybeDelivered });
     }),
   );

@@ -75,10 +75,9 @@ export function producerClosed(
   });
 }
 
-/** The same error, of a message that the broker may have from an earlier attempt. */
-export function maybeDeliveredBefore(error: PublishError): PublishError {
+/** The same error, of a message that the broker may have from an earlier attempt; `how` says so in a sentence. */
+export function maybeDeliveredBefore(error: PublishError, how: string): PublishError {
   if (error.maybeDelivered) return error;
   const { code, messageId, message, cause, replyCode, retryable } = error;
-  const sentence = `${message} The broker may have it from an earlier attempt.`;
-  return new PublishError(code, messageId, sentence, { cause, replyCode, retryable, maybeDelivered: true });
+  return new PublishError(code, messageId, `${message} ${how}`, { cause, replyCode, retryable, maybeDelivered: true });
 }

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { Message } from '../consumer/delivery';
 import { PublishError, type PublishErrorCode } from '../errors';
 import type { OutboundMessage, ContractMessage } from '../producer/outbound-message';
+import { maybeDeliveredBefore } from '../producer/send-errors';
 import type { InboundMessage } from '../transport/transport';
 
 /** The arguments of a request. */
@@ -97,8 +98,6 @@ export class PendingRequest {
 
 /** The same error, of a request of which an earlier attempt arrived. */
 function mayHaveArrived(error: unknown): unknown {
-  if (!(error instanceof PublishError) || error.maybeDelivered) return error;
-  const { code, messageId, message, cause, replyCode, retryable } = error;
-  const sentence = `${message} An earlier attempt was confirmed; it may have been worked on.`;
-  return new PublishError(code, messageId, sentence, { cause, replyCode, retryable, maybeDelivered: true });
+  if (!(error instanceof PublishError)) return error;
+  return maybeDeliveredBefore(error, 'An earlier attempt was confirmed; it may have been worked on.');
 }
