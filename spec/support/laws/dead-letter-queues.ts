@@ -430,6 +430,30 @@ export function deadLetterQueueLaws(given: { readonly broker: BrokerUnderTest })
     },
   );
 
+  it('two replays at once into such a target end, also if one is closed meanwhile, and no letter is lost', async () => {
+    const desk = await opened();
+    const [one, other] = [given.broker.newClient(), given.broker.newClient()];
+    const name = given.broker.freeQueueName();
+    const deadLetter = { queue: desk.dead };
+    const full = { name, maxLength: 1, overflow: 'reject-publish-dlx', deadLetter } as const;
+    await one.admin.declare({ queues: [full] });
+    await one.send({ queue: name, body: 'there' });
+    await fail(desk, ...numbered(9));
+    const ended = Promise.allSettled(
+      [one, other].map((client) => lastValueFrom(deadLetters(client, desk.dead).replay({ to: { queue: name } }))),
+    );
+    await eventually(() => one.metrics.nacked + other.metrics.nacked > 0);
+    await one.close({ drainTimeout: 0 });
+    await ended;
+    await other.close();
+    // Copies are among them, and the broker may still be putting letters back.
+    const ids = new Set<unknown>();
+    await eventually(async () => {
+      for (const { messageId } of await given.broker.takeMessages(desk.dead, 1)) ids.add(messageId);
+      return ids.size === 9;
+    });
+  });
+
   it('letters are chosen by an age of months', async () => {
     const desk = await opened();
     await fail(desk, ...numbered(1));
