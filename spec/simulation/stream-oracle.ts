@@ -171,17 +171,15 @@ export class StreamOracle {
     const existed = this.#length(stream) !== undefined;
     const wants = (offset: number): boolean => this.#passes(plan, stream, offset);
     const reading = new Reading(this.#findings, violate, plan, stream, from, wants, existed);
-    const others = this.#readings.some((one) => one.stream === stream);
     this.#readings.push(reading);
     const isAttached = filter<InstanceQueue['health']>(({ consumers }) =>
       consumers.some(({ queueName, status }) => queueName === stream && status === 'attached'),
     );
-    // With two on one stream it is open which of them is attached.
-    if (!others) {
-      client.health$.pipe(isAttached, take(1)).subscribe(() => {
-        reading.attachedAt = this.#length(stream);
-      });
-    }
+    client.health$.pipe(isAttached, take(1)).subscribe(() => {
+      // With two on one stream it is open which of them is attached.
+      const isAlone = !this.#readings.some((one) => one !== reading && one.stream === stream);
+      if (isAlone) reading.attachedAt = this.#length(stream);
+    });
     return reading;
   }
 
