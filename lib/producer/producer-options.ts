@@ -60,7 +60,8 @@ export interface ProducerOptions<T = unknown> {
   /**
    * For messages that a queue did not take, because it is full or has no leader. `resend` on a queue route: with backoff until
    * the deadline. `resend` on an exchange route: at most four times, since each may add a copy to the other queues behind it,
-   * and only with `onUnknown: 'resend'`. `reject`: at once. @default 'resend'
+   * and only with `onUnknown: 'resend'`. Never to a queue that is known to dead-letter what it refuses (`overflow: 'reject-publish-dlx'`):
+   * each attempt would leave a copy. `reject`: at once. @default 'resend'
    */
   readonly onNack?: 'resend' | 'reject';
   /**

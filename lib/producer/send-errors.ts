@@ -48,6 +48,12 @@ export const nackedError = (entry: PendingSend): PublishError =>
     maybeDelivered: entry.maybeDelivered,
   });
 
+/** A full queue refused the message, and has put it among its dead letters. */
+export function deadLetteredError({ message: { messageId, routingKey }, maybeDelivered }: PendingSend): PublishError {
+  const message = `Queue \`${routingKey}\` is full: it refused the message and dead-lettered it (\`overflow: 'reject-publish-dlx'\`). It is not sent again: each attempt would leave a copy among the dead letters.`;
+  return new PublishError('PUBLISH_NACKED', messageId, message, { maybeDelivered });
+}
+
 function whyNacked(entry: PendingSend): string {
   const tries = `${String(entry.attempts)} attempt${entry.attempts === 1 ? '' : 's'} within ${waited(entry)}`;
   return entry.toOneQueue

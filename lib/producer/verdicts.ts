@@ -4,9 +4,10 @@ import type { ConnectionCore } from '../connection/connection-core';
 import type { Counters } from '../counters';
 import { forgetDelays } from '../delay/delay-levels';
 import { PublishError } from '../errors';
+import { queueNamed, type Topology } from '../topology';
 import type { Verdict } from '../transport/transport';
 import type { PendingSend } from './pending-send';
-import { nackedError } from './send-errors';
+import { deadLetteredError, nackedError } from './send-errors';
 import { type PumpEvents, tellConfirmed } from './producer-events';
 import type { PublishingChannel } from './publishing-channel';
 
@@ -15,6 +16,7 @@ type Returned = Extract<Verdict, { kind: 'return' }>;
 /** What decides about a message that the broker did not take, and where the verdicts are counted. */
 export interface VerdictOptions {
   readonly counters: Counters;
+  readonly topology: () => Topology;
   readonly declare: boolean;
   readonly onNack: 'resend' | 'reject';
   readonly onUnknown: 'resend' | 'reject';
@@ -81,19 +83,28 @@ export class Verdicts {
   nacked(publishing: PublishingChannel, entry: PendingSend): void {
     this.#options.counters.nacked++;
     entry.nacks++;
+    const isDeadLettered = this.#deadLetters(entry);
     // A returned message reached no queue.
-    if (entry.toOneQueue || entry.returned) entry.declined++;
+    if ((entry.toOneQueue && !isDeadLettered) || entry.returned) entry.declined++;
     entry.returned = undefined;
     if (entry.settled) return;
     const { messageId, exchange, routingKey } = entry.message;
     const facts = { messageId, exchange, routingKey, nacks: entry.nacks, epoch: publishing.epoch };
     this.#core.log.debug(facts, 'nacked');
-    if (!this.#mayResend(entry)) {
-      entry.reject(nackedError(entry));
+    if (isDeadLettered || !this.#mayResend(entry)) {
+      entry.reject(isDeadLettered ? deadLetteredError(entry) : nackedError(entry));
       return;
     }
     this.#later.add(entry);
     this.#events.declined(entry);
+  }
+
+  /**
+   * Does its queue dead-letter what it refuses? Each attempt would leave a copy there.
+   * https://www.rabbitmq.com/docs/maxlength#overflow-behaviour
+   */
+  #deadLetters({ message: { exchange, routingKey } }: PendingSend): boolean {
+    return exchange === '' && queueNamed(this.#options.topology(), routingKey)?.overflow === 'reject-publish-dlx';
   }
 
   #mayResend({ toOneQueue, nacks }: PendingSend): boolean {

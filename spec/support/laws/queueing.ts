@@ -254,6 +254,20 @@ export function queueingLaws(given: { readonly broker: BrokerUnderTest }): void 
     ]);
   });
 
+  it('a message that a full queue dead-letters is not sent again, where its spec is known', async () => {
+    const dead = await given.broker.declareQueue();
+    const name = given.broker.freeQueueName();
+    const spec = { name, maxLength: 1, overflow: 'reject-publish-dlx', deadLetter: { queue: dead } } as const;
+    const queue = given.broker.newClient({ topology: { queues: [{ ...spec, type: 'classic' }] } });
+    await queue.send({ queue: name, body: 1 });
+    const refused = queue.send({ queue: name, body: 2 });
+    await expect(refused).rejects.toMatchObject({ code: 'PUBLISH_NACKED', maybeDelivered: true });
+    await expect(refused).rejects.toThrow("dead-lettered it (`overflow: 'reject-publish-dlx'`)");
+    expect(await given.broker.takeMessages(dead, 1)).toMatchObject([{ body: 2 }]);
+    expect((await given.broker.count(dead)).ready).toBe(0);
+    expect(queue.metrics).toMatchObject({ nacked: 1, resent: 0 });
+  });
+
   it('copies go where their headers say, and only those in CC are seen', async () => {
     const [name, copy, blind] = [
       await given.broker.declareQueue(),

@@ -262,7 +262,13 @@ describe('a return of a message that nobody sent', () => {
     const { entry } = sendOf({ queue: 'q', messageId: 'm' });
     publishing.inFlight.add(entry);
     const unused = {} as never;
-    const options = { counters: new Counters(), declare: true, onNack: 'resend', onUnknown: 'resend' } as const;
+    const options = {
+      counters: new Counters(),
+      declare: true,
+      topology: () => ({}),
+      onNack: 'resend',
+      onUnknown: 'resend',
+    } as const;
     const verdicts = new Verdicts(unused, options, unused, new NackBackoff(() => undefined), () => undefined);
     const verdict = {
       kind: 'return',
@@ -287,7 +293,13 @@ describe('the channel of a message', () => {
     const later = new NackBackoff(() => undefined);
     const events = { confirmed: () => undefined } as unknown as PumpEvents;
     const counters = new Counters();
-    const options = { counters, declare: true, onNack: 'resend', onUnknown: 'resend' } as const;
+    const options = {
+      counters,
+      topology: () => ({}),
+      declare: true,
+      onNack: 'resend',
+      onUnknown: 'resend',
+    } as const;
     const verdicts = new Verdicts({} as ConnectionCore, options, events, later, () => undefined);
     publishing.nackingSince = 5;
     expect(publishing.proven).toBe(false);
