@@ -19,12 +19,20 @@ export interface Result {
 
 /** ms of simulated time in which everything must have mended after the last fault. */
 const CALM_WITHIN = 400_000;
+/** ms for which a transfer of dead letters tries to send a letter to a full queue. */
+const LETTER_TRIED_FOR = 300_000;
 /** ms in which the processes share partitions anew when one has come or left. */
 const SHARED = 15_000;
 /** ms after which a run is given up. */
 const LIMIT = 1_500_000;
 /** ms after the close in which the network and the broker come to rest: what waits longer was left behind. */
 const AFTERWARDS = 1000;
+
+/** Of several transfers each may wait for the letters of the one before. */
+function calmWithin({ letters = [] }: Plan): number {
+  const transfers = letters.filter(({ does }) => does === 'replay' || does === 'move').length;
+  return CALM_WITHIN + Math.max(0, transfers - 1) * LETTER_TRIED_FOR;
+}
 
 /** Runs a plan in a world of its own, and judges it. */
 export async function runPlan(plan: Plan): Promise<Result> {
@@ -37,9 +45,10 @@ export async function runPlan(plan: Plan): Promise<Result> {
     const app = new SimulatedApp(universe, plan, oracle);
     const running = app.run();
     if (plan.closeAt === undefined) {
+      const within = calmWithin(plan);
       try {
-        await Promise.all([running, universe.calm(CALM_WITHIN)]);
-        await universe.calm(CALM_WITHIN);
+        await Promise.all([running, universe.calm(within)]);
+        await universe.calm(within);
         // Channels open again with a backoff of their own.
         for (let looks = 0; looks < 60 && app.client.health.status !== 'up'; looks++) await universe.sleep(500);
         const readers = plan.readers ?? [];
@@ -60,14 +69,14 @@ export async function runPlan(plan: Plan): Promise<Result> {
         await universe.sleep(Math.max(0, ...members) - universe.now);
         await universe.sleep(Math.max(0, ...pauses, ...resumes) + 5000 - universe.now);
         // A consumer that began or went on meanwhile has had its messages.
-        await universe.calm(CALM_WITHIN);
+        await universe.calm(within);
         oracle.calm(app.client);
         app.partitions?.calm();
         const { resize } = plan.partitions ?? {};
         if (resize !== undefined) {
           await app.partitions?.resize(resize);
           await universe.sleep(SHARED);
-          await universe.calm(CALM_WITHIN);
+          await universe.calm(within);
           app.partitions?.calm();
         }
       } catch (error) {
