@@ -91,10 +91,12 @@ class Handling<T, R> implements AttemptEnd<T, R>, ChannelEvents {
     });
   }
 
-  /** Releases what is not started. What runs settles without a subscriber. */
+  /** Releases what is not started, and gives up what is lost. What else runs settles without a subscriber. */
   unsubscribed(): void {
     this.#stopped = true;
     this.#held.stop();
+    // Nobody waits for work on what was lost before: it would keep its timer.
+    for (const attempt of this.#running) if (attempt.delivery.settled === 'lost') attempt.giveUp();
     this.#unwatchIfDone();
   }
 

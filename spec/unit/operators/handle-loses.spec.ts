@@ -158,4 +158,21 @@ describe('a channel that ends while handle works on its deliveries', () => {
       expect(other.settled).toEqual(['requeue a']);
     }
   });
+
+  it.each(['before', 'after'])('leaves no timer of work that hangs, unsubscribed %s it', (when) => {
+    jest.useFakeTimers();
+    try {
+      const hanging = (): Promise<never> => new Promise(() => undefined);
+      const handling = source$.pipe(handle(hanging, { timeout: 1000 })).subscribe();
+      source$.next(channel.deliver('a'));
+      expect(jest.getTimerCount()).toBe(1);
+      if (when === 'before') handling.unsubscribe();
+      channel.end();
+      if (when === 'after') handling.unsubscribe();
+      expect(jest.getTimerCount()).toBe(0);
+      expect(channel.watchers).toBe(0);
+    } finally {
+      jest.useRealTimers();
+    }
+  });
 });
