@@ -81,8 +81,8 @@ export class DeadLetters {
    * Counts letters by what they died of.
    *
    * Cold. Emits: the counts so far, ten times a second at most, then the last. Completes: after `limit` letters, or after those that
-   * were there at the start. Errors: as `admin.browse`; OptionsError, when looking again could cost letters (`deliveryLimit`).
-   * Unsubscribe: ends the look.
+   * were there at the start. Errors: as `admin.browse`; OptionsError, when looking again could cost letters (`deliveryLimit`);
+   * what `where` throws. Unsubscribe: ends the look.
    *
    * @throws OptionsError if an option cannot be right
    */
@@ -139,8 +139,8 @@ export class DeadLetters {
    * again by the same call.
    *
    * Cold. Emits: reports, ten a second at most, then the last. Completes: when all that were there at the start are done, or after
-   * an abort. Errors: as `admin.browse` and `send`, except for what concerns one letter alone, which counts as `kept`; letters not yet
-   * done are back in the queue. Unsubscribe: takes no more; what is under way is finished.
+   * an abort. Errors: as `admin.browse` and `send`, except for what concerns one letter alone, which counts as `kept`; what `where`
+   * throws. Letters not yet done are back in the queue. Unsubscribe: takes no more; what is under way is finished.
    *
    * @throws OptionsError if an option cannot be right
    */
@@ -171,8 +171,8 @@ export class DeadLetters {
   /**
    * Drops letters for good.
    *
-   * Cold. Emits: reports, ten a second at most, then the last. Completes: when done. Errors: as `admin.browse`. Unsubscribe: drops no
-   * more.
+   * Cold. Emits: reports, ten a second at most, then the last. Completes: when done. Errors: as `admin.browse`; what `where`
+   * throws. Unsubscribe: drops no more.
    *
    * @throws OptionsError if an option cannot be right
    */

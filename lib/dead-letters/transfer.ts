@@ -1,4 +1,4 @@
-import { asyncScheduler, interval, Observable, type Subscription, timer } from 'rxjs';
+import { asyncScheduler, interval, Observable, type Subscription, tap, timer } from 'rxjs';
 import type { Producer } from '../producer/producer';
 import type { QueueScan } from '../consumer/queue-scan';
 import { isError, PublishError, sentenceOf } from '../errors';
@@ -127,10 +127,11 @@ class Transfer {
     scan.ending.addEventListener('abort', () => {
       this.#fail(scan.ending.reason);
     });
-    this.#reading = scan.message$.subscribe({
-      next: (message) => {
-        this.#take(message);
-      },
+    // With `tap`, which hands on as an error what a filter throws: in `next` it would end the process.
+    const take = tap<InboundMessage>((message) => {
+      this.#take(message);
+    });
+    this.#reading = scan.message$.pipe(take).subscribe({
       error: (error: unknown) => {
         this.#fail(error);
       },
@@ -188,12 +189,7 @@ class Transfer {
     const meant = matches(letter);
     // A letter that is taken is acked: the delivery limit does not matter for it.
     const leaves = meant && !dryRun;
-    try {
-      if (!leaves && !this.#guard.passes(letter)) this.#stopped = 'delivery-limit';
-    } catch (error) {
-      this.#fail(error);
-      return;
-    }
+    if (!leaves && !this.#guard.passes(letter)) this.#stopped = 'delivery-limit';
     this.#read++;
     if (meant) this.#matched++;
     const route = meant && target !== 'drop' ? target(letter) : undefined;

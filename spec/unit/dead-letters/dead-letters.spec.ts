@@ -212,3 +212,25 @@ it('a replay fails with its connection, behind a last report', async () => {
   expect(await failed).toMatchObject({ code: 'CHANNEL_CLOSED' });
   expect(reports.at(-1)).toMatchObject({ found: 2, done: 1 });
 });
+
+it('a filter that throws ends what it was given to with its error, and the letters stay', async () => {
+  const queue = await given('orders');
+  await failedIn(queue, 'orders', 'orders', 'orders');
+  const mine = new Error('mine');
+  let asked = 0;
+  const where = (): boolean => {
+    if (++asked === 2) throw mine;
+    return true;
+  };
+  const letters = deadLetters(queue, 'dead');
+  const reports: DeadLetterReport[] = [];
+  const replay$ = letters.replay({ where }).pipe(tap((report) => reports.push(report)));
+  expect(await rejection(lastValueFrom(replay$))).toBe(mine);
+  expect(reports.at(-1)).toMatchObject({ found: 3, read: 1, done: 1 });
+  expect(bodies(queue, 'dead')).toEqual(['orders', 'orders']);
+  for (const look$ of [letters.look({ where }), letters.groups({ where }), letters.drop({ where })]) {
+    asked = 1;
+    expect(await rejection(lastValueFrom<unknown>(look$))).toBe(mine);
+  }
+  expect(bodies(queue, 'dead')).toEqual(['orders', 'orders']);
+});
