@@ -1,11 +1,11 @@
-import { defer, filter, firstValueFrom, map, switchMap, tap, throwIfEmpty, type Observable } from 'rxjs';
+import { filter, firstValueFrom, map, tap, throwIfEmpty, type Observable } from 'rxjs';
 import { auto, type Codec } from '../codec';
 import type { ConnectionCore } from '../connection/connection-core';
 import type { Up } from '../connection/supervisor';
 import { ArrivedMessage } from '../consumer/channel-delivery';
 import type { Delivery, Message } from '../consumer/delivery';
 import { contractCodec } from '../consumer/delivery-decoder';
-import { closingBehind } from '../consumer/closing-behind';
+import { closingBehind, opening } from '../consumer/closing-behind';
 import { QueueScan, type QueueScanOptions } from '../consumer/queue-scan';
 import { codecBesideContract, queueCodecs } from '../contract';
 import type { PlainQueue, QueueOf } from '../contract-codecs';
@@ -166,17 +166,16 @@ export class Admin {
     const name = nameOf(queue);
     checkOptions(options, BROWSE, { of: 'browse()' });
     const { limit = 100 } = options;
-    return defer(() => this.scan(name, { limit, window: WINDOW })).pipe(
-      switchMap((scan) => {
-        const read$ = scan.message$.pipe(
-          tap(({ deliveryTag }) => {
-            scan.keep(deliveryTag);
-          }),
-          map((message) => new ArrivedMessage(undelayed(message), name, message.content)),
-        );
-        return closingBehind(read$, scan);
-      }),
-    );
+    const open = (): Promise<QueueScan> => this.scan(name, { limit, window: WINDOW });
+    return opening(open, (scan) => {
+      const read$ = scan.message$.pipe(
+        tap(({ deliveryTag }) => {
+          scan.keep(deliveryTag);
+        }),
+        map((message) => new ArrivedMessage(undelayed(message), name, message.content)),
+      );
+      return closingBehind(read$, scan);
+    });
   }
 
   /** @internal A scan of a queue whose messages are acked or kept one by one. */

@@ -8,20 +8,18 @@
 import {
   auditTime,
   connect,
-  defer,
   filter,
   map,
   merge,
   type Observable,
   scan as accumulate,
   startWith,
-  switchMap,
   takeLast,
   takeWhile,
 } from 'rxjs';
 import type { InstanceQueue } from '../client/instance-queue';
 import { written } from '../codec';
-import { closingBehind } from '../consumer/closing-behind';
+import { closingBehind, opening } from '../consumer/closing-behind';
 import type { QueueScan } from '../consumer/queue-scan';
 import { checkOptions, expected, isObject, shortString } from '../options';
 import type { Producer } from '../producer/producer';
@@ -87,32 +85,30 @@ export class DeadLetters {
    * @throws OptionsError if an option cannot be right
    */
   groups(options: LookOptions = {}): Observable<DeadLetterGroups> {
-    const { matches, open } = this.#looking(options);
-    return defer(open).pipe(
-      switchMap(({ scan, guard, letter$ }) => {
-        const groups = new LetterGroups();
-        const counts = (read: number, stopped: boolean): DeadLetterGroups => ({
-          found: scan.found,
-          read,
-          matched: groups.matched,
-          groups: groups.list(),
-          others: groups.others,
-          highestCount: guard.highest,
-          ...(stopped && { stopped: 'delivery-limit' }),
-        });
-        const read$ = letter$.pipe(
-          accumulate(
-            ({ read }, { letter, last }) => {
-              if (matches(letter)) groups.add(letter);
-              return { read: read + 1, stopped: last };
-            },
-            { read: 0, stopped: false },
-          ),
-          startWith({ read: 0, stopped: false }),
-        );
-        return withLast(read$, COUNT_EVERY).pipe(map(({ read, stopped }) => counts(read, stopped)));
-      }),
-    );
+    const { matches, reading } = this.#looking(options);
+    return reading(({ scan, guard, letter$ }) => {
+      const groups = new LetterGroups();
+      const counts = (read: number, stopped: boolean): DeadLetterGroups => ({
+        found: scan.found,
+        read,
+        matched: groups.matched,
+        groups: groups.list(),
+        others: groups.others,
+        highestCount: guard.highest,
+        ...(stopped && { stopped: 'delivery-limit' }),
+      });
+      const read$ = letter$.pipe(
+        accumulate(
+          ({ read }, { letter, last }) => {
+            if (matches(letter)) groups.add(letter);
+            return { read: read + 1, stopped: last };
+          },
+          { read: 0, stopped: false },
+        ),
+        startWith({ read: 0, stopped: false }),
+      );
+      return withLast(read$, COUNT_EVERY).pipe(map(({ read, stopped }) => counts(read, stopped)));
+    });
   }
 
   /**
@@ -124,9 +120,8 @@ export class DeadLetters {
    * @throws OptionsError if an option cannot be right
    */
   look(options: LookOptions = {}): Observable<DeadLetter> {
-    const { matches, open } = this.#looking(options);
-    return defer(open).pipe(
-      switchMap(({ letter$ }) => letter$),
+    const { matches, reading } = this.#looking(options);
+    return reading(({ letter$ }) => letter$).pipe(
       map(({ letter }) => letter),
       filter(matches),
     );
@@ -189,15 +184,16 @@ export class DeadLetters {
     return { exchange: '', routingKey: letter.queue };
   }
 
-  #looking(options: LookOptions): { matches: (letter: DeadLetter) => boolean; open: () => Promise<Look> } {
+  #looking(options: LookOptions): {
+    readonly matches: (letter: DeadLetter) => boolean;
+    readonly reading: <T>(read: (look: Look) => Observable<T>) => Observable<T>;
+  } {
     checkOptions(options, LOOK, { of: 'a look at dead letters' });
     const { limit = 1000, where, deliveryLimit } = options;
-    const matches = matcher(where);
-    const open = async (): Promise<Look> => {
-      const scan = await this.#queue.admin.scan(this.name, { limit, window: LOOKING });
-      return new Look(scan, new DeliveryGuard(scan, this.name, deliveryLimit), this.name);
-    };
-    return { matches, open };
+    const open = (): Promise<QueueScan> => this.#queue.admin.scan(this.name, { limit, window: LOOKING });
+    const look = (scan: QueueScan): Look =>
+      new Look(scan, new DeliveryGuard(scan, this.name, deliveryLimit), this.name);
+    return { matches: matcher(where), reading: (read) => opening(open, (scan) => read(look(scan))) };
   }
 
   #taking(
@@ -205,10 +201,10 @@ export class DeadLetters {
     how: Pick<TransferOptions, 'target' | 'anew'>,
   ): Observable<DeadLetterReport> {
     const matches = matcher(where);
-    return defer(async () => {
-      // At a low rate fewer letters wait for their turn.
-      const window = dryRun ? LOOKING : Math.max(1, Math.min(WINDOW, Math.ceil(rate ?? WINDOW)));
-      const scan = await this.#queue.admin.scan(this.name, { limit, window });
+    // At a low rate fewer letters wait for their turn.
+    const window = dryRun ? LOOKING : Math.max(1, Math.min(WINDOW, Math.ceil(rate ?? WINDOW)));
+    const open = (): Promise<QueueScan> => this.#queue.admin.scan(this.name, { limit, window });
+    return opening(open, (scan) => {
       const guard = new DeliveryGuard(scan, this.name, deliveryLimit);
       const producer = how.target === 'drop' || dryRun ? undefined : this.#producer();
       const look = new TargetLook(() => this.#queue.admin.link());
@@ -222,7 +218,7 @@ export class DeadLetters {
         signal,
         ...how,
       });
-    }).pipe(switchMap((report$) => report$));
+    });
   }
 
   /**

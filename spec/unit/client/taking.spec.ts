@@ -125,6 +125,17 @@ describe('a look at a queue', () => {
     expect(again.values[7]).toMatchObject({ body: Buffer.from('7'), queue: 'orders', routingKey: 'orders' });
   });
 
+  it('does not hold up the end of the connection if it is left while the queue is opened', async () => {
+    put(1);
+    queue.admin.browse('orders').subscribe().unsubscribe();
+    await later(2000);
+    const closed = jest.fn();
+    void queue.close({ drainTimeout: 20_000 }).then(closed);
+    await later(2000);
+    expect(closed).toHaveBeenCalledWith({ unsettled: 0, unconfirmed: 0 });
+    expect(ready()).toEqual([1]);
+  });
+
   it.each<[object, string]>([
     [{ limit: 0 }, 'Expected `limit` to be an integer of at least 1, or Infinity, got `0` (number).'],
     [{ limit: 1.5 }, 'Expected `limit`'],

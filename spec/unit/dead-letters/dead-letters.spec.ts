@@ -1,7 +1,7 @@
 import { OptionsError } from 'instance-queue';
 import { FakeInstanceQueue } from 'instance-queue/testing';
-import { deadLetters, type DeadLetterReport } from 'instance-queue/tools';
-import { from, lastValueFrom, map, tap, toArray } from 'rxjs';
+import { type DeadLetterReport, type DeadLetters, deadLetters } from 'instance-queue/tools';
+import { from, lastValueFrom, map, type Observable, tap, toArray } from 'rxjs';
 import type { QueueScan } from '../../../lib/consumer/queue-scan';
 import { OWN } from '../../../lib/own-headers';
 import type { InboundMessage } from '../../../lib/transport/transport';
@@ -233,4 +233,21 @@ it('a filter that throws ends what it was given to with its error, and the lette
     expect(await rejection(lastValueFrom<unknown>(look$))).toBe(mine);
   }
   expect(bodies(queue, 'dead')).toEqual(['orders', 'orders']);
+});
+
+it.each<[string, (letters: DeadLetters) => Observable<unknown>]>([
+  ['look', (letters) => letters.look()],
+  ['count', (letters) => letters.groups()],
+  ['replay', (letters) => letters.replay()],
+  ['drop', (letters) => letters.drop()],
+])('a %s that is left while its queue is opened does not hold up the end of the connection', async (_, work) => {
+  const queue = await given('orders');
+  await failedIn(queue, 'orders');
+  const scan = jest.spyOn(queue.admin, 'scan');
+  work(deadLetters(queue, 'dead')).subscribe().unsubscribe();
+  await scan.mock.results[0]?.value;
+  const began = performance.now();
+  await queue.close({ drainTimeout: 3000 });
+  expect(performance.now() - began).toBeLessThan(2000);
+  expect(bodies(queue, 'dead')).toEqual(['orders']);
 });
