@@ -92,14 +92,15 @@ function deathsIn(header: unknown): Death[] {
         reason,
         exchange: typeof exchange === 'string' ? exchange : '',
         routingKey: typeof key === 'string' ? key : '',
-        time: typeof seconds === 'number' ? new Date(seconds * 1000) : undefined,
+        time: typeof seconds === 'number' ? dateOf(seconds * 1000) : undefined,
       },
     ];
   });
 }
 
-function dateOf(text: string | undefined): Date | undefined {
-  const date = new Date(text ?? Number.NaN);
+/** Undefined: it is none, or one that no Date can hold. */
+function dateOf(time: string | number | undefined): Date | undefined {
+  const date = new Date(time ?? Number.NaN);
   return Number.isNaN(date.getTime()) ? undefined : date;
 }
 

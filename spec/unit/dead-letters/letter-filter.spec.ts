@@ -212,6 +212,15 @@ describe('a filter means the letters to which all of it applies', () => {
     expect(matcher({ text: '' })(bare)).toBe(true);
   });
 
+  it('a letter with a time that no date can hold is not meant by a filter of one', () => {
+    const later = letter({
+      headers: { 'x-death': [death({ time: { '!': 'timestamp', value: DIED * 1_000_000_000 } })] },
+    });
+    expect(later.diedAt).toBeUndefined();
+    for (const filter of [{ olderThan: 0 }, { newerThan: age }, { before: new Date() }])
+      expect([filter, matcher(filter)(later)]).toEqual([filter, false]);
+  });
+
   it.each([
     ['where.messageId', { messageId: 5 }],
     ['where.olderThan', { olderThan: -1 }],
