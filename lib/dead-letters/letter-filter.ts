@@ -12,7 +12,7 @@ export interface DeadLetterFilter {
   readonly error?: string;
   /** The `type` property. */
   readonly type?: string;
-  /** Headers, by name and value; a value is compared as text. */
+  /** Headers, by name and value; a value is compared as text, a list or a table as JSON. */
   readonly headers?: Readonly<Record<string, unknown>>;
   /** A part of the body, as UTF-8. A compressed body is not searched. */
   readonly text?: string;
@@ -56,7 +56,7 @@ export function matcher(filter: Where | undefined): (letter: DeadLetter) => bool
   const latest = Math.min(olderThan === undefined ? Infinity : now - olderThan, before?.getTime() ?? Infinity);
   const earliest = newerThan === undefined ? -Infinity : now - newerThan;
   const timed = olderThan !== undefined || newerThan !== undefined || before !== undefined;
-  const headers = Object.entries(filter.headers ?? {}).map(([name, value]) => [name, String(value)] as const);
+  const headers = Object.entries(filter.headers ?? {}).map(([name, value]) => [name, textOf(value)] as const);
   const text = filter.text === undefined ? undefined : Buffer.from(filter.text);
   const same = (wanted: string | undefined, value: string | undefined): boolean =>
     wanted === undefined || wanted === value;
