@@ -60,6 +60,7 @@ export function tail(queue: InstanceQueue, options: TailOptions): Observable<Mes
   if ([exchange, stream, copied].filter((name) => name !== undefined).length !== 1)
     throw new OptionsError('tail()', 'Expected one of `exchange`, `queue` and `stream`.');
   if (exchange === '') throw expected('exchange', 'a name: nothing can be bound to the default exchange', exchange);
+  if (keys?.length === 0) throw expected('keys', 'at least one binding key: without one nothing is followed', keys);
   if (stream !== undefined) return tailStream(queue, stream, offset);
   if (exchange !== undefined)
     return defer(async () => {

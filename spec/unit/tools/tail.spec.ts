@@ -179,6 +179,7 @@ it.each<[string, unknown]>([
   ['`management` to be given, to read the bindings of queue `orders`', { queue: 'orders' }],
   ['`management.url` to be an http:// or https:// URL', { queue: 'orders', management: { url: 'nowhere' } }],
   ['`keys`', { exchange: 'a', keys: 'b' }],
+  ['`keys` to be at least one binding key', { exchange: 'a', keys: [] }],
   ['`stream`', { stream: 5 }],
   ['`exchange`', { exchange: 'a'.repeat(256) }],
   ['`exchange` to be a name', { exchange: '' }],
