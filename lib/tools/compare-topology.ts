@@ -246,7 +246,9 @@ async function compareBindings(
     try {
       const there = await management.bindingsFrom(source);
       for (const binding of wanted) compared.push(entry(nameOf(binding), isIn(there, binding) ? 'same' : 'missing'));
-      const extra = there.filter((binding) => ours.has(binding.destination) && !isIn(declared, binding));
+      const extra = there.filter(
+        (binding) => binding.destinationType === 'queue' && ours.has(binding.destination) && !isIn(declared, binding),
+      );
       for (const binding of extra) compared.push(entry(nameOf(binding), 'extra'));
     } catch (error) {
       for (const binding of wanted) compared.push(entry(nameOf(binding), 'unknown', sentenceOf(error)));

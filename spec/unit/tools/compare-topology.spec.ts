@@ -236,6 +236,12 @@ describe('a comparison of bindings', () => {
       ['events → orders (a): extra'],
     ],
     [
+      'as nothing of ours, if it leads to an exchange with the name of a queue',
+      { exchanges: [{ name: 'events', type: 'topic' }], queues },
+      { events: [row('events', 'orders', 'a', { destination_type: 'exchange' })] },
+      [],
+    ],
+    [
       'as unknown, where that cannot be read',
       {
         bindings: [
