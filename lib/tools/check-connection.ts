@@ -61,7 +61,8 @@ export function checkConnection(options: CheckOptions): Observable<CheckStep> {
 }
 
 async function* steps(endpoint: Endpoint, options: CheckOptions): AsyncGenerator<CheckStep, void, void> {
-  const { timeout = WITHIN } = options;
+  // Node takes whole ms alone for the time of a signal.
+  const timeout = Math.ceil(options.timeout ?? WITHIN);
   const { hostname, port, label, protocol } = endpoint;
   const reach = [
     ['dns', () => resolve(hostname, timeout)],

@@ -168,7 +168,7 @@ describe('the check of a connection that is refused', () => {
       client.onMethod('protocol-header', 'ignore');
     });
     const began = performance.now();
-    const steps = await check({ url: fake.url, timeout: 100 });
+    const steps = await check({ url: fake.url, timeout: 100.5 });
     expect(performance.now() - began).toBeLessThan(5000);
     expect(outline(steps)).toEqual(['dns ok', 'tcp ok', 'login failed']);
   });
