@@ -1,5 +1,5 @@
 import { Command, Option } from 'commander';
-import { fromEvent, lastValueFrom, takeUntil, tap, type Observable } from 'rxjs';
+import { lastValueFrom, takeUntil, tap, type Observable } from 'rxjs';
 import { deadLetters, type DeadLetterGroups } from '../tools/index';
 import { type DeadOptions, drop, looking, move, replay } from './dead-transfers';
 import { EXIT } from './exit-codes';
@@ -180,7 +180,6 @@ async function show(session: Session, name: string, options: DeadOptions): Promi
 }
 
 /** The last value; undefined if there was none. Ctrl-C ends it, and gives everything back. */
-function last<T>(source: Observable<T>, { signal }: Session): Promise<T | undefined> {
-  const ended$ = fromEvent(signal, 'abort');
-  return lastValueFrom(source.pipe(takeUntil(ended$)), { defaultValue: undefined });
+function last<T>(source: Observable<T>, { interrupted$ }: Session): Promise<T | undefined> {
+  return lastValueFrom(source.pipe(takeUntil(interrupted$)), { defaultValue: undefined });
 }

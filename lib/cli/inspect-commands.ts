@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { Command } from 'commander';
-import { lastValueFrom, tap, toArray } from 'rxjs';
+import { lastValueFrom, takeUntil, tap, toArray } from 'rxjs';
 import type { Topology } from '../index';
 import { checkConnection, compareTopology, type TopologyComparison } from '../tools/index';
 import { EXIT, UsageError, exitCodeOf } from './exit-codes';
@@ -45,9 +45,11 @@ async function check(session: Session, { queue, timeout }: CheckOptions): Promis
       tap(({ name, status, text }) => {
         if (!terminal.json) terminal.print(`${name.padEnd(9)} ${signs[status]} ${plain(text)}`);
       }),
+      takeUntil(session.interrupted$),
       toArray(),
     ),
   );
+  if (session.signal.aborted) return EXIT.interrupted;
   const failed = steps.find(({ status }) => status === 'failed');
   const code = failed ? exitCodeOf(failed.error) : EXIT.done;
   if (failed?.name === 'tls')

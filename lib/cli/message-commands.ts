@@ -1,6 +1,6 @@
 import { Command } from 'commander';
 import { readFileSync } from 'node:fs';
-import { fromEvent, lastValueFrom, take as takeFirst, takeUntil, tap } from 'rxjs';
+import { lastValueFrom, take as takeFirst, takeUntil, tap } from 'rxjs';
 import { bytes, ChannelError, InstanceQueueError, type OutboundMessage } from '../index';
 import { tail, type TailOptions } from '../tools/index';
 import { EXIT, UsageError } from './exit-codes';
@@ -136,7 +136,7 @@ Examples:
 }
 
 async function follow(session: Session, name: string, options: TailCommandOptions): Promise<number> {
-  const { terminal, queue, signal } = session;
+  const { terminal, queue } = session;
   const what = await optionsFor(session, name, options);
   terminal.hint(`following ${name}; Ctrl-C ends it`);
   const message$ = tail(queue, what).pipe(
@@ -145,7 +145,7 @@ async function follow(session: Session, name: string, options: TailCommandOption
       else printMessage(terminal, message);
     }),
     takeFirst(options.limit ?? Infinity),
-    takeUntil(fromEvent(signal, 'abort')),
+    takeUntil(session.interrupted$),
   );
   await lastValueFrom(message$, { defaultValue: undefined }).catch((error: unknown) => {
     throw explained(error, what);

@@ -1,3 +1,4 @@
+import { defer, fromEvent, type Observable, of } from 'rxjs';
 import { InstanceQueue } from '../index';
 import type { ManagementOptions } from '../tools/index';
 import { EXIT, exitCodeOf, UsageError } from './exit-codes';
@@ -58,6 +59,12 @@ export class Session {
       base.password = amqp.username === '' ? 'guest' : amqp.password;
     }
     return { url: base.href, vhost };
+  }
+
+  /** Emits when `signal` is aborted, at once if it is already: its event comes once, and perhaps before anyone waits for it. */
+  get interrupted$(): Observable<unknown> {
+    const { signal } = this;
+    return defer(() => (signal.aborted ? of(undefined) : fromEvent(signal, 'abort')));
   }
 
   async close(): Promise<void> {

@@ -3,7 +3,7 @@ import { lookup } from 'node:dns/promises';
 import { once } from 'node:events';
 import { connect as connectTcp, isIP } from 'node:net';
 import { connect as connectTls, type ConnectionOptions as TlsOptions } from 'node:tls';
-import { firstValueFrom, from, map, type Observable, race, timer } from 'rxjs';
+import { firstValueFrom, from, map, Observable, race, timer } from 'rxjs';
 import { InstanceQueue } from '../client/instance-queue';
 import { ChannelError, ConnectionError, isError, sentenceOf } from '../errors';
 import { checkOptions, duration, type Shape, shortString, string } from '../options';
@@ -47,7 +47,7 @@ const DAY = 24 * 3_600_000;
  * Connects as a service would, step by step, and explains what is refused.
  *
  * Cold. Emits: each step, as soon as it is known. Completes: behind the last; a failed step is not an error. Errors: never.
- * Unsubscribe: nothing further is tried.
+ * Unsubscribe: what is being tried is given up, and nothing further is tried.
  *
  * @throws OptionsError if the URL or an option cannot be right
  *
@@ -57,17 +57,29 @@ const DAY = 24 * 3_600_000;
 export function checkConnection(options: CheckOptions): Observable<CheckStep> {
   checkOptions<CheckOptions>(options, CHECK, { of: 'checkConnection()', required: ['url'], secret: true });
   const endpoint = parseEndpoint(options.url);
-  return from(steps(endpoint, options));
+  return new Observable((subscriber) => {
+    // A step may take its whole time, in which its socket would keep the process.
+    const left = new AbortController();
+    from(steps(endpoint, options, left.signal)).subscribe(subscriber);
+    return () => {
+      left.abort();
+    };
+  });
 }
 
-async function* steps(endpoint: Endpoint, options: CheckOptions): AsyncGenerator<CheckStep, void, void> {
+async function* steps(
+  endpoint: Endpoint,
+  options: CheckOptions,
+  left: AbortSignal,
+): AsyncGenerator<CheckStep, void, void> {
   // Node takes whole ms alone for the time of a signal.
   const timeout = Math.ceil(options.timeout ?? WITHIN);
+  const late = (): AbortSignal => AbortSignal.any([left, AbortSignal.timeout(timeout)]);
   const { hostname, port, label, protocol } = endpoint;
   const reach = [
     ['dns', () => resolve(hostname, timeout)],
-    ['tcp', () => openTcp(hostname, port, timeout)],
-    ...(protocol === 'amqps' ? ([['tls', () => openTls(endpoint, options.tls, timeout)]] as const) : []),
+    ['tcp', () => openTcp(hostname, port, timeout, late())],
+    ...(protocol === 'amqps' ? ([['tls', () => openTls(endpoint, options.tls, timeout, late())]] as const) : []),
   ] as const;
   for (const [name, work] of reach) {
     const step = await attempt(name, work, (cause) => connectFailed(label, cause));
@@ -82,6 +94,7 @@ async function* steps(endpoint: Endpoint, options: CheckOptions): AsyncGenerator
     reconnect: { initialAttempts: 1, attempts: 0 },
     connectTimeout: timeout,
   });
+  left.addEventListener('abort', () => void queue.close({ drainTimeout: 0 }));
   try {
     const login = await attempt('login', () => logIn(queue, endpoint));
     yield login;
@@ -119,8 +132,8 @@ async function resolve(hostname: string, timeout: number): Promise<string> {
   return `${hostname} is ${[...new Set(addresses.map(({ address }) => address))].join(', ')}`;
 }
 
-async function openTcp(host: string, port: number, timeout: number): Promise<string> {
-  const socket = connectTcp({ host, port, signal: AbortSignal.timeout(timeout) });
+async function openTcp(host: string, port: number, timeout: number, signal: AbortSignal): Promise<string> {
+  const socket = connectTcp({ host, port, signal });
   // It may go on failing after the first answer.
   socket.on('error', () => undefined);
   const began = performance.now();
@@ -134,12 +147,17 @@ async function openTcp(host: string, port: number, timeout: number): Promise<str
   }
 }
 
-async function openTls(endpoint: Endpoint, tls: TlsOptions | undefined, timeout: number): Promise<string> {
+async function openTls(
+  endpoint: Endpoint,
+  tls: TlsOptions | undefined,
+  timeout: number,
+  signal: AbortSignal,
+): Promise<string> {
   const { hostname: host, port } = endpoint;
   const socket = connectTls({ host, port, ...(isIP(host) === 0 && { servername: host }), ...tls, ...endpoint.tls });
   socket.on('error', () => undefined);
   try {
-    await once(socket, 'secureConnect', { signal: AbortSignal.timeout(timeout) });
+    await once(socket, 'secureConnect', { signal });
     const { subject, valid_to: until } = socket.getPeerCertificate();
     const days = Math.floor((new Date(until).getTime() - Date.now()) / DAY);
     const name: unknown = subject.CN;

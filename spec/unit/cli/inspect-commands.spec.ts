@@ -2,7 +2,7 @@ import { FakeInstanceQueue } from 'instance-queue/testing';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
-import { type AddressInfo, createServer as createTcp } from 'node:net';
+import { type AddressInfo, createServer as createTcp, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { checkCommand, topologyCommand, topologyIn } from '../../../lib/cli/inspect-commands';
@@ -10,6 +10,7 @@ import { closeAll, closing } from '../../support/closing';
 import { FakeBroker, type FakeClient } from '../../support/fake-broker/fake-broker';
 import { listening } from '../../support/listening';
 import { runOver, type RunOptions, surroundings } from '../../support/surroundings';
+import { eventually } from '../../support/waiting';
 
 afterEach(closeAll);
 
@@ -174,6 +175,28 @@ describe('check', () => {
       '',
     ]);
     expect(out).toMatch(/^configure ok {6}may declare queues$/m);
+  });
+
+  it('ends by Ctrl-C, also where nobody answers', async () => {
+    const sockets = new Set<Socket>();
+    const mute = createTcp((socket) => {
+      sockets.add(socket);
+      socket.on('error', () => undefined).on('close', () => sockets.delete(socket));
+      // The second connection is the one that logs in.
+      socket.on('data', () => {
+        interrupted.abort();
+      });
+    });
+    closing({ close: () => mute.close() });
+    const interrupted = new AbortController();
+    mute.listen(0, '127.0.0.1');
+    await once(mute, 'listening');
+    const began = performance.now();
+    const url = `amqp://127.0.0.1:${String((mute.address() as AddressInfo).port)}`;
+    const { code, out } = await check(url, { interrupted: interrupted.signal, json: true });
+    expect({ code, out }).toEqual({ code: 130, out: '' });
+    await eventually(() => sockets.size === 0);
+    expect(performance.now() - began).toBeLessThan(5000);
   });
 
   it('looks at no queue unless one is named, and says in JSON that all is well', async () => {

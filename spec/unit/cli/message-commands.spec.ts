@@ -167,6 +167,15 @@ describe('tail', () => {
     expect(await ended).toEqual({ code: 130, out: '', err: '' });
   });
 
+  it('ends by a Ctrl-C that comes before it follows anything', async () => {
+    const queue = await given();
+    const interrupted = new AbortController();
+    const ended = tail(queue, ['events'], { interrupted: interrupted.signal });
+    interrupted.abort();
+    expect((await ended).code).toBe(130);
+    expect(queue.health.consumers).toEqual([]);
+  });
+
   it('of what does not exist is refused', async () => {
     expect(await tail(await given(), ['none'])).toEqual({
       code: 6,
