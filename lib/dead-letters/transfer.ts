@@ -1,7 +1,7 @@
 import { asyncScheduler, interval, Observable, type Subscription, tap, timer } from 'rxjs';
 import type { Producer } from '../producer/producer';
 import type { QueueScan } from '../consumer/queue-scan';
-import { isError, PublishError, sentenceOf } from '../errors';
+import { isError, OptionsError, PublishError, sentenceOf } from '../errors';
 import type { InboundMessage } from '../transport/transport';
 import { readDeadLetter, sentAgain, type DeadLetter, type Target } from './dead-letter';
 import { nameOf, type DeadLetterReport } from './dead-letter-report';
@@ -217,7 +217,10 @@ class Transfer {
         this.#scan.keep(tag);
       }
     } catch (error) {
-      this.#fail(error);
+      if (error instanceof OptionsError) {
+        this.#problem = error.message;
+        this.#keep(tag, 'refused');
+      } else this.#fail(error);
     }
     this.#leave();
   }

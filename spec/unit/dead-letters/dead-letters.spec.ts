@@ -112,6 +112,20 @@ describe('a report', () => {
   });
 });
 
+it.each([
+  [false, 'queue'],
+  [true, 'queue'],
+  [false, 'published'],
+  [true, 'published'],
+] as const)('a letter from a queue whose name is too long stays alone (dryRun: %j, to: %j)', async (dryRun, to) => {
+  const queue = await given('orders');
+  for (const name of ['q'.repeat(256), 'orders'])
+    await queue.send({ queue: 'dead', body: name, headers: { [OWN.queue]: name, [OWN.routingKey]: name } });
+  const report = await lastValueFrom(deadLetters(queue, 'dead').replay({ dryRun, to }));
+  expect(report).toMatchObject({ matched: 2, done: 1, kept: { noOrigin: 0, unroutable: 0, refused: 1 } });
+  expect(report.problem).toContain('`routingKey` to be a string of at most 255 bytes');
+});
+
 describe('a dry run', () => {
   it('of a drop counts, and leaves all where they are', async () => {
     const queue = await given();
