@@ -178,10 +178,10 @@ export class DeadLetters {
 
   #origin(letter: DeadLetter, to: NonNullable<ReplayOptions['to']>): Target | undefined {
     if (isObject(to)) return targetOf(to);
-    if (to === 'published') return letter.published;
+    const failedIn = letter.queue === undefined ? undefined : targetOf({ queue: letter.queue });
+    const target = to === 'published' ? letter.published : failedIn;
     // Into itself it would come back as it is.
-    if (letter.queue === undefined || letter.queue === this.name) return undefined;
-    return { exchange: '', routingKey: letter.queue };
+    return target?.exchange === '' && target.routingKey === this.name ? undefined : target;
   }
 
   #looking(options: LookOptions): {

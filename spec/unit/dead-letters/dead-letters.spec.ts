@@ -126,6 +126,14 @@ it.each([
   expect(report.problem).toContain('`routingKey` to be a string of at most 255 bytes');
 });
 
+it.each([false, true])('a letter that was published to its own queue stays there (dryRun: %j)', async (dryRun) => {
+  const queue = await given('orders');
+  await queue.send({ queue: 'dead', body: 1, headers: { [OWN.queue]: 'orders', [OWN.routingKey]: 'dead' } });
+  const report = await lastValueFrom(deadLetters(queue, 'dead').replay({ dryRun, to: 'published' }));
+  expect(report).toMatchObject({ done: 0, kept: { noOrigin: 1 }, targets: {} });
+  expect(queue.broker.messages('dead')).toMatchObject([{ properties: { headers: { [OWN.queue]: 'orders' } } }]);
+});
+
 describe('a dry run', () => {
   it('of a drop counts, and leaves all where they are', async () => {
     const queue = await given();
