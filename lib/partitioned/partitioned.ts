@@ -5,7 +5,7 @@
  * goes. `PartitionConsumers` is one consumer of them all: its `Membership` finds the others, `group.ts` (pure)
  * decides who owns which partition. This room imports consumer/, producer/, connection/ and the layers below; only client/ imports it.
  */
-import { Observable, type Subscription, defer, firstValueFrom, retry, timer } from 'rxjs';
+import { Observable, ReplaySubject, type Subscription, defer, firstValueFrom, map, merge, retry, timer } from 'rxjs';
 import { type Codec, written } from '../codec';
 import type { Connection } from '../connection/connection';
 import { drainTimeoutOf } from '../connection/connection-options';
@@ -13,7 +13,7 @@ import type { CloseOptions, CloseReport } from '../connection/member';
 import type { ConsumeOptions, ResolvedConsumeOptions } from '../consumer/consume-options';
 import type { ConsumeSubscription } from '../consumer/consume-subscription';
 import type { Delivery } from '../consumer/delivery';
-import { ChannelError, ConsumerError } from '../errors';
+import { ChannelError, type ConnectionError, ConsumerError } from '../errors';
 import { checkOptions, duration, expected } from '../options';
 import type { Confirmation } from '../producer/pending-send';
 import type { Producer } from '../producer/producer';
@@ -81,6 +81,8 @@ export class Partitioned<T = unknown> implements AsyncDisposable {
   readonly #consumers = new Map<PartitionConsumers<T>, Subscription>();
   readonly #assignment = new StateSubject<readonly number[]>(Object.freeze([]));
   readonly #unregister: () => void;
+  /** Emits when nothing has to be declared any more: it is closed, or, with the error of that, its connection is. */
+  readonly #over$ = new ReplaySubject<ConnectionError | undefined>(1);
   #partitions: number;
   #declared: Promise<void> | undefined;
   #closed: Promise<CloseReport> | undefined;
@@ -110,6 +112,7 @@ export class Partitioned<T = unknown> implements AsyncDisposable {
     });
     host.consuming.core.state$.subscribe({
       complete: () => {
+        this.#over$.next(host.consuming.core.closedError());
         this.#assignment.end(Object.freeze([]));
       },
     });
@@ -242,6 +245,7 @@ export class Partitioned<T = unknown> implements AsyncDisposable {
     const left = (): number => Math.max(0, this.#deadline - performance.now());
     const unsettled = await this.#closeConsumers(left());
     const { unconfirmed } = await this.#sends.close(left());
+    this.#over$.next(undefined);
     this.#unregister();
     this.#assignment.end(Object.freeze([]));
     return { unsettled, unconfirmed };
@@ -265,6 +269,12 @@ export class Partitioned<T = unknown> implements AsyncDisposable {
   }
 
   async #declareAll(topology: Topology): Promise<void> {
+    const unlessOver = (error: unknown): Observable<never> =>
+      this.#over$.pipe(
+        map((closed) => {
+          throw closed ?? error;
+        }),
+      );
     // A link that was lost meanwhile, or a node that just starts, refuses nothing.
     const patiently$ = defer(() => this.#host.admin.declare(topology)).pipe(
       retry({
@@ -272,7 +282,7 @@ export class Partitioned<T = unknown> implements AsyncDisposable {
           // Members that start together declare the same queues.
           const mayPass = (refusal: ChannelError): boolean =>
             refusal.retryable || (isBrokerCrash(refusal) && count <= CRASHES);
-          if (error instanceof ChannelError && mayPass(error)) return timer(AGAIN_AFTER);
+          if (error instanceof ChannelError && mayPass(error)) return merge(timer(AGAIN_AFTER), unlessOver(error));
           throw withCount(error, this.#layout);
         },
       }),

@@ -45,6 +45,23 @@ describe('declaring the partitions', () => {
     await queue.close();
   });
 
+  it.each(['the partitioned queue', 'its connection'])('is not tried again when %s is closed', async (which) => {
+    const queue = new FakeInstanceQueue({ broker: new MemoryBroker() });
+    const passing = channelRefused('Cannot declare', new Error('405'), { replyCode: 405, text: 'RESOURCE_LOCKED' });
+    expect(passing.retryable).toBe(true);
+    const declare = jest.spyOn(queue.admin, 'declare').mockRejectedValue(passing);
+    const orders = queue.partitioned({ name: 'orders', partitions: 2 });
+    const sent = rejection(orders.send({ key: 'a', body: 1 }));
+    await firstValueFrom(timer(1200));
+    expect(declare).toHaveBeenCalledTimes(3);
+    await (which === 'its connection' ? queue : orders).close({ drainTimeout: 0 });
+    expect(await sent).toMatchObject({ code: 'PUBLISH_CLOSED' });
+    await firstValueFrom(timer(5000));
+    expect(declare).toHaveBeenCalledTimes(3);
+    await queue.close();
+    expect(jest.getTimerCount()).toBe(0);
+  });
+
   it('is refused to a send as to any other: a PublishError with the refusal as its cause', async () => {
     const queue = new FakeInstanceQueue({ broker: new MemoryBroker() });
     const refusal = channelRefused('Cannot declare', new Error('403'), { replyCode: 403, text: 'ACCESS_REFUSED' });
