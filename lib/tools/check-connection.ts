@@ -98,7 +98,7 @@ async function* steps(
   try {
     const login = await attempt('login', () => logIn(queue, endpoint));
     yield login;
-    if (login.status === 'ok') yield* permissions(queue, options, timeout);
+    if (login.status === 'ok') yield* permissions(queue, endpoint, options, timeout);
   } finally {
     await queue.close({ drainTimeout: 0 });
   }
@@ -123,12 +123,7 @@ async function attempt(
 }
 
 async function resolve(hostname: string, timeout: number): Promise<string> {
-  const late$ = timer(timeout).pipe(
-    map(() => {
-      throw noAnswer(timeout);
-    }),
-  );
-  const addresses = await firstValueFrom(race(from(lookup(hostname, { all: true })), late$));
+  const addresses = await inTime(lookup(hostname, { all: true }), timeout, noAnswer(timeout));
   return `${hostname} is ${[...new Set(addresses.map(({ address }) => address))].join(', ')}`;
 }
 
@@ -179,6 +174,15 @@ function timedOut(error: unknown, timeout: number): unknown {
 const noAnswer = (timeout: number, cause?: unknown): Error =>
   new Error(`no answer within ${String(timeout)} ms. Is a firewall in between?`, { cause });
 
+function inTime<T>(work: Promise<T>, timeout: number, otherwise: Error): Promise<T> {
+  const late$ = timer(timeout).pipe(
+    map(() => {
+      throw otherwise;
+    }),
+  );
+  return firstValueFrom(race(from(work), late$));
+}
+
 async function logIn(queue: InstanceQueue, { username, vhost, external }: Endpoint): Promise<string> {
   await queue.connect();
   const { broker, heartbeat, frameMax } = await queue.admin.link();
@@ -189,16 +193,22 @@ async function logIn(queue: InstanceQueue, { username, vhost, external }: Endpoi
 
 async function* permissions(
   queue: InstanceQueue,
+  { label }: Endpoint,
   options: CheckOptions,
   timeout: number,
 ): AsyncGenerator<CheckStep, void, void> {
   const { admin } = queue;
   const name = `instance-queue-check-${randomUUID()}`;
+  // AMQP itself waits for ever, as long as the heartbeats come.
+  const answered = <T>(work: Promise<T>): Promise<T> => {
+    const sentence = `The broker at ${label} gave no answer within ${String(timeout)} ms.`;
+    return inTime(work, timeout, new ConnectionError('CONNECTION_LOST', label, sentence));
+  };
   const declare = async (): Promise<string> => {
     await admin.declare({ queues: [{ name, exclusive: true, autoDelete: true, durable: false }] });
     return 'may declare queues';
   };
-  const configure = await attempt('configure', declare, permission);
+  const configure = await attempt('configure', () => answered(declare()), permission);
   yield configure;
   if (configure.status === 'failed') {
     const text = 'not tried, because that needs a queue of its own';
@@ -216,11 +226,11 @@ async function* permissions(
       (await admin.get(name))?.ack();
       return 'may take messages';
     };
-    yield await attempt('read', read, permission);
-    await admin.delete({ queue: name }).catch(() => undefined);
+    yield await attempt('read', () => answered(read()), permission);
+    await answered(admin.delete({ queue: name })).catch(() => undefined);
   }
   const { queue: asked } = options;
-  if (asked !== undefined) yield await attempt('queue', () => inspect(queue, asked), permission);
+  if (asked !== undefined) yield await attempt('queue', () => answered(inspect(queue, asked)), permission);
 }
 
 async function inspect({ admin }: InstanceQueue, name: string): Promise<string> {

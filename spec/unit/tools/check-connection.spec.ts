@@ -173,6 +173,26 @@ describe('the check of a connection that is refused', () => {
     expect(outline(steps)).toEqual(['dns ok', 'tcp ok', 'login failed']);
   });
 
+  it.each<[string, string[]]>([
+    ['queue.declare', ['configure failed', 'write skipped', 'read skipped', 'queue failed']],
+    ['basic.publish', ['configure ok', 'write failed', 'read ok', 'queue ok']],
+    ['basic.get', ['configure ok', 'write ok', 'read failed', 'queue ok']],
+    ['queue.delete', ['configure ok', 'write ok', 'read ok', 'queue ok']],
+  ])('ends in time where the broker does not answer %s', async (method, ends) => {
+    const fake = await scripted((client) => {
+      client.onMethod(method, 'ignore');
+    });
+    const began = performance.now();
+    const steps = await check({ url: fake.url, queue: 'orders', timeout: 300 });
+    expect(outline(steps).slice(3)).toEqual(ends);
+    expect(performance.now() - began).toBeLessThan(5000);
+    const failed = steps.find(({ status }) => status === 'failed');
+    if (failed && failed.name !== 'write') {
+      expect(failed.error).toBeInstanceOf(ConnectionError);
+      expect(failed.text).toContain('no answer within 300 ms');
+    }
+  });
+
   it('tries no messages without the permission to declare a queue for them, and looks at the named one all the same', async () => {
     const fake = await scripted(refusing('queue.declare', 403, DENIED, ({ passive }) => passive !== true));
     const steps = await check({ url: fake.url, queue: 'orders' });
