@@ -60,6 +60,9 @@ export function tail(queue: InstanceQueue, options: TailOptions): Observable<Mes
   if ([exchange, stream, copied].filter((name) => name !== undefined).length !== 1)
     throw new OptionsError('tail()', 'Expected one of `exchange`, `queue` and `stream`.');
   if (exchange === '') throw expected('exchange', 'a name: nothing can be bound to the default exchange', exchange);
+  if (keys && exchange === undefined) throw expected('keys', 'given beside `exchange` alone', keys);
+  if (options.offset !== undefined && exchange !== undefined)
+    throw expected('offset', 'absent beside `exchange`: only a stream keeps what was published', options.offset);
   if (keys?.length === 0) throw expected('keys', 'at least one binding key: without one nothing is followed', keys);
   if (stream !== undefined) return tailStream(queue, stream, offset);
   if (exchange !== undefined)
