@@ -40,8 +40,8 @@ export interface ForwardOptions {
   readonly into?: QueueSpec;
   /** Aborted when the original is lost: the broker delivers that again, and no copy is needed. */
   readonly signal: AbortSignal;
-  /** Rejects with these codes instead of trying again. */
-  readonly giveUpOn?: readonly ErrorCode[];
+  /** Asked after each failure: reject with it instead of trying again? @default never */
+  readonly givesUp?: (error: InstanceQueueError) => boolean;
 }
 
 /** Trying again cannot help against these. */
@@ -65,9 +65,9 @@ export class Forwarder {
 
   /**
    * Resolves when the broker has confirmed the message, however long that takes. Rejects: InstanceQueueError, when that can
-   * never be, or with a code in `giveUpOn`; the reason of `signal`, when that is aborted.
+   * never be, or when `givesUp` says so; the reason of `signal`, when that is aborted.
    */
-  async forward(message: Forwarded, { into, signal, giveUpOn = [] }: ForwardOptions): Promise<void> {
+  async forward(message: Forwarded, { into, signal, givesUp }: ForwardOptions): Promise<void> {
     for (let failures = 1; ; failures++) {
       let cause: InstanceQueueError;
       try {
@@ -81,7 +81,7 @@ export class Forwarder {
           { maybeDelivered: true },
         );
       } catch (error) {
-        if (!isInstanceQueueError(error) || FINAL.includes(error.code) || giveUpOn.includes(error.code)) throw error;
+        if (!isInstanceQueueError(error) || FINAL.includes(error.code) || givesUp?.(error) === true) throw error;
         signal.throwIfAborted();
         cause = error;
       }

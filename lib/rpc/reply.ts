@@ -3,7 +3,7 @@ import { last, mergeMap, type Observable } from 'rxjs';
 import { type Codec, packBody, type Packed } from '../codec';
 import { ArrivedMessage } from '../consumer/channel-delivery';
 import type { Delivery, Message, Settlement } from '../consumer/delivery';
-import { ConsumerError, type ErrorCode, isInstanceQueueError, PublishError } from '../errors';
+import { ConsumerError, type ErrorCode, type InstanceQueueError, isInstanceQueueError, PublishError } from '../errors';
 import type { Logger } from '../log';
 import { reasonOf } from '../not-encodable';
 import { decided, type ErrorPolicy, namedSettlement } from '../operators/error-policy';
@@ -94,14 +94,18 @@ function answering<Req>(policy: Exclude<ErrorPolicy<Req>, 'fail'>, replies: Repl
 }
 
 async function reply(
-  { properties: { replyTo = '', correlationId, messageId }, queue }: Message<unknown>,
+  { properties: { replyTo = '', correlationId, messageId, expiration = Infinity }, queue }: Message<unknown>,
   { content, contentType, contentEncoding, headers }: Packed & Pick<MessageProperties, 'headers'>,
   { forwarder, log }: Replies,
-  gone: readonly ErrorCode[],
+  dropped: readonly ErrorCode[],
   signal: AbortSignal,
 ): Promise<void> {
   const named = correlationId ?? messageId;
   const direct = replyTo.startsWith(`${REPLY_TO}.`);
+  // A reply to a queue is awaited there for as long as it takes. A direct one has only its requester, which has given up by then.
+  const awaitedUntil = direct ? performance.now() + expiration : Infinity;
+  const isDropped = ({ code }: InstanceQueueError): boolean =>
+    dropped.includes(code) || (code === 'PUBLISH_REFUSED' && performance.now() >= awaitedUntil);
   const copy = {
     route: { exchange: '', routingKey: replyTo },
     content,
@@ -115,10 +119,11 @@ async function reply(
     },
   };
   try {
-    await forwarder().forward(copy, { signal, giveUpOn: gone });
+    await forwarder().forward(copy, { signal, givesUp: isDropped });
   } catch (err) {
-    if (!isInstanceQueueError(err) || !gone.includes(err.code)) throw err;
-    log.warn({ err, queue, correlationId: named }, 'reply dropped: its requester is gone');
+    if (!isInstanceQueueError(err) || !isDropped(err)) throw err;
+    const why = err.code === 'PUBLISH_RETURNED' ? 'its requester is gone' : 'it cannot be sent';
+    log.warn({ err, queue, correlationId: named }, `reply dropped: ${why}`);
   }
 }
 

@@ -108,10 +108,10 @@ describe('a copy', () => {
     ['CONNECTION_CLOSED', new ConnectionError('CONNECTION_CLOSED', 'host', 'It was closed.'), []],
     ['what the caller gives up on', failure('PUBLISH_RETURNED'), ['PUBLISH_NACKED', 'PUBLISH_RETURNED']],
     ['an error of another library', new TypeError('no'), []],
-  ])('is given up for %s', async (_what, error, giveUpOn) => {
+  ])('is given up for %s', async (_what, error, codes) => {
     const { core, forward, send } = given();
     send.mockRejectedValue(error);
-    expect(await rejection(forward({ giveUpOn }))).toBe(error);
+    expect(await rejection(forward({ givesUp: ({ code }) => codes.includes(code) }))).toBe(error);
     expect(send).toHaveBeenCalledTimes(1);
     expect([core.log.warn.mock.calls, core.log.error.mock.calls]).toEqual([[], []]);
   });

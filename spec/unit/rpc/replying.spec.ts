@@ -1,5 +1,5 @@
 import { auto, json, type Codec, type LogEntry, type PublishError } from 'instance-queue';
-import { fakeDelivery, FakeInstanceQueue } from 'instance-queue/testing';
+import { fakeDelivery, FakeInstanceQueue, MemoryBroker } from 'instance-queue/testing';
 import { of } from 'rxjs';
 import { loggerFrom } from '../../../lib/log';
 import type { Forwarded, Forwarder, ForwardOptions } from '../../../lib/retry/forwarder';
@@ -46,6 +46,66 @@ describe('a reply', () => {
     await Promise.all([queue.send({ queue: 'work', body: 1, replyTo: 'gone' }), later()]);
     expect(values).toMatchObject([{ settlement: 'reject' }]);
     expect(warnings().map(({ message }) => message)).toContain('reply dropped: its requester is gone');
+  });
+
+  describe('that the broker refuses, here because of the topology of the responder,', () => {
+    /** A responder whose topology is refused by the time it replies for the first time, and another client that asks. */
+    async function refused(work: () => unknown) {
+      const broker = new MemoryBroker();
+      const lines: LogEntry[] = [];
+      const logger = (line: LogEntry): void => void lines.push(line);
+      const topology = { queues: [{ name: 'side' }] };
+      const responder = closing(new FakeInstanceQueue({ broker, logger, topology }));
+      const requester = closing(new FakeInstanceQueue({ broker }));
+      broker.declare({ queues: [{ name: 'work' }, { name: 'answers' }] });
+      const { values } = collect(responder.respond({ queue: 'work' }, work));
+      await later(10);
+      broker.deleteQueue('side');
+      broker.declare({ name: 'side', maxLength: 5 });
+      const drops = (): string[] => lines.map(({ message }) => message).filter((line) => line.startsWith('reply'));
+      return { broker, requester, values, drops };
+    }
+
+    it('is tried again while its requester waits; then it is dropped, and the request acked', async () => {
+      const { broker, requester, values, drops } = await refused(() => 'done');
+      const asked = rejection(requester.request({ queue: 'work', body: 1 }, { timeout: 20_000 }));
+      await later(19_000);
+      expect([values, drops(), broker.queues.find(({ name }) => name === 'work')?.unsettled]).toEqual([[], [], 1]);
+      await later(60_000);
+      expect(await asked).toMatchObject({ code: 'REPLY_TIMEOUT' });
+      expect(values).toMatchObject([{ settlement: 'ack', value: 'done' }]);
+      expect(drops()).toEqual(['reply dropped: it cannot be sent']);
+    });
+
+    it('arrives if what was refused is mended meanwhile', async () => {
+      const { broker, requester, values, drops } = await refused(() => 'done');
+      const asked = requester.request({ queue: 'work', body: 1 }, { timeout: 60_000 });
+      await later(5000);
+      broker.deleteQueue('side');
+      await later(30_000);
+      expect((await asked).body).toBe('done');
+      expect([values.length, drops()]).toEqual([1, []]);
+    });
+
+    it('to a queue is tried again for as long as it takes', async () => {
+      const { broker, requester, values } = await refused(() => 'done');
+      await Promise.all([requester.send({ queue: 'work', body: 1, replyTo: 'answers', expiration: 1000 }), later()]);
+      await later(120_000);
+      expect(values).toEqual([]);
+      broker.deleteQueue('side');
+      await later(60_000);
+      expect(broker.messages('answers')).toMatchObject([{ body: 'done' }]);
+      expect(values).toMatchObject([{ settlement: 'ack' }]);
+    });
+
+    it('and that tells of a failure is dropped at once, which the log does not put on the requester', async () => {
+      const { requester, values, drops } = await refused(() => Promise.reject(new Error('no')));
+      const asked = rejection(requester.request({ queue: 'work', body: 1 }, { timeout: 5000 }));
+      await later(5000);
+      expect(await asked).toMatchObject({ code: 'REPLY_TIMEOUT' });
+      expect(values).toMatchObject([{ settlement: 'reject' }]);
+      expect(drops()).toEqual(['reply dropped: it cannot be sent']);
+    });
   });
 
   it('that can never be sent fails the work, and the requester hears why', async () => {
