@@ -50,7 +50,8 @@ const CODINGS: Readonly<
 
 /**
  * A codec whose larger bodies travel compressed, as their `contentEncoding` says. It reads bodies in gzip and Brotli, and those that
- * are not compressed, so that either side can begin. A message that names a `contentEncoding` itself is written in that.
+ * are not compressed, so that either side can begin. A message that names a `contentEncoding` itself is written in that; a body to
+ * which the codec inside gives one travels as that codec packs it.
  *
  * It compresses synchronously, on the thread of the event loop: a megabyte of JSON takes about 10 ms. For larger bodies give the
  * codec `bytes` what was compressed elsewhere, with `contentEncoding`.
@@ -69,11 +70,10 @@ export function compressed<Out, In = Out>(codec: Codec<Out, In>, options: Compre
     const { contentEncoding } = named;
     if (isPacked(contentEncoding) && !coding(contentEncoding))
       throw new NotEncodable(`Expected \`contentEncoding\` to be gzip, br or identity, got \`${contentEncoding}\`.`);
-    const { content, contentType } = packBody(
-      codec,
-      value,
-      'contentType' in named ? { contentType: named.contentType } : {},
-    );
+    const inner = packBody(codec, value, 'contentType' in named ? { contentType: named.contentType } : {});
+    // A message names one content encoding. Compressed on top of that of the codec, nobody could tell how to read it.
+    if (isPacked(inner.contentEncoding)) return inner;
+    const { content, contentType } = inner;
     if (content.length > maxBytes)
       throw new NotEncodable(`It has ${String(content.length)} bytes, and \`maxBytes\` is ${String(maxBytes)}.`);
     if (contentEncoding === undefined && content.length <= above) return { content, contentType };
@@ -91,6 +91,7 @@ export function compressed<Out, In = Out>(codec: Codec<Out, In>, options: Compre
     decode(content, { contentEncoding, ...properties }) {
       if (!isPacked(contentEncoding)) return codec.decode(content, properties);
       const known = coding(contentEncoding);
+      if (!known && codec.pack) return codec.decode(content, { contentEncoding, ...properties });
       if (!known) throw new NotDecodable('Its `contentEncoding` is neither gzip nor br.');
       return codec.decode(unpacked(known, content, maxBytes), properties);
     },

@@ -111,6 +111,23 @@ describe('the codec inside', () => {
     expect(roundTrip(compressed(reversed), long)).toEqual({ body: long, encoding: 'gzip' });
     expect(packBody(compressed(reversed), long).contentType).toBe('x/reversed');
   });
+
+  it('may set the content encoding, which the message then has: nothing is compressed on top', () => {
+    const reversed: Codec<unknown> = {
+      ...json(),
+      pack: (value) => ({
+        content: Buffer.from(JSON.stringify(value)).reverse(),
+        contentType: 'application/json',
+        contentEncoding: 'reversed',
+      }),
+      decode: (content, { contentEncoding }) =>
+        JSON.parse((contentEncoding === 'reversed' ? Buffer.from(content).reverse() : content).toString()) as unknown,
+    };
+    expect(roundTrip(compressed(reversed), long)).toEqual({ body: long, encoding: 'reversed' });
+    const twice = compressed(compressed(json(), { encoding: 'br' }));
+    expect(roundTrip<unknown>(twice, long)).toEqual({ body: long, encoding: 'br' });
+    expect(roundTrip<unknown>(twice, 'short')).toEqual({ body: 'short', encoding: undefined });
+  });
 });
 
 test('`encode` alone gives the compressed bytes', () => {
