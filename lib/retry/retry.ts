@@ -94,7 +94,7 @@ export function retry<T>(options: RetryOptions, forward: Forward): RetryPolicy<T
       : (historyOf(message.properties.headers, message.queue)?.attempts ?? 0)) + 1;
   const policy: RetryPolicy<T> = async (error, message) => {
     const { headers, priority } = message.properties;
-    if (headers?.['x-stream-offset'] !== undefined) throw noStreams(message.queue);
+    if (isFromStream(message)) throw noStreams(message.queue);
     const runs = runsOf(message);
     const move = (route: Route, into?: QueueSpec): Promise<Settlement> => {
       const history = historyOf(headers, message.queue);
@@ -128,6 +128,14 @@ function warnOfCopies(message: Message<unknown>, warned: Set<string>): void {
     { queue },
     "`waitIn: 'queue'`: this queue is not known to delay retries as asked, so that messages wait as copies in a queue beside it",
   );
+}
+
+/**
+ * A queue of another type hands out the header as well, if whoever published the message copied it there from a stream. But a stream
+ * redelivers nothing.
+ */
+function isFromStream({ offset, redelivered, properties: { headers } }: Message<unknown>): boolean {
+  return offset !== undefined || (headers?.['x-stream-offset'] !== undefined && !redelivered);
 }
 
 function noStreams(queue: string): TypeError {

@@ -114,5 +114,7 @@ describe('the policy', () => {
     const message = { ...fakeDelivery('a'), properties: { headers: { 'x-stream-offset': 5 } } };
     const policy = retry({ attempts: 2, delay: 1 }, never);
     await expect(policy(new Error('x'), message as Message<string>)).rejects.toThrow(/`orders` is a stream/);
+    const again = { ...message, offset: 5, redelivered: true };
+    await expect(policy(new Error('x'), again as Message<string>)).rejects.toThrow(/is a stream/);
   });
 });

@@ -52,6 +52,14 @@ describe('a message that fails', () => {
     expect(queue.metrics).toMatchObject({ retried: 4, acked: 4, rejected: 1 });
   });
 
+  it('that another client copied from a stream, header and all, is put back once and then waits like any other', async () => {
+    const { queue, runs, handled } = await retrying({ attempts: 3, delay: MINUTE });
+    queue.broker.put({ queue: 'orders', body: 1, headers: { 'x-stream-offset': 7 } });
+    await jest.advanceTimersByTimeAsync(HOUR);
+    expect(handled.values.map(({ settlement }) => settlement)).toEqual(['requeue', 'ack', 'ack', 'reject']);
+    expect(runs.slice(2)).toEqual([MINUTE, 2 * MINUTE]);
+  });
+
   it('does not wait again once a run succeeds', async () => {
     const { queue, runs, handled } = await retrying({ attempts: 5, delay: MINUTE }, 2);
     await queue.send({ queue: 'orders', body: 1 });
