@@ -57,6 +57,8 @@ export function checkRoute(route: unknown, path: string): asserts route is Route
   if (queue !== undefined && routingKey !== undefined) {
     throw new OptionsError(path, `Expected no \`routingKey\` beside \`${path}.queue\`: a queue route has none.`);
   }
+  // No queue has that name: the broker would drop whatever goes there.
+  if (queue === '') throw expected(`${path}.queue`, 'the name of a queue', queue);
 }
 
 const QUEUE: Shape<QueueSpec> = {

@@ -206,6 +206,7 @@ describe('a route', () => {
     [{ exchange: 'a', routingKey: 'k'.repeat(256) }, 'to.routingKey', 'at most 255 bytes'],
     [{ exchange: 5 }, 'to.exchange', 'got `5` (number)'],
     [{ queue: 'a\r' }, 'to.queue', 'without line breaks'],
+    [{ queue: '' }, 'to.queue', 'Expected `to.queue` to be the name of a queue, got ``'],
   ])('is exactly one: not %j', (route, option, sentence) => {
     const error = refusalOf(() => checkRoute(route, 'to'));
     expect(error.option).toBe(option);
