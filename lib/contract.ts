@@ -148,7 +148,10 @@ export const queueCodecs = (queue: unknown): AnyQueueContract[typeof CONTRACT] |
 export const codecBesideContract = (queue: string): OptionsError =>
   new OptionsError('codec', `Expected no \`codec\`: the contract of queue \`${queue}\` says how its bodies are read.`);
 
-/** A topology with the exchanges and bindings of its queue contracts, and of `own`. */
+/**
+ * A topology with the exchanges and bindings of its queue contracts, and of `own`. A queue that the broker names is its consumer's alone:
+ * anywhere else '' would make another queue, which nobody reads, or in a binding mean the one that was declared last.
+ */
 export function withBindings(topology: Topology, own?: QueueSpec): Topology {
   const exchanges: ExchangeSpec[] = [...(topology.exchanges ?? [])];
   const bindings: BindingSpec[] = [...(topology.bindings ?? [])];
@@ -162,7 +165,11 @@ export function withBindings(topology: Topology, own?: QueueSpec): Topology {
       for (const routingKey of routingKeys) bindings.push({ exchange: exchange.name, routingKey, queue: spec.name });
     }
   }
-  return { ...topology, exchanges, bindings };
+  return {
+    exchanges,
+    queues: (topology.queues ?? []).filter(({ name }) => name !== ''),
+    bindings: bindings.filter(({ queue }) => queue !== '' || own?.name === ''),
+  };
 }
 
 /** The default exchange, queues that the broker names, and what is its own: `amq.topic`, `amq.gen-…`, direct reply-to. */

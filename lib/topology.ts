@@ -112,7 +112,14 @@ export type BindingSpec = {
   /** @default '' */
   readonly routingKey?: string;
   readonly arguments?: Arguments;
-} & ({ readonly queue: string; readonly toExchange?: never } | { readonly toExchange: string; readonly queue?: never });
+} & (
+  | {
+      /** The destination; '': the queue that the broker names, where one is consumed, and nothing elsewhere. */
+      readonly queue: string;
+      readonly toExchange?: never;
+    }
+  | { readonly toExchange: string; readonly queue?: never }
+);
 
 /** What must stand at the broker before messages flow. Declared in this order. */
 export interface Topology {

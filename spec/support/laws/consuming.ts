@@ -42,6 +42,24 @@ export function consumingLaws(given: { readonly broker: BrokerUnderTest }): void
     expect((await given.broker.count(name)).ready).toBe(0);
   });
 
+  it("a queue that the broker names has the bindings of its name, '', in a topology, and no other queue has them", async () => {
+    const [events, orders] = [given.broker.freeQueueName(), await given.broker.declareQueue()];
+    const topology = {
+      exchanges: [{ name: events, type: 'fanout', autoDelete: true }],
+      queues: [{ name: orders }, { name: '' }],
+      bindings: [{ exchange: events, queue: '' }],
+    };
+    const clients = [given.broker.newClient({ topology }), given.broker.newClient({ topology })] as const;
+    const copies = clients.map((queue) => collect(queue.consume<number>({ queue: '' })));
+    const other = collect(clients[0].consume({ queue: orders }));
+    await eventually(() => clients[0].health.consumers.every(({ status }) => status === 'attached'));
+    await eventually(() => clients[1].health.consumers.every(({ status }) => status === 'attached'));
+    await clients[0].send({ exchange: events, body: 1 });
+    await clients[0].send({ queue: orders, body: 2 });
+    await eventually(() => [...copies, other].every(({ values }) => values.length > 0));
+    expect([...copies, other].map(({ values }) => values.map(({ body }) => body))).toEqual([[1], [1], [2]]);
+  });
+
   it('requeue and release return a message to its place in the queue, reject moves it to the dead-letter queue', async () => {
     const dead = await given.broker.declareQueue();
     const name = await given.broker.declareQueue({ deadLetter: { queue: dead } });

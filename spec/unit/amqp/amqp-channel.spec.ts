@@ -283,9 +283,13 @@ describe('a topology is declared', () => {
     });
     expect(name).toBe('amq.gen-1');
     expect(asked.slice(-2).map(([, queue]) => queue)).toEqual(['amq.gen-1', 'a']);
-    const without = await declared(bound({ exchange: 'x', queue: '' }));
-    expect(without.name).toBeUndefined();
-    expect(without.asked).toEqual([['bindQueue', '', 'x', '', {}]]);
+  });
+
+  it('without the queue that the broker names, and its bindings, unless that is the own one', async () => {
+    const topology = { queues: [{ name: 'a' }, { name: '' }], bindings: [{ exchange: 'x', queue: '' }] };
+    expect((await declared(topology)).asked.map(([method, name]) => [method, name])).toEqual([['assertQueue', 'a']]);
+    const { asked } = await declared(topology, { name: 'own' });
+    expect(asked.map(([, name]) => name)).toEqual(['a', 'own']);
   });
 
   it.each<[string | undefined, number | undefined, number | undefined]>([
