@@ -166,7 +166,10 @@ function withPanel(html: string, panel: DashboardPanel | undefined): string {
   if (!panel) return html;
   const style = panel.style === undefined ? '' : `<link rel="stylesheet" href="${escaped(panel.style)}" />`;
   const script = `<script src="${escaped(panel.script)}" type="module"></script>`;
-  return html.replace('</head>', `${style}${script}</head>`).replace('<aside id="panel" hidden>', '<aside id="panel">');
+  // By a function: `$` has a meaning in a replacement that is text.
+  return html
+    .replace('</head>', (head) => `${style}${script}${head}`)
+    .replace('<aside id="panel" hidden>', '<aside id="panel">');
 }
 
 const withDeadLetters = (html: string, looks: DeadLetterLooks | undefined): string =>

@@ -88,6 +88,7 @@ describe('the dashboard', () => {
 
   it.each([
     [{ script: '/p.js' }, '<script src="/p.js" type="module"></script></head>'],
+    [{ script: '/p.js?$$' }, '<script src="/p.js?$$" type="module"></script></head>'],
     [{ script: '/p.js', style: '/p.css' }, '<link rel="stylesheet" href="/p.css" /><script src="/p.js"'],
   ])('loads the panel %j and nothing more', async (panel, head) => {
     const [plain, extended] = await Promise.all(
