@@ -71,7 +71,23 @@ export function defineQueue(definition: Definition): QueueContract<never, unknow
   }
   if (bind?.every((binding) => isObject(binding) && binding[CONTRACT] instanceof BoundCodecs) === false)
     throw expected('bind', 'an array of what `on()` of exchange contracts returns', bind);
+  if (body === undefined && bind) checkReadsAll(spec.name, bind);
   return Object.freeze({ ...spec, [CONTRACT]: new QueueCodecs(spec.name, { body, bind, reply }) });
+}
+
+/** Exchanges of these types look at no routing key: whatever is bound gets every message. */
+const KEYLESS: readonly string[] = ['fanout', 'headers'] satisfies ExchangeSpec['type'][];
+
+/** Refuses a queue that would get messages it cannot read. */
+function checkReadsAll(name: string, bind: readonly AnyBinding[]): void {
+  for (const { exchange } of bind) {
+    if (!KEYLESS.includes(exchange.type) || !isExchangeContract(exchange)) continue;
+    const keys = bind.flatMap((one) => (one.exchange === exchange ? one.routingKeys : []));
+    const unread = Object.keys(exchange[CONTRACT].messages).find((key) => !keys.some((bound) => overlaps(bound, key)));
+    if (unread === undefined) continue;
+    const sentence = `exchange \`${exchange.name}\` brings every message, whatever its key, also \`${unread}\`: it is of type ${exchange.type}. Bind it with \`on()\`, without keys.`;
+    throw new OptionsError('bind', `Queue \`${name}\`: ${sentence}`);
+  }
 }
 
 /**

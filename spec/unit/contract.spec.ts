@@ -138,6 +138,28 @@ describe('the contract of a queue', () => {
     expect(() => bind('*.paid')).not.toThrow();
   });
 
+  it.each(['fanout', 'headers'])(
+    'reads all that an exchange of type %s brings, which looks at no key',
+    async (type) => {
+      const all = defineExchange({ name: `all.${type}`, type, messages: { paid: text, sent: json<number>() } });
+      const one = (): unknown => defineQueue({ name: 'q', bind: [all.on('paid')] });
+      expect(one).toThrow(OptionsError);
+      expect(one).toThrow(`exchange \`all.${type}\` brings every message, whatever its key, also \`sent\``);
+      const queue = closing(new FakeInstanceQueue());
+      const bodies: unknown[] = [];
+      for (const contract of [
+        defineQueue({ name: 'q', bind: [all.on()] }),
+        defineQueue({ name: 'q.each', bind: [all.on('paid'), all.on('sent')] }),
+        defineQueue({ name: 'q.others', bind: [all.on('paid')], body: json<number>() }),
+      ])
+        queue.consume({ queue: contract, noAck: true }).subscribe(({ body }) => bodies.push(body));
+      await queue.rest();
+      await queue.send({ exchange: all, routingKey: 'sent', body: 1 });
+      await queue.rest();
+      expect([bodies, queue.metrics.undecodable]).toEqual([[1, 1, 1], 0]);
+    },
+  );
+
   it('declares each exchange that it is bound to once, and none that the broker has', async () => {
     const queue = closing(new FakeInstanceQueue());
     const topic = defineExchange({ name: 'amq.topic', type: 'topic', messages: { 'a.*': text } });
