@@ -68,10 +68,11 @@ const RETRY: Shape<RetryOptions> = {
   waitIn: oneOf('classic', 'quorum', 'queue'),
 };
 
-const spentBy = new WeakMap<object, (message: Message<unknown>) => boolean>();
+/** Not by the policy: one of the caller's may have called it. */
+const spent = new WeakSet();
 
-/** Is this a retry policy that has no further run for the message? */
-export const isSpent = (policy: object, message: Message<unknown>): boolean => spentBy.get(policy)?.(message) ?? false;
+/** Did a retry policy find that the message has no further run? */
+export const isSpent = (message: Message<unknown>): boolean => spent.has(message);
 
 /** @throws OptionsError if an option cannot be right */
 export function retry<T>(options: RetryOptions, forward: Forward): RetryPolicy<T> {
@@ -92,7 +93,7 @@ export function retry<T>(options: RetryOptions, forward: Forward): RetryPolicy<T
     (waitsInQueue(message)
       ? message.deliveryCount
       : (historyOf(message.properties.headers, message.queue)?.attempts ?? 0)) + 1;
-  const policy: RetryPolicy<T> = async (error, message) => {
+  return async (error, message) => {
     const { headers, priority } = message.properties;
     if (isFromStream(message)) throw noStreams(message.queue);
     const runs = runsOf(message);
@@ -101,7 +102,10 @@ export function retry<T>(options: RetryOptions, forward: Forward): RetryPolicy<T
       const copy = copyOf(message, route, { error, attempts: runs, history, spent: into === undefined });
       return forwardThenSettle(message, (signal) => forward(copy, { ...(into && { into }), signal }), 'ack');
     };
-    if (runs >= attempts) return then === 'reject' ? 'reject' : move(then);
+    if (runs >= attempts) {
+      spent.add(message);
+      return then === 'reject' ? 'reject' : move(then);
+    }
     if (waitIn === 'queue') {
       if (waitsInQueue(message)) return 'requeue';
       warnOfCopies(message, warned);
@@ -110,8 +114,6 @@ export function retry<T>(options: RetryOptions, forward: Forward): RetryPolicy<T
     const into = waitQueue(message.queue, delay, kindFor(message.queue, waitIn), priority);
     return move({ queue: into.name }, into);
   };
-  spentBy.set(policy, (message) => runsOf(message) >= attempts);
-  return policy;
 }
 
 /** A queue that the broker named goes with its connection, and one for its messages that stays would be left behind by each. */

@@ -77,7 +77,6 @@ function answering<Req>(policy: Exclude<ErrorPolicy<Req>, 'fail'>, replies: Repl
     return forwardThenSettle(message, (signal) => reply(message, failure, replies, REFUSED, signal), settlement);
   };
   return async (error: unknown, message: Message<Req>): Promise<Settlement> => {
-    const final = typeof policy === 'function' && isSpent(policy, message);
     let settlement: Settlement;
     try {
       settlement =
@@ -89,7 +88,9 @@ function answering<Req>(policy: Exclude<ErrorPolicy<Req>, 'fail'>, replies: Repl
       if (answered !== fallback) return answered;
       throw policyError;
     }
-    return settlement === 'reject' || final ? answer(error, message, settlement) : settlement;
+    // One that `retry` moved after its last run is given up as well.
+    const final = settlement === 'reject' || (settlement === 'ack' && isSpent(message));
+    return final ? answer(error, message, settlement) : settlement;
   };
 }
 

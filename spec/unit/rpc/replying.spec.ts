@@ -171,6 +171,22 @@ describe('a reply', () => {
     expect(queue.metrics.unclaimed).toBe(0);
   });
 
+  it.each([true, false])(
+    'tells of a failure when `retry` moved its request, called by a policy: %p',
+    async (called) => {
+      const { queue, broker } = await opened();
+      broker.declare({ name: 'failed' });
+      const afterwards = queue.retry({ attempts: 2, delay: 100, then: { queue: 'failed' } });
+      const onError: typeof afterwards = called ? (error, message) => afterwards(error, message) : afterwards;
+      const { values } = collect(queue.respond({ queue: 'work' }, () => Promise.reject(new Error('no')), { onError }));
+      const asked = rejection(queue.request({ queue: 'work', body: 1, expiration: 5000 }, { timeout: 5000 }));
+      await later(5000);
+      expect(await asked).toMatchObject({ code: 'REPLY_ERROR', cause: { message: 'no' } });
+      expect(values.map(({ settlement }) => settlement)).toEqual(['ack', 'ack']);
+      expect([broker.messages('failed').length, queue.metrics.unclaimed]).toEqual([1, 0]);
+    },
+  );
+
   it('is none while its responder ends with the first failure: another one replies', async () => {
     const { queue, broker } = await opened();
     const failing = collect(
