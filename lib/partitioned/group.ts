@@ -80,10 +80,16 @@ export function planBy(self: string, group: Group, partitions: number): Plan | u
   return { version: (plan?.version ?? 0) + 1, by: self, owners };
 }
 
-/** The next member in the order of ids: the one to watch, so that each member is watched by one other. */
-export function successorOf(self: string, { members }: Group): Member | undefined {
+/**
+ * The members to watch: the next one in the order of ids, so that each member is watched by one other; and the rest in turn. A member
+ * that was not connected when another one was found to be gone would believe in it for ever, and nobody would take over its partitions.
+ */
+export function watchedBy(self: string, { members }: Group, turn: number): readonly Member[] {
   const others = [...members.values()].filter(({ id }) => id !== self).sort((a, b) => (a.id < b.id ? -1 : 1));
-  return others.find(({ id }) => id > self) ?? others[0];
+  const next = others.find(({ id }) => id > self) ?? others[0];
+  const rest = others.filter((other) => other !== next);
+  const inTurn = rest[turn % rest.length];
+  return [next, inTurn].filter((member) => member !== undefined);
 }
 
 /** Does another member hold this partition? */

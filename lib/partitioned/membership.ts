@@ -10,12 +10,12 @@ import { isObject } from '../options';
 import { Producer } from '../producer/producer';
 import { StateSubject } from '../reactive/state-subject';
 import { type Announcement, EMPTY_GROUP, type Group, type Member, type Plan } from './group';
-import { planBy, received, successorOf, withoutAddress } from './group';
+import { planBy, received, watchedBy, withoutAddress } from './group';
 import { exchangesOf, presenceExchange, type PartitionLayout } from './partition-topology';
 
 /** ms after joining in which the others answer, before this member may make a plan. */
 const JOIN_FOR = 200;
-/** ms between two looks whether the next member is still there. */
+/** ms between two looks whether others are still there. */
 const WATCH_EVERY = 500;
 /** ms after which everyone announces itself again, in case that an announcement was lost. */
 const REPEAT_EVERY = 5000;
@@ -35,8 +35,8 @@ export interface MembershipOptions {
  *
  * Its presence at the broker is an exclusive queue on the consuming connection: as long as it exists the broker keeps the member's
  * consumers, too. The queue is bound to a fanout exchange, over which members announce themselves and their plans. Each member sends
- * its announcement to the next one every 500 ms, as a mandatory message; when that comes back the queue is gone, and so is the
- * member. No clock decides about that, so that a member that is only slow keeps its partitions.
+ * its announcement to the next one, and to one of the rest, every 500 ms, as a mandatory message; when that comes back the queue is gone,
+ * and so is the member. No clock decides about that, so that a member that is only slow keeps its partitions.
  */
 export class Membership {
   readonly id = `${Date.now().toString(36).padStart(9, '0')}-${randomBytes(6).toString('hex')}`;
@@ -50,6 +50,8 @@ export class Membership {
   #running: Subscription | undefined;
   #address: string | undefined;
   #holding: readonly number[] = [];
+  /** How often it has looked for others. */
+  #turn = 0;
   /** The others have had the time to answer. */
   #joined = false;
   #left = false;
@@ -106,7 +108,7 @@ export class Membership {
       interval(WATCH_EVERY)
         .pipe(
           mergeWith(this.#attached),
-          exhaustMap(() => this.#watchNext()),
+          exhaustMap(() => this.#watch()),
         )
         .subscribe(),
     );
@@ -183,11 +185,16 @@ export class Membership {
     if (plan) this.#announce();
   }
 
-  async #watchNext(): Promise<void> {
-    const next = this.#address === undefined ? undefined : successorOf(this.id, this.group);
-    if (!next || (await this.#send('', next.address, this.#announcement()))) return;
-    this.#changed(withoutAddress(this.group, next.address));
-    this.#announce({ gone: [next.address] });
+  async #watch(): Promise<void> {
+    if (this.#address === undefined) return;
+    const watched = watchedBy(this.id, this.group, this.#turn++);
+    await Promise.all(watched.map((member) => this.#lookFor(member)));
+  }
+
+  async #lookFor({ address }: Member): Promise<void> {
+    if (await this.#send('', address, this.#announcement())) return;
+    this.#changed(withoutAddress(this.group, address));
+    this.#announce({ gone: [address] });
   }
 
   #me(): Member | undefined {

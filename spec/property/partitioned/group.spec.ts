@@ -7,7 +7,7 @@ import {
   planBy,
   isHeldByOther,
   received,
-  successorOf,
+  watchedBy,
   withoutAddress,
   fits,
 } from '../../../lib/partitioned/group';
@@ -68,11 +68,19 @@ describe('a group', () => {
     );
   });
 
-  it('has every member watched by one other', () => {
+  it('has every member watched by one other, and by all the rest in turn', () => {
     const group = groupOf('c', 'a', 'd', 'b');
-    const watched = ['a', 'b', 'c', 'd'].map((id) => successorOf(id, group)?.id);
-    expect(watched).toEqual(['b', 'c', 'd', 'a']);
-    expect(successorOf('a', groupOf('a'))).toBeUndefined();
+    const watched = (turn: number): string[] =>
+      ['a', 'b', 'c', 'd'].map((self) =>
+        watchedBy(self, group, turn)
+          .map(({ id }) => id)
+          .join(''),
+      );
+    expect(watched(0)).toEqual(['bc', 'ca', 'da', 'ab']);
+    expect(watched(1)).toEqual(['bd', 'cd', 'db', 'ac']);
+    expect(watched(2)).toEqual(watched(0));
+    expect(watchedBy('a', groupOf('a', 'b'), 3).map(({ id }) => id)).toEqual(['b']);
+    expect(watchedBy('a', groupOf('a'), 0)).toEqual([]);
   });
 
   it('forgets the member at an address that is gone, and keeps one that came back at another', () => {

@@ -189,6 +189,21 @@ describe('a member', () => {
     expect(told()).toEqual([]);
   });
 
+  it('finds out in time about one whom it does not watch, and of whom nobody said that it is gone', async () => {
+    const { broker, told, other, present } = await alone(3);
+    present('y', YOUNGER);
+    other('y', {}, { holding: [1] });
+    other(YOUNGER, {}, { holding: [2] });
+    await later(1000);
+    expect(told().at(-1)?.plan?.owners).toContain(YOUNGER);
+    broker.deleteQueue(`queue of ${YOUNGER}`);
+    told();
+    await later(1100);
+    const news = told();
+    expect(news).toContainEqual(expect.objectContaining({ to: EVERYONE, gone: [`queue of ${YOUNGER}`] }));
+    expect(news.at(-1)?.plan?.owners).not.toContain(YOUNGER);
+  });
+
   it('does not take one for gone whose broker only does not answer', async () => {
     const { broker, other, present, orders } = await alone(2);
     present(YOUNGER);
