@@ -34,6 +34,11 @@ function calmWithin({ letters = [] }: Plan): number {
   return CALM_WITHIN + Math.max(0, transfers - 1) * LETTER_TRIED_FOR;
 }
 
+/** Channels open again with a backoff of their own. */
+async function untilUp({ client }: SimulatedApp, universe: Universe): Promise<void> {
+  for (let looks = 0; looks < 60 && client.health.status !== 'up'; looks++) await universe.sleep(500);
+}
+
 /** Runs a plan in a world of its own, and judges it. */
 export async function runPlan(plan: Plan): Promise<Result> {
   const world = new World(plan.seed);
@@ -49,8 +54,7 @@ export async function runPlan(plan: Plan): Promise<Result> {
       try {
         await Promise.all([running, universe.calm(within)]);
         await universe.calm(within);
-        // Channels open again with a backoff of their own.
-        for (let looks = 0; looks < 60 && app.client.health.status !== 'up'; looks++) await universe.sleep(500);
+        await untilUp(app, universe);
         const readers = plan.readers ?? [];
         // A reader that is followed by another is paused by the clock of each.
         const pauses = [...plan.consumers, ...readers].flatMap((one) =>
@@ -68,8 +72,9 @@ export async function runPlan(plan: Plan): Promise<Result> {
         const members = (plan.partitions?.members ?? []).map(({ at, leavesAt = 0 }) => at + leavesAt + SHARED);
         await universe.sleep(Math.max(0, ...members) - universe.now);
         await universe.sleep(Math.max(0, ...pauses, ...resumes) + 5000 - universe.now);
-        // A consumer that began or went on meanwhile has had its messages.
+        // A consumer that began or went on meanwhile has had its messages. They may have cut a connection that was to be cut after some.
         await universe.calm(within);
+        await untilUp(app, universe);
         oracle.calm(app.client);
         app.partitions?.calm();
         const { resize } = plan.partitions ?? {};
