@@ -99,8 +99,8 @@ export class DelayOracle {
     // In the queue of stranded messages is what is left over of a deleted queue, or where its level was; and what was sent on trust, since
     // the way to its queue must not be declared.
     if (this.#plan.faults.some(({ kind }) => kind === 'queue-deleted' || kind === 'denied')) return;
-    // A queue that nobody uses any more expires, and with it the way of what is delayed for it.
-    const mayStrand = this.#plan.queues.some(({ expires }) => expires !== undefined);
+    // With a queue that goes when nobody uses it any more goes the way of what is delayed for it.
+    const mayStrand = this.#plan.queues.some(({ autoDelete, expires }) => autoDelete === true || expires !== undefined);
     for (const { name, ready } of this.#universe.broker.vhost.queues) {
       if (!name.startsWith(LEVELS) || ready.length === 0 || (mayStrand && name.endsWith('.stranded'))) continue;
       this.#findings.violate('nothing-waits-beyond-its-delay', `${String(ready.length)} messages are in ${name}`);
