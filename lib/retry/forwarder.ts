@@ -40,7 +40,7 @@ export interface ForwardOptions {
   readonly into?: QueueSpec;
   /** Aborted when the original is lost: the broker delivers that again, and no copy is needed. */
   readonly signal: AbortSignal;
-  /** Asked after each failure: reject with it instead of trying again? @default never */
+  /** Asked after each failure: reject with it instead of trying again? Without it: never. */
   readonly givesUp?: (error: InstanceQueueError) => boolean;
 }
 
