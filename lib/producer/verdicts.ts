@@ -83,7 +83,8 @@ export class Verdicts {
   nacked(publishing: PublishingChannel, entry: PendingSend): void {
     this.#options.counters.nacked++;
     entry.nacks++;
-    const isDeadLettered = this.#deadLetters(entry);
+    // Asked once per message: it puts topologies together.
+    const isDeadLettered = entry.nacks === 1 && this.#deadLetters(entry);
     // A returned message reached no queue.
     if ((entry.toOneQueue && !isDeadLettered) || entry.returned) entry.declined++;
     entry.returned = undefined;
@@ -91,8 +92,12 @@ export class Verdicts {
     const { messageId, exchange, routingKey } = entry.message;
     const facts = { messageId, exchange, routingKey, nacks: entry.nacks, epoch: publishing.epoch };
     this.#core.log.debug(facts, 'nacked');
-    if (isDeadLettered || !this.#mayResend(entry)) {
-      entry.reject(isDeadLettered ? deadLetteredError(entry) : nackedError(entry));
+    if (isDeadLettered) {
+      entry.reject(deadLetteredError(entry));
+      return;
+    }
+    if (!this.#mayResend(entry)) {
+      entry.reject(nackedError(entry));
       return;
     }
     this.#later.add(entry);
@@ -103,8 +108,13 @@ export class Verdicts {
    * Does its queue dead-letter what it refuses? Each attempt would leave a copy there.
    * https://www.rabbitmq.com/docs/maxlength#overflow-behaviour
    */
-  #deadLetters({ message: { exchange, routingKey } }: PendingSend): boolean {
-    return exchange === '' && queueNamed(this.#options.topology(), routingKey)?.overflow === 'reject-publish-dlx';
+  #deadLetters({ toOneQueue, message: { exchange, routingKey } }: PendingSend): boolean {
+    // With copies (`CC`) another queue may have refused it.
+    return (
+      toOneQueue &&
+      exchange === '' &&
+      queueNamed(this.#options.topology(), routingKey)?.overflow === 'reject-publish-dlx'
+    );
   }
 
   #mayResend({ toOneQueue, nacks }: PendingSend): boolean {

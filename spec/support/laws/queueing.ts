@@ -268,6 +268,18 @@ export function queueingLaws(given: { readonly broker: BrokerUnderTest }): void 
     expect(queue.metrics).toMatchObject({ nacked: 1, resent: 0 });
   });
 
+  it('the error of a message with copies does not name the queue that refused it, which nobody knows', async () => {
+    const name = given.broker.freeQueueName();
+    const spec = { name, type: 'classic', maxLength: 1, overflow: 'reject-publish-dlx' } as const;
+    const copy = await given.broker.declareQueue();
+    const queue = given.broker.newClient({ topology: { queues: [spec] }, producer: { onNack: 'reject' } });
+    await queue.send({ queue: name, body: 1 });
+    const refused = queue.send({ queue: name, body: 2, headers: { CC: [copy] } });
+    await expect(refused).rejects.toMatchObject({ code: 'PUBLISH_NACKED', maybeDelivered: true });
+    await expect(refused).rejects.toThrow('Other queues may have it.');
+    expect(await given.broker.takeMessages(copy, 1)).toMatchObject([{ body: 2 }]);
+  });
+
   it('copies go where their headers say, and only those in CC are seen', async () => {
     const [name, copy, blind] = [
       await given.broker.declareQueue(),
