@@ -204,6 +204,22 @@ describe('a member', () => {
     expect(news.at(-1)?.plan?.owners).not.toContain(YOUNGER);
   });
 
+  it('finds out about two that go at once, and takes the shares of both', async () => {
+    const { broker, told, other, present, id, orders } = await alone(3);
+    present('y', YOUNGER);
+    other('y', {}, { holding: [1] });
+    other(YOUNGER, {}, { holding: [2] });
+    await later(1000);
+    broker.deleteQueue('queue of y');
+    broker.deleteQueue(`queue of ${YOUNGER}`);
+    await later(1100);
+    expect(told().at(-1)?.plan?.owners).toEqual([id, id, id]);
+    expect(orders.assignment).toEqual([0, 1, 2]);
+    told();
+    await later(1000);
+    expect(told()).toEqual([]);
+  });
+
   it('does not take one for gone whose broker only does not answer', async () => {
     const { broker, other, present, orders } = await alone(2);
     present(YOUNGER);
