@@ -71,7 +71,7 @@ export function compressed<Out, In = Out>(codec: Codec<Out, In>, options: Compre
     if (isPacked(contentEncoding) && !coding(contentEncoding))
       throw new NotEncodable(`Expected \`contentEncoding\` to be gzip, br or identity, got \`${contentEncoding}\`.`);
     const inner = packBody(codec, value, 'contentType' in named ? { contentType: named.contentType } : {});
-    // A message names one content encoding. Compressed on top of that of the codec, nobody could tell how to read it.
+    // A message can name one content encoding only. If we compressed this body again, a reader would not know of the codec's encoding.
     if (isPacked(inner.contentEncoding)) return inner;
     const { content, contentType } = inner;
     if (content.length > maxBytes)

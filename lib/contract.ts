@@ -165,8 +165,8 @@ export const codecBesideContract = (queue: string): OptionsError =>
   new OptionsError('codec', `Expected no \`codec\`: the contract of queue \`${queue}\` says how its bodies are read.`);
 
 /**
- * A topology with the exchanges and bindings of its queue contracts, and of `own`. A queue that the broker names is its consumer's alone:
- * anywhere else '' would make another queue, which nobody reads, or in a binding mean the one that was declared last.
+ * A topology with the exchanges and bindings of its queue contracts, and of `own`. Only a consumer declares a queue that the broker names.
+ * Elsewhere RabbitMQ would make a queue for '' that has no consumer, and bind the queue that the channel declared last.
  */
 export function withBindings(topology: Topology, own?: QueueSpec): Topology {
   const exchanges: ExchangeSpec[] = [...(topology.exchanges ?? [])];

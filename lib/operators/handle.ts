@@ -95,7 +95,7 @@ class Handling<T, R> implements AttemptEnd<T, R>, ChannelEvents {
   unsubscribed(): void {
     this.#stopped = true;
     this.#held.stop();
-    // Nobody waits for work on what was lost before: it would keep its timer.
+    // The result of work on a lost delivery cannot count any more, and its timeout would keep the process running.
     for (const attempt of this.#running) if (attempt.delivery.settled === 'lost') attempt.giveUp();
     this.#unwatchIfDone();
   }

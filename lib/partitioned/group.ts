@@ -81,8 +81,9 @@ export function planBy(self: string, group: Group, partitions: number): Plan | u
 }
 
 /**
- * The members to watch: the next one in the order of ids, so that each member is watched by one other; and the rest in turn. A member
- * that was not connected when another one was found to be gone would believe in it for ever, and nobody would take over its partitions.
+ * The members to watch: the next one in the order of ids, so that each member is watched by one other; and the rest in turn. A member that
+ * is disconnected misses the announcement that another one is gone. Without its own look it would never learn that, and would leave
+ * partitions with an owner that no longer exists.
  */
 export function watchedBy(self: string, { members }: Group, turn: number): readonly Member[] {
   const others = [...members.values()].filter(({ id }) => id !== self).sort((a, b) => (a.id < b.id ? -1 : 1));

@@ -133,8 +133,8 @@ function warnOfCopies(message: Message<unknown>, warned: Set<string>): void {
 }
 
 /**
- * A queue of another type hands out the header as well, if whoever published the message copied it there from a stream. But a stream
- * redelivers nothing.
+ * Did the broker read it from a stream? A publisher may copy the header of a stream into messages for other queues. Those queues
+ * redeliver a message, and a stream never does.
  */
 function isFromStream({ offset, redelivered, properties: { headers } }: Message<unknown>): boolean {
   return offset !== undefined || (headers?.['x-stream-offset'] !== undefined && !redelivered);
